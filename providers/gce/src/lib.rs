@@ -1,0 +1,1 @@
+//! The Compute Engine provider, on Google's own client crate

@@ -1,0 +1,1 @@
+//! The local cloud: a Compute Engine API whose machines run on this one

@@ -1,0 +1,2 @@
+//! hakube.
+fn main() {}

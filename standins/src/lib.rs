@@ -1,0 +1,1 @@
+//! Small stand-ins for Kubernetes components where the real ones can't be had
