@@ -1,2 +1,5 @@
 //! hakube.
+#[allow(dead_code, unused_imports)]
+mod settings;
+
 fn main() {}

@@ -1,0 +1,324 @@
+//! From text to typed settings, group by group. What belongs to one value is checked when it is
+//! parsed; what belongs to several, in [`validate`].
+
+use super::derive;
+use super::origin::Origin;
+use super::parse;
+use super::path::Directories;
+use super::quorum_reads::QuorumReads;
+use super::reader::Reader;
+use super::table;
+use super::types::{
+    Api, Etcd, KubeUpMode, Lifetimes, LoadBalancer, Network, Nodes, ProviderKind, ReplicaMachines,
+    Settings, Versions, Zone,
+};
+use super::validate;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Reads everything; `None` when anything is wrong, which the reader knows.
+///
+/// Every value is read before any `?`: that is how all errors come at once.
+pub fn settings(
+    read: &mut Reader<'_>,
+    directories: &Directories<'_>,
+    state_home: Option<&str>,
+) -> Option<Settings> {
+    let identity = identity(read);
+    let count = read.integer(&table::NUM_NODES);
+    let network = network(read, count);
+    let replicas = replicas(read, count);
+    let nodes = nodes(read, count, identity.prefix.as_deref());
+    let versions = versions(read);
+    let etcd = etcd(read, directories);
+    let api = api(read, network.as_ref().map(|network| &network.dns_domain));
+    let quorum_reads = quorum_reads(read);
+    let kube_up = kube_up(read);
+    let pki = lifetimes(read);
+    let multizone = read.boolean(&table::MULTIZONE);
+    let load_balancer = load_balancer(read);
+    let kube_binaries = read.read(&table::KUBE_BINARIES, |text| directories.resolve(text));
+    let home = home(read, directories, state_home);
+    let kubeconfig = kubeconfig(read, directories);
+    let context = identity
+        .cluster
+        .as_ref()
+        .map(|name| format!("hakube-{name}"));
+    let kube_context = read.derive(&table::KUBE_CONTEXT, parse::word, context);
+    let timeout = timeout(read);
+    let time_scale = read.read(&table::TIME_SCALE, parse::factor);
+    Some(Settings {
+        cluster: identity.cluster?,
+        prefix: identity.prefix?,
+        provider: identity.provider?,
+        project: identity.project,
+        zone: identity.zone?,
+        zone_given: read.is_given(&table::ZONE),
+        multizone: multizone?,
+        quorum_reads: quorum_reads?,
+        versions: versions?,
+        network: network?,
+        replicas: replicas?,
+        nodes: nodes?,
+        etcd: etcd?,
+        api: api?,
+        kube_binaries,
+        load_balancer: load_balancer?,
+        kubeconfig: kubeconfig?,
+        kube_context: kube_context?,
+        pki: pki?,
+        timeout: timeout?,
+        kube_up: kube_up?,
+        home: home?,
+        time_scale: time_scale?,
+    })
+}
+
+struct Identity {
+    provider: Option<ProviderKind>,
+    project: Option<String>,
+    cluster: Option<String>,
+    prefix: Option<String>,
+    zone: Option<Zone>,
+}
+
+fn identity(read: &mut Reader<'_>) -> Identity {
+    let provider: Option<ProviderKind> = read.read(&table::PROVIDER, str::parse);
+    let own_profile = provider.map(|provider| provider.to_string());
+    read.choice(&table::PROFILE, own_profile);
+    let project = read.read(&table::PROJECT, parse::project);
+    let zone: Option<Zone> = read.read(&table::ZONE, str::parse);
+    // kube-up has the prefix alone decide; but two clusters that differ in nothing but CLUSTER_NAME would
+    // make machines of the same names, so each of the two defaults to the other.
+    let named = read
+        .peek(&table::CLUSTER_NAME)
+        .filter(|name| parse::name(name).is_ok())
+        .unwrap_or_else(|| "kubernetes".to_owned());
+    let prefix = read.derive(&table::INSTANCE_PREFIX, parse::name, Some(named));
+    let cluster = read.derive(&table::CLUSTER_NAME, parse::name, prefix.clone());
+    let unset = read.origin(&table::PROJECT) == Origin::Unset;
+    if provider == Some(ProviderKind::Gce) && unset {
+        read.missing(&table::PROJECT, "gce needs it");
+    }
+    if let (Some(prefix), Some(zone)) = (&prefix, &zone) {
+        validate::prefix(read, prefix, zone);
+    }
+    Identity {
+        provider,
+        project,
+        cluster,
+        prefix,
+        zone,
+    }
+}
+
+fn network(read: &mut Reader<'_>, nodes: Option<u32>) -> Option<Network> {
+    let name = read.read(&table::NETWORK_NAME, parse::name);
+    let custom = read.boolean(&table::CUSTOM_NETWORK);
+    let made = name
+        .as_ref()
+        .filter(|_| custom == Some(true))
+        .map(|name| format!("{name}-custom-subnet"));
+    let subnetwork = read.derive(&table::SUBNETWORK, parse::name, made);
+    let delete = read.boolean(&table::DELETE_NETWORK);
+    let cluster_range = read.derive(
+        &table::CLUSTER_RANGE,
+        parse::range,
+        nodes.map(derive::cluster_range),
+    );
+    let service_range = read.read(&table::SERVICE_RANGE, parse::range);
+    let node_range = read.derive(
+        &table::NODE_RANGE,
+        parse::range,
+        nodes.map(derive::node_range),
+    );
+    let master_range = read.read(&table::MASTER_RANGE, parse::range);
+    let tenth = service_range
+        .and_then(|range| derive::nth_address(range, 10))
+        .map(|address| address.to_string());
+    let dns_address = read.derive(&table::DNS_ADDRESS, parse::address, tenth);
+    let dns_domain = read.read(&table::DNS_DOMAIN, parse::domain);
+    validate::ranges(
+        read,
+        nodes,
+        &[
+            (&table::CLUSTER_RANGE, cluster_range),
+            (&table::SERVICE_RANGE, service_range),
+            (&table::NODE_RANGE, node_range),
+            (&table::MASTER_RANGE, master_range),
+        ],
+    );
+    if let (Some(address), Some(range)) = (dns_address, service_range) {
+        validate::dns_address(read, address, range);
+    }
+    Some(Network {
+        name: name?,
+        subnetwork,
+        custom: custom?,
+        cluster_range: cluster_range?,
+        service_range: service_range?,
+        node_range: node_range?,
+        master_range: master_range?,
+        dns_address: dns_address?,
+        dns_domain: dns_domain?,
+        delete,
+    })
+}
+
+fn replicas(read: &mut Reader<'_>, nodes: Option<u32>) -> Option<ReplicaMachines> {
+    let derived = nodes.map(derive::replica_machine_type);
+    let machine_type = read.derive(&table::MASTER_SIZE, parse::name, derived);
+    let root_disk_gb = read.size_gb(&table::MASTER_ROOT_DISK_SIZE);
+    let data_disk_gb = read.size_gb(&table::MASTER_DISK_SIZE);
+    let disk_type = read.read(&table::MASTER_DISK_TYPE, parse::name);
+    let image = read.read(&table::MASTER_IMAGE, parse::word);
+    let preemptible = read.boolean(&table::PREEMPTIBLE_MASTER);
+    Some(ReplicaMachines {
+        machine_type: machine_type?,
+        root_disk_gb: root_disk_gb?,
+        data_disk_gb: data_disk_gb?,
+        disk_type: disk_type?,
+        image: image?,
+        preemptible: preemptible?,
+    })
+}
+
+fn nodes(read: &mut Reader<'_>, count: Option<u32>, prefix: Option<&str>) -> Option<Nodes> {
+    let create = read.boolean(&table::CREATE_NODES);
+    let machine_type = read.read(&table::NODE_SIZE, parse::name);
+    let disk_gb = read.size_gb(&table::NODE_DISK_SIZE);
+    let minion = prefix.map(|prefix| format!("{prefix}-minion"));
+    let node_prefix = read.derive(&table::NODE_PREFIX, parse::word, minion);
+    let labels = read.read(&table::NODE_LABELS, parse::labels);
+    let taints = read.read(&table::NODE_TAINTS, parse::taints);
+    if let Some(node_prefix) = &node_prefix {
+        validate::node_prefix(read, node_prefix);
+    }
+    Some(Nodes {
+        count: count?,
+        machine_type: machine_type?,
+        disk_gb: disk_gb?,
+        prefix: node_prefix?,
+        labels: labels.unwrap_or_default(),
+        taints: taints.unwrap_or_default(),
+        create: create?,
+    })
+}
+
+fn versions(read: &mut Reader<'_>) -> Option<Versions> {
+    let kubernetes = read.read(&table::KUBE_VERSION, parse::version);
+    let etcd = read.read(&table::ETCD_VERSION, parse::version);
+    validate::versions(read, kubernetes.as_ref(), etcd.as_ref());
+    Some(Versions {
+        kubernetes: kubernetes?,
+        etcd,
+    })
+}
+
+fn etcd(read: &mut Reader<'_>, directories: &Directories<'_>) -> Option<Etcd> {
+    let binary = read.read(&table::ETCD_BINARY, |text| directories.resolve(text));
+    let quota_bytes = read.integer(&table::ETCD_QUOTA);
+    let extra_args = read.read(&table::ETCD_ARGS, parse::arguments);
+    if let Some(arguments) = &extra_args {
+        validate::etcd_arguments(read, arguments);
+    }
+    Some(Etcd {
+        binary,
+        quota_bytes: quota_bytes?,
+        extra_args: extra_args.unwrap_or_default(),
+    })
+}
+
+fn api(read: &mut Reader<'_>, dns_domain: Option<&String>) -> Option<Api> {
+    let port = read.integer(&table::API_PORT);
+    let extra_sans = read.read(&table::EXTRA_SANS, parse::certificate_names);
+    let runtime_config = read.read(&table::RUNTIME_CONFIG, parse::switches);
+    let feature_gates = read.read(&table::FEATURE_GATES, parse::switches);
+    let issuer = dns_domain.map(|domain| format!("https://kubernetes.default.svc.{domain}"));
+    let issuer = read.derive(&table::SERVICE_ACCOUNT_ISSUER, parse::issuer, issuer);
+    if let Some(port) = port {
+        validate::api_port(read, port);
+    }
+    Some(Api {
+        port: port?,
+        extra_sans: extra_sans.unwrap_or_default(),
+        runtime_config: runtime_config.unwrap_or_default(),
+        feature_gates: feature_gates.unwrap_or_default(),
+        service_account_issuer: issuer?,
+    })
+}
+
+fn quorum_reads(read: &mut Reader<'_>) -> Option<QuorumReads> {
+    let wish = read.boolean(&table::QUORUM_READ);
+    let origin = read.origin(&table::QUORUM_READ);
+    Some(QuorumReads {
+        enabled: wish.unwrap_or(true),
+        set_by: (origin != Origin::Unset).then(|| origin.to_string()),
+    })
+}
+
+fn kube_up(read: &mut Reader<'_>) -> Option<KubeUpMode> {
+    let replicate_existing = read.boolean(&table::REPLICATE_EXISTING);
+    let use_existing = read.boolean(&table::USE_EXISTING);
+    let delete_nodes = read.boolean(&table::DELETE_NODES);
+    let replica_name = read.read(&table::REPLICA_NAME, parse::name);
+    if replicate_existing == Some(true) && use_existing == Some(true) {
+        validate::one_mode(read);
+    }
+    Some(KubeUpMode {
+        replicate_existing: replicate_existing?,
+        use_existing: use_existing?,
+        replica_name,
+        delete_nodes: delete_nodes?,
+    })
+}
+
+fn lifetimes(read: &mut Reader<'_>) -> Option<Lifetimes> {
+    let ca_days = read.integer(&table::CA_DAYS);
+    let cert_days = read.integer(&table::CERT_DAYS);
+    let lifetimes = Lifetimes {
+        ca_days: ca_days?,
+        cert_days: cert_days?,
+    };
+    validate::lifetimes(read, lifetimes);
+    Some(lifetimes)
+}
+
+fn load_balancer(read: &mut Reader<'_>) -> Option<LoadBalancer> {
+    read.read(&table::LOAD_BALANCER, str::parse)
+}
+
+fn timeout(read: &mut Reader<'_>) -> Option<Duration> {
+    let seconds = read.integer::<u64>(&table::INITIALIZATION_TIMEOUT);
+    let derived = seconds.map(|seconds| format!("{seconds}s"));
+    read.derive(&table::TIMEOUT, parse::duration, derived)
+}
+
+fn home(
+    read: &mut Reader<'_>,
+    directories: &Directories<'_>,
+    state_home: Option<&str>,
+) -> Option<PathBuf> {
+    // The XDG specification has a relative path in its variables ignored.
+    let state = match state_home.filter(|path| path.starts_with('/')) {
+        Some(state) => Some(PathBuf::from(state)),
+        None => directories.home.map(|home| home.join(".local/state")),
+    };
+    let derived = state.map(|state| state.join("hakube").to_string_lossy().into_owned());
+    let home = read.derive(&table::HOME, |text| directories.resolve(text), derived);
+    if read.origin(&table::HOME) == Origin::Unset {
+        read.missing(&table::HOME, "there is no home directory to derive it from");
+    }
+    home
+}
+
+fn kubeconfig(read: &mut Reader<'_>, directories: &Directories<'_>) -> Option<Vec<PathBuf>> {
+    let is_flag = read.is_flag(&table::KUBECONFIG);
+    read.read(&table::KUBECONFIG, |text| {
+        if is_flag {
+            directories.resolve(text).map(|path| vec![path])
+        } else {
+            directories.resolve_list(text)
+        }
+    })
+}

@@ -1,0 +1,49 @@
+//! Defaults that depend on other settings. kube-up's arithmetic, as pure functions.
+
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The machine type of replicas for a cluster of so many nodes.
+pub fn replica_machine_type(nodes: u32) -> String {
+    let cpus = match nodes {
+        0..=10 => 2,
+        11..=50 => 4,
+        51..=100 => 8,
+        101..=500 => 16,
+        _ => 32,
+    };
+    format!("e2-standard-{cpus}")
+}
+
+/// Pods' addresses for so many nodes.
+pub fn cluster_range(nodes: u32) -> String {
+    let prefix = match nodes {
+        0..=1000 => 14,
+        1001..=2000 => 13,
+        2001..=4000 => 12,
+        _ => 11,
+    };
+    format!("10.64.0.0/{prefix}")
+}
+
+/// Machines' addresses for so many nodes.
+pub fn node_range(nodes: u32) -> String {
+    let prefix = match nodes {
+        0..=1000 => 22,
+        1001..=2000 => 21,
+        2001..=4000 => 20,
+        _ => 19,
+    };
+    format!("10.40.0.0/{prefix}")
+}
+
+/// The address at a distance from the start of a range; `None` beyond its end.
+pub fn nth_address(range: IpNet, n: u32) -> Option<IpAddr> {
+    let address = match range.network() {
+        IpAddr::V4(first) => IpAddr::V4(Ipv4Addr::from(u32::from(first).checked_add(n)?)),
+        IpAddr::V6(first) => IpAddr::V6(Ipv6Addr::from(
+            u128::from(first).checked_add(u128::from(n))?,
+        )),
+    };
+    range.contains(&address).then_some(address)
+}

@@ -1,0 +1,162 @@
+//! docs/configuration.md and env/default.env, generated from the table.
+
+use super::source;
+use super::table::{Default, GROUPS, Group, NOT_HONOURED, Setting};
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+<!-- Generated from src/settings/table: change it there, then run
+     UPDATE_DOCS=1 cargo test -p hakube settings::docs -->
+
+Everything works unset: `hakube up` makes a cluster on the local cloud. What you set, you set in any
+of these places; the first that has a value wins:
+
+1. a **flag**: `hakube up --zone europe-west1-c`
+2. the **environment**: `KUBE_GCE_ZONE=europe-west1-c hakube up`
+3. an **env file**: `hakube up --env-file prod.env`, which has lines of `NAME=value`
+4. the **profile** `env/<profile>.env`, part of the program and chosen by the provider
+5. the **default**
+
+`hakube env` prints every setting, its value, and which of these it came from. Whatever is wrong is
+reported all at once, before anything is made; the command exits with 2.
+
+Variables have the names that kube-up gave them, so that what you have for kube-up keeps working; new
+ones begin with `HAKUBE_`. An empty variable is one that isn't set. `true` and `false` are the only
+booleans, in any case: `yes` and `1` were false in kube-up, and are refused here.
+
+An env file may be sourced by a shell and means the same there: `export`, quotes and comments are
+allowed, and what a shell would expand (`$HOME`) is refused. `~/` in a path works. To start one,
+copy [env/default.env](../env/default.env), which lists every setting.
+";
+
+const NOT_HONOURED_INTRODUCTION: &str = "
+## kube-up's variables without effect
+
+Setting one of these gives a warning that says what to do instead.
+
+| Variable | Instead |
+|---|---|
+";
+
+/// docs/configuration.md.
+pub fn markdown() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    for group in GROUPS {
+        section(&mut page, group);
+    }
+    page.push_str(NOT_HONOURED_INTRODUCTION);
+    for known in NOT_HONOURED {
+        row(
+            &mut page,
+            &[format!("`{}`", known.variable), known.instead.to_owned()],
+        );
+    }
+    page
+}
+
+fn section(page: &mut String, group: &Group) {
+    page.push_str(&format!(
+        "\n## {}\n\n{}\n\n| Setting | Default | Meaning |\n|---|---|---|\n",
+        group.title, group.intro
+    ));
+    for setting in group.settings {
+        let meaning = format!("{} *{}*", setting.doc, capitalised(&setting.kind.form()));
+        row(page, &[names(setting), default(setting), meaning]);
+    }
+}
+
+fn row(page: &mut String, cells: &[String]) {
+    let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    page.push_str(&format!("| {} |\n", cells.join(" | ")));
+}
+
+fn names(setting: &Setting) -> String {
+    let names: Vec<String> = setting
+        .variables()
+        .chain(setting.flag)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    names.join("<br>")
+}
+
+/// The default, and each profile's that differs from it.
+fn default(setting: &Setting) -> String {
+    let general = match setting.default {
+        Default::Value(value) => format!("`{value}`"),
+        Default::Derived(from) => format!("derived {from}"),
+        Default::Unset(meaning) => meaning.to_owned(),
+    };
+    let mut cell = general.clone();
+    for (profile, value) in source::profile_values(setting) {
+        let value = format!("`{value}`");
+        if value != general {
+            cell.push_str(&format!("<br>{profile}: {value}"));
+        }
+    }
+    cell
+}
+
+fn capitalised(text: &str) -> String {
+    let mut rest = text.chars();
+    let first = rest.next().map(|first| first.to_ascii_uppercase());
+    format!(
+        "{}{}.",
+        first.map(String::from).unwrap_or_default(),
+        rest.as_str()
+    )
+}
+
+/// env/default.env: every setting with its default, commented out, to copy and change.
+pub fn env_file() -> String {
+    let mut file = "\
+# Every setting of hakube's with its default. Copy this file, take the # away from what you want
+# otherwise, and pass it with --env-file. The other files here are the profiles' own defaults.
+#
+# Generated from src/settings/table: change it there, then run
+#     UPDATE_DOCS=1 cargo test -p hakube settings::docs
+"
+    .to_owned();
+    for group in GROUPS {
+        file.push_str(&format!("\n\n# {}: {}\n", group.title, group.intro));
+        for setting in group.settings {
+            let value = match setting.default {
+                Default::Value(value) => format!("{}={value}", setting.key),
+                Default::Derived(from) => format!("{}=    # derived {from}", setting.key),
+                Default::Unset(meaning) => format!("{}=    # {meaning}", setting.key),
+            };
+            file.push_str(&format!("\n# {}\n#{value}\n", setting.doc));
+        }
+    }
+    file
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::path::Path;
+
+    /// The committed file is what the table says; `UPDATE_DOCS=1` makes it so.
+    fn assert_committed(path: &str, generated: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, generated).unwrap();
+        }
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            committed == generated,
+            "{} is out of date: run `UPDATE_DOCS=1 cargo test -p hakube settings::docs`",
+            path.display()
+        );
+    }
+
+    #[test]
+    fn the_configuration_page_is_up_to_date() {
+        assert_committed("docs/configuration.md", &super::markdown());
+    }
+
+    #[test]
+    fn the_default_env_file_is_up_to_date() {
+        assert_committed("env/default.env", &super::env_file());
+    }
+}

@@ -1,0 +1,280 @@
+//! One function for each kind of value: text to type, or what is wrong with the text.
+//!
+//! The caller names the setting, its value and the valid form, so a message here only says what
+//! is wrong: "it has bits set beyond its prefix".
+
+use super::types::{Taint, TaintEffect};
+use ipnet::IpNet;
+use jiff::SignedDuration;
+use semver::Version;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What is wrong with a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Malformed(pub String);
+
+impl Malformed {
+    /// From fixed words.
+    pub fn new(problem: &str) -> Self {
+        Self(problem.to_owned())
+    }
+}
+
+/// A parsed value, or what is wrong with the text.
+pub type Parsed<T> = Result<T, Malformed>;
+
+fn require<T>(holds: bool, value: T, problem: &str) -> Parsed<T> {
+    if holds {
+        Ok(value)
+    } else {
+        Err(Malformed::new(problem))
+    }
+}
+
+/// `true` or `false`, in any case. Deliberately not `1`, `yes` or `on`: kube-up compares with `true`, so
+/// that everything else was false there, whatever it was meant to be.
+pub fn boolean(text: &str) -> Parsed<bool> {
+    text.to_ascii_lowercase()
+        .parse()
+        .map_err(|_| Malformed::new("it is neither true nor false"))
+}
+
+/// A whole number within bounds, both inclusive.
+pub fn integer(text: &str, min: u64, max: u64) -> Parsed<u64> {
+    let number: u64 = text.parse().map_err(|_| {
+        Malformed::new(if text.parse::<i128>().is_ok() {
+            "it is out of range"
+        } else {
+            "it isn't a whole number"
+        })
+    })?;
+    require((min..=max).contains(&number), number, "it is out of range")
+}
+
+/// Not negative, not infinite.
+pub fn factor(text: &str) -> Parsed<f64> {
+    let number: f64 = text
+        .parse()
+        .map_err(|_| Malformed::new("it isn't a number"))?;
+    require(
+        number.is_finite() && number >= 0.0,
+        number,
+        "it is negative or infinite",
+    )
+}
+
+/// A size in GB, with or without the unit.
+pub fn size_gb(text: &str, min: u64, max: u64) -> Parsed<u64> {
+    integer(text.strip_suffix("GB").unwrap_or(text), min, max)
+}
+
+/// A span of time with units: `90s`, `10m`, `1h30m`.
+pub fn duration(text: &str) -> Parsed<Duration> {
+    let span: SignedDuration = text.parse().map_err(|_| {
+        Malformed::new(if text.parse::<f64>().is_ok() {
+            "it has no unit"
+        } else {
+            "it isn't a duration"
+        })
+    })?;
+    Duration::try_from(span)
+        .ok()
+        .filter(|span| !span.is_zero())
+        .ok_or_else(|| Malformed::new("it isn't longer than no time at all"))
+}
+
+/// Any text without white space.
+pub fn word(text: &str) -> Parsed<String> {
+    require(
+        !text.contains(char::is_whitespace),
+        text.to_owned(),
+        "it contains white space",
+    )
+}
+
+/// A name as Compute Engine wants it: `[a-z]([-a-z0-9]{0,61}[a-z0-9])?`.
+pub fn name(text: &str) -> Parsed<String> {
+    let problem = if text.len() > 63 {
+        "it is longer than 63 characters"
+    } else if !text.starts_with(|c: char| c.is_ascii_lowercase()) {
+        "it doesn't start with a lower-case letter"
+    } else if text.ends_with('-') {
+        "it ends in a hyphen"
+    } else if !text.chars().all(is_name_character) {
+        "it has characters other than lower-case letters, digits and hyphens"
+    } else {
+        return Ok(text.to_owned());
+    };
+    Err(Malformed::new(problem))
+}
+
+fn is_name_character(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+}
+
+/// A Google Cloud project's id, an old one with its domain (`example.com:project`) included.
+pub fn project(text: &str) -> Parsed<String> {
+    let id = text.rsplit_once(':').map_or(text, |(_, id)| id);
+    require(
+        (6..=30).contains(&id.len()) && name(id).is_ok(),
+        text.to_owned(),
+        "it isn't a project's id (its name and its number are something else)",
+    )
+}
+
+/// An address range without bits beyond its prefix, which Compute Engine refuses.
+pub fn range(text: &str) -> Parsed<IpNet> {
+    let range: IpNet = text
+        .parse()
+        .map_err(|_| Malformed::new("it isn't an address range"))?;
+    require(
+        range == range.trunc(),
+        range,
+        &format!(
+            "it has bits set beyond its prefix; the range that holds it is {}",
+            range.trunc()
+        ),
+    )
+}
+
+/// An address.
+pub fn address(text: &str) -> Parsed<IpAddr> {
+    text.parse()
+        .map_err(|_| Malformed::new("it isn't an IP address"))
+}
+
+/// A DNS name in lower case.
+pub fn domain(text: &str) -> Parsed<String> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(is_name_character)
+    };
+    require(
+        text.len() <= 253 && text.split('.').all(label),
+        text.to_owned(),
+        "it isn't a DNS name",
+    )
+}
+
+/// Names and addresses for a certificate; a leading `*.` is allowed.
+pub fn certificate_names(text: &str) -> Parsed<Vec<String>> {
+    items(text)
+        .map(|item| {
+            let bare = item.strip_prefix("*.").unwrap_or(item);
+            require(
+                item.parse::<IpAddr>().is_ok() || domain(bare).is_ok(),
+                item.to_owned(),
+                &format!("{item:?} is neither a DNS name nor an IP address"),
+            )
+        })
+        .collect()
+}
+
+/// A release's version, with or without the `v` of its tag.
+pub fn version(text: &str) -> Parsed<Version> {
+    Version::parse(text.strip_prefix('v').unwrap_or(text))
+        .map_err(|error| Malformed(format!("it isn't a full version ({error})")))
+}
+
+/// An issuer of tokens: an https URL, which is what OpenID discovery asks for.
+pub fn issuer(text: &str) -> Parsed<String> {
+    let rest = text.strip_prefix("https://").unwrap_or_default();
+    require(
+        !rest.is_empty() && !rest.starts_with('/') && !rest.contains([' ', '?', '#']),
+        text.to_owned(),
+        "it isn't an https URL without query and fragment",
+    )
+}
+
+/// Command-line arguments, split at white space. Quotes are refused rather than misread.
+pub fn arguments(text: &str) -> Parsed<Vec<String>> {
+    text.split_whitespace()
+        .map(|argument| {
+            let problem = if argument.contains(['"', '\'', '`', '$']) {
+                "has a quote or a `$` in it, and no shell will read it"
+            } else if !argument.starts_with("--") {
+                "doesn't start with --; a flag's value is joined to it by ="
+            } else {
+                return Ok(argument.to_owned());
+            };
+            Err(Malformed(format!("{argument:?} {problem}")))
+        })
+        .collect()
+}
+
+/// `name=true,name=false`; a name alone is switched on.
+pub fn switches(text: &str) -> Parsed<BTreeMap<String, bool>> {
+    items(text)
+        .map(|item| {
+            let (name, on) = item.split_once('=').unwrap_or((item, "true"));
+            match boolean(on) {
+                Ok(on) if !name.is_empty() => Ok((name.to_owned(), on)),
+                _ => Err(Malformed(format!("{item:?} isn't name=true or name=false"))),
+            }
+        })
+        .collect()
+}
+
+/// `key=value,key=value` in Kubernetes' syntax of labels.
+pub fn labels(text: &str) -> Parsed<BTreeMap<String, String>> {
+    items(text)
+        .map(|item| match item.split_once('=') {
+            Some((key, value)) if is_label_key(key) && is_label_value(value) => {
+                Ok((key.to_owned(), value.to_owned()))
+            }
+            _ => Err(Malformed(format!("{item:?} isn't a label"))),
+        })
+        .collect()
+}
+
+/// `key=value:Effect,key:Effect`.
+pub fn taints(text: &str) -> Parsed<Vec<Taint>> {
+    items(text)
+        .map(|item| taint(item).ok_or_else(|| Malformed(format!("{item:?} isn't a taint"))))
+        .collect()
+}
+
+fn taint(item: &str) -> Option<Taint> {
+    let (what, effect) = item.rsplit_once(':')?;
+    let (key, value) = what
+        .split_once('=')
+        .map_or((what, None), |(key, value)| (key, Some(value)));
+    let effect = match effect {
+        "NoSchedule" => TaintEffect::NoSchedule,
+        "PreferNoSchedule" => TaintEffect::PreferNoSchedule,
+        "NoExecute" => TaintEffect::NoExecute,
+        _ => return None,
+    };
+    (is_label_key(key) && value.is_none_or(is_label_value)).then(|| Taint {
+        key: key.to_owned(),
+        value: value.filter(|value| !value.is_empty()).map(str::to_owned),
+        effect,
+    })
+}
+
+fn is_label_key(key: &str) -> bool {
+    let (prefix, name) = key
+        .split_once('/')
+        .map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    !name.is_empty() && is_label_value(name) && prefix.is_none_or(|prefix| domain(prefix).is_ok())
+}
+
+fn is_label_value(value: &str) -> bool {
+    value.len() <= 63
+        && value
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        && !value.starts_with(['-', '_', '.'])
+        && !value.ends_with(['-', '_', '.'])
+}
+
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+}

@@ -1,0 +1,25 @@
+//! Where hakube itself keeps things, and how patient it is.
+
+use super::Default::{Derived, Value};
+use super::{Group, Kind, Setting, group};
+
+group! { THIS_MACHINE: "This machine", "Where hakube keeps things, and how patient it is.";
+    HOME = Setting::new("HAKUBE_HOME", Kind::Path,
+        Derived("from XDG_STATE_HOME, or `~/.local/state/hakube`"),
+        "Everything that hakube keeps is in this directory: state, local cloud, logs.");
+    KUBECONFIG = Setting::new("KUBECONFIG", Kind::Paths, Value("~/.kube/config"),
+        "The kubeconfig that the cluster's context is written to. Several in the variable: kubectl's rules. \
+         The flag takes one.")
+        .flag("--kubeconfig");
+    KUBE_CONTEXT = Setting::new("KUBE_CONTEXT", Kind::Word, Derived("from CLUSTER_NAME"),
+        "The name of the context, user and cluster in the kubeconfig: `hakube-<cluster>`.")
+        .flag("--context");
+    TIMEOUT = Setting::new("HAKUBE_TIMEOUT", Kind::Duration, Derived("from KUBE_CLUSTER_INITIALIZATION_TIMEOUT"),
+        "How long a command waits for the control plane to become ready.")
+        .flag("--timeout");
+    INITIALIZATION_TIMEOUT = Setting::new("KUBE_CLUSTER_INITIALIZATION_TIMEOUT", Kind::Integer(1, 86400),
+        Value("300"),
+        "The same in seconds, as kube-up has it.");
+    TIME_SCALE = Setting::new("HAKUBE_TIME_SCALE", Kind::Factor, Value("0"),
+        "How long the local cloud's operations take: 0 is no time at all, 1 as long as Compute Engine's.");
+}

@@ -1,0 +1,42 @@
+//! etcd, the API server, certificates.
+
+use super::Default::{Derived, Unset, Value};
+use super::{Group, Kind, Setting, group};
+
+group! { ETCD: "etcd", "One member on each replica, mutual TLS on every port.";
+    ETCD_VERSION = Setting::new("ETCD_VERSION", Kind::Version, Unset("that of the binary found"),
+        "etcd's version, 3.4 or later.");
+    ETCD_BINARY = Setting::new("HAKUBE_ETCD_BINARY", Kind::Path, Unset("`etcd` in PATH"),
+        "The etcd that the local cloud runs.")
+        .flag("--etcd-binary");
+    ETCD_QUOTA = Setting::new("ETCD_QUOTA_BACKEND_BYTES", Kind::Integer(16 << 20, 1 << 40), Value("4294967296"),
+        "The size in bytes at which etcd refuses writes. etcd's authors advise against more than 8 GiB.");
+    ETCD_ARGS = Setting::new("ETCD_EXTRA_ARGS", Kind::Arguments, Unset("none"),
+        "Arguments besides those that hakube sets itself.");
+}
+
+group! { API_SERVER: "Kubernetes components", "Flags of the control plane's components.";
+    API_PORT = Setting::new("HAKUBE_API_PORT", Kind::Integer(1, 65535), Value("443"),
+        "The API server's TCP port, on replicas and on the endpoint.")
+        .flag("--api-port");
+    KUBE_BINARIES = Setting::new("HAKUBE_KUBE_BINARIES", Kind::Path, Unset("PATH, else stand-ins"),
+        "The directory with the kube-apiserver, kube-controller-manager and kube-scheduler that the local \
+         cloud runs.")
+        .flag("--kube-binaries");
+    RUNTIME_CONFIG = Setting::new("KUBE_RUNTIME_CONFIG", Kind::Switches, Unset("Kubernetes' own"),
+        "APIs switched on or off, such as `api/all=true`.");
+    FEATURE_GATES = Setting::new("KUBE_FEATURE_GATES", Kind::Switches, Unset("Kubernetes' own"),
+        "Features switched on or off, in all components.");
+    SERVICE_ACCOUNT_ISSUER = Setting::new("SERVICEACCOUNT_ISSUER", Kind::Issuer, Derived("from KUBE_DNS_DOMAIN"),
+        "The issuer in service account tokens: `https://kubernetes.default.svc.<domain>`. Changing it makes \
+         every token invalid.");
+}
+
+group! { CERTIFICATES: "Certificates", "hakube is its own certificate authority.";
+    EXTRA_SANS = Setting::new("HAKUBE_EXTRA_SANS", Kind::CertificateNames, Unset("none"),
+        "Names and addresses that the API server's certificate is valid for, besides the cluster's own.");
+    CA_DAYS = Setting::new("HAKUBE_CA_DAYS", Kind::Integer(1, 36500), Value("3650"),
+        "How many days the authorities are valid.");
+    CERT_DAYS = Setting::new("HAKUBE_CERT_DAYS", Kind::Integer(1, 36500), Value("365"),
+        "How many days all other certificates are valid; no more than the authorities.");
+}

@@ -1,0 +1,38 @@
+//! What replicas' machines and nodes are made of.
+
+use super::Default::{Derived, Unset, Value};
+use super::{Group, Kind, Setting, group};
+
+group! { REPLICA_MACHINES: "Replicas' machines", "Every replica is made the same way. Sizes, images and disk types are the provider's names.";
+    MASTER_SIZE = Setting::new("MASTER_SIZE", Kind::Name, Derived("from NUM_NODES"),
+        "The machine type: e2-standard-2, -4 above 10 nodes, -8 above 50, -16 above 100, -32 above 500.");
+    MASTER_ROOT_DISK_SIZE = Setting::new("MASTER_ROOT_DISK_SIZE", Kind::SizeGb(10, 65536), Value("20GB"),
+        "Size of the boot disk.");
+    MASTER_DISK_SIZE = Setting::new("MASTER_DISK_SIZE", Kind::SizeGb(10, 65536), Value("20GB"),
+        "Size of the disk that holds etcd's data.");
+    MASTER_DISK_TYPE = Setting::new("MASTER_DISK_TYPE", Kind::Name, Value("pd-ssd"),
+        "Type of that disk. etcd is only as quick as its disk's fsync.");
+    MASTER_IMAGE = Setting::new("KUBE_GCE_MASTER_IMAGE", Kind::Word,
+        Value("projects/debian-cloud/global/images/family/debian-12"),
+        "The boot image, of replicas and of nodes. It needs cloud-init and systemd.");
+    PREEMPTIBLE_MASTER = Setting::new("PREEMPTIBLE_MASTER", Kind::Bool, Value("false"),
+        "Whether the provider may take the machine back at any time, for less money. Not for what matters.");
+}
+
+group! { NODES: "Nodes", "The workers. hakube is about the control plane: these are enough to try it.";
+    NUM_NODES = Setting::new("NUM_NODES", Kind::Integer(0, 5000), Value("3"),
+        "How many nodes.")
+        .flag("--nodes");
+    CREATE_NODES = Setting::new("KUBE_CREATE_NODES", Kind::Bool, Value("true"),
+        "`false`: no nodes are made; NUM_NODES still sets the sizes that are derived from it.");
+    NODE_SIZE = Setting::new("NODE_SIZE", Kind::Name, Value("e2-standard-2"),
+        "The machine type.");
+    NODE_DISK_SIZE = Setting::new("NODE_DISK_SIZE", Kind::SizeGb(10, 65536), Value("100GB"),
+        "Size of the boot disk.");
+    NODE_PREFIX = Setting::new("NODE_INSTANCE_PREFIX", Kind::Name, Derived("from KUBE_GCE_INSTANCE_PREFIX"),
+        "What nodes' names start with: the prefix and `-minion`.");
+    NODE_LABELS = Setting::new("KUBE_NODE_LABELS", Kind::Labels, Unset("none"),
+        "Labels that nodes register with.");
+    NODE_TAINTS = Setting::new("NODE_TAINTS", Kind::Taints, Unset("none"),
+        "Taints that nodes register with.");
+}

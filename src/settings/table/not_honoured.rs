@@ -1,0 +1,90 @@
+//! kube-up's variables that hakube doesn't honour. Whoever sets one is told, and told what to do.
+
+/// A variable of kube-up's without effect here.
+#[derive(Debug)]
+pub struct NotHonoured {
+    /// Its name.
+    pub variable: &'static str,
+    /// What to do instead, as a sentence.
+    pub instead: &'static str,
+}
+
+macro_rules! not_honoured {
+    ($($variable:literal => $instead:expr;)*) => {
+        /// Variables in kube-up's cluster/gce/config-default.sh and its documentation without effect here.
+        pub static NOT_HONOURED: &[NotHonoured] =
+            &[$(NotHonoured { variable: $variable, instead: $instead }),*];
+    };
+}
+
+const ADDON: &str = "Addons aren't hakube's: install it with kubectl when the cluster is up.";
+const NODES: &str = "hakube's nodes are plain ones: make others with a node group of your own.";
+const IMAGE: &str = "Replicas and nodes boot KUBE_GCE_MASTER_IMAGE, project included.";
+const ROUTES: &str = "Install a network plugin that brings what you need.";
+
+not_honoured! {
+    "NETWORK_PROJECT" => "A network of another project (shared VPC) can't be used yet.";
+    "MAX_PODS_PER_NODE" => "Every node has a /24 and the kubelet's own limit, 110 pods.";
+    "NETWORK_PROVIDER" => ROUTES;
+    "NETWORK_POLICY_PROVIDER" => ROUTES;
+    "KUBE_GCE_PRIVATE_CLUSTER" => "Machines have external addresses: restrict them by firewall rules.";
+    "KUBE_GCE_ENABLE_IP_ALIASES" => ROUTES;
+    "KUBE_GCE_IP_ALIAS_SUBNETWORK" => ROUTES;
+    "SECONDARY_RANGE_NAME" => ROUTES;
+    "KUBE_GCE_API_ENDPOINT" => "hakube talks to Compute Engine, or to its own local cloud.";
+    "KUBE_PROXY_MODE" => "Configure kube-proxy, or its replacement, when you install it.";
+    "REGISTER_MASTER" => "Replicas run no kubelet, so that no pods land on them.";
+    "KUBE_MASTER_NODE_LABELS" => "Replicas run no kubelet, so that they aren't nodes.";
+    "MASTER_ADVERTISE_ADDRESS" => "Each replica advertises its own address; clients use the endpoint.";
+    "MASTER_MIN_CPU_ARCHITECTURE" => "Choose a MASTER_SIZE of the generation that you want.";
+    "KUBE_MASTER_EXTRA_METADATA" => "Set metadata on the machines when they are up.";
+    "KUBE_NODE_EXTRA_METADATA" => "Set metadata on the machines when they are up.";
+    "KUBE_EXTRA_METADATA" => "Set metadata on the machines when they are up.";
+    "KUBE_OS_DISTRIBUTION" => IMAGE;
+    "KUBE_MASTER_OS_DISTRIBUTION" => IMAGE;
+    "KUBE_NODE_OS_DISTRIBUTION" => IMAGE;
+    "KUBE_GCI_VERSION" => IMAGE;
+    "KUBE_GCE_MASTER_PROJECT" => IMAGE;
+    "KUBE_GCE_NODE_IMAGE" => IMAGE;
+    "KUBE_GCE_NODE_PROJECT" => IMAGE;
+    "KUBE_GCE_NODE_SERVICE_ACCOUNT" => NODES;
+    "NODE_SCOPES" => NODES;
+    "NODE_DISK_TYPE" => NODES;
+    "NODE_LOCAL_SSDS" => NODES;
+    "NODE_LOCAL_SSDS_EXT" => NODES;
+    "NODE_ACCELERATORS" => NODES;
+    "PREEMPTIBLE_NODE" => NODES;
+    "MAX_INSTANCES_PER_MIG" => "Nodes of a zone are one group: Compute Engine's limit is 1000.";
+    "KUBE_NON_MASTER_NODE_LABELS" => "Replicas aren't nodes: KUBE_NODE_LABELS is the same.";
+    "KUBE_CONTAINER_RUNTIME" => "The kubelet talks to the image's containerd.";
+    "KUBE_CONTAINER_RUNTIME_ENDPOINT" => "The kubelet talks to the image's containerd.";
+    "EVICTION_HARD" => "The kubelet's own thresholds hold.";
+    "RUN_CONTROLLERS" => "The controller manager runs all its controllers.";
+    "CLUSTER_SIGNING_DURATION" => "Kubelet certificates live as long as the controller manager decides.";
+    "ETCD_COMPACTION_INTERVAL_SEC" => "The API server compacts every 5 minutes.";
+    "ETCD_PROGRESS_NOTIFY_INTERVAL" => "Put --experimental-watch-progress-notify-interval (etcd 3.5 and 3.6) in ETCD_EXTRA_ARGS.";
+    "KUBE_UP_AUTOMATIC_CLEANUP" => "`hakube up` finishes what an earlier one left; `hakube down` removes it.";
+    "MIG_WAIT_UNTIL_STABLE_TIMEOUT" => "Set --timeout, which holds for everything that is waited for.";
+    "KUBE_APISERVER_REQUEST_TIMEOUT_SEC" => "The API server's own time limit holds.";
+    "ALLOWED_NOTREADY_NODES" => "`hakube status` shows which nodes are ready; none is waited for.";
+    "KUBE_BEARER_TOKEN" => "The administrator has a client certificate, in the kubeconfig.";
+    "ENCRYPTION_PROVIDER_CONFIG" => "Encryption at rest isn't set up; etcd's disk is the provider's to encrypt.";
+    "KUBE_ADMISSION_CONTROL" => "Kubernetes' own admission plugins run, and NodeRestriction.";
+    "ENABLE_POD_SECURITY_POLICY" => "Pod security policies are gone since 1.25: use pod security admission.";
+    "ENABLE_METADATA_CONCEALMENT" => "No secret is in the metadata.";
+    "KUBE_ENABLE_CLUSTER_DNS" => ADDON;
+    "KUBE_ENABLE_NODELOCAL_DNS" => ADDON;
+    "KUBE_ENABLE_DNS_HORIZONTAL_AUTOSCALER" => ADDON;
+    "CLUSTER_DNS_CORE_DNS" => ADDON;
+    "KUBE_ENABLE_METRICS_SERVER" => ADDON;
+    "KUBE_ENABLE_CLUSTER_UI" => ADDON;
+    "KUBE_ENABLE_CLUSTER_MONITORING" => ADDON;
+    "KUBE_ENABLE_CLUSTER_LOGGING" => ADDON;
+    "KUBE_ENABLE_NODE_LOGGING" => ADDON;
+    "KUBE_LOGGING_DESTINATION" => ADDON;
+    "KUBE_ENABLE_L7_LOADBALANCING" => ADDON;
+    "KUBE_ENABLE_NODE_PROBLEM_DETECTOR" => ADDON;
+    "KUBE_ENABLE_CLUSTER_AUTOSCALER" => ADDON;
+    "KUBE_AUTOSCALER_MIN_NODES" => ADDON;
+    "KUBE_AUTOSCALER_MAX_NODES" => ADDON;
+}

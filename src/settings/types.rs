@@ -1,0 +1,347 @@
+//! The settings once they are typed: plain data, parts of which the cluster's intent stores.
+
+use super::parse::Malformed;
+use super::quorum_reads::QuorumReads;
+use ipnet::IpNet;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Every setting, typed and validated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The cluster's name: what everything made for it is marked with.
+    pub cluster: String,
+    /// What the names of machines, addresses and so on start with; the cluster's name unless set apart.
+    pub prefix: String,
+    /// Who makes the machines.
+    pub provider: ProviderKind,
+    /// The Google Cloud project; always there for [`ProviderKind::Gce`].
+    pub project: Option<String>,
+    /// The zone that the command is about.
+    pub zone: Zone,
+    /// Whether the operator named that zone, rather than a profile or a default.
+    pub zone_given: bool,
+    /// Whether the cluster may have replicas in several zones.
+    pub multizone: bool,
+    /// kube-up's wish for quorum reads, and who set it.
+    pub quorum_reads: QuorumReads,
+    /// What runs on the machines.
+    pub versions: Versions,
+    /// Networks, ranges and DNS.
+    pub network: Network,
+    /// What a replica's machine is made of.
+    pub replicas: ReplicaMachines,
+    /// The workers.
+    pub nodes: Nodes,
+    /// etcd.
+    pub etcd: Etcd,
+    /// The API server.
+    pub api: Api,
+    /// Where real Kubernetes binaries are, if the operator says so.
+    pub kube_binaries: Option<PathBuf>,
+    /// When the endpoint sits on a load balancer.
+    pub load_balancer: LoadBalancer,
+    /// kubeconfig files in kubectl's order of precedence; at least one.
+    pub kubeconfig: Vec<PathBuf>,
+    /// The name of the context, user and cluster in the kubeconfig.
+    pub kube_context: String,
+    /// How long certificates are valid.
+    pub pki: Lifetimes,
+    /// How long a command waits for the control plane to become ready.
+    pub timeout: Duration,
+    /// kube-up's way of choosing what `up` and `down` do.
+    pub kube_up: KubeUpMode,
+    /// Everything that hakube keeps lies under this directory. Absolute.
+    pub home: PathBuf,
+    /// How long the local cloud's operations take: 0 is no time at all, 1 is as long as the real ones.
+    pub time_scale: f64,
+}
+
+/// Who makes the machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderKind {
+    /// The Compute Engine emulator whose machines are processes on this one.
+    Local,
+    /// Google Compute Engine.
+    Gce,
+    /// libvirt.
+    Libvirt,
+}
+
+impl ProviderKind {
+    /// The name by which it is set.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Gce => "gce",
+            Self::Libvirt => "libvirt",
+        }
+    }
+}
+
+impl fmt::Display for ProviderKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for ProviderKind {
+    type Err = Malformed;
+
+    fn from_str(name: &str) -> Result<Self, Malformed> {
+        [Self::Local, Self::Gce, Self::Libvirt]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| Malformed::new("there is no such provider"))
+    }
+}
+
+/// A zone: a region's name and one part more, as in `europe-west1-b`.
+///
+/// Only the shape is known here; whether it exists, the provider knows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Zone(String);
+
+impl Zone {
+    /// The whole name: `europe-west1-b`.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// The region's name, which is the zone's without its last part: `europe-west1`.
+    pub fn region(&self) -> &str {
+        self.0
+            .rsplit_once('-')
+            .map_or(self.0.as_str(), |(region, _)| region)
+    }
+}
+
+impl FromStr for Zone {
+    type Err = Malformed;
+
+    fn from_str(name: &str) -> Result<Self, Malformed> {
+        let parts: Vec<&str> = name.split('-').collect();
+        let well_formed = |part: &&str| {
+            part.starts_with(|c: char| c.is_ascii_lowercase())
+                && part
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+        };
+        let ends_in_digit = |part: &str| part.ends_with(|c: char| c.is_ascii_digit());
+        match parts.as_slice() {
+            [_, .., place, _] if ends_in_digit(place) && parts.iter().all(|p| well_formed(p)) => {
+                Ok(Self(name.to_owned()))
+            }
+            [_, .., place] if ends_in_digit(place) && parts.iter().all(|p| well_formed(p)) => {
+                Err(Malformed(format!(
+                    "it is a region; a zone has one part more, as in {name}-b"
+                )))
+            }
+            _ => Err(Malformed::new("it doesn't have the shape of a zone")),
+        }
+    }
+}
+
+impl TryFrom<String> for Zone {
+    type Error = Malformed;
+
+    fn try_from(name: String) -> Result<Self, Malformed> {
+        name.parse()
+    }
+}
+
+impl From<Zone> for String {
+    fn from(zone: Zone) -> Self {
+        zone.0
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What runs on the machines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// Kubernetes' version, without the `v` that its tags start with.
+    pub kubernetes: Version,
+    /// etcd's version; `None` is whatever the binary that is found happens to be.
+    pub etcd: Option<Version>,
+}
+
+/// Networks, ranges and DNS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// The network's name.
+    pub name: String,
+    /// The subnetwork's name, where one is to be used or made.
+    pub subnetwork: Option<String>,
+    /// Whether the network is made with a subnetwork of `node_range`, rather than one per region.
+    pub custom: bool,
+    /// Pods' addresses.
+    pub cluster_range: IpNet,
+    /// Services' addresses.
+    pub service_range: IpNet,
+    /// Machines' addresses in a custom network.
+    pub node_range: IpNet,
+    /// Pods' addresses on replicas.
+    pub master_range: IpNet,
+    /// The cluster DNS service's address, in `service_range`.
+    pub dns_address: IpAddr,
+    /// The cluster's DNS domain.
+    pub dns_domain: String,
+    /// Whether `down` deletes the network; `None` is "if hakube made it".
+    pub delete: Option<bool>,
+}
+
+/// What a replica's machine is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaMachines {
+    /// The provider's name for the machine's size.
+    pub machine_type: String,
+    /// The boot disk's size in GB.
+    pub root_disk_gb: u64,
+    /// Size in GB of the disk that holds etcd's data.
+    pub data_disk_gb: u64,
+    /// The provider's name for that disk's type.
+    pub disk_type: String,
+    /// The provider's name for the boot image.
+    pub image: String,
+    /// Whether the provider may take the machine back at any time.
+    pub preemptible: bool,
+}
+
+/// The workers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nodes {
+    /// How many are asked for. See [`Nodes::wanted`].
+    pub count: u32,
+    /// The provider's name for their size.
+    pub machine_type: String,
+    /// The boot disk's size in GB.
+    pub disk_gb: u64,
+    /// What the nodes' names start with.
+    pub prefix: String,
+    /// Labels that they register with.
+    pub labels: BTreeMap<String, String>,
+    /// Taints that they register with.
+    pub taints: Vec<Taint>,
+    /// Whether any are made at all.
+    pub create: bool,
+}
+
+impl Nodes {
+    /// The number of nodes to be made: none when `create` is off.
+    pub fn wanted(&self) -> u32 {
+        if self.create { self.count } else { 0 }
+    }
+}
+
+/// A taint, displayed as the kubelet takes it: `key=value:Effect`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taint {
+    /// Its key.
+    pub key: String,
+    /// Its value, if any.
+    pub value: Option<String>,
+    /// What it does to pods that don't tolerate it.
+    pub effect: TaintEffect,
+}
+
+impl fmt::Display for Taint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.value.as_deref().unwrap_or_default();
+        write!(f, "{}={value}:{:?}", self.key, self.effect)
+    }
+}
+
+/// What a taint does to pods that don't tolerate it, in Kubernetes' spelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TaintEffect {
+    /// New ones aren't scheduled there.
+    NoSchedule,
+    /// New ones are scheduled there when nothing else is free.
+    PreferNoSchedule,
+    /// Running ones are evicted too.
+    NoExecute,
+}
+
+/// etcd.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Etcd {
+    /// The binary; `None` is the one in PATH. Absolute.
+    pub binary: Option<PathBuf>,
+    /// The size in bytes at which etcd refuses writes.
+    pub quota_bytes: u64,
+    /// Arguments besides those that hakube sets.
+    pub extra_args: Vec<String>,
+}
+
+/// The API server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Api {
+    /// The TCP port, on the machines and on the endpoint.
+    pub port: u16,
+    /// Names and addresses that its certificate is valid for, besides those that hakube knows.
+    pub extra_sans: Vec<String>,
+    /// APIs switched on or off.
+    pub runtime_config: BTreeMap<String, bool>,
+    /// Features switched on or off, in all components.
+    pub feature_gates: BTreeMap<String, bool>,
+    /// The issuer in service account tokens.
+    pub service_account_issuer: String,
+}
+
+/// When the endpoint sits on a load balancer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LoadBalancer {
+    /// From the second replica on.
+    Auto,
+    /// From the first replica on: the endpoint never moves.
+    Always,
+}
+
+impl FromStr for LoadBalancer {
+    type Err = Malformed;
+
+    fn from_str(word: &str) -> Result<Self, Malformed> {
+        match word {
+            "auto" => Ok(Self::Auto),
+            "always" => Ok(Self::Always),
+            _ => Err(Malformed::new("there is no such choice")),
+        }
+    }
+}
+
+/// How long certificates are valid, in days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lifetimes {
+    /// Those of the authorities.
+    pub ca_days: u32,
+    /// Those of everything else.
+    pub cert_days: u32,
+}
+
+/// kube-up's way of choosing what `up` and `down` do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KubeUpMode {
+    /// `up` adds a replica to the cluster.
+    pub replicate_existing: bool,
+    /// `up` adds nodes to the cluster.
+    pub use_existing: bool,
+    /// The replica that `down` removes.
+    pub replica_name: Option<String>,
+    /// `down` deletes the whole cluster; false: one replica only.
+    pub delete_nodes: bool,
+}

@@ -1,0 +1,266 @@
+//! What several settings must have in common. Each check notes its objections with the reader.
+
+use super::derive;
+use super::parse;
+use super::reader::Reader;
+use super::table::{self, Setting};
+use super::types::{Lifetimes, Zone};
+use ipnet::IpNet;
+use semver::Version;
+use std::net::IpAddr;
+
+/// Minor versions of Kubernetes 1 whose flags hakube knows.
+pub const KUBERNETES_MINORS: std::ops::RangeInclusive<u64> = 31..=36;
+
+/// Compute Engine's limit for a name.
+const NAME_LENGTH: usize = 63;
+
+/// The longest that is appended to the nodes' prefix: a group of a thousand nodes, and the provider's
+/// suffix for a machine of it.
+const NODE_SUFFIX: &str = "-group-999-xxxx";
+
+/// Ports that a replica's other components listen on.
+const TAKEN_PORTS: &[(u16, &str)] = &[
+    (2379, "etcd's clients"),
+    (2380, "etcd's peers"),
+    (2381, "etcd's metrics"),
+    (10257, "the controller manager"),
+    (10259, "the scheduler"),
+];
+
+/// Flags of etcd's on which its identity, its security or hakube's plans rest.
+const ETCD_FLAGS: &[&str] = &[
+    "name",
+    "data-dir",
+    "wal-dir",
+    "force-new-cluster",
+    "config-file",
+    "quota-backend-bytes",
+    "client-cert-auth",
+    "cert-file",
+    "key-file",
+    "trusted-ca-file",
+    "auto-tls",
+];
+const ETCD_FLAG_FAMILIES: &[&str] = &["listen-", "advertise-", "initial-", "peer-", "discovery"];
+
+/// Names made of the prefix stay within [`NAME_LENGTH`]. The longest are those of a node and of the
+/// balancer's group in the zone.
+pub fn prefix(read: &mut Reader<'_>, prefix: &str, zone: &Zone) {
+    let group = format!("-master-lb-{zone}");
+    let node = format!("-minion{NODE_SUFFIX}");
+    let longest = if group.len() > node.len() {
+        group
+    } else {
+        node
+    };
+    let room = NAME_LENGTH.saturating_sub(longest.len());
+    if prefix.len() > room {
+        read.object_with_form(
+            &table::INSTANCE_PREFIX,
+            &format!(
+                "names such as <prefix>{longest} would be longer than {NAME_LENGTH} characters"
+            ),
+            format!("a name of up to {room} characters"),
+        );
+    }
+}
+
+/// The same for nodes, whose prefix can be set apart. One that is derived was checked as the prefix.
+pub fn node_prefix(read: &mut Reader<'_>, prefix: &str) {
+    let room = NAME_LENGTH - NODE_SUFFIX.len();
+    if read.is_given(&table::NODE_PREFIX) && (parse::name(prefix).is_err() || prefix.len() > room) {
+        read.object_with_form(
+            &table::NODE_PREFIX,
+            &format!("<prefix>{NODE_SUFFIX} must be the name of a machine"),
+            format!("a name of up to {room} characters"),
+        );
+    }
+}
+
+/// Ranges are large enough and don't overlap. One that couldn't be parsed is left out.
+pub fn ranges(
+    read: &mut Reader<'_>,
+    nodes: Option<u32>,
+    ranges: &[(&'static Setting, Option<IpNet>)],
+) {
+    let known: Vec<(&'static Setting, IpNet)> = ranges
+        .iter()
+        .filter_map(|(setting, range)| Some((*setting, (*range)?)))
+        .collect();
+    for (setting, range) in &known {
+        if let Some(problem) = size_problem(setting, *range, nodes.unwrap_or(0)) {
+            read.object(setting, &problem);
+        }
+    }
+    for (index, (one, range)) in known.iter().enumerate() {
+        for (other, other_range) in &known[index + 1..] {
+            if range.contains(other_range) || other_range.contains(range) {
+                // Whoever changed something wants to hear about that, not about a default.
+                let (culprit, victim) = if read.is_given(one) && !read.is_given(other) {
+                    (one, other)
+                } else {
+                    (other, one)
+                };
+                let problem = format!("it overlaps {}", read.quote(victim));
+                let valid = format!("an address range outside that of {}", victim.key);
+                read.object_with_form(culprit, &problem, valid);
+            }
+        }
+    }
+    families(read, &known);
+}
+
+/// Pods and services talk to each other, so their ranges are of one family.
+fn families(read: &mut Reader<'_>, known: &[(&'static Setting, IpNet)]) {
+    let family = |key: &str| {
+        known
+            .iter()
+            .find(|(setting, _)| setting.key == key)
+            .map(|(_, range)| range.addr().is_ipv6())
+    };
+    let (pods, services) = (
+        family(table::CLUSTER_RANGE.key),
+        family(table::SERVICE_RANGE.key),
+    );
+    if let (Some(pods), Some(services)) = (pods, services)
+        && pods != services
+    {
+        let problem = format!(
+            "it isn't of the same address family as {}",
+            read.quote(&table::CLUSTER_RANGE)
+        );
+        read.object(&table::SERVICE_RANGE, &problem);
+    }
+}
+
+/// What is wrong with a range's size, if anything.
+fn size_problem(setting: &Setting, range: IpNet, nodes: u32) -> Option<String> {
+    let bits = u32::from(range.max_prefix_len() - range.prefix_len());
+    let addresses = 1u128.checked_shl(bits).unwrap_or(u128::MAX);
+    if setting.key == table::CLUSTER_RANGE.key {
+        let per_node: u32 = if range.addr().is_ipv6() { 64 } else { 8 };
+        let room = if bits < per_node {
+            0
+        } else {
+            1u128.checked_shl(bits - per_node).unwrap_or(u128::MAX)
+        };
+        let prefix = u32::from(range.max_prefix_len()) - per_node;
+        (room < u128::from(nodes.max(1))).then(|| {
+            format!(
+                "it is too small: {nodes} nodes need a /{prefix} each, and it has room for {room}"
+            )
+        })
+    } else if setting.key == table::SERVICE_RANGE.key {
+        match bits {
+            0..=3 => Some(format!(
+                "it is too small: it has {addresses} addresses, and services need 16"
+            )),
+            4..=20 => None,
+            _ => Some(
+                "it is too large: the API server takes 20 bits of addresses at most".to_owned(),
+            ),
+        }
+    } else if setting.key == table::NODE_RANGE.key {
+        // Three replicas, and the four addresses of a range that Compute Engine keeps for itself.
+        let needed = u128::from(nodes) + 3 + 4;
+        (addresses < needed).then(|| {
+            format!(
+                "it is too small: it has {addresses} addresses, and {nodes} nodes, 3 replicas and the \
+                 network itself need {needed}"
+            )
+        })
+    } else {
+        None
+    }
+}
+
+/// The cluster DNS service has an address of the services' range that isn't somebody else's.
+pub fn dns_address(read: &mut Reader<'_>, address: IpAddr, range: IpNet) {
+    let problem = if !range.contains(&address) {
+        format!("it lies outside {}", read.quote(&table::SERVICE_RANGE))
+    } else if address == range.network() {
+        "it is the range's own network address".to_owned()
+    } else if Some(address) == derive::nth_address(range, 1) {
+        "it is the first address of the range, which is the `kubernetes` service's".to_owned()
+    } else if address.is_ipv4() && address == range.broadcast() {
+        "it is the range's broadcast address".to_owned()
+    } else {
+        return;
+    };
+    let suggestion = derive::nth_address(range, 10).map_or_else(
+        || format!("an address in {range}"),
+        |tenth| format!("an address in {range} such as {tenth}"),
+    );
+    read.object_with_form(&table::DNS_ADDRESS, &problem, suggestion);
+}
+
+/// Versions are ones that hakube has the flags of, and that can do what it needs.
+pub fn versions(read: &mut Reader<'_>, kubernetes: Option<&Version>, etcd: Option<&Version>) {
+    let (first, last) = (KUBERNETES_MINORS.start(), KUBERNETES_MINORS.end());
+    if kubernetes.is_some_and(|version| (version.major, version.minor) < (1, *first)) {
+        read.object_with_form(
+            &table::KUBE_VERSION,
+            &format!("it is older than the supported range 1.{first}–1.{last}"),
+            format!("v1.{first}.0 or later"),
+        );
+    }
+    if etcd.is_some_and(|version| (version.major, version.minor) < (3, 4)) {
+        read.object_with_form(
+            &table::ETCD_VERSION,
+            "it has no learners, without which a replica can't be added safely",
+            "3.4.0 or later".to_owned(),
+        );
+    }
+}
+
+/// The API server's port isn't another component's.
+pub fn api_port(read: &mut Reader<'_>, port: u16) {
+    if let Some((_, owner)) = TAKEN_PORTS.iter().find(|(taken, _)| *taken == port) {
+        let problem = format!("on a replica that port is for {owner}");
+        read.object_with_form(
+            &table::API_PORT,
+            &problem,
+            "443, 6443, or any other free port".to_owned(),
+        );
+    }
+}
+
+/// Arguments don't undo what hakube sets.
+pub fn etcd_arguments(read: &mut Reader<'_>, arguments: &[String]) {
+    for argument in arguments {
+        let flag = argument.trim_start_matches('-');
+        let flag = flag.split_once('=').map_or(flag, |(flag, _)| flag);
+        let is_ours = ETCD_FLAGS.contains(&flag)
+            || ETCD_FLAG_FAMILIES
+                .iter()
+                .any(|family| flag.starts_with(family));
+        if is_ours {
+            read.object_with_form(
+                &table::ETCD_ARGS,
+                &format!("hakube sets --{flag} itself"),
+                "arguments other than etcd's name, directories, addresses, certificates, membership and quota"
+                    .to_owned(),
+            );
+        }
+    }
+}
+
+/// A certificate isn't valid for longer than its authority.
+pub fn lifetimes(read: &mut Reader<'_>, lifetimes: Lifetimes) {
+    if lifetimes.cert_days > lifetimes.ca_days {
+        let problem = format!("it is longer than {}", read.quote(&table::CA_DAYS));
+        let valid = format!("a whole number up to {}", lifetimes.ca_days);
+        read.object_with_form(&table::CERT_DAYS, &problem, valid);
+    }
+}
+
+/// `up` adds a replica or nodes, not both at once.
+pub fn one_mode(read: &mut Reader<'_>) {
+    let problem = format!(
+        "{} is true too, and `up` adds either a replica or nodes",
+        read.quote(&table::REPLICATE_EXISTING)
+    );
+    let valid = "true for one of the two".to_owned();
+    read.object_with_form(&table::USE_EXISTING, &problem, valid);
+}
