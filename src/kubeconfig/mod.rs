@@ -1,0 +1,23 @@
+//! kubeconfig files: rendering one, and merging entries into files that others use too.
+//!
+//! The rules are kubectl's (client-go, `tools/clientcmd`): which of several files in `$KUBECONFIG` is
+//! written, the `.lock` file beside it, the first file to name a current context wins. Like kubectl,
+//! this keeps everything in a file except its comments; unlike kubectl, it keeps the order too.
+
+mod atomic;
+mod document;
+mod error;
+mod file;
+mod paths;
+mod render;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::KubeconfigError;
+pub use file::KubeconfigFile;
+pub use paths::{Paths, entry_name, install, uninstall};
+pub use render::{Access, render};
+
+/// Result of this module.
+pub type Result<T, E = KubeconfigError> = std::result::Result<T, E>;

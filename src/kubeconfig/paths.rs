@@ -1,0 +1,111 @@
+//! Which kubeconfig files there are, and which of them a change goes to.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::file::{KubeconfigFile, read};
+use super::{Access, Result};
+
+/// The name of the context, cluster and user entries of a cluster: KUBE_CONTEXT if that is set.
+pub fn entry_name(cluster: &str, kube_context: Option<&str>) -> String {
+    match kube_context {
+        Some(context) if !context.is_empty() => context.to_owned(),
+        _ => format!("hakube-{cluster}"),
+    }
+}
+
+/// The kubeconfig files in use, in the order in which kubectl merges them. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    first: PathBuf,
+    rest: Vec<PathBuf>,
+}
+
+impl Paths {
+    /// One file that was named outright.
+    pub fn explicit(path: PathBuf) -> Self {
+        Self {
+            first: path,
+            rest: Vec::new(),
+        }
+    }
+
+    /// The list in `$KUBECONFIG`, each file once; else `~/.kube/config`.
+    pub fn from_environment(kubeconfig: Option<&OsStr>, home: &Path) -> Self {
+        let mut paths = Vec::new();
+        for path in kubeconfig.map(env::split_paths).into_iter().flatten() {
+            if !path.as_os_str().is_empty() && !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+        let mut paths = paths.into_iter();
+        match paths.next() {
+            Some(first) => Self {
+                first,
+                rest: paths.collect(),
+            },
+            None => Self::explicit(home.join(".kube").join("config")),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&self.first)
+            .chain(&self.rest)
+            .map(PathBuf::as_path)
+    }
+
+    /// Where new entries go (client-go's `GetDefaultFilename`): the first file that exists, else the
+    /// last one.
+    fn default_file(&self) -> &Path {
+        let last = self.rest.last().unwrap_or(&self.first);
+        self.iter().find(|path| path.exists()).unwrap_or(last)
+    }
+
+    /// Where entries of this name are; else where new ones go.
+    fn file_of(&self, name: &str) -> Result<&Path> {
+        for path in self.iter() {
+            if read(path)?.is_some_and(|document| document.has(name)) {
+                return Ok(path);
+            }
+        }
+        Ok(self.default_file())
+    }
+}
+
+/// Merges the access into the kubeconfig files and, if asked, makes it kubectl's current context.
+/// Returns the file that holds it. Blocks on files.
+pub fn install(paths: &Paths, access: &Access, make_current: bool) -> Result<PathBuf> {
+    let path = paths.file_of(&access.context)?;
+    // Of several files, the first to name a current context wins: so it is set in the default one,
+    // which need not be the one that has the entries.
+    let default = paths.default_file();
+    let mut file = KubeconfigFile::load(path)?;
+    file.set(access);
+    if make_current && path == default {
+        file.make_current(&access.context);
+    }
+    file.save()?;
+    if make_current && path != default {
+        let mut file = KubeconfigFile::load(default)?;
+        file.make_current(&access.context);
+        file.save()?;
+    }
+    Ok(path.to_owned())
+}
+
+/// Takes the entries of this name out of all kubeconfig files. Returns the files that had any. Blocks
+/// on files.
+pub fn uninstall(paths: &Paths, name: &str) -> Result<Vec<PathBuf>> {
+    let mut changed = Vec::new();
+    for path in paths.iter() {
+        let concerned = |d: super::document::Document| d.has(name) || d.current() == Some(name);
+        if read(path)?.is_some_and(concerned) {
+            let mut file = KubeconfigFile::load(path)?;
+            file.remove(name);
+            file.save()?;
+            changed.push(path.to_owned());
+        }
+    }
+    Ok(changed)
+}

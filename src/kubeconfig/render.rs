@@ -1,0 +1,55 @@
+//! One kubeconfig with the certificates in it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::document::Document;
+use crate::pki::Secret;
+
+/// Everything that it takes to reach one cluster as one user.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Name of the cluster entry.
+    pub cluster: String,
+    /// Name of the user entry.
+    pub user: String,
+    /// Name of the context entry.
+    pub context: String,
+    /// `https://address:port`.
+    pub server: String,
+    /// The authority that the server is verified with (PEM).
+    pub ca: String,
+    /// The client's certificate (PEM).
+    pub certificate: String,
+    /// The client's private key (PEM).
+    pub key: Secret,
+}
+
+impl Access {
+    pub(super) fn cluster_entry(&self) -> Value {
+        json!({"name": self.cluster, "cluster": {
+            "certificate-authority-data": STANDARD.encode(&self.ca),
+            "server": self.server,
+        }})
+    }
+
+    pub(super) fn user_entry(&self) -> Value {
+        json!({"name": self.user, "user": {
+            "client-certificate-data": STANDARD.encode(&self.certificate),
+            "client-key-data": STANDARD.encode(self.key.expose()),
+        }})
+    }
+
+    pub(super) fn context_entry(&self) -> Value {
+        json!({"name": self.context, "context": {"cluster": self.cluster, "user": self.user}})
+    }
+}
+
+/// A whole kubeconfig that holds this access and nothing else. It contains a private key.
+pub fn render(access: &Access) -> Secret {
+    let mut document = Document::default();
+    document.set(access);
+    document.make_current(&access.context);
+    Secret::new(document.to_yaml())
+}

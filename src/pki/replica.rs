@@ -1,0 +1,186 @@
+//! The files that make a machine a replica: put there over the channel, after boot.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use jiff::Timestamp;
+
+use super::leaf::{Issued, Leaf, Names, Usage};
+use super::{Authorities, Lifetimes, Result, Secret};
+use crate::kubeconfig::{Access, render};
+
+/// Whom a replica's certificates name.
+#[derive(Debug, Clone)]
+pub struct ReplicaIdentity {
+    /// The machine's name.
+    pub name: String,
+    /// Its own addresses. Its components reach its API server at the first.
+    pub addresses: Vec<IpAddr>,
+    /// The cluster's endpoint, which any replica may have to answer at.
+    pub endpoint: IpAddr,
+    /// The port that the API server listens on.
+    pub api_port: u16,
+    /// The first address of the service range: the service `kubernetes`.
+    pub service_ip: IpAddr,
+    /// The cluster's DNS domain, such as `cluster.local`.
+    pub dns_domain: String,
+    /// More names (addresses or DNS names) for the API server, as the operator asked.
+    pub extra_sans: Vec<String>,
+}
+
+impl ReplicaIdentity {
+    fn api_server_url(&self) -> String {
+        let own = self.addresses.first().copied();
+        let address = own.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        format!("https://{}", SocketAddr::new(address, self.api_port))
+    }
+
+    /// FACTS §5: everything that a client may call the API server by.
+    fn api_server_names(&self) -> Result<Names> {
+        let names = Names::default()
+            .dns(&self.name)?
+            .dns("kubernetes")?
+            .dns("kubernetes.default")?
+            .dns("kubernetes.default.svc")?
+            .dns(&format!("kubernetes.default.svc.{}", self.dns_domain))?
+            .ips(&self.addresses)
+            .ip(self.endpoint)
+            .ip(self.service_ip)
+            .ip(Ipv4Addr::LOCALHOST.into());
+        self.extra_sans
+            .iter()
+            .try_fold(names, |names, extra| names.either(extra))
+    }
+
+    /// FACTS §1: etcd's gateway and its health checks call a member by its loopback names too.
+    fn etcd_names(&self) -> Result<Names> {
+        Ok(Names::default()
+            .dns(&self.name)?
+            .dns("localhost")?
+            .ips(&self.addresses)
+            .ip(Ipv4Addr::LOCALHOST.into())
+            .ip(Ipv6Addr::LOCALHOST.into()))
+    }
+}
+
+/// A file for a machine.
+#[derive(Debug, Clone)]
+pub struct SecretFile {
+    /// Absolute path on the machine.
+    pub path: String,
+    /// Permission bits: 0600 for keys and what holds them, 0644 for certificates.
+    pub mode: u32,
+    /// What is in it.
+    pub content: Secret,
+}
+
+/// All that a replica needs and that isn't public: certificates, keys, kubeconfigs, at the paths that
+/// the components' flags name. Of the authorities' private keys only the kubelet authority's is among
+/// them.
+///
+/// Every call makes new leaf keys.
+pub fn replica_files(
+    authorities: &Authorities,
+    identity: &ReplicaIdentity,
+    lifetimes: Lifetimes,
+    now: Timestamp,
+) -> Result<Vec<SecretFile>> {
+    let Authorities {
+        kubernetes,
+        etcd,
+        front_proxy,
+        kubelet,
+        service_account,
+    } = authorities;
+    let issuing = |authority: &super::authority::Authority, leaf: Leaf<'_>| {
+        authority.issue(&leaf, lifetimes, now)
+    };
+
+    let mut files = Files::default();
+    files.certificate("pki/ca.crt", &authorities.client_ca_bundle());
+    files.pair(
+        "pki/apiserver",
+        issuing(
+            kubernetes,
+            Leaf {
+                common_name: "kube-apiserver",
+                organization: None,
+                usage: Usage::Server,
+                names: identity.api_server_names()?.into_vec(),
+            },
+        )?,
+    );
+    files.pair(
+        "pki/apiserver-kubelet-client",
+        // In no group: what it may do on kubelets is bound to its name (system:kubelet-api-admin).
+        issuing(kubernetes, Leaf::client("kube-apiserver-kubelet-client"))?,
+    );
+    files.pair(
+        "pki/apiserver-etcd-client",
+        issuing(etcd, Leaf::client("kube-apiserver-etcd-client"))?,
+    );
+
+    files.certificate("pki/front-proxy-ca.crt", &front_proxy.certificate);
+    files.pair(
+        "pki/front-proxy-client",
+        issuing(front_proxy, Leaf::client("front-proxy-client"))?,
+    );
+
+    files.certificate("pki/sa.pub", &service_account.public);
+    files.secret("pki/sa.key", service_account.private.clone());
+    files.certificate("pki/kubelet-ca.crt", &kubelet.certificate);
+    files.secret("pki/kubelet-ca.key", kubelet.key.clone());
+
+    files.certificate("pki/etcd/ca.crt", &etcd.certificate);
+    for role in ["server", "peer"] {
+        let member = Leaf {
+            common_name: &identity.name,
+            organization: None,
+            usage: Usage::Both,
+            names: identity.etcd_names()?.into_vec(),
+        };
+        files.pair(&format!("pki/etcd/{role}"), issuing(etcd, member)?);
+    }
+
+    for component in ["controller-manager", "scheduler"] {
+        let user = format!("system:kube-{component}");
+        let Issued { certificate, key } = issuing(kubernetes, Leaf::client(&user))?;
+        let kubeconfig = render(&Access {
+            cluster: "kubernetes".into(),
+            context: format!("{user}@kubernetes"),
+            user,
+            server: identity.api_server_url(),
+            ca: kubernetes.certificate.clone(),
+            certificate,
+            key,
+        });
+        files.secret(&format!("{component}.kubeconfig"), kubeconfig);
+    }
+    Ok(files.0)
+}
+
+/// Files below /etc/kubernetes.
+#[derive(Default)]
+struct Files(Vec<SecretFile>);
+
+impl Files {
+    fn certificate(&mut self, path: &str, pem: &str) {
+        self.push(path, 0o644, Secret::new(pem.to_owned()));
+    }
+
+    fn secret(&mut self, path: &str, content: Secret) {
+        self.push(path, 0o600, content);
+    }
+
+    fn pair(&mut self, stem: &str, issued: Issued) {
+        self.certificate(&format!("{stem}.crt"), &issued.certificate);
+        self.secret(&format!("{stem}.key"), issued.key);
+    }
+
+    fn push(&mut self, path: &str, mode: u32, content: Secret) {
+        self.0.push(SecretFile {
+            path: format!("/etc/kubernetes/{path}"),
+            mode,
+            content,
+        });
+    }
+}

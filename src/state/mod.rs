@@ -1,0 +1,1 @@
+//! What hakube keeps.
