@@ -1,11 +1,18 @@
-//! hakube.
-#[allow(dead_code, unused_imports)]
+//! hakube: highly available Kubernetes control planes on machines of your own.
+#![allow(dead_code, unused_imports)]
+
+mod channel;
+mod cluster;
+mod error;
+mod etcd;
 mod kubeconfig;
-#[allow(dead_code, unused_imports)]
+mod kubernetes;
+mod machine;
+mod output;
 mod pki;
-#[allow(dead_code, unused_imports)]
+mod plan;
+mod run;
 mod settings;
-#[allow(dead_code, unused_imports)]
 mod state;
 
 fn main() {}

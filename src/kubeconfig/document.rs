@@ -1,5 +1,7 @@
 //! The content of a kubeconfig, as a value tree that keeps what it doesn't know.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::Access;
@@ -74,6 +76,16 @@ impl Document {
         LISTS.iter().any(|list| {
             let entries = self.0.get(*list).and_then(Value::as_array);
             entries.is_some_and(|entries| entries.iter().any(|e| name_of(e) == Some(name)))
+        })
+    }
+
+    /// Whether the cluster of this name is this server, verified with this authority (PEM).
+    pub fn reaches(&self, name: &str, server: &str, ca: &str) -> bool {
+        let cluster = self.entry("clusters", name).and_then(|entry| entry.get("cluster"));
+        cluster.is_some_and(|cluster| {
+            cluster.get("server").and_then(Value::as_str) == Some(server)
+                && cluster.get("certificate-authority-data").and_then(Value::as_str)
+                    == Some(STANDARD.encode(ca).as_str())
         })
     }
 

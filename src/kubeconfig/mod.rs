@@ -16,8 +16,8 @@ mod tests;
 
 pub use error::KubeconfigError;
 pub use file::KubeconfigFile;
-pub use paths::{Paths, entry_name, install, uninstall};
-pub use render::{Access, render};
+pub use paths::{Paths, entry_name, install, reaches, uninstall};
+pub use render::{Access, Credentials, render, server_url};
 
 /// Result of this module.
 pub type Result<T, E = KubeconfigError> = std::result::Result<T, E>;

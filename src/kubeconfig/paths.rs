@@ -73,6 +73,14 @@ impl Paths {
     }
 }
 
+/// Whether some file has a cluster of this name that is this server, verified with this authority
+/// (PEM). A file that can't be read has none.
+pub fn reaches(paths: &Paths, name: &str, server: &str, ca: &str) -> bool {
+    paths.iter().any(|path| {
+        read(path).ok().flatten().is_some_and(|document| document.reaches(name, server, ca))
+    })
+}
+
 /// Merges the access into the kubeconfig files and, if asked, makes it kubectl's current context.
 /// Returns the file that holds it. Blocks on files.
 pub fn install(paths: &Paths, access: &Access, make_current: bool) -> Result<PathBuf> {

@@ -1,5 +1,7 @@
 //! One kubeconfig with the certificates in it.
 
+use std::net::{IpAddr, SocketAddr};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -20,10 +22,27 @@ pub struct Access {
     pub server: String,
     /// The authority that the server is verified with (PEM).
     pub ca: String,
-    /// The client's certificate (PEM).
-    pub certificate: String,
-    /// The client's private key (PEM).
-    pub key: Secret,
+    /// What the user is known by.
+    pub credentials: Credentials,
+}
+
+/// What a user is known by.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// A client certificate.
+    Certificate {
+        /// The certificate (PEM).
+        certificate: String,
+        /// Its private key (PEM).
+        key: Secret,
+    },
+    /// A bearer token.
+    Token(Secret),
+}
+
+/// How a kubeconfig names the API server at an address.
+pub fn server_url(address: IpAddr, port: u16) -> String {
+    format!("https://{}", SocketAddr::new(address, port))
 }
 
 impl Access {
@@ -35,10 +54,14 @@ impl Access {
     }
 
     pub(super) fn user_entry(&self) -> Value {
-        json!({"name": self.user, "user": {
-            "client-certificate-data": STANDARD.encode(&self.certificate),
-            "client-key-data": STANDARD.encode(self.key.expose()),
-        }})
+        let user = match &self.credentials {
+            Credentials::Certificate { certificate, key } => json!({
+                "client-certificate-data": STANDARD.encode(certificate),
+                "client-key-data": STANDARD.encode(key.expose()),
+            }),
+            Credentials::Token(token) => json!({"token": token.expose()}),
+        };
+        json!({"name": self.user, "user": user})
     }
 
     pub(super) fn context_entry(&self) -> Value {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::leaf::{Issued, Leaf, Names, Usage};
 use super::{Authorities, Lifetimes, Result, Secret};
-use crate::kubeconfig::{Access, render};
+use crate::kubeconfig::{Access, Credentials, render};
 
 /// Whom a replica's certificates name.
 #[derive(Debug, Clone)]
@@ -150,8 +150,7 @@ pub fn replica_files(
             user,
             server: identity.api_server_url(),
             ca: kubernetes.certificate.clone(),
-            certificate,
-            key,
+            credentials: Credentials::Certificate { certificate, key },
         });
         files.secret(&format!("{component}.kubeconfig"), kubeconfig);
     }

@@ -19,6 +19,12 @@ pub struct Lifetimes {
     pub leaf_days: u32,
 }
 
+impl From<crate::settings::Lifetimes> for Lifetimes {
+    fn from(settings: crate::settings::Lifetimes) -> Self {
+        Self { ca_days: settings.ca_days, leaf_days: settings.cert_days }
+    }
+}
+
 impl Default for Lifetimes {
     /// Ten years for authorities and one for the rest, as kubeadm has it.
     fn default() -> Self {

@@ -2,6 +2,7 @@
 
 use super::parse::Malformed;
 use super::quorum_reads::QuorumReads;
+use super::derive::nth_address;
 use ipnet::IpNet;
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -202,6 +203,14 @@ pub struct Network {
     pub dns_domain: String,
     /// Whether `down` deletes the network; `None` is "if hakube made it".
     pub delete: Option<bool>,
+}
+
+impl Network {
+    /// The address of the service `kubernetes`: the first of the service range after its own.
+    pub fn service_address(&self) -> IpAddr {
+        // A range too small for it is refused when the settings are read.
+        nth_address(self.service_range, 1).unwrap_or_else(|| self.service_range.network())
+    }
 }
 
 /// What a replica's machine is made of.

@@ -1,0 +1,154 @@
+//! What the operator asked for. This, and nothing that can be observed, is stored.
+
+use super::{Names, Quorum};
+use crate::settings::{
+    Api, Etcd, Lifetimes, LoadBalancer, Network, Nodes, ProviderKind, QuorumReads,
+    ReplicaMachines, Settings, Versions, Zone,
+};
+use crate::machine::Programs;
+use serde::{Deserialize, Serialize};
+
+/// What a cluster should be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The settings that the cluster was made with; every later replica inherits them.
+    pub spec: ClusterSpec,
+    /// Whether the cluster should exist.
+    pub phase: Phase,
+    /// Whether etcd has been formed. Once it has, an etcd that can't be seen is never formed again:
+    /// a new, empty one would take the place of the data.
+    pub formed: bool,
+    /// The replicas, oldest first.
+    pub replicas: Vec<ReplicaIntent>,
+    /// The nodes of each zone.
+    pub nodes: Vec<NodeGroupIntent>,
+}
+
+/// Whether a cluster should exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It should.
+    Present,
+    /// It should be gone, with everything that bears its mark.
+    Absent,
+}
+
+/// A control-plane machine that should exist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaIntent {
+    /// The machine's name, and its etcd member's.
+    pub name: String,
+    /// Its zone.
+    pub zone: String,
+}
+
+/// The nodes of a zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeGroupIntent {
+    /// Their zone.
+    pub zone: String,
+    /// How many.
+    pub size: u32,
+}
+
+/// The settings that a cluster keeps for life.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterSpec {
+    /// The cluster's name, and its mark.
+    pub cluster: String,
+    /// How its parts are called.
+    pub names: Names,
+    /// Where its machines are made.
+    pub provider: ProviderKind,
+    /// The provider's project.
+    pub project: Option<String>,
+    /// The zone of the first replica.
+    pub zone: Zone,
+    /// Whether replicas may be in other zones of the region.
+    pub multizone: bool,
+    /// kube-up's ENABLE_ETCD_QUORUM_READ, as recorded.
+    pub quorum_reads: QuorumReads,
+    /// Which Kubernetes and etcd.
+    pub versions: Versions,
+    /// Its network and ranges of addresses.
+    pub network: Network,
+    /// What replicas' machines are like.
+    pub replica_machines: ReplicaMachines,
+    /// What nodes are like.
+    pub node_machines: Nodes,
+    /// etcd's own settings.
+    pub etcd: Etcd,
+    /// The API server's own settings.
+    pub api: Api,
+    /// When the endpoint sits on a load balancer.
+    pub load_balancer: LoadBalancer,
+    /// How long certificates live.
+    pub pki: Lifetimes,
+    /// Where the programs of its machines come from.
+    pub programs: Programs,
+}
+
+impl ClusterSpec {
+    /// The part of the settings that a cluster keeps.
+    pub fn new(settings: &Settings, programs: Programs) -> Self {
+        Self {
+            cluster: settings.cluster.clone(),
+            names: Names::new(&settings.prefix),
+            provider: settings.provider,
+            project: settings.project.clone(),
+            zone: settings.zone.clone(),
+            multizone: settings.multizone,
+            quorum_reads: settings.quorum_reads.clone(),
+            versions: settings.versions.clone(),
+            network: settings.network.clone(),
+            replica_machines: settings.replicas.clone(),
+            node_machines: settings.nodes.clone(),
+            etcd: settings.etcd.clone(),
+            api: settings.api.clone(),
+            load_balancer: settings.load_balancer,
+            pki: settings.pki.clone(),
+            programs,
+        }
+    }
+}
+
+impl Intent {
+    /// A new cluster: one replica, and the nodes that the settings ask for.
+    pub fn new(spec: ClusterSpec) -> Self {
+        let zone = spec.zone.name().to_owned();
+        let size = if spec.node_machines.create { spec.node_machines.count } else { 0 };
+        let nodes = if size == 0 {
+            Vec::new()
+        } else {
+            vec![NodeGroupIntent { zone: zone.clone(), size }]
+        };
+        Self {
+            replicas: vec![ReplicaIntent { name: spec.names.master(), zone }],
+            nodes,
+            phase: Phase::Present,
+            formed: false,
+            spec,
+        }
+    }
+
+    /// The replica of that name.
+    pub fn replica(&self, name: &str) -> Option<&ReplicaIntent> {
+        self.replicas.iter().find(|replica| replica.name == name)
+    }
+
+    /// The number of nodes asked for.
+    pub fn node_count(&self) -> u32 {
+        self.nodes.iter().map(|group| group.size).sum()
+    }
+
+    /// Whether the endpoint belongs on a balancer.
+    pub fn is_balanced(&self) -> bool {
+        self.replicas.len() > 1 || self.spec.load_balancer == LoadBalancer::Always
+    }
+
+    /// The quorum when every replica asked for is there and healthy.
+    pub fn full_quorum(&self) -> Quorum {
+        Quorum { voters: self.replicas.len(), healthy: self.replicas.len() }
+    }
+}

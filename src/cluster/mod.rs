@@ -1,0 +1,13 @@
+//! What a cluster is: plain data, and the arithmetic of quorum. Nothing here does anything.
+
+mod edit;
+mod intent;
+mod names;
+mod observed;
+mod quorum;
+
+pub use edit::{Removal, RemovalRequest, Zones, add_replicas, begin_teardown, choose_removal};
+pub use intent::{ClusterSpec, Intent, NodeGroupIntent, Phase, ReplicaIntent};
+pub use names::Names;
+pub use observed::{ApiView, EtcdView, MemberRole, MemberView, NodeView, Observed};
+pub use quorum::Quorum;

@@ -1,0 +1,77 @@
+//! What things are called. The scheme is kube-up's, so that its users find what they know:
+//! `P` is the instance prefix, `M` is `P-master`.
+
+use serde::{Deserialize, Serialize};
+
+/// The names of everything that a cluster is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Names {
+    prefix: String,
+}
+
+impl Names {
+    /// The scheme for an instance prefix.
+    pub fn new(prefix: impl Into<String>) -> Self {
+        Self { prefix: prefix.into() }
+    }
+
+    /// `M`: the first replica's name, the stem of all others, and the tag on all of them.
+    pub fn master(&self) -> String {
+        format!("{}-master", self.prefix)
+    }
+
+    /// A further replica's name: `M-xxx`.
+    pub fn replica(&self, suffix: &str) -> String {
+        format!("{}-{suffix}", self.master())
+    }
+
+    /// A replica's data disk: `<replica>-pd`.
+    pub fn data_disk(&self, replica: &str) -> String {
+        format!("{replica}-pd")
+    }
+
+    /// The endpoint's reserved address: `M-ip`.
+    pub fn address(&self) -> String {
+        format!("{}-ip", self.master())
+    }
+
+    /// The rule that lets clients reach the API: `M-https`.
+    pub fn api_firewall(&self) -> String {
+        format!("{}-https", self.master())
+    }
+
+    /// The rule that lets replicas reach each other's etcd: `M-etcd`.
+    pub fn etcd_firewall(&self) -> String {
+        format!("{}-etcd", self.master())
+    }
+
+    /// The rule between nodes and replicas: `P-internal`.
+    pub fn internal_firewall(&self) -> String {
+        format!("{}-internal", self.prefix)
+    }
+
+    /// The balancer's backend service and health check, the stem of its groups: `M-lb`.
+    pub fn balancer(&self) -> String {
+        format!("{}-lb", self.master())
+    }
+
+    /// The rule that puts the address on the balancer: `M-rule`.
+    pub fn forwarding_rule(&self) -> String {
+        format!("{}-rule", self.master())
+    }
+
+    /// `P-minion`: the stem of the nodes' names and their tag.
+    pub fn minion(&self) -> String {
+        format!("{}-minion", self.prefix)
+    }
+
+    /// The group of the nodes of a zone: `P-minion-group-<zone>`.
+    pub fn node_group(&self, zone: &str) -> String {
+        format!("{}-group-{zone}", self.minion())
+    }
+
+    /// The template of the nodes of a zone: `P-minion-template-<digest>`.
+    pub fn node_template(&self, digest: &str) -> String {
+        format!("{}-template-{digest}", self.minion())
+    }
+}

@@ -1,0 +1,117 @@
+//! What is there, as far as it could be seen.
+
+use super::Quorum;
+use hakube_provider::Inventory;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Everything that was seen at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// What the provider has.
+    pub inventory: Inventory,
+    /// etcd's members.
+    pub etcd: EtcdView,
+    /// The API server of each replica that has a machine, by the replica's name.
+    pub apis: BTreeMap<String, ApiView>,
+    /// Whether the endpoint's address answers `/readyz` with a certificate of the cluster's CA.
+    pub endpoint_ready: bool,
+    /// The nodes that have registered; `None` when the API couldn't be asked.
+    pub nodes: Option<Vec<NodeView>>,
+    /// Whether the user's kubeconfig has the cluster's context with its CA and address.
+    pub kubeconfig: bool,
+}
+
+/// What is known of etcd.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EtcdView {
+    /// No machine exists that could run a member.
+    #[default]
+    Absent,
+    /// Machines exist, but none of them could be asked.
+    Unknown {
+        /// What each of them answered.
+        why: String,
+    },
+    /// The members, as etcd itself lists them.
+    Known(Vec<MemberView>),
+}
+
+/// A member of etcd.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MemberView {
+    /// etcd's own id for it.
+    pub id: u64,
+    /// Its replica's name: taken from its peer address until it has started and says so itself.
+    pub name: String,
+    /// What it is in the cluster.
+    pub role: MemberRole,
+    /// Whether it has ever started.
+    pub started: bool,
+    /// Whether it answers and follows the leader.
+    pub healthy: bool,
+}
+
+/// What a member is in the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberRole {
+    /// Votes, and leads.
+    Leader,
+    /// Votes.
+    Voter,
+    /// Receives the log, doesn't vote.
+    Learner,
+}
+
+/// What is known of a replica's API server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiView {
+    /// Whether `/readyz` answers 200 with a certificate of the cluster's CA.
+    pub ready: bool,
+    /// Whether the program says of itself that it is a stand-in; `None` when it didn't answer.
+    pub stand_in: Option<bool>,
+}
+
+/// A node, as the API server lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeView {
+    /// Its name.
+    pub name: String,
+    /// Its zone's label.
+    pub zone: String,
+    /// Its Ready condition.
+    pub ready: bool,
+}
+
+impl EtcdView {
+    /// The members; empty when there are none or none could be asked.
+    pub fn members(&self) -> &[MemberView] {
+        match self {
+            Self::Known(members) => members,
+            Self::Absent | Self::Unknown { .. } => &[],
+        }
+    }
+
+    /// The member that runs on a replica.
+    pub fn member(&self, replica: &str) -> Option<&MemberView> {
+        self.members().iter().find(|member| member.name == replica)
+    }
+
+    /// Voters and how many of them are healthy.
+    pub fn quorum(&self) -> Quorum {
+        let voters = self.members().iter().filter(|member| member.role != MemberRole::Learner);
+        Quorum {
+            voters: voters.clone().count(),
+            healthy: voters.filter(|member| member.healthy).count(),
+        }
+    }
+}
+
+impl Observed {
+    /// Whether a replica's API server is ready.
+    pub fn api_ready(&self, replica: &str) -> bool {
+        self.apis.get(replica).is_some_and(|api| api.ready)
+    }
+}

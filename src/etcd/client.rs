@@ -1,0 +1,130 @@
+//! The real thing: etcd-client over mutual TLS.
+
+use super::{CLIENT_PORT, Etcd, EtcdError, EtcdResult, Member, MemberStatus};
+use crate::pki::ClientIdentity;
+use async_trait::async_trait;
+use etcd_client::{Certificate, Client, ConnectOptions, Identity, MemberAddOptions, TlsOptions};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// How long one call may take: above etcd's own 7 s for a request without quorum nothing is gained,
+/// and a paused member is found out sooner.
+const CALL: Duration = Duration::from_secs(3);
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// A client with the operator's own certificate.
+pub struct EtcdClient {
+    options: ConnectOptions,
+}
+
+impl EtcdClient {
+    /// A client that presents this identity and trusts its CA.
+    pub fn new(identity: &ClientIdentity) -> Self {
+        let tls = TlsOptions::new()
+            .ca_certificate(Certificate::from_pem(&identity.ca))
+            .identity(Identity::from_pem(&identity.certificate, identity.key.expose()));
+        let options = ConnectOptions::new()
+            .with_tls(tls)
+            .with_timeout(CALL)
+            .with_connect_timeout(CONNECT);
+        Self { options }
+    }
+
+    async fn connect(&self, at: IpAddr) -> EtcdResult<Client> {
+        let url = format!("https://{}", SocketAddr::new(at, CLIENT_PORT));
+        Client::connect([url], Some(self.options.clone()))
+            .await
+            .map_err(|error| at_address(at, EtcdError::from_client(&error)))
+    }
+
+    /// Calls through the first member that answers. A refusal is an answer.
+    async fn through<T, F, C>(&self, via: &[IpAddr], call: C) -> EtcdResult<T>
+    where
+        C: Fn(Client) -> F,
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let mut last = EtcdError::Unreachable { at: "no address".into(), why: "no member is known".into() };
+        for &at in via {
+            let answer = match self.connect(at).await {
+                Ok(client) => call(client).await.map_err(|error| EtcdError::from_client(&error)),
+                Err(error) => Err(error),
+            };
+            match answer {
+                Err(error @ EtcdError::Unreachable { .. }) => last = at_address(at, error),
+                answer => return answer,
+            }
+        }
+        Err(last)
+    }
+}
+
+fn at_address(at: IpAddr, error: EtcdError) -> EtcdError {
+    match error {
+        EtcdError::Unreachable { why, .. } => EtcdError::Unreachable { at: at.to_string(), why },
+        other => other,
+    }
+}
+
+#[async_trait]
+impl Etcd for EtcdClient {
+    async fn members(&self, via: &[IpAddr]) -> EtcdResult<Vec<Member>> {
+        let list = self
+            .through(via, |mut client| async move { client.member_list().await })
+            .await?;
+        Ok(list
+            .members()
+            .iter()
+            .map(|member| Member {
+                id: member.id(),
+                name: member.name().to_owned(),
+                peer_urls: member.peer_urls().to_vec(),
+                learner: member.is_learner(),
+            })
+            .collect())
+    }
+
+    async fn status(&self, at: IpAddr, learner: bool) -> EtcdResult<MemberStatus> {
+        let status = self
+            .through(&[at], |mut client| async move {
+                if !learner {
+                    client.get("health", None).await?;
+                }
+                client.status().await
+            })
+            .await?;
+        Ok(MemberStatus {
+            id: status.header().map(|header| header.member_id()).unwrap_or_default(),
+            leader: status.leader(),
+            version: status.version().to_owned(),
+        })
+    }
+
+    async fn add_learner(&self, via: &[IpAddr], peer_url: &str) -> EtcdResult<u64> {
+        let added = self
+            .through(via, |mut client| async move {
+                let learner = MemberAddOptions::new().with_is_learner();
+                client.member_add([peer_url], Some(learner)).await
+            })
+            .await?;
+        added
+            .member()
+            .map(etcd_client::Member::id)
+            .ok_or_else(|| EtcdError::Other("etcd added a member without saying which".to_owned()))
+    }
+
+    async fn promote(&self, via: &[IpAddr], member: u64) -> EtcdResult<()> {
+        self.through(via, |mut client| async move { client.member_promote(member).await }).await.map(drop)
+    }
+
+    async fn remove(&self, via: &[IpAddr], member: u64) -> EtcdResult<()> {
+        match self.through(via, |mut client| async move { client.member_remove(member).await }).await {
+            Ok(_) | Err(EtcdError::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn move_leader(&self, leader: IpAddr, to: u64) -> EtcdResult<()> {
+        self.through(&[leader], |mut client| async move { client.move_leader(to).await }).await.map(drop)
+    }
+}

@@ -1,0 +1,116 @@
+//! etcd's refusals, told apart by its own words (it has one gRPC code for many of them).
+
+use etcd_client::Error as ClientError;
+
+/// Result of a call to etcd.
+pub type EtcdResult<T> = Result<T, EtcdError>;
+
+/// Why etcd didn't do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EtcdError {
+    /// No member could be reached.
+    #[error("etcd can't be reached at {at}: {why}")]
+    Unreachable {
+        /// The addresses tried.
+        at: String,
+        /// What the last one answered.
+        why: String,
+    },
+    /// A member is down, or was connected less than 5 s ago: etcd's own check before any change.
+    #[error("etcd finds its members not healthy enough for a change ({0})")]
+    Unhealthy(String),
+    /// The learner is below 90 % of the leader's log.
+    #[error("the learner hasn't caught up with the leader yet")]
+    NotInSync,
+    /// The member votes already.
+    #[error("the member votes already")]
+    NotLearner,
+    /// There is a learner already: etcd allows one at a time.
+    #[error("there is a learner already; etcd allows one at a time")]
+    TooManyLearners,
+    /// A member with that peer URL exists.
+    #[error("a member with that peer URL exists already")]
+    Exists,
+    /// There is no such member.
+    #[error("there is no such member")]
+    NotFound,
+    /// Anything else, in etcd's words.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl EtcdError {
+    /// Whether the same call may succeed in a moment.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Unhealthy(_) | Self::NotInSync)
+    }
+
+    /// From etcd's words.
+    pub(super) fn from_words(words: &str) -> Self {
+        let table: [(&str, fn(String) -> Self); 7] = [
+            ("unhealthy cluster", Self::Unhealthy),
+            ("in sync with leader", |_| Self::NotInSync),
+            ("can only promote a learner", |_| Self::NotLearner),
+            ("too many learner", |_| Self::TooManyLearners),
+            ("Peer URLs already exists", |_| Self::Exists),
+            ("member ID already exist", |_| Self::Exists),
+            ("member not found", |_| Self::NotFound),
+        ];
+        table
+            .iter()
+            .find(|(part, _)| words.contains(part))
+            .map_or_else(|| Self::Other(words.to_owned()), |(_, kind)| kind(words.to_owned()))
+    }
+
+    pub(super) fn from_client(error: &ClientError) -> Self {
+        match error {
+            ClientError::GRpcStatus(status) => match Self::from_words(status.message()) {
+                Self::Other(words) if no_answer(status, &words) => {
+                    Self::Unreachable { at: "its members".to_owned(), why: words }
+                }
+                known => known,
+            },
+            other => Self::Unreachable { at: "its members".to_owned(), why: chain(other) },
+        }
+    }
+}
+
+/// gRPC's Unavailable and DeadlineExceeded, and a connection that broke, are no answer.
+fn no_answer(status: &impl std::fmt::Debug, words: &str) -> bool {
+    let status = format!("{status:?}");
+    ["Unavailable", "DeadlineExceeded", "Cancelled"].iter().any(|code| status.contains(code))
+        || words.contains("transport error")
+        || words.contains("timed out")
+}
+
+/// An error with its causes: the outermost alone says "transport error".
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        words = format!("{words}: {inner}");
+        cause = inner.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_is_told_by_its_words() {
+        let table = [
+            ("etcdserver: unhealthy cluster", EtcdError::Unhealthy("etcdserver: unhealthy cluster".into())),
+            ("etcdserver: can only promote a learner member which is in sync with leader", EtcdError::NotInSync),
+            ("etcdserver: can only promote a learner member", EtcdError::NotLearner),
+            ("etcdserver: too many learner members in cluster", EtcdError::TooManyLearners),
+            ("etcdserver: Peer URLs already exists", EtcdError::Exists),
+            ("etcdserver: member not found", EtcdError::NotFound),
+            ("etcdserver: bad leader transferee", EtcdError::Other("etcdserver: bad leader transferee".into())),
+        ];
+        for (words, kind) in table {
+            assert_eq!(EtcdError::from_words(words), kind);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The real thing: reqwest for probes, kube for objects.
+
+use super::{BootstrapToken, Kubernetes};
+use crate::cluster::{ApiView, NodeView};
+use crate::error::{Error, Result};
+use crate::pki::{Authorities, ClientIdentity};
+use async_trait::async_trait;
+use base64::Engine as _;
+use k8s_openapi::api::core::v1::{Node, Secret};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleRef, Subject};
+use kube::api::{Api, ListParams, PostParams};
+use kube::config::AuthInfo;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// An API server that doesn't answer in this time is not ready: a passthrough balancer's check and
+/// kubelet's own give up sooner.
+const PROBE: Duration = Duration::from_secs(2);
+const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+
+/// A client that trusts the cluster's CA and bears the administrator's certificate.
+pub struct KubeClient {
+    probes: reqwest::Client,
+    admin: ClientIdentity,
+}
+
+impl KubeClient {
+    /// For a cluster's authorities, as its administrator.
+    ///
+    /// # Errors
+    /// The CA can't be read.
+    pub fn new(authorities: &Authorities, admin: ClientIdentity) -> Result<Self> {
+        let broken = |error: reqwest::Error| Error::failed("could not use the cluster's CA").because(error);
+        let ca = reqwest::Certificate::from_pem(authorities.kubernetes_ca().as_bytes()).map_err(broken)?;
+        let probes = reqwest::Client::builder()
+            .tls_certs_only([ca])
+            // Every probe is a new connection: an old one says nothing of where an address is now.
+            .pool_max_idle_per_host(0)
+            .no_proxy()
+            .timeout(PROBE)
+            .build()
+            .map_err(broken)?;
+        Ok(Self { probes, admin })
+    }
+
+    fn kube(&self, endpoint: SocketAddr) -> Result<kube::Client> {
+        let encode = |pem: &str| base64::engine::general_purpose::STANDARD.encode(pem);
+        let broken = |error: &dyn std::fmt::Display| {
+            Error::failed(format!("could not talk to the API at {endpoint}")).because(error)
+        };
+        let url = format!("https://{endpoint}").parse().map_err(|error| broken(&error))?;
+        let mut config = kube::Config::new(url);
+        let ca = pem_to_der(&self.admin.ca).map_err(|error| broken(&error))?;
+        config.root_cert = Some(ca);
+        config.connect_timeout = Some(PROBE);
+        config.read_timeout = Some(Duration::from_secs(10));
+        config.proxy_url = None;
+        config.auth_info = AuthInfo {
+            client_certificate_data: Some(encode(&self.admin.certificate)),
+            client_key_data: Some(encode(self.admin.key.expose()).into()),
+            ..AuthInfo::default()
+        };
+        kube::Client::try_from(config).map_err(|error| broken(&error))
+    }
+}
+
+fn pem_to_der(pem: &str) -> Result<Vec<Vec<u8>>, rustls::pki_types::pem::Error> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+    CertificateDer::pem_slice_iter(pem.as_bytes()).map(|cert| cert.map(|cert| cert.to_vec())).collect()
+}
+
+#[async_trait]
+impl Kubernetes for KubeClient {
+    async fn probe(&self, at: SocketAddr) -> ApiView {
+        let (ready, version) = tokio::join!(
+            self.is_ready(at),
+            async { self.probes.get(format!("https://{at}/version")).send().await?.text().await }
+        );
+        ApiView { ready, stand_in: version.ok().map(|version| version.contains("stand-in")) }
+    }
+
+    async fn is_ready(&self, at: SocketAddr) -> bool {
+        let answer = self.probes.get(format!("https://{at}/readyz")).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    async fn nodes(&self, endpoint: SocketAddr) -> Result<Vec<NodeView>> {
+        let nodes: Api<Node> = Api::all(self.kube(endpoint)?);
+        let list = nodes.list(&ListParams::default()).await.map_err(|error| {
+            Error::failed("could not list the cluster's nodes").because(error).transient()
+        })?;
+        Ok(list.items.into_iter().map(node_view).collect())
+    }
+
+    async fn admit_nodes(&self, endpoint: SocketAddr, token: &BootstrapToken) -> Result<()> {
+        let client = self.kube(endpoint)?;
+        let bindings: Api<ClusterRoleBinding> = Api::all(client.clone());
+        for binding in bindings_for_nodes() {
+            create(&bindings, &binding).await?;
+        }
+        let secrets: Api<Secret> = Api::namespaced(client, "kube-system");
+        create(&secrets, &token_secret(token)).await
+    }
+}
+
+/// Creates an object; one that exists is as good.
+async fn create<K>(api: &Api<K>, object: &K) -> Result<()>
+where
+    K: Clone + serde::de::DeserializeOwned + serde::Serialize + std::fmt::Debug,
+{
+    match api.create(&PostParams::default(), object).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(error) => Err(Error::failed("could not let nodes join").because(error).transient()),
+    }
+}
+
+fn node_view(node: Node) -> NodeView {
+    let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
+    let ready = conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let labels = node.metadata.labels.unwrap_or_default();
+    NodeView {
+        name: node.metadata.name.unwrap_or_default(),
+        zone: labels.get(ZONE_LABEL).cloned().unwrap_or_default(),
+        ready,
+    }
+}
+
+/// Source: Kubernetes' documentation of TLS bootstrapping.
+fn bindings_for_nodes() -> [ClusterRoleBinding; 4] {
+    let binding = |name: &str, role: &str, kind: &str, subject: &str| ClusterRoleBinding {
+        metadata: kube::api::ObjectMeta { name: Some(format!("hakube:{name}")), ..Default::default() },
+        role_ref: RoleRef {
+            api_group: Some("rbac.authorization.k8s.io".into()),
+            kind: "ClusterRole".into(),
+            name: role.into(),
+        },
+        subjects: Some(vec![Subject {
+            api_group: Some("rbac.authorization.k8s.io".into()),
+            kind: kind.into(),
+            name: subject.into(),
+            namespace: None,
+        }]),
+    };
+    let signing = "system:certificates.k8s.io:certificatesigningrequests";
+    [
+        binding("bootstrap", "system:node-bootstrapper", "Group", "system:bootstrappers"),
+        binding("approve", &format!("{signing}:nodeclient"), "Group", "system:bootstrappers"),
+        binding("renew", &format!("{signing}:selfnodeclient"), "Group", "system:nodes"),
+        binding("kubelet-api", "system:kubelet-api-admin", "User", "kube-apiserver-kubelet-client"),
+    ]
+}
+
+fn token_secret(token: &BootstrapToken) -> Secret {
+    let data = [
+        ("token-id", token.id.clone()),
+        ("token-secret", token.secret.expose().to_owned()),
+        ("expiration", token.expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        ("usage-bootstrap-authentication", "true".to_owned()),
+        ("description", "hakube: nodes join with it".to_owned()),
+    ];
+    Secret {
+        metadata: kube::api::ObjectMeta {
+            name: Some(format!("bootstrap-token-{}", token.id)),
+            namespace: Some("kube-system".into()),
+            ..Default::default()
+        },
+        type_: Some("bootstrap.kubernetes.io/token".into()),
+        string_data: Some(BTreeMap::from(data.map(|(key, value)| (key.to_owned(), value)))),
+        ..Secret::default()
+    }
+}

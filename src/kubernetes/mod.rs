@@ -1,0 +1,43 @@
+//! The cluster's API server, as an operator's client sees it.
+
+mod client;
+
+pub use client::KubeClient;
+
+use crate::cluster::{ApiView, NodeView};
+use crate::error::Result;
+use async_trait::async_trait;
+use std::net::{IpAddr, SocketAddr};
+
+/// A bootstrap token: what a node joins with.
+pub struct BootstrapToken {
+    /// The public half.
+    pub id: String,
+    /// The secret half.
+    pub secret: crate::pki::Secret,
+    /// After this it admits nobody.
+    pub expires: jiff::Timestamp,
+}
+
+/// The questions that hakube has for API servers.
+#[async_trait]
+pub trait Kubernetes: Send + Sync {
+    /// Asks a replica's own API server, or the endpoint, for `/readyz`, verifying its certificate
+    /// with the cluster's CA. Doesn't fail: no answer is an answer.
+    async fn probe(&self, at: SocketAddr) -> ApiView;
+
+    /// Whether `/readyz` answers 200 right now, on a new connection.
+    async fn is_ready(&self, at: SocketAddr) -> bool;
+
+    /// The nodes that have registered.
+    async fn nodes(&self, endpoint: SocketAddr) -> Result<Vec<NodeView>>;
+
+    /// Lets nodes join with this token: the secret itself, and the bindings that let its bearers
+    /// ask for certificates and get them.
+    async fn admit_nodes(&self, endpoint: SocketAddr, token: &BootstrapToken) -> Result<()>;
+}
+
+/// An address and a port as one, without which there's nothing to ask.
+pub fn socket(address: IpAddr, port: u16) -> SocketAddr {
+    SocketAddr::new(address, port)
+}

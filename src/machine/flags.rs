@@ -1,0 +1,159 @@
+//! The flags of each component, right for the versions that hakube supports (1.31 to 1.36).
+//!
+//! Source: each component's own reference of that version, and the components themselves. Addresses
+//! stand as `${…}`, which systemd takes from the replica's environment file: on a machine that shares
+//! its loopback with others, only its own address is its own.
+
+use crate::cluster::ClusterSpec;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::net::IpAddr;
+
+const PKI: &str = "/etc/kubernetes/pki";
+
+/// etcd's flags. All client and peer traffic is mutual TLS; metrics are on the client port.
+pub(super) fn etcd(spec: &ClusterSpec) -> Vec<String> {
+    let pki = format!("{PKI}/etcd");
+    let mut flags = vec![
+        "--name=${REPLICA}".to_owned(),
+        "--data-dir=/var/lib/etcd".to_owned(),
+        "--listen-client-urls=https://${ADDRESS}:2379".to_owned(),
+        "--advertise-client-urls=https://${ADDRESS}:2379".to_owned(),
+        "--listen-peer-urls=https://${ADDRESS}:2380".to_owned(),
+        "--initial-advertise-peer-urls=https://${ADDRESS}:2380".to_owned(),
+        format!("--cert-file={pki}/server.crt"),
+        format!("--key-file={pki}/server.key"),
+        format!("--trusted-ca-file={pki}/ca.crt"),
+        "--client-cert-auth=true".to_owned(),
+        format!("--peer-cert-file={pki}/peer.crt"),
+        format!("--peer-key-file={pki}/peer.key"),
+        format!("--peer-trusted-ca-file={pki}/ca.crt"),
+        "--peer-client-cert-auth=true".to_owned(),
+        format!("--quota-backend-bytes={}", spec.etcd.quota_bytes),
+        "--logger=zap".to_owned(),
+    ];
+    flags.extend(spec.etcd.extra_args.iter().cloned());
+    flags
+}
+
+/// kube-apiserver's flags. It talks to the etcd of its own replica only.
+pub(super) fn kube_apiserver(spec: &ClusterSpec) -> Vec<String> {
+    let network = &spec.network;
+    let mut flags = vec![
+        "--advertise-address=${ADDRESS}".to_owned(),
+        "--bind-address=${BIND_ADDRESS}".to_owned(),
+        format!("--secure-port={}", spec.api.port),
+        "--allow-privileged=true".to_owned(),
+        "--authorization-mode=Node,RBAC".to_owned(),
+        "--enable-admission-plugins=NodeRestriction".to_owned(),
+        "--enable-bootstrap-token-auth=true".to_owned(),
+        format!("--client-ca-file={PKI}/ca.crt"),
+        format!("--tls-cert-file={PKI}/apiserver.crt"),
+        format!("--tls-private-key-file={PKI}/apiserver.key"),
+        "--etcd-servers=https://${ADDRESS}:2379".to_owned(),
+        format!("--etcd-cafile={PKI}/etcd/ca.crt"),
+        format!("--etcd-certfile={PKI}/apiserver-etcd-client.crt"),
+        format!("--etcd-keyfile={PKI}/apiserver-etcd-client.key"),
+        format!("--kubelet-client-certificate={PKI}/apiserver-kubelet-client.crt"),
+        format!("--kubelet-client-key={PKI}/apiserver-kubelet-client.key"),
+        "--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname".to_owned(),
+        format!("--service-account-issuer={}", spec.api.service_account_issuer),
+        format!("--service-account-key-file={PKI}/sa.pub"),
+        format!("--service-account-signing-key-file={PKI}/sa.key"),
+        format!("--service-cluster-ip-range={}", network.service_range),
+        format!("--requestheader-client-ca-file={PKI}/front-proxy-ca.crt"),
+        "--requestheader-allowed-names=front-proxy-client".to_owned(),
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-".to_owned(),
+        "--requestheader-group-headers=X-Remote-Group".to_owned(),
+        "--requestheader-username-headers=X-Remote-User".to_owned(),
+        format!("--proxy-client-cert-file={PKI}/front-proxy-client.crt"),
+        format!("--proxy-client-key-file={PKI}/front-proxy-client.key"),
+    ];
+    let optional = [
+        ("--runtime-config", &spec.api.runtime_config),
+        ("--feature-gates", &spec.api.feature_gates),
+    ];
+    for (flag, switches) in optional.into_iter().filter(|(_, switches)| !switches.is_empty()) {
+        flags.push(format!("{flag}={}", pairs(switches).join(",")));
+    }
+    flags.extend(spec.quorum_reads.api_server_flag(&spec.versions.kubernetes));
+    flags
+}
+
+/// kube-controller-manager's flags.
+pub(super) fn kube_controller_manager(spec: &ClusterSpec) -> Vec<String> {
+    let network = &spec.network;
+    let mut flags = leader_elected("controller-manager");
+    flags.extend([
+        "--use-service-account-credentials=true".to_owned(),
+        format!("--root-ca-file={PKI}/ca.crt"),
+        format!("--client-ca-file={PKI}/ca.crt"),
+        format!("--requestheader-client-ca-file={PKI}/front-proxy-ca.crt"),
+        format!("--service-account-private-key-file={PKI}/sa.key"),
+        format!("--cluster-signing-cert-file={PKI}/kubelet-ca.crt"),
+        format!("--cluster-signing-key-file={PKI}/kubelet-ca.key"),
+        "--controllers=*,bootstrapsigner,tokencleaner".to_owned(),
+        format!("--cluster-name={}", spec.cluster),
+        "--allocate-node-cidrs=true".to_owned(),
+        format!("--cluster-cidr={}", network.cluster_range),
+        format!("--service-cluster-ip-range={}", network.service_range),
+    ]);
+    flags
+}
+
+/// kube-scheduler's flags.
+pub(super) fn kube_scheduler() -> Vec<String> {
+    leader_elected("scheduler")
+}
+
+fn leader_elected(component: &str) -> Vec<String> {
+    let kubeconfig = format!("/etc/kubernetes/{component}.kubeconfig");
+    vec![
+        format!("--kubeconfig={kubeconfig}"),
+        format!("--authentication-kubeconfig={kubeconfig}"),
+        format!("--authorization-kubeconfig={kubeconfig}"),
+        "--bind-address=${ADDRESS}".to_owned(),
+        "--leader-elect=true".to_owned(),
+    ]
+}
+
+/// kubelet's flags; the rest is in its configuration.
+pub(super) fn kubelet(spec: &ClusterSpec, zone: &str) -> Vec<String> {
+    let mut labels = vec![
+        format!("topology.kubernetes.io/zone={zone}"),
+        format!("topology.kubernetes.io/region={}", spec.zone.region()),
+    ];
+    labels.extend(pairs(&spec.node_machines.labels));
+    let mut flags = vec![
+        "--config=/etc/kubernetes/kubelet.yaml".to_owned(),
+        "--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubeconfig".to_owned(),
+        "--kubeconfig=/var/lib/kubelet/kubeconfig".to_owned(),
+        "--hostname-override=%H".to_owned(),
+        format!("--node-labels={}", labels.join(",")),
+    ];
+    let taints: Vec<String> = spec.node_machines.taints.iter().map(ToString::to_string).collect();
+    if !taints.is_empty() {
+        flags.push(format!("--register-with-taints={}", taints.join(",")));
+    }
+    flags
+}
+
+fn pairs(map: &BTreeMap<String, impl Display>) -> Vec<String> {
+    map.iter().map(|(key, value)| format!("{key}={value}")).collect()
+}
+
+/// kubelet's configuration file. JSON is YAML.
+pub(super) fn kubelet_configuration(spec: &ClusterSpec) -> String {
+    let dns: IpAddr = spec.network.dns_address;
+    let config = serde_json::json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authentication": {"anonymous": {"enabled": false}, "webhook": {"enabled": true}},
+        "authorization": {"mode": "Webhook"},
+        "clusterDNS": [dns],
+        "clusterDomain": spec.network.dns_domain,
+        "rotateCertificates": true,
+        "cgroupDriver": "systemd",
+    });
+    format!("{config:#}\n")
+}

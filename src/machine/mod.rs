@@ -1,0 +1,55 @@
+//! What a replica or a node is made of: one `cloud-config` document without secrets (pure), and the
+//! files that the channel puts on it afterwards.
+//!
+//! The same document boots on every provider. What differs from replica to replica, its addresses and
+//! whom it joins, comes in small environment files over the channel, and units wait for those: systemd
+//! path units start etcd when [`JOIN_ENV`] is there, and the control plane when [`START`] is.
+
+mod cloud_config;
+mod flags;
+mod programs;
+mod runtime_files;
+mod units;
+
+pub use programs::{Program, Programs};
+pub use runtime_files::{JOIN_ENV, ReplicaFacts, START, join_env, replica_env, start_marker};
+
+use crate::cluster::ClusterSpec;
+use cloud_config::{CloudConfig, File};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// The name under which a replica's operating system finds its data disk.
+pub const DATA_DEVICE: &str = "master-pd";
+
+/// What stands in a node's document for its bootstrap kubeconfig, base64, until the step that makes
+/// the nodes puts it in: a plan holds no token.
+pub const BOOTSTRAP_KUBECONFIG: &str = "HAKUBE_BOOTSTRAP_KUBECONFIG_BASE64";
+
+/// The document that every replica of a cluster boots with.
+pub fn replica_user_data(spec: &ClusterSpec) -> String {
+    let programs = &spec.programs;
+    let mut files = vec![
+        programs.file("etcd", &programs.etcd, spec),
+        programs.file("kube-apiserver", &programs.kube_apiserver, spec),
+        programs.file("kube-controller-manager", &programs.kube_controller_manager, spec),
+        programs.file("kube-scheduler", &programs.kube_scheduler, spec),
+    ];
+    files.extend(units::replica(spec));
+    CloudConfig::new(files, &["etcd.path", "control-plane.path"]).render()
+}
+
+/// The document that the nodes of a zone boot with.
+pub fn node_user_data(spec: &ClusterSpec, zone: &str) -> String {
+    let programs = &spec.programs;
+    let mut files = vec![programs.file("kubelet", &programs.kubelet, spec)];
+    files.push(File::base64("/etc/kubernetes/bootstrap-kubeconfig", 0o600, BOOTSTRAP_KUBECONFIG));
+    files.extend(units::node(spec, zone));
+    CloudConfig::new(files, &["kubelet.service"]).render()
+}
+
+/// Ten hexadecimal digits that change when the value does: for names of what can't be changed.
+pub fn digest(value: &impl Serialize) -> String {
+    let json = serde_json::to_vec(value).unwrap_or_default();
+    Sha256::digest(json).iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,50 @@
+//! The small files without which a replica waits: who it is, whom it joins, and that it may start.
+
+use crate::pki::{Secret, SecretFile};
+use std::net::IpAddr;
+
+/// When this file is there, etcd starts.
+pub const JOIN_ENV: &str = "/etc/etcd/join.env";
+/// When this file is there, the API server, controller manager and scheduler start.
+pub const START: &str = "/etc/hakube/start";
+pub(super) const REPLICA_ENV: &str = "/etc/hakube/replica.env";
+
+/// What a replica knows of itself only once its machine exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaFacts {
+    /// Its name.
+    pub name: String,
+    /// Its own address, by which its components and the other replicas reach it.
+    pub address: IpAddr,
+    /// The address that its API server listens on.
+    pub bind: IpAddr,
+}
+
+/// The environment of all units of a replica.
+pub fn replica_env(facts: &ReplicaFacts) -> SecretFile {
+    let ReplicaFacts { name, address, bind } = facts;
+    file(REPLICA_ENV, format!("REPLICA={name}\nADDRESS={address}\nBIND_ADDRESS={bind}\n"))
+}
+
+/// Whom etcd joins: `members` are names and peer URLs, this replica's own included; `existing` is
+/// false only for the first member of a new etcd.
+pub fn join_env(cluster: &str, members: &[(String, String)], existing: bool) -> SecretFile {
+    let list: Vec<String> = members.iter().map(|(name, url)| format!("{name}={url}")).collect();
+    let state = if existing { "existing" } else { "new" };
+    file(
+        JOIN_ENV,
+        format!(
+            "ETCD_INITIAL_CLUSTER={}\nETCD_INITIAL_CLUSTER_STATE={state}\nETCD_INITIAL_CLUSTER_TOKEN={cluster}\n",
+            list.join(",")
+        ),
+    )
+}
+
+/// Lets the control plane start.
+pub fn start_marker() -> SecretFile {
+    file(START, "the replica's member votes: the control plane may start\n".to_owned())
+}
+
+fn file(path: &str, content: String) -> SecretFile {
+    SecretFile { path: path.to_owned(), mode: 0o600, content: Secret::new(content) }
+}

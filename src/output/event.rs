@@ -1,0 +1,143 @@
+//! What happens while a command runs, as data.
+
+use crate::error::Error;
+use crate::plan::{Plan, QuorumChange};
+use serde::Serialize;
+
+/// One thing that happened.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The steps that will be run, or with `--dry-run` would be.
+    Plan {
+        /// The steps, in order.
+        steps: Vec<PlannedStep>,
+    },
+    /// A step began.
+    StepStarted(StepEvent),
+    /// A step is done.
+    StepFinished {
+        /// Which.
+        #[serde(flatten)]
+        step: StepEvent,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// A step failed in a way that may pass, and is tried again.
+    StepRetried {
+        /// Which.
+        #[serde(flatten)]
+        step: StepEvent,
+        /// Why.
+        error: String,
+    },
+    /// A step failed for good.
+    StepFailed {
+        /// Which.
+        #[serde(flatten)]
+        step: StepEvent,
+        /// Why.
+        error: String,
+    },
+    /// Something worth knowing.
+    Note {
+        /// One sentence.
+        text: String,
+    },
+    /// Something worth worrying about.
+    Warning {
+        /// One sentence.
+        text: String,
+    },
+    /// How long the endpoint didn't answer while its address moved.
+    EndpointGap {
+        /// In milliseconds, between the last answer before and the first after.
+        milliseconds: u64,
+    },
+    /// The command ends with an error.
+    Error {
+        /// What happened.
+        message: String,
+        /// Why.
+        causes: Vec<String>,
+        /// What to do next.
+        hints: Vec<String>,
+        /// The exit code.
+        exit_code: u8,
+    },
+    /// The last event of every changing command.
+    Summary(Summary),
+}
+
+/// Which step an event is about.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepEvent {
+    /// The step's key.
+    pub step: String,
+    /// What it does.
+    pub says: String,
+}
+
+/// A step of a plan that is shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedStep {
+    /// The step's key.
+    pub step: String,
+    /// What it does.
+    pub says: String,
+    /// The steps before it.
+    pub needs: Vec<String>,
+    /// etcd's quorum around it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<QuorumChange>,
+}
+
+/// How a changing command ended.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// `up`, `replicate`, …
+    pub operation: String,
+    /// Whether everything asked for is there.
+    pub ok: bool,
+    /// From the command's start to its end.
+    pub seconds: f64,
+    /// Steps that were run.
+    pub steps: usize,
+    /// Calls to the provider's API.
+    pub api_calls: u64,
+    /// The longest time that the endpoint didn't answer, when its address moved.
+    pub endpoint_gap_ms: Option<u64>,
+}
+
+impl Event {
+    /// A plan that is about to be run or was asked for.
+    pub fn plan(plan: &Plan) -> Self {
+        let steps = plan.steps.iter().map(|step| PlannedStep {
+            step: step.key.clone(),
+            says: step.says.clone(),
+            needs: step.needs.clone(),
+            quorum: step.quorum,
+        });
+        Self::Plan { steps: steps.collect() }
+    }
+
+    /// Something worth knowing.
+    pub fn note(text: impl Into<String>) -> Self {
+        Self::Note { text: text.into() }
+    }
+
+    /// Something worth worrying about.
+    pub fn warning(text: impl Into<String>) -> Self {
+        Self::Warning { text: text.into() }
+    }
+
+    /// The command ends with an error.
+    pub fn error(error: &Error) -> Self {
+        Self::Error {
+            message: error.message.clone(),
+            causes: error.causes.clone(),
+            hints: error.hints.clone(),
+            exit_code: error.kind.exit_code(),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Events for people: plain lines on stderr, with a spinner for each running step on a terminal.
+
+use super::event::PlannedStep;
+use super::{Event, Reporter, StepEvent, Summary};
+use crate::error::Error;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Writes for people.
+pub struct Human {
+    bars: MultiProgress,
+    running: Mutex<BTreeMap<String, ProgressBar>>,
+    terminal: bool,
+}
+
+impl Default for Human {
+    fn default() -> Self {
+        Self {
+            bars: MultiProgress::new(),
+            running: Mutex::default(),
+            terminal: std::io::stderr().is_terminal(),
+        }
+    }
+}
+
+impl Human {
+    fn line(&self, text: &str) {
+        if self.terminal {
+            // The bars move down for it; a terminal that is gone takes its line with it.
+            let _ = self.bars.println(text);
+        } else {
+            eprintln!("{text}");
+        }
+    }
+
+    fn start(&self, step: &StepEvent) {
+        if !self.terminal {
+            return;
+        }
+        let bar = self.bars.add(ProgressBar::new_spinner());
+        if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} {elapsed:.dim}") {
+            bar.set_style(style);
+        }
+        bar.set_message(step.says.clone());
+        bar.enable_steady_tick(Duration::from_millis(100));
+        self.bars().insert(step.step.clone(), bar);
+    }
+
+    fn end(&self, step: &StepEvent) {
+        if let Some(bar) = self.bars().remove(&step.step) {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn bars(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, ProgressBar>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reporter for Human {
+    fn event(&self, event: &Event) {
+        match event {
+            Event::Plan { steps } => self.line(plan_text(steps).trim_end()),
+            Event::StepStarted(step) => self.start(step),
+            Event::StepFinished { step, seconds } => {
+                self.end(step);
+                self.line(&format!("  ✓ {} ({})", step.says, duration(*seconds)));
+            }
+            Event::StepRetried { step, error } => self.line(&format!("  … {}: {error}; trying again", step.says)),
+            Event::StepFailed { step, error } => {
+                self.end(step);
+                self.line(&format!("  ✗ {}: {error}", step.says));
+            }
+            Event::Note { text } => self.line(&format!("note: {text}")),
+            Event::Warning { text } => self.line(&format!("warning: {text}")),
+            Event::EndpointGap { milliseconds: 0 } => self.line("  the endpoint answered all the while"),
+            Event::EndpointGap { milliseconds } => {
+                self.line(&format!("  the endpoint didn't answer for {milliseconds} ms while its address moved"));
+            }
+            Event::Error { .. } => {}
+            Event::Summary(summary) => self.line(&summary_text(summary)),
+        }
+    }
+}
+
+fn summary_text(summary: &Summary) -> String {
+    let Summary { operation, ok, seconds, steps, api_calls, .. } = summary;
+    let outcome = if *ok { "done" } else { "failed" };
+    format!("{operation}: {outcome} in {}, {steps} steps, {api_calls} API calls", duration(*seconds))
+}
+
+fn plan_text(steps: &[PlannedStep]) -> String {
+    if steps.is_empty() {
+        return "Nothing to do.".to_owned();
+    }
+    let mut text = format!("Plan: {} steps\n", steps.len());
+    for (index, step) in steps.iter().enumerate() {
+        let _ = write!(text, "{:>4}. {}", index + 1, step.says);
+        if let Some(change) = step.quorum {
+            let _ = write!(text, "  [etcd: {}]", change.after);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Seconds as a person says them.
+fn duration(seconds: f64) -> String {
+    if seconds < 1.0 {
+        format!("{:.0} ms", seconds * 1000.0)
+    } else if seconds < 120.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{:.0} min {:.0} s", (seconds / 60.0).floor(), seconds % 60.0)
+    }
+}
+
+/// An error with its causes and hints, one a line.
+pub(super) fn error_text(error: &Error) -> String {
+    let mut text = format!("error: {}\n", error.message);
+    for cause in &error.causes {
+        let _ = writeln!(text, "  because: {}", cause.trim_end().replace('\n', "\n           "));
+    }
+    for hint in &error.hints {
+        let _ = writeln!(text, "  next: {hint}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_reads_top_down_what_why_what_next() {
+        let error = Error::refused("without m-a etcd would lose its quorum")
+            .because("now: 2 of 3")
+            .hint("hakube status");
+        assert_eq!(
+            error_text(&error),
+            "error: without m-a etcd would lose its quorum\n  because: now: 2 of 3\n  next: hakube status\n"
+        );
+    }
+
+    #[test]
+    fn durations_are_said_in_the_unit_that_fits() {
+        let table = [(0.0421, "42 ms"), (1.25, "1.2 s"), (119.94, "119.9 s"), (301.0, "5 min 1 s")];
+        for (seconds, said) in table {
+            assert_eq!(duration(seconds), said);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What `hakube status` tells. The fields are a contract that others script against.
+
+use super::Table;
+use crate::cluster::Quorum;
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// A cluster at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    /// Its name.
+    pub cluster: String,
+    /// Where its machines are.
+    pub provider: String,
+    /// Its version of Kubernetes.
+    pub version: String,
+    /// Its one stable address.
+    pub endpoint: EndpointStatus,
+    /// etcd's quorum; `None` while etcd can't be asked.
+    pub quorum: Option<QuorumStatus>,
+    /// ENABLE_ETCD_QUORUM_READ, as recorded.
+    pub etcd_quorum_reads: bool,
+    /// The control-plane machines.
+    pub replicas: Vec<ReplicaStatus>,
+    /// The workers that have registered.
+    pub nodes: Vec<NodeStatus>,
+    /// What was begun and not finished.
+    pub unfinished: Option<UnfinishedStatus>,
+}
+
+/// The endpoint.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EndpointStatus {
+    /// Its address; `None` before it is reserved.
+    pub address: Option<String>,
+    /// Its port.
+    pub port: u16,
+    /// `direct` or `load-balanced`.
+    pub mode: &'static str,
+    /// Whether it answers.
+    pub ready: bool,
+}
+
+/// etcd's quorum, with the arithmetic done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct QuorumStatus {
+    /// Members that vote.
+    pub voters: usize,
+    /// Voters that are healthy.
+    pub healthy: usize,
+    /// Votes that a write needs.
+    pub needed: usize,
+    /// Further failures that writes survive.
+    pub survives: usize,
+}
+
+impl From<Quorum> for QuorumStatus {
+    fn from(quorum: Quorum) -> Self {
+        Self {
+            voters: quorum.voters,
+            healthy: quorum.healthy,
+            needed: quorum.needed(),
+            survives: quorum.survives(),
+        }
+    }
+}
+
+/// A control-plane machine.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReplicaStatus {
+    /// Its name.
+    pub name: String,
+    /// Its zone.
+    pub zone: String,
+    /// Its own address.
+    pub address: Option<String>,
+    /// `leader`, `voter`, `learner` or `unknown`.
+    pub role: &'static str,
+    /// Whether its member of etcd is healthy.
+    pub etcd_healthy: bool,
+    /// Whether its API server is ready.
+    pub api_ready: bool,
+    /// What the provider says of its machine; `missing` when there is none.
+    pub machine: String,
+    /// Whether its API server is a stand-in; `None` when it doesn't answer.
+    pub stand_in: Option<bool>,
+}
+
+/// A worker.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NodeStatus {
+    /// Its name.
+    pub name: String,
+    /// Its zone.
+    pub zone: String,
+    /// Whether it is ready.
+    pub ready: bool,
+}
+
+/// An operation that was begun and not finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnfinishedStatus {
+    /// The command.
+    pub operation: String,
+    /// When it began, RFC 3339.
+    pub started: String,
+    /// Who ran it.
+    pub by: String,
+}
+
+impl Status {
+    /// For people: what matters first.
+    pub fn render(&self) -> String {
+        let mut text = format!(
+            "cluster {} on {}, Kubernetes {}\n",
+            self.cluster, self.provider, self.version
+        );
+        let _ = writeln!(text, "{}", self.endpoint_line());
+        let _ = writeln!(text, "{}", self.quorum_line());
+        if let Some(unfinished) = &self.unfinished {
+            let _ = writeln!(
+                text,
+                "unfinished: {}, begun {} by {}; to finish it: hakube reconcile",
+                unfinished.operation, unfinished.started, unfinished.by
+            );
+        }
+        let mut replicas =
+            Table::new(&["REPLICA", "ZONE", "ADDRESS", "ETCD", "API", "MACHINE"]);
+        for replica in &self.replicas {
+            replicas.row([
+                replica.name.clone(),
+                replica.zone.clone(),
+                replica.address.clone().unwrap_or_else(|| "-".into()),
+                etcd_cell(replica),
+                api_cell(replica),
+                replica.machine.clone(),
+            ]);
+        }
+        let _ = write!(text, "\n{}", replicas.render());
+        if !self.nodes.is_empty() {
+            let mut nodes = Table::new(&["NODE", "ZONE", "STATUS"]);
+            for node in &self.nodes {
+                let ready = if node.ready { "ready" } else { "not ready" };
+                nodes.row([node.name.clone(), node.zone.clone(), ready.into()]);
+            }
+            let _ = write!(text, "\n{}", nodes.render());
+        }
+        if self.replicas.iter().any(|replica| replica.stand_in == Some(true)) {
+            text.push_str("\nThe API servers are hakube's stand-ins, not Kubernetes; etcd is real.\n");
+        }
+        text
+    }
+
+    fn endpoint_line(&self) -> String {
+        let EndpointStatus { address, port, mode, ready } = &self.endpoint;
+        let ready = if *ready { "ready" } else { "NOT READY" };
+        match address {
+            Some(address) => format!("endpoint https://{address}:{port}, {mode}, {ready}"),
+            None => "endpoint: no address is reserved".to_owned(),
+        }
+    }
+
+    fn quorum_line(&self) -> String {
+        let Some(quorum) = self.quorum else {
+            return "etcd: UNKNOWN, no member could be asked".to_owned();
+        };
+        let QuorumStatus { voters, healthy, needed, survives } = quorum;
+        let margin = if healthy < needed {
+            "QUORUM IS LOST".to_owned()
+        } else {
+            format!("survives {survives} {}", if survives == 1 { "failure" } else { "failures" })
+        };
+        format!("etcd: {healthy} of {voters} voters healthy, {needed} needed; {margin}")
+    }
+}
+
+fn etcd_cell(replica: &ReplicaStatus) -> String {
+    match (replica.role, replica.etcd_healthy) {
+        ("unknown", _) => "unknown".into(),
+        (role, true) => role.into(),
+        (role, false) => format!("{role}, DOWN"),
+    }
+}
+
+fn api_cell(replica: &ReplicaStatus) -> String {
+    let ready = if replica.api_ready { "ready" } else { "NOT READY" };
+    match replica.stand_in {
+        Some(true) => format!("{ready} (stand-in)"),
+        Some(false) | None => ready.into(),
+    }
+}

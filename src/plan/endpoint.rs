@@ -1,0 +1,137 @@
+//! Where the endpoint's address sits: on the one replica's machine, or on a balancer over several.
+//!
+//! Promote: everything of the balancer that can exist before the swap does; the swap itself needs only
+//! that the new replica's API server is ready. Demote is the mirror image.
+
+use super::step::{Action, Draft, Key, key};
+use crate::cluster::{ClusterSpec, Intent, Observed};
+use hakube_provider::{
+    BalancerSpec, EndpointSpec, EndpointTarget, ExternalAddress, MachineRef, ResourceId,
+    ResourceKind, Scope,
+};
+
+pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
+    if intent.is_balanced() {
+        promote(intent, observed, draft);
+    } else {
+        demote(intent, observed, draft);
+    }
+}
+
+fn promote(intent: &Intent, observed: &Observed, draft: &mut Draft) {
+    let balancer = &observed.inventory.balancer;
+    let wanted: Vec<MachineRef> = intent.replicas.iter().map(machine_ref).collect();
+    let mut have = balancer.machines();
+    have.sort_unstable();
+    let mut want: Vec<&str> = wanted.iter().map(|machine| machine.name.as_str()).collect();
+    want.sort_unstable();
+    // Behind a balancer that already holds the address, a new backend must be ready first. Before
+    // that, all of it is made while the machines still boot.
+    let live = balancer.forwarding.is_some();
+    if have != want || !balancer.health_check {
+        let needs = draft.keys(if live { "control-plane/" } else { "machine/" });
+        draft.add(
+            "balancer",
+            format!("put {} behind the load balancer", want.join(" and ")),
+            Action::EnsureBalancer(balancer_spec(&intent.spec, wanted)),
+            &needs,
+        );
+    }
+    if !live {
+        let mut needs = draft.keys("control-plane/");
+        needs.extend(["balancer".to_owned(), "reserve-address".to_owned()]);
+        let point = draft.add(
+            "point-endpoint",
+            "move the endpoint's address to the load balancer",
+            Action::PointEndpoint {
+                endpoint: endpoint_spec(&intent.spec),
+                target: EndpointTarget::Balancer,
+            },
+            &needs,
+        );
+        draft.add("await-endpoint", "wait until the endpoint answers", Action::AwaitEndpoint, &[point]);
+    }
+}
+
+fn demote(intent: &Intent, observed: &Observed, draft: &mut Draft) {
+    let Some(replica) = intent.replicas.first() else { return };
+    let inventory = &observed.inventory;
+    let Some(address) = &inventory.address else { return };
+    let holder = inventory.machines.iter().find(|m| m.external_address == Some(address.address));
+    let point = "point-endpoint".to_owned();
+    if holder.is_none_or(|machine| machine.name != replica.name) && inventory.machine(&replica.name).is_some() {
+        draft.add(
+            point.clone(),
+            format!("move the endpoint's address to {}", replica.name),
+            Action::PointEndpoint {
+                endpoint: endpoint_spec(&intent.spec),
+                target: EndpointTarget::Machine(machine_ref(replica)),
+            },
+            &draft.keys("control-plane/"),
+        );
+        draft.add("await-endpoint", "wait until the endpoint answers", Action::AwaitEndpoint, &[point.clone()]);
+    }
+    delete_balancer(intent, observed, &[point], draft);
+}
+
+/// The balancer's parts, in the order in which they let go of each other.
+fn delete_balancer(intent: &Intent, observed: &Observed, after: &[Key], draft: &mut Draft) {
+    let balancer = &observed.inventory.balancer;
+    let name = intent.spec.names.balancer();
+    let region = Scope::Region(intent.spec.zone.region().to_owned());
+    let mut needs = after.to_vec();
+    let delete = |resource: ResourceId, needs: &[Key], draft: &mut Draft| {
+        draft.add(delete_key(&resource), format!("delete {resource}"), Action::Delete(resource), needs)
+    };
+    if balancer.backends.is_some() {
+        let service = ResourceId {
+            kind: ResourceKind::BackendService,
+            scope: region.clone(),
+            name: name.clone(),
+        };
+        needs.push(delete(service, after, draft));
+    }
+    if balancer.health_check {
+        let check = ResourceId { kind: ResourceKind::HealthCheck, scope: region, name };
+        delete(check, &needs, draft);
+    }
+    for group in &balancer.groups {
+        let group = ResourceId {
+            kind: ResourceKind::BackendGroup,
+            scope: Scope::Zone(group.zone.clone()),
+            name: group.name.clone(),
+        };
+        delete(group, &needs, draft);
+    }
+}
+
+/// The key of the step that deletes a resource.
+pub(super) fn delete_key(resource: &ResourceId) -> Key {
+    key("delete", &resource.to_string().replace(' ', "-"))
+}
+
+fn machine_ref(replica: &crate::cluster::ReplicaIntent) -> MachineRef {
+    MachineRef { name: replica.name.clone(), zone: replica.zone.clone() }
+}
+
+fn balancer_spec(spec: &ClusterSpec, backends: Vec<MachineRef>) -> BalancerSpec {
+    BalancerSpec {
+        cluster: spec.cluster.clone(),
+        name: spec.names.balancer(),
+        network: spec.network.name.clone(),
+        port: spec.api.port,
+        health_path: "/readyz".to_owned(),
+        backends,
+    }
+}
+
+fn endpoint_spec(spec: &ClusterSpec) -> EndpointSpec {
+    EndpointSpec {
+        cluster: spec.cluster.clone(),
+        address: spec.names.address(),
+        rule: spec.names.forwarding_rule(),
+        balancer: spec.names.balancer(),
+        port: spec.api.port,
+        released: ExternalAddress::Ephemeral,
+    }
+}

@@ -1,0 +1,81 @@
+//! What everything else stands on: network, firewalls, the endpoint's address.
+
+use super::step::{Action, Draft, key};
+use crate::cluster::{ClusterSpec, Intent, Observed};
+use hakube_provider::{AddressSpec, FirewallSource, FirewallSpec, NetworkSpec, ResourceKind};
+use ipnet::IpNet;
+
+pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
+    let inventory = &observed.inventory;
+    let spec = &intent.spec;
+    if inventory.address.is_none() {
+        let name = spec.names.address();
+        draft.add(
+            "reserve-address",
+            format!("reserve the endpoint's address {name}"),
+            Action::ReserveAddress(AddressSpec { cluster: spec.cluster.clone(), name }),
+            &[],
+        );
+    }
+    let missing: Vec<FirewallSpec> = firewalls(spec)
+        .into_iter()
+        .filter(|firewall| !inventory.has(ResourceKind::Firewall, &firewall.name))
+        .collect();
+    // A network of the user's own bears no mark: whether it exists shows only when it is asked for.
+    if !missing.is_empty() {
+        draft.add(
+            "network",
+            format!("make sure of network {}", spec.network.name),
+            Action::EnsureNetwork(network(spec)),
+            &[],
+        );
+    }
+    for firewall in missing {
+        draft.add(
+            key("firewall", &firewall.name),
+            format!("open {} for {}", firewall.tcp_ports.join(", "), describe(&firewall)),
+            Action::EnsureFirewall(firewall),
+            &["network".to_owned()],
+        );
+    }
+}
+
+fn network(spec: &ClusterSpec) -> NetworkSpec {
+    NetworkSpec {
+        cluster: spec.cluster.clone(),
+        name: spec.network.name.clone(),
+        subnetwork: spec.network.custom.then(|| {
+            let name = spec.network.subnetwork.clone();
+            (name.unwrap_or_else(|| spec.network.name.clone()), spec.network.node_range)
+        }),
+    }
+}
+
+/// Clients reach the API, replicas each other's etcd, and nodes the replicas.
+fn firewalls(spec: &ClusterSpec) -> Vec<FirewallSpec> {
+    let names = &spec.names;
+    let rule = |name: String, source, tag: String, ports: &[String]| FirewallSpec {
+        cluster: spec.cluster.clone(),
+        name,
+        network: spec.network.name.clone(),
+        source,
+        target_tag: tag,
+        tcp_ports: ports.to_vec(),
+    };
+    let anywhere = FirewallSource::Ranges(vec![IpNet::V4(ipnet::Ipv4Net::default())]);
+    let tags = |tags: &[String]| FirewallSource::Tags(tags.to_vec());
+    let master = names.master();
+    let api = [spec.api.port.to_string()];
+    vec![
+        rule(names.api_firewall(), anywhere, master.clone(), &api),
+        rule(names.etcd_firewall(), tags(&[master.clone()]), master.clone(), &["2379-2380".into()]),
+        rule(names.internal_firewall(), tags(&[master, names.minion()]), names.minion(), &["10250".into()]),
+    ]
+}
+
+fn describe(firewall: &FirewallSpec) -> String {
+    match &firewall.source {
+        FirewallSource::Ranges(_) => format!("clients of {}", firewall.target_tag),
+        FirewallSource::Tags(tags) => format!("{} to {}", tags.join(" and "), firewall.target_tag),
+    }
+}

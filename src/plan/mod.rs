@@ -1,0 +1,67 @@
+//! From what is there to what is wanted: a pure function, and the plan that it makes.
+//!
+//! All choices are made here: which step, on what, after which other. Running makes none.
+
+mod endpoint;
+mod foundation;
+mod nodes;
+mod removal;
+mod replicas;
+mod step;
+mod teardown;
+
+pub use step::{Action, Key, Plan, QuorumChange, Step};
+
+use crate::cluster::{EtcdView, Intent, Observed, Phase};
+use crate::error::{Error, Result};
+use step::Draft;
+
+/// The steps from `observed` to `intent`; none when there is nothing to do.
+///
+/// # Errors
+/// Refused when what is unknown blocks it, or when a step would take etcd below its quorum.
+pub fn plan(intent: &Intent, observed: &Observed) -> Result<Plan> {
+    if intent.phase == Phase::Absent {
+        return Ok(teardown::plan(intent, observed));
+    }
+    check_known(intent, observed)?;
+    let mut draft = Draft::new(observed.etcd.quorum());
+    foundation::plan(intent, observed, &mut draft);
+    replicas::plan(intent, observed, &mut draft);
+    endpoint::plan(intent, observed, &mut draft);
+    removal::plan(intent, observed, &mut draft);
+    nodes::plan(intent, observed, &mut draft);
+    let plan = draft.finish();
+    check_quorum(&plan)?;
+    Ok(plan)
+}
+
+/// An etcd that holds data and can't be asked is never assumed to be gone.
+fn check_known(intent: &Intent, observed: &Observed) -> Result<()> {
+    let cluster = &intent.spec.cluster;
+    match &observed.etcd {
+        EtcdView::Unknown { why } if intent.formed => Err(Error::refused(format!(
+            "could not ask etcd of cluster {cluster} for its members, so nothing is changed"
+        ))
+        .because(why)
+        .hint("see which machines run: hakube status")),
+        EtcdView::Absent if intent.formed => Err(Error::refused(format!(
+            "every replica's machine of cluster {cluster} is gone, and etcd's data with them"
+        ))
+        .because("a new etcd would be an empty one, so none is made")
+        .hint("to give the cluster up: hakube down, then hakube up")),
+        _ => Ok(()),
+    }
+}
+
+/// Invariant 1: no step takes healthy voters below quorum.
+fn check_quorum(plan: &Plan) -> Result<()> {
+    for step in &plan.steps {
+        let Some(change) = step.quorum else { continue };
+        if change.before.holds() && !change.after.holds() {
+            return Err(Error::refused(format!("{} would cost etcd its quorum", step.says))
+                .because(format!("before: {}; after: {}", change.before, change.after)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! A plan is steps; a step is data.
+
+use crate::cluster::Quorum;
+use hakube_provider::{
+    AddressSpec, BalancerSpec, EndpointSpec, EndpointTarget, FirewallSpec, MachineRef,
+    MachineSpec, NetworkSpec, NodeGroupSpec, ResourceId,
+};
+use serde::{Deserialize, Serialize};
+
+/// What names a step, the same in every plan for the same work.
+pub type Key = String;
+
+/// Steps from what is there to what is wanted. Each needs only steps that stand before it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// In an order in which they may be run one after another.
+    pub steps: Vec<Step>,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name.
+    pub key: Key,
+    /// One sentence for people, as an order: "start etcd on kubernetes-master".
+    pub says: String,
+    /// What is done.
+    pub action: Action,
+    /// The steps that must be done before it.
+    pub needs: Vec<Key>,
+    /// What it does to etcd's quorum; `None` when it doesn't touch etcd's members.
+    pub quorum: Option<QuorumChange>,
+}
+
+/// etcd's quorum before and after a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuorumChange {
+    /// Before it.
+    pub before: Quorum,
+    /// After it.
+    pub after: Quorum,
+}
+
+/// What a step does. Everything is named here; running decides nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Action {
+    /// The network exists.
+    EnsureNetwork(NetworkSpec),
+    /// The firewall rule exists.
+    EnsureFirewall(FirewallSpec),
+    /// The endpoint's address is reserved.
+    ReserveAddress(AddressSpec),
+    /// The machine exists and has been started.
+    EnsureMachine(MachineSpec),
+    /// The replica has its certificates, keys and addresses.
+    DeliverSecrets(MachineRef),
+    /// The first member of a new etcd runs.
+    FormEtcd(MachineRef),
+    /// The replica's member has joined as a learner and runs.
+    JoinEtcd(MachineRef),
+    /// The learner has caught up and votes.
+    PromoteMember(MachineRef),
+    /// The API server, controller manager and scheduler run, and `/readyz` says so.
+    StartControlPlane(MachineRef),
+    /// The balancer has exactly these backends.
+    EnsureBalancer(BalancerSpec),
+    /// The endpoint's address sits on the target.
+    PointEndpoint {
+        /// The endpoint.
+        endpoint: EndpointSpec,
+        /// Where its address goes.
+        target: EndpointTarget,
+    },
+    /// The endpoint answers `/readyz` with a certificate of the cluster's CA.
+    AwaitEndpoint,
+    /// Another voter leads.
+    HandLeadership {
+        /// The replica that mustn't lead.
+        from: String,
+    },
+    /// The member is no longer one.
+    RemoveMember {
+        /// The replica that it ran on.
+        replica: String,
+        /// etcd's id for it.
+        member: u64,
+    },
+    /// The resource is gone.
+    Delete(ResourceId),
+    /// Nodes may join, with a token that expires.
+    AdmitNodes,
+    /// The group has its size.
+    EnsureNodeGroup(NodeGroupSpec),
+    /// That many nodes are ready.
+    AwaitNodes {
+        /// How many.
+        count: u32,
+    },
+    /// The user's kubeconfig has the cluster's context.
+    WriteKubeconfig,
+    /// The user's kubeconfig has it no more.
+    RemoveKubeconfig,
+    /// Nothing bears the cluster's mark.
+    ProveEmpty,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+/// A plan in the making.
+pub(super) struct Draft {
+    steps: Vec<Step>,
+    quorum: Quorum,
+}
+
+impl Draft {
+    pub(super) fn new(quorum: Quorum) -> Self {
+        Self { steps: Vec::new(), quorum }
+    }
+
+    /// Adds a step; of the steps that it needs, those that aren't in the plan are done already.
+    pub(super) fn add(&mut self, key: impl Into<Key>, says: impl Into<String>, action: Action, needs: &[Key]) -> Key {
+        let key = key.into();
+        let needs = needs.iter().filter(|need| self.has(need)).cloned().collect();
+        self.steps.push(Step { key: key.clone(), says: says.into(), action, needs, quorum: None });
+        key
+    }
+
+    /// Adds a step that changes etcd's members. It is projected from all such steps before it, and so
+    /// comes after the last of them.
+    pub(super) fn add_member_change(
+        &mut self,
+        key: impl Into<Key>,
+        says: impl Into<String>,
+        action: Action,
+        needs: &[Key],
+        after: impl FnOnce(Quorum) -> Quorum,
+    ) -> Key {
+        let mut needs = needs.to_vec();
+        let last = self.steps.iter().rev().find(|step| step.quorum.is_some());
+        needs.extend(last.map(|step| step.key.clone()).filter(|key| !needs.contains(key)));
+        let key = self.add(key, says, action, &needs);
+        let before = self.quorum;
+        self.quorum = after(before);
+        if let Some(step) = self.steps.last_mut() {
+            step.quorum = Some(QuorumChange { before, after: self.quorum });
+        }
+        key
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.steps.iter().any(|step| step.key == key)
+    }
+
+    /// The keys of the steps whose key starts so.
+    pub(super) fn keys(&self, start: &str) -> Vec<Key> {
+        self.steps.iter().filter(|step| step.key.starts_with(start)).map(|step| step.key.clone()).collect()
+    }
+
+    pub(super) fn finish(self) -> Plan {
+        Plan { steps: self.steps }
+    }
+}
+
+/// The key of a step on something.
+pub(super) fn key(verb: &str, what: &str) -> Key {
+    format!("{verb}/{what}")
+}

@@ -1,0 +1,52 @@
+//! The end of a cluster: everything that bears its mark, and the proof that nothing is left.
+
+use super::endpoint::delete_key;
+use super::step::{Action, Draft, Key, Plan};
+use crate::cluster::{Intent, Observed, Quorum};
+use hakube_provider::{ResourceId, ResourceKind};
+
+/// What must be gone before a resource of this kind can go. The address is the last thing that clients
+/// know of a cluster, and goes when nothing can hold it any more.
+fn holders(kind: ResourceKind) -> &'static [ResourceKind] {
+    use ResourceKind as K;
+    match kind {
+        K::ForwardingRule | K::NodeGroup | K::Machine => &[],
+        K::BackendService => &[K::ForwardingRule],
+        K::Address => &[K::ForwardingRule, K::Machine],
+        K::HealthCheck | K::BackendGroup => &[K::BackendService],
+        K::MachineTemplate => &[K::NodeGroup],
+        K::Disk => &[K::Machine],
+        K::Firewall => &[K::Machine, K::NodeGroup],
+        K::Subnetwork => &[K::Machine, K::NodeGroup, K::MachineTemplate, K::Firewall, K::BackendGroup],
+        K::Network => &[K::Machine, K::NodeGroup, K::MachineTemplate, K::Firewall, K::BackendGroup, K::Subnetwork],
+    }
+}
+
+pub(super) fn plan(intent: &Intent, observed: &Observed) -> Plan {
+    let mut resources: Vec<&ResourceId> = observed.inventory.resources.iter().collect();
+    // ResourceKind's own order is one in which nothing is deleted before what holds it.
+    resources.sort();
+    let mut draft = Draft::new(Quorum { voters: 0, healthy: 0 });
+    let mut all: Vec<Key> = Vec::new();
+    for resource in &resources {
+        let needs: Vec<Key> = resources
+            .iter()
+            .filter(|other| holders(resource.kind).contains(&other.kind))
+            .map(|other| delete_key(other))
+            .collect();
+        all.push(draft.add(
+            delete_key(resource),
+            format!("delete {resource}"),
+            Action::Delete((*resource).clone()),
+            &needs,
+        ));
+    }
+    all.push(draft.add(
+        "prove-empty",
+        format!("prove that nothing of cluster {} is left", intent.spec.cluster),
+        Action::ProveEmpty,
+        &all,
+    ));
+    draft.add("remove-kubeconfig", "take its context out of the kubeconfig", Action::RemoveKubeconfig, &all);
+    draft.finish()
+}

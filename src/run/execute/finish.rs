@@ -1,0 +1,56 @@
+//! The user's kubeconfig, and the proof that nothing is left.
+
+use super::Execution;
+use crate::error::{Error, Kind, Result};
+use crate::kubeconfig::{self, Access, Credentials};
+use crate::output::Event;
+use crate::pki;
+
+impl Execution<'_> {
+    pub(super) fn write_kubeconfig(&self) -> Result<()> {
+        let access = admin_access(self.intent, self.means, self.endpoint_address()?)?;
+        let path = kubeconfig::install(&self.means.kubeconfig, &access, true)?;
+        self.reporter.event(&Event::note(format!(
+            "context {} is in {}",
+            self.means.context,
+            path.display()
+        )));
+        Ok(())
+    }
+
+    pub(super) fn remove_kubeconfig(&self) -> Result<()> {
+        kubeconfig::uninstall(&self.means.kubeconfig, &self.means.context)?;
+        Ok(())
+    }
+
+    /// Invariant 3: an empty inventory, or the names of what is in it.
+    pub(super) async fn prove_empty(&self) -> Result<()> {
+        let cluster = &self.intent.spec.cluster;
+        let inventory = self.means.provider.inspect(cluster).await?;
+        if inventory.resources.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<String> = inventory.resources.iter().map(ToString::to_string).collect();
+        Err(Error::new(Kind::LeftBehind, format!("{} resources of cluster {cluster} are left", names.len()))
+            .because(names.join("\n"))
+            .hint("to try again: hakube down"))
+    }
+}
+
+/// The administrator's way in, with a fresh certificate.
+pub fn admin_access(
+    intent: &crate::cluster::Intent,
+    means: &crate::run::Means,
+    endpoint: std::net::IpAddr,
+) -> Result<Access> {
+    let admin = pki::admin(&means.authorities, intent.spec.pki.into(), jiff::Timestamp::now())
+        .map_err(|error| Error::failed("could not sign the administrator's certificate").because(error))?;
+    Ok(Access {
+        cluster: means.context.clone(),
+        user: means.context.clone(),
+        context: means.context.clone(),
+        server: kubeconfig::server_url(endpoint, intent.spec.api.port),
+        ca: admin.ca,
+        credentials: Credentials::Certificate { certificate: admin.certificate, key: admin.key },
+    })
+}

@@ -1,0 +1,177 @@
+//! etcd's members: formed, joined, promoted, removed.
+
+use super::Execution;
+use crate::error::{Error, Result};
+use crate::etcd::{EtcdError, Member, peer_url};
+use crate::machine;
+use crate::output::Event;
+use crate::run::wait;
+use futures::future::join_all;
+use hakube_provider::{Machine, MachineRef};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// etcd wants every voter connected for 5 s before it lets its members change; a little more.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(8);
+
+impl Execution<'_> {
+    /// The first member of a new etcd.
+    pub(super) async fn form_etcd(&self, machine: &MachineRef) -> Result<()> {
+        let own = (machine.name.clone(), peer_url(self.own_address(machine).await?));
+        let join = machine::join_env(&self.intent.spec.cluster, &[own], false);
+        self.means.channel.put(machine, &[join]).await?;
+        self.await_member(machine, false).await?;
+        self.ledger.etcd_is_formed().await
+    }
+
+    /// A learner: it receives the log, and changes no quorum until it votes.
+    pub(super) async fn join_etcd(&self, machine: &MachineRef) -> Result<()> {
+        let url = peer_url(self.own_address(machine).await?);
+        let via = self.others(&machine.name);
+        let mut members = self.members(&via).await?;
+        if !members.iter().any(|member| member.peer_urls.contains(&url)) {
+            self.add_learner(machine, &via, &url).await?;
+            members = self.members(&via).await?;
+        }
+        let list: Vec<(String, String)> = members
+            .iter()
+            .flat_map(|member| member.peer_urls.iter().map(|peer| (peer, &member.name)))
+            .map(|(peer, name)| {
+                // A member has no name until it starts, and this one hasn't.
+                let name = if *peer == url { &machine.name } else { name };
+                (name.clone(), peer.clone())
+            })
+            .collect();
+        let join = machine::join_env(&self.intent.spec.cluster, &list, true);
+        self.means.channel.put(machine, &[join]).await?;
+        self.await_member(machine, true).await
+    }
+
+    /// etcd refuses any change within 5 s of the last member's start. That wait is etcd's, and is told
+    /// apart from ours.
+    async fn add_learner(&self, machine: &MachineRef, via: &[IpAddr], url: &str) -> Result<()> {
+        let started = Instant::now();
+        let mut waited = false;
+        loop {
+            match self.means.etcd.add_learner(via, url).await {
+                Ok(_) | Err(EtcdError::Exists) => break,
+                Err(EtcdError::Unhealthy(_)) if started.elapsed() < HEALTH_INTERVAL => waited = true,
+                Err(error) => return Err(self.refused(&format!("add {} to etcd", machine.name), error).await),
+            }
+            tokio::time::sleep(self.means.pace).await;
+        }
+        if waited {
+            self.reporter.event(&Event::note(format!(
+                "waited {:.1} s for etcd, which wants its members connected for 5 s before another joins",
+                started.elapsed().as_secs_f64()
+            )));
+        }
+        Ok(())
+    }
+
+    async fn await_member(&self, machine: &MachineRef, learner: bool) -> Result<()> {
+        let at = self.reached_at(machine).await?;
+        let what = format!("etcd on {}", machine.name);
+        let answered = wait::until(&what, self.means.timeout, self.means.pace, async || {
+            let status = self.means.etcd.status(at, learner).await.map_err(|error| error.to_string())?;
+            if status.leader == 0 { Err("it follows no leader yet".to_owned()) } else { Ok(()) }
+        });
+        match answered.await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.with_console(error, machine).await),
+        }
+    }
+
+    /// The learner votes as soon as it has caught up.
+    pub(super) async fn promote_member(&self, machine: &MachineRef) -> Result<()> {
+        let url = peer_url(self.own_address(machine).await?);
+        let via = self.others(&machine.name);
+        let what = format!("the learner on {} to catch up", machine.name);
+        wait::until(&what, self.means.timeout, self.means.pace, async || {
+            let members = self.means.etcd.members(&via).await.map_err(|error| error.to_string())?;
+            let own = members.iter().find(|member| member.peer_urls.contains(&url));
+            let own = own.ok_or("etcd doesn't list it")?;
+            if own.name.is_empty() {
+                // Old versions would give a vote to a learner that never started, and lose quorum.
+                return Err("it hasn't started".to_owned());
+            }
+            match self.means.etcd.promote(&via, own.id).await {
+                Ok(()) | Err(EtcdError::NotLearner) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await
+    }
+
+    /// Another healthy voter leads: removing a leader stops writes for seconds, handing over doesn't.
+    pub(super) async fn hand_leadership(&self, from: &str) -> Result<()> {
+        let via = self.others(from);
+        let what = format!("etcd's leadership to leave {from}");
+        wait::until(&what, self.means.timeout.min(HEALTH_INTERVAL * 2), self.means.pace, async || {
+            let members = self.means.etcd.members(&via).await.map_err(|error| error.to_string())?;
+            let Some(own) = members.iter().find(|member| member.name == from) else { return Ok(()) };
+            let voters = members.iter().filter(|member| !member.learner && member.id != own.id);
+            let statuses = join_all(voters.map(|voter| self.status(voter))).await;
+            let successor = statuses.into_iter().flatten().next().ok_or("no other voter answers")?;
+            if successor.leader != own.id {
+                return Ok(());
+            }
+            let leader = self.directory.machine(from).and_then(|machine| self.means.address(&machine));
+            let leader = leader.ok_or("the leader has no address")?;
+            let moved = self.means.etcd.move_leader(leader, successor.id).await;
+            moved.map_err(|error| error.to_string())?;
+            Err("it is moving".to_owned())
+        })
+        .await
+    }
+
+    async fn status(&self, member: &Member) -> Option<crate::etcd::MemberStatus> {
+        let machine = self.directory.machine(&member.name)?;
+        self.means.etcd.status(self.means.address(&machine)?, false).await.ok()
+    }
+
+    /// Removed through another member: one that removes itself can't tell whether it worked.
+    pub(super) async fn remove_member(&self, replica: &str, member: u64) -> Result<()> {
+        let via = self.others(replica);
+        let started = Instant::now();
+        loop {
+            match self.means.etcd.remove(&via, member).await {
+                Ok(()) => return Ok(()),
+                Err(EtcdError::Unhealthy(_)) if started.elapsed() < HEALTH_INTERVAL => {}
+                Err(error) => return Err(self.refused(&format!("remove {replica} from etcd"), error).await),
+            }
+            tokio::time::sleep(self.means.pace).await;
+        }
+    }
+
+    async fn members(&self, via: &[IpAddr]) -> Result<Vec<Member>> {
+        self.means.etcd.members(via).await.map_err(|error| {
+            let transient = error.is_transient();
+            let error = Error::failed("could not ask etcd for its members").because(error);
+            if transient { error.transient() } else { error }
+        })
+    }
+
+    /// The addresses of all replicas but one.
+    fn others(&self, replica: &str) -> Vec<IpAddr> {
+        let others = self.directory.all().into_iter().filter(|machine| machine.name != replica);
+        others.filter_map(|machine: Machine| self.means.address(&machine)).collect()
+    }
+
+    /// etcd's refusal, with the member that it is about when that can be seen.
+    async fn refused(&self, what: &str, error: EtcdError) -> Error {
+        let unhealthy = matches!(error, EtcdError::Unhealthy(_));
+        let transient = error.is_transient() && !unhealthy;
+        let mut out = Error::failed(format!("could not {what}")).because(error);
+        if unhealthy {
+            for machine in self.directory.all() {
+                let Some(at) = self.means.address(&machine) else { continue };
+                if let Err(error) = self.means.etcd.status(at, false).await {
+                    out = out.because(format!("{} doesn't take part: {error}", machine.name));
+                }
+            }
+            out = out.hint("see which replica is down: hakube status");
+        }
+        if transient { out.transient() } else { out }
+    }
+}

@@ -1,0 +1,173 @@
+//! One step, done. Every choice was the plan's; each step looks first and finds done what is done.
+
+mod endpoint;
+mod finish;
+mod member;
+mod nodes;
+mod replica;
+
+use super::Means;
+use crate::cluster::Intent;
+use crate::error::{Error, Result};
+use crate::kubernetes::BootstrapToken;
+use crate::output::Reporter;
+use crate::plan::{Action, Step};
+use async_trait::async_trait;
+use hakube_provider::{Inventory, Machine, MachineRef};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// Takes down what must never be forgotten, before a step that relies on it goes on.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// etcd holds data from now on.
+    async fn etcd_is_formed(&self) -> Result<()>;
+}
+
+/// The steps of one plan in progress.
+pub struct Execution<'a> {
+    intent: &'a Intent,
+    means: &'a Means,
+    ledger: &'a dyn Ledger,
+    reporter: &'a dyn Reporter,
+    directory: Directory,
+    token: OnceLock<BootstrapToken>,
+    gap: Mutex<Option<Duration>>,
+}
+
+impl<'a> Execution<'a> {
+    /// Begins with the addresses that were observed.
+    pub fn new(
+        intent: &'a Intent,
+        means: &'a Means,
+        inventory: &Inventory,
+        ledger: &'a dyn Ledger,
+        reporter: &'a dyn Reporter,
+    ) -> Self {
+        Self {
+            intent,
+            means,
+            ledger,
+            reporter,
+            directory: Directory::new(inventory),
+            token: OnceLock::new(),
+            gap: Mutex::new(None),
+        }
+    }
+
+    /// The longest time without an answer from the endpoint, if its address moved.
+    pub fn endpoint_gap(&self) -> Option<Duration> {
+        *self.gap.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does the step.
+    ///
+    /// # Errors
+    /// Transient ones are worth another try; the others aren't.
+    pub async fn run(&self, step: &Step) -> Result<()> {
+        let provider = &self.means.provider;
+        match &step.action {
+            Action::EnsureNetwork(spec) => Ok(provider.ensure_network(spec).await?),
+            Action::EnsureFirewall(spec) => Ok(provider.ensure_firewall(spec).await?),
+            Action::ReserveAddress(spec) => {
+                self.directory.set_endpoint(provider.ensure_address(spec).await?.address);
+                Ok(())
+            }
+            Action::EnsureMachine(spec) => {
+                self.directory.add(provider.ensure_machine(spec).await?);
+                Ok(())
+            }
+            Action::Delete(resource) => Ok(provider.delete(&self.intent.spec.cluster, resource).await?),
+            Action::EnsureBalancer(spec) => Ok(provider.ensure_balancer(spec).await?),
+            Action::DeliverSecrets(machine) => self.deliver_secrets(machine).await,
+            Action::StartControlPlane(machine) => self.start_control_plane(machine).await,
+            Action::FormEtcd(machine) => self.form_etcd(machine).await,
+            Action::JoinEtcd(machine) => self.join_etcd(machine).await,
+            Action::PromoteMember(machine) => self.promote_member(machine).await,
+            Action::HandLeadership { from } => self.hand_leadership(from).await,
+            Action::RemoveMember { replica, member } => self.remove_member(replica, *member).await,
+            Action::PointEndpoint { endpoint, target } => self.point_endpoint(endpoint, target).await,
+            Action::AwaitEndpoint => self.await_endpoint().await,
+            Action::AdmitNodes => self.admit_nodes().await,
+            Action::EnsureNodeGroup(spec) => self.ensure_node_group(spec).await,
+            Action::AwaitNodes { count } => self.await_nodes(*count).await,
+            Action::WriteKubeconfig => self.write_kubeconfig(),
+            Action::RemoveKubeconfig => self.remove_kubeconfig(),
+            Action::ProveEmpty => self.prove_empty().await,
+        }
+    }
+
+    /// The machine, as it was seen or made.
+    async fn machine(&self, machine: &MachineRef) -> Result<Machine> {
+        if let Some(known) = self.directory.machine(&machine.name) {
+            return Ok(known);
+        }
+        let found = self.means.provider.machine(machine).await?.ok_or_else(|| {
+            Error::failed(format!("machine {} in {} is gone", machine.name, machine.zone))
+                .hint("see what is there: hakube status")
+        })?;
+        self.directory.add(found.clone());
+        Ok(found)
+    }
+
+    /// The machine's own address, by which its components and other replicas reach it.
+    async fn own_address(&self, machine: &MachineRef) -> Result<IpAddr> {
+        self.machine(machine).await?.internal_address.ok_or_else(|| no_address(&machine.name))
+    }
+
+    /// The machine's address as seen from here.
+    async fn reached_at(&self, machine: &MachineRef) -> Result<IpAddr> {
+        let machine = self.machine(machine).await?;
+        self.means.address(&machine).ok_or_else(|| no_address(&machine.name))
+    }
+
+    /// The endpoint's address. It is reserved before anything that asks for it.
+    fn endpoint_address(&self) -> Result<IpAddr> {
+        self.directory.endpoint().ok_or_else(|| {
+            Error::failed(format!("cluster {} has no reserved address", self.intent.spec.cluster))
+        })
+    }
+}
+
+fn no_address(machine: &str) -> Error {
+    Error::failed(format!("machine {machine} has no address yet")).transient()
+}
+
+/// Who is where: what was observed, and what was made since.
+struct Directory {
+    machines: Mutex<BTreeMap<String, Machine>>,
+    endpoint: Mutex<Option<IpAddr>>,
+}
+
+impl Directory {
+    fn new(inventory: &Inventory) -> Self {
+        let machines = inventory.machines.iter().map(|machine| (machine.name.clone(), machine.clone()));
+        Self {
+            machines: Mutex::new(machines.collect()),
+            endpoint: Mutex::new(inventory.address.as_ref().map(|address| address.address)),
+        }
+    }
+
+    fn machine(&self, name: &str) -> Option<Machine> {
+        self.machines.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn all(&self) -> Vec<Machine> {
+        self.machines.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    fn add(&self, machine: Machine) {
+        let mut machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
+        machines.insert(machine.name.clone(), machine);
+    }
+
+    fn endpoint(&self) -> Option<IpAddr> {
+        *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_endpoint(&self, address: IpAddr) {
+        *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+    }
+}

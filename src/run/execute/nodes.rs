@@ -1,0 +1,71 @@
+//! Nodes: let in, made, waited for.
+
+use super::Execution;
+use crate::error::{Error, Result};
+use crate::kubeconfig::{self, Access, Credentials};
+use crate::kubernetes::{BootstrapToken, socket};
+use crate::machine::BOOTSTRAP_KUBECONFIG;
+use crate::pki::Secret;
+use crate::run::wait;
+use base64::Engine as _;
+use hakube_provider::NodeGroupSpec;
+use jiff::{SignedDuration, Timestamp};
+use rand::Rng as _;
+
+/// How long a bootstrap token admits nodes: kubeadm's own default.
+const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
+
+impl Execution<'_> {
+    /// A token that expires is the one secret that a node boots with.
+    pub(super) async fn admit_nodes(&self) -> Result<()> {
+        let token = self.token.get_or_init(|| BootstrapToken {
+            id: random(6),
+            secret: Secret::new(random(16)),
+            expires: Timestamp::now() + TOKEN_LIFETIME,
+        });
+        let endpoint = socket(self.endpoint_address()?, self.intent.spec.api.port);
+        self.means.kubernetes.admit_nodes(endpoint, token).await
+    }
+
+    pub(super) async fn ensure_node_group(&self, spec: &NodeGroupSpec) -> Result<()> {
+        let kubeconfig = self.bootstrap_kubeconfig()?;
+        let encoded = base64::engine::general_purpose::STANDARD.encode(kubeconfig.expose());
+        let mut spec = spec.clone();
+        spec.machine.user_data = spec.machine.user_data.replace(BOOTSTRAP_KUBECONFIG, &encoded);
+        Ok(self.means.provider.ensure_node_group(&spec).await?)
+    }
+
+    fn bootstrap_kubeconfig(&self) -> Result<Secret> {
+        let token = self.token.get().ok_or_else(|| {
+            Error::failed("there is no token for nodes to join with").hint("hakube reconcile")
+        })?;
+        let port = self.intent.spec.api.port;
+        Ok(kubeconfig::render(&Access {
+            cluster: self.intent.spec.cluster.clone(),
+            user: "kubelet-bootstrap".to_owned(),
+            context: "bootstrap".to_owned(),
+            server: kubeconfig::server_url(self.endpoint_address()?, port),
+            ca: self.means.authorities.kubernetes_ca().to_owned(),
+            credentials: Credentials::Token(Secret::new(format!("{}.{}", token.id, token.secret.expose()))),
+        }))
+    }
+
+    pub(super) async fn await_nodes(&self, count: u32) -> Result<()> {
+        let endpoint = socket(self.endpoint_address()?, self.intent.spec.api.port);
+        let what = format!("{count} nodes to be ready");
+        wait::until(&what, self.means.timeout, self.means.pace * 4, async || {
+            let nodes = self.means.kubernetes.nodes(endpoint).await.map_err(|error| error.to_string())?;
+            let ready = nodes.iter().filter(|node| node.ready).count();
+            if ready as u64 >= u64::from(count) { Ok(()) } else { Err(format!("{ready} of {count} are")) }
+        })
+        .await
+    }
+}
+
+/// Letters and digits as bootstrap tokens have them.
+fn random(length: usize) -> String {
+    const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    let mut rng = rand::rng();
+    let letters = (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]));
+    letters.collect()
+}

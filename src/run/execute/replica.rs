@@ -1,0 +1,65 @@
+//! A replica's secrets, and its control plane.
+
+use super::Execution;
+use crate::error::{Error, Result};
+use crate::kubernetes::socket;
+use crate::machine::{self, ReplicaFacts};
+use crate::pki::{self, ReplicaIdentity};
+use crate::run::wait;
+use hakube_provider::MachineRef;
+
+impl Execution<'_> {
+    /// Certificates and keys, then who it is. The replica waits for more before it starts anything.
+    pub(super) async fn deliver_secrets(&self, machine: &MachineRef) -> Result<()> {
+        let spec = &self.intent.spec;
+        let address = self.own_address(machine).await?;
+        let identity = ReplicaIdentity {
+            name: machine.name.clone(),
+            addresses: vec![address],
+            endpoint: self.endpoint_address()?,
+            api_port: spec.api.port,
+            service_ip: spec.network.service_address(),
+            dns_domain: spec.network.dns_domain.clone(),
+            extra_sans: spec.api.extra_sans.clone(),
+        };
+        let now = jiff::Timestamp::now();
+        let mut files = pki::replica_files(&self.means.authorities, &identity, spec.pki.into(), now)
+            .map_err(|error| {
+                Error::failed(format!("could not sign the certificates of {}", machine.name)).because(error)
+            })?;
+        files.push(machine::replica_env(&ReplicaFacts {
+            name: machine.name.clone(),
+            address,
+            bind: self.means.bind_address(address),
+        }));
+        self.means.channel.put(machine, &files).await
+    }
+
+    /// Its API server, controller manager and scheduler start; `/readyz` is the proof.
+    pub(super) async fn start_control_plane(&self, machine: &MachineRef) -> Result<()> {
+        self.means.channel.put(machine, &[machine::start_marker()]).await?;
+        let at = socket(self.reached_at(machine).await?, self.intent.spec.api.port);
+        let what = format!("the API server of {} at {at}", machine.name);
+        let ready = wait::until(&what, self.means.timeout, self.means.pace, async || {
+            let ready = self.means.kubernetes.is_ready(at).await;
+            ready.then_some(()).ok_or_else(|| "/readyz doesn't answer 200".to_owned())
+        });
+        match ready.await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.with_console(error, machine).await),
+        }
+    }
+
+    /// The last lines of the machine's console say most about why nothing answers.
+    pub(super) async fn with_console(&self, error: Error, machine: &MachineRef) -> Error {
+        const LINES: usize = 8;
+        match self.means.provider.console(machine).await {
+            Ok(console) if !console.trim().is_empty() => {
+                let lines: Vec<&str> = console.trim_end().lines().collect();
+                let last = lines.split_at(lines.len().saturating_sub(LINES)).1.join("\n");
+                error.because(format!("the console of {} ends with:\n{last}", machine.name))
+            }
+            _ => error,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The means by which anything is seen or done. Each is a trait, so that tests have means of their own.
+
+use crate::channel::Channel;
+use crate::etcd::Etcd;
+use crate::kubeconfig;
+use crate::kubernetes::Kubernetes;
+use crate::pki::Authorities;
+use hakube_provider::{Machine, Provider};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// By which of its addresses a machine is reached from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Its address inside the network, which is ours too.
+    Internal,
+    /// Its address outside.
+    External,
+}
+
+/// Everything that acts or looks.
+#[derive(Clone)]
+pub struct Means {
+    /// Machines, addresses, balancers.
+    pub provider: Arc<dyn Provider>,
+    /// etcd's members.
+    pub etcd: Arc<dyn Etcd>,
+    /// API servers.
+    pub kubernetes: Arc<dyn Kubernetes>,
+    /// Files on machines.
+    pub channel: Arc<dyn Channel>,
+    /// Who signs.
+    pub authorities: Arc<Authorities>,
+    /// How machines are reached.
+    pub reach: Reach,
+    /// Whether machines share their loopback with others, so that each listens on its own address only.
+    pub shared_loopback: bool,
+    /// The user's kubeconfig files.
+    pub kubeconfig: kubeconfig::Paths,
+    /// The name of the cluster's context in it.
+    pub context: String,
+    /// How long one step may take.
+    pub timeout: Duration,
+    /// How often a condition is looked at while it is waited for.
+    pub pace: Duration,
+}
+
+impl Means {
+    /// The address by which a machine is reached from here.
+    pub fn address(&self, machine: &Machine) -> Option<IpAddr> {
+        match self.reach {
+            Reach::Internal => machine.internal_address,
+            Reach::External => machine.external_address,
+        }
+    }
+
+    /// The address that a replica's API server listens on. A passthrough balancer delivers packets
+    /// that bear the endpoint's address, so on a machine with a network of its own that is any.
+    pub fn bind_address(&self, own: IpAddr) -> IpAddr {
+        if self.shared_loopback { own } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) }
+    }
+}

@@ -1,0 +1,115 @@
+//! What is there, asked of everyone at the same time.
+
+use super::Means;
+use crate::cluster::{ApiView, EtcdView, Intent, MemberRole, MemberView, Observed};
+use crate::error::Result;
+use crate::etcd::{Member, MemberStatus, peer_url};
+use crate::kubeconfig;
+use crate::kubernetes::socket;
+use futures::future::join_all;
+use hakube_provider::{Inventory, Machine, MachineState};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Looks at the provider, etcd, every API server and the endpoint.
+///
+/// # Errors
+/// The provider can't be asked. Everything else that doesn't answer is reported as such.
+pub async fn observe(intent: &Intent, means: &Means) -> Result<Observed> {
+    let inventory = means.provider.inspect(&intent.spec.cluster).await?;
+    let (etcd, apis, (endpoint_ready, nodes)) = tokio::join!(
+        etcd_view(&inventory, means),
+        api_views(intent, &inventory, means),
+        endpoint_view(intent, &inventory, means),
+    );
+    let kubeconfig = has_context(intent, &inventory, means);
+    Ok(Observed { inventory, etcd, apis, endpoint_ready, nodes, kubeconfig })
+}
+
+fn running(inventory: &Inventory) -> impl Iterator<Item = &Machine> {
+    inventory.machines.iter().filter(|machine| machine.state == MachineState::Running)
+}
+
+async fn etcd_view(inventory: &Inventory, means: &Means) -> EtcdView {
+    let addresses: Vec<IpAddr> = running(inventory).filter_map(|machine| means.address(machine)).collect();
+    if inventory.machines.is_empty() {
+        return EtcdView::Absent;
+    }
+    let members = match means.etcd.members(&addresses).await {
+        Ok(members) => members,
+        Err(error) => return EtcdView::Unknown { why: error.to_string() },
+    };
+    let asked = join_all(members.into_iter().map(|member| async {
+        let machine = machine_of(&member, inventory);
+        let address = machine.and_then(|machine| means.address(machine));
+        let status = match address {
+            Some(address) if !member.name.is_empty() => means.etcd.status(address, member.learner).await.ok(),
+            _ => None,
+        };
+        let name = machine.map_or_else(|| member_name(&member), |machine| machine.name.clone());
+        (name, member, status)
+    }))
+    .await;
+    EtcdView::Known(asked.into_iter().map(|(name, member, status)| view(name, &member, status.as_ref())).collect())
+}
+
+/// The machine that a member runs on: by its name, or by its peer address until it has started.
+fn machine_of<'a>(member: &Member, inventory: &'a Inventory) -> Option<&'a Machine> {
+    let by_address = |machine: &&Machine| {
+        machine.internal_address.is_some_and(|own| member.peer_urls.contains(&peer_url(own)))
+    };
+    inventory.machine(&member.name).or_else(|| inventory.machines.iter().find(by_address))
+}
+
+/// A member without a machine keeps its own name, or else its id in etcd's way of writing it.
+fn member_name(member: &Member) -> String {
+    if member.name.is_empty() { format!("member-{:x}", member.id) } else { member.name.clone() }
+}
+
+fn view(name: String, member: &Member, status: Option<&MemberStatus>) -> MemberView {
+    let leads = status.is_some_and(|status| status.leader == member.id);
+    let role = match (member.learner, leads) {
+        (true, _) => MemberRole::Learner,
+        (false, true) => MemberRole::Leader,
+        (false, false) => MemberRole::Voter,
+    };
+    MemberView {
+        id: member.id,
+        name,
+        role,
+        started: !member.name.is_empty(),
+        healthy: status.is_some_and(|status| status.leader != 0),
+    }
+}
+
+async fn api_views(intent: &Intent, inventory: &Inventory, means: &Means) -> BTreeMap<String, ApiView> {
+    let port = intent.spec.api.port;
+    let probes = running(inventory).filter_map(|machine| {
+        let at = socket(means.address(machine)?, port);
+        Some(async move { (machine.name.clone(), means.kubernetes.probe(at).await) })
+    });
+    join_all(probes).await.into_iter().collect()
+}
+
+async fn endpoint_view(
+    intent: &Intent,
+    inventory: &Inventory,
+    means: &Means,
+) -> (bool, Option<Vec<crate::cluster::NodeView>>) {
+    let Some(address) = &inventory.address else { return (false, None) };
+    if inventory.machines.is_empty() {
+        return (false, None);
+    }
+    let endpoint = socket(address.address, intent.spec.api.port);
+    if !means.kubernetes.is_ready(endpoint).await {
+        return (false, None);
+    }
+    (true, means.kubernetes.nodes(endpoint).await.ok())
+}
+
+fn has_context(intent: &Intent, inventory: &Inventory, means: &Means) -> bool {
+    inventory.address.as_ref().is_some_and(|address| {
+        let server = kubeconfig::server_url(address.address, intent.spec.api.port);
+        kubeconfig::reaches(&means.kubeconfig, &means.context, &server, means.authorities.kubernetes_ca())
+    })
+}
