@@ -1,0 +1,34 @@
+//! Onto a machine of the local cloud: through the daemon, whose token is in a 0600 file.
+
+use super::Channel;
+use crate::error::{Error, Result};
+use crate::pki::SecretFile;
+use async_trait::async_trait;
+use hakube_local::client::LocalCloud;
+use hakube_provider::MachineRef;
+
+/// The local cloud's own way onto its machines.
+pub struct LocalChannel {
+    cloud: LocalCloud,
+}
+
+impl LocalChannel {
+    /// To the machines of this local cloud.
+    pub fn new(cloud: LocalCloud) -> Self {
+        Self { cloud }
+    }
+}
+
+#[async_trait]
+impl Channel for LocalChannel {
+    async fn put(&self, machine: &MachineRef, files: &[SecretFile]) -> Result<()> {
+        let MachineRef { name, zone } = machine;
+        for file in files {
+            let content = file.content.expose().as_bytes();
+            self.cloud.put_file(zone, name, &file.path, file.mode, content).await.map_err(|error| {
+                Error::failed(format!("could not put {} on {name}", file.path)).because(error).transient()
+            })?;
+        }
+        Ok(())
+    }
+}

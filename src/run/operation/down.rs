@@ -1,0 +1,87 @@
+//! `down`: nothing is left, or what is left is named.
+
+use super::Operation;
+use crate::cluster::{ClusterSpec, Intent, begin_teardown};
+use crate::error::{Error, Kind, Result};
+use crate::pki::Authorities;
+use crate::run::{Means, Session, Stored, programs};
+use jiff::Timestamp;
+
+/// Deletes everything that bears the cluster's mark, and proves it. A cluster whose state is lost is
+/// found by its mark alone.
+///
+/// # Errors
+/// There is no such cluster; something is left, by name.
+pub async fn down(session: &Session) -> Result<()> {
+    let mut operation = Operation::begin(session, "down").await?;
+    let mut calls = 0;
+    let result = run(session, &mut operation, &mut calls).await;
+    operation.end(result, calls).await
+}
+
+async fn run(session: &Session, operation: &mut Operation<'_>, calls: &mut u64) -> Result<()> {
+    let known = session.stored().await?;
+    let intent = match &known {
+        Some(stored) => stored.intent.clone(),
+        None => unknown_cluster(session)?,
+    };
+    let authorities = match session.authorities().await? {
+        Some(authorities) => authorities,
+        // Nothing that is deleted asks for them.
+        None => Authorities::generate(intent.spec.pki.into(), Timestamp::now())?,
+    };
+    let backend = session.backend(&intent.spec, known.is_some()).await?;
+    let means = session.means(&intent.spec, backend, authorities)?;
+    let result = teardown(session, operation, known.as_ref(), intent, &means).await;
+    *calls = means.provider.calls();
+    result
+}
+
+async fn teardown(
+    session: &Session,
+    operation: &mut Operation<'_>,
+    known: Option<&Stored>,
+    intent: Intent,
+    means: &Means,
+) -> Result<()> {
+    if known.is_none() && means.provider.inspect(session.cluster()).await?.resources.is_empty() {
+        return session.existing().await.map(drop);
+    }
+    let intent = begin_teardown(&intent);
+    let mut stored = match known {
+        Some(stored) => operation.store(&intent, "down", Some(&stored.intent)).await?,
+        None => Stored { intent, unfinished: None },
+    };
+    if let Err(error) = operation.converge(&mut stored, means).await {
+        return Err(name_what_is_left(session, means, error).await);
+    }
+    if !session.dry_run {
+        session.store.delete_cluster(session.cluster()).await?;
+    }
+    Ok(())
+}
+
+/// The settings' own cluster, for one that the store knows nothing of.
+fn unknown_cluster(session: &Session) -> Result<Intent> {
+    let settings = &session.resolved.settings;
+    Ok(Intent::new(ClusterSpec::new(settings, programs::find(settings, &session.path)?)))
+}
+
+async fn name_what_is_left(session: &Session, means: &Means, error: Error) -> Error {
+    if error.kind == Kind::LeftBehind || session.stop.is_cancelled() {
+        return error;
+    }
+    let Ok(inventory) = means.provider.inspect(session.cluster()).await else { return error };
+    let names: Vec<String> = inventory.resources.iter().map(ToString::to_string).collect();
+    if names.is_empty() {
+        return error;
+    }
+    let mut left = Error::new(
+        Kind::LeftBehind,
+        format!("{} resources of cluster {} are left", names.len(), session.cluster()),
+    )
+    .because(names.join("\n"))
+    .because(&error);
+    left.hints = error.hints;
+    left.hint("to try again: hakube down")
+}

@@ -1,0 +1,74 @@
+//! `down --replica`: one replica less.
+
+use super::Operation;
+use super::up::tell_next;
+use crate::cluster::{RemovalRequest, choose_removal};
+use crate::error::{Error, Result};
+use crate::output::Event;
+use crate::run::{Means, Session, Stored, observe};
+
+/// Removes one replica, if etcd keeps its quorum without it.
+///
+/// # Errors
+/// No such replica; refused because quorum would be lost, because it is the last one, or because
+/// another operation is unfinished; a step failed.
+pub async fn remove_replica(session: &Session, request: &RemovalRequest) -> Result<()> {
+    let mut operation = Operation::begin(session, "down --replica").await?;
+    let mut calls = 0;
+    let result = run(session, &mut operation, request, &mut calls).await;
+    operation.end(result, calls).await
+}
+
+async fn run(
+    session: &Session,
+    operation: &mut Operation<'_>,
+    request: &RemovalRequest,
+    calls: &mut u64,
+) -> Result<()> {
+    let stored = session.existing().await?;
+    let means = super::reconcile::connect(session, &stored).await?;
+    let mut edited = edit(session, operation, &stored, request, &means).await?;
+    let result = operation.converge(&mut edited, &means).await;
+    *calls = means.provider.calls();
+    result?;
+    if !session.dry_run {
+        tell_next(session, &edited.intent);
+    }
+    Ok(())
+}
+
+async fn edit(
+    session: &Session,
+    operation: &Operation<'_>,
+    stored: &Stored,
+    request: &RemovalRequest,
+    means: &Means,
+) -> Result<Stored> {
+    let words = format!(
+        "{} in {}",
+        request.name.as_deref().unwrap_or("any replica"),
+        request.zone.as_deref().unwrap_or("any zone")
+    );
+    if let Some(begun) = &stored.unfinished {
+        if begun.operation == "down --replica" && begun.request == words {
+            session.reporter.event(&Event::note(format!(
+                "going on with the removal that {} began {}",
+                begun.by, begun.started
+            )));
+            return Ok(stored.clone());
+        }
+        // A removal lowers the margin, and an unfinished operation may have lowered it already.
+        return Err(Error::refused(format!(
+            "{} is unfinished, begun {} by {}",
+            begun.operation, begun.started, begun.by
+        ))
+        .hint("finish it first: hakube reconcile"));
+    }
+    let observed = observe(&stored.intent, means).await?;
+    let removal = choose_removal(&stored.intent, &observed, request)?;
+    session.reporter.event(&Event::note(format!(
+        "removing {} in {}",
+        removal.replica.name, removal.replica.zone
+    )));
+    operation.store(&removal.intent, &words, Some(&stored.intent)).await
+}

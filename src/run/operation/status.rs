@@ -1,0 +1,115 @@
+//! `status` and `kubeconfig`: looking, without changing.
+
+use crate::cluster::{EtcdView, Intent, MemberRole, Observed};
+use crate::error::{Error, Result};
+use crate::kubeconfig;
+use crate::output::{EndpointStatus, NodeStatus, ReplicaStatus, Status, UnfinishedStatus};
+use crate::pki::Secret;
+use crate::run::execute::admin_access;
+use crate::run::{Means, Session, Stored, observe};
+use hakube_provider::{EndpointTarget, MachineState};
+
+async fn connect(session: &Session, stored: &Stored) -> Result<Means> {
+    let spec = &stored.intent.spec;
+    let authorities = session.authorities().await?.ok_or_else(|| {
+        Error::failed(format!("the keys of cluster {} aren't made yet", session.cluster()))
+            .hint("to go on with what was stopped: hakube up")
+    })?;
+    let backend = session.backend(spec, false).await?;
+    session.means(spec, backend, authorities)
+}
+
+/// The cluster at this moment.
+///
+/// # Errors
+/// There is no such cluster, or its provider can't be asked.
+pub async fn status(session: &Session) -> Result<Status> {
+    let stored = session.existing().await?;
+    let means = connect(session, &stored).await?;
+    let observed = observe(&stored.intent, &means).await?;
+    Ok(describe(&stored, &observed, &means))
+}
+
+/// A kubeconfig for the cluster's administrator.
+///
+/// # Errors
+/// There is no such cluster, or no endpoint yet.
+pub async fn admin_kubeconfig(session: &Session) -> Result<Secret> {
+    let stored = session.existing().await?;
+    let means = connect(session, &stored).await?;
+    let inventory = means.provider.inspect(session.cluster()).await?;
+    let address = inventory.address.ok_or_else(|| {
+        Error::failed(format!("cluster {} has no reserved address yet", session.cluster()))
+            .hint("hakube reconcile")
+    })?;
+    Ok(kubeconfig::render(&admin_access(&stored.intent, &means, address.address)?))
+}
+
+fn describe(stored: &Stored, observed: &Observed, means: &Means) -> Status {
+    let Stored { intent, unfinished } = stored;
+    let spec = &intent.spec;
+    let balanced = observed.inventory.balancer.forwarding.is_some();
+    Status {
+        cluster: spec.cluster.clone(),
+        provider: spec.provider.name().to_owned(),
+        version: format!("v{}", spec.versions.kubernetes),
+        endpoint: EndpointStatus {
+            address: observed.inventory.address.as_ref().map(|address| address.address.to_string()),
+            port: spec.api.port,
+            mode: if balanced { "load-balanced" } else { "direct" },
+            ready: observed.endpoint_ready,
+        },
+        quorum: matches!(observed.etcd, EtcdView::Known(_)).then(|| observed.etcd.quorum().into()),
+        etcd_quorum_reads: spec.quorum_reads.enabled,
+        replicas: replica_names(intent, observed)
+            .into_iter()
+            .map(|(name, zone)| replica(name, zone, observed, means))
+            .collect(),
+        nodes: nodes(observed),
+        unfinished: unfinished.as_ref().map(|unfinished| UnfinishedStatus {
+            operation: unfinished.operation.clone(),
+            started: unfinished.started.to_string(),
+            by: unfinished.by.clone(),
+        }),
+    }
+}
+
+/// The replicas that should be there, then those that shouldn't but are.
+fn replica_names(intent: &Intent, observed: &Observed) -> Vec<(String, String)> {
+    let wanted = intent.replicas.iter().map(|replica| (replica.name.clone(), replica.zone.clone()));
+    let stray = observed
+        .inventory
+        .machines
+        .iter()
+        .filter(|machine| intent.replica(&machine.name).is_none())
+        .map(|machine| (machine.name.clone(), machine.zone.clone()));
+    wanted.chain(stray).collect()
+}
+
+fn replica(name: String, zone: String, observed: &Observed, means: &Means) -> ReplicaStatus {
+    let machine = observed.inventory.machine(&name);
+    let member = observed.etcd.member(&name);
+    let api = observed.apis.get(&name);
+    ReplicaStatus {
+        zone,
+        address: machine.and_then(|machine| means.address(machine)).map(|address| address.to_string()),
+        role: match member.map(|member| member.role) {
+            Some(MemberRole::Leader) => "leader",
+            Some(MemberRole::Voter) => "voter",
+            Some(MemberRole::Learner) => "learner",
+            None => "unknown",
+        },
+        etcd_healthy: member.is_some_and(|member| member.healthy),
+        api_ready: api.is_some_and(|api| api.ready),
+        machine: machine.map_or_else(|| "missing".to_owned(), |machine| machine.state.to_string()),
+        stand_in: api.and_then(|api| api.stand_in),
+        name,
+    }
+}
+
+fn nodes(observed: &Observed) -> Vec<NodeStatus> {
+    let nodes = observed.nodes.iter().flatten();
+    nodes
+        .map(|node| NodeStatus { name: node.name.clone(), zone: node.zone.clone(), ready: node.ready })
+        .collect()
+}

@@ -1,0 +1,123 @@
+//! What one invocation works with: its settings, the store, and whom it reports to.
+
+use super::backend::{self, Backend};
+use super::{Means, Stored};
+use crate::cluster::ClusterSpec;
+use crate::error::{Error, Result};
+use crate::etcd::EtcdClient;
+use crate::kubeconfig;
+use crate::kubernetes::KubeClient;
+use crate::output::Reporter;
+use crate::pki::{self, Authorities, AuthorityDocuments};
+use crate::settings::Resolved;
+use crate::state::{Holder, Store};
+use jiff::Timestamp;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// One invocation.
+pub struct Session {
+    /// The settings, with their origins.
+    pub resolved: Resolved,
+    /// What is kept.
+    pub store: Store,
+    /// Who is told.
+    pub reporter: Arc<dyn Reporter>,
+    /// Cancelled by the first Ctrl-C.
+    pub stop: CancellationToken,
+    /// Whether plans are shown and not run.
+    pub dry_run: bool,
+    /// The search path for programs.
+    pub path: String,
+    /// Where `~/.kube/config` is.
+    pub home_dir: PathBuf,
+    /// When it began.
+    pub started: Instant,
+}
+
+impl Session {
+    /// The name of the cluster that it is about.
+    pub fn cluster(&self) -> &str {
+        &self.resolved.settings.cluster
+    }
+
+    /// What is stored of the cluster.
+    ///
+    /// # Errors
+    /// The store can't be read, or is of a newer version.
+    pub async fn stored(&self) -> Result<Option<Stored>> {
+        Ok(self.store.read(self.cluster()).await?)
+    }
+
+    /// What is stored of a cluster that must exist.
+    ///
+    /// # Errors
+    /// There is none of that name: which there are.
+    pub async fn existing(&self) -> Result<Stored> {
+        if let Some(stored) = self.stored().await? {
+            return Ok(stored);
+        }
+        let error = Error::bad_input(format!("there is no cluster {}", self.cluster()));
+        let known = self.store.clusters().await?;
+        Err(if known.is_empty() {
+            error.hint("to make it: hakube up")
+        } else {
+            error.hint(format!("the clusters in {} are: {}", self.resolved.settings.home.display(), known.join(", ")))
+        })
+    }
+
+    /// The cluster's authorities; `None` before they are made.
+    ///
+    /// # Errors
+    /// They can't be read.
+    pub async fn authorities(&self) -> Result<Option<Authorities>> {
+        let documents: Option<AuthorityDocuments> = self.store.read(self.cluster()).await?;
+        Ok(documents.as_ref().map(Authorities::from_documents).transpose()?)
+    }
+
+    /// Connects to the provider of a cluster.
+    ///
+    /// # Errors
+    /// It can't be reached.
+    pub async fn backend(&self, spec: &ClusterSpec, start: bool) -> Result<Backend> {
+        backend::connect(&self.resolved.settings, spec.provider, spec.zone.region(), start).await
+    }
+
+    /// Everything that acts on a cluster.
+    ///
+    /// # Errors
+    /// The cluster's keys can't be used.
+    pub fn means(&self, spec: &ClusterSpec, backend: Backend, authorities: Authorities) -> Result<Means> {
+        let (now, lifetimes) = (Timestamp::now(), spec.pki.into());
+        let operator = pki::etcd_client_identity(&authorities, lifetimes, now)?;
+        let admin = pki::admin(&authorities, lifetimes, now)?;
+        let settings = &self.resolved.settings;
+        Ok(Means {
+            provider: backend.provider,
+            etcd: Arc::new(EtcdClient::new(&operator)),
+            kubernetes: Arc::new(KubeClient::new(&authorities, admin)?),
+            channel: backend.channel,
+            authorities: Arc::new(authorities),
+            reach: backend.reach,
+            shared_loopback: backend.shared_loopback,
+            kubeconfig: kubeconfig::Paths::new(settings.kubeconfig.clone(), &self.home_dir),
+            context: settings.kube_context.clone(),
+            timeout: settings.timeout,
+            pace: backend.pace,
+        })
+    }
+
+    /// Who this is, for the lock and the journal.
+    pub fn holder(&self, operation: &str) -> Holder {
+        let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+        let host = nix::unistd::gethostname().ok();
+        Holder {
+            user: user.map_or_else(|| nix::unistd::getuid().to_string(), |user| user.name),
+            host: host.map_or_else(|| "localhost".to_owned(), |host| host.to_string_lossy().into_owned()),
+            pid: std::process::id(),
+            operation: operation.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What the store keeps of a cluster besides its keys: the intent, and what was begun with it.
+
+use crate::cluster::{Intent, ReplicaIntent};
+use crate::state::Document;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The stored document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    /// What the cluster should be.
+    pub intent: Intent,
+    /// The operation that was begun and hasn't been finished, by a crash, an error or Ctrl-C.
+    pub unfinished: Option<Unfinished>,
+}
+
+/// An operation that was begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfinished {
+    /// `up`, `replicate`, …
+    pub operation: String,
+    /// What it was asked for, in words that are the same for the same request: run again, it goes on
+    /// rather than doing it twice.
+    pub request: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// Who ran it: `user@host`.
+    pub by: String,
+    /// The replicas before it, for turning back.
+    pub previous: Vec<ReplicaIntent>,
+}
+
+impl Document for Stored {
+    const NAME: &'static str = "intent";
+    const FORMAT: u32 = 1;
+}
