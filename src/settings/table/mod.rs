@@ -104,7 +104,7 @@ impl Kind {
             Self::Duration => "a duration such as 90s, 10m or 1h30m",
             Self::Choice(words) => return words.join(" or "),
             Self::Zone => "a zone such as europe-west1-b",
-            Self::Name => "up to 63 of a-z, 0-9 and -, the first a letter, the last not a hyphen",
+            Self::Name => "a name that matches [a-z]([-a-z0-9]{0,61}[a-z0-9])?",
             Self::Project => "a project's id such as my-project-1234",
             Self::Range => "an address range such as 10.64.0.0/14",
             Self::Address => "an IP address",
