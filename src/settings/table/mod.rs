@@ -110,7 +110,7 @@ impl Kind {
             Self::Address => "an IP address",
             Self::Domain => "a DNS name in lower case",
             Self::CertificateNames => "DNS names and IP addresses, separated by commas",
-            Self::Version => "a full version such as v1.36.0",
+            Self::Version => "a full version such as v1.36.0 or 3.6.6",
             Self::Issuer => "an https URL",
             Self::Path => "a path",
             Self::Paths => "a path, or several separated by colons",
