@@ -232,8 +232,8 @@ fn etcd(read: &mut Reader<'_>, directories: &Directories<'_>) -> Option<Etcd> {
 fn api(read: &mut Reader<'_>, dns_domain: Option<&String>) -> Option<Api> {
     let port = read.integer(&table::API_PORT);
     let extra_sans = read.read(&table::EXTRA_SANS, parse::certificate_names);
-    let runtime_config = read.read(&table::RUNTIME_CONFIG, parse::switches);
-    let feature_gates = read.read(&table::FEATURE_GATES, parse::switches);
+    let runtime_config = read.read(&table::RUNTIME_CONFIG, parse::runtime_config);
+    let feature_gates = read.read(&table::FEATURE_GATES, parse::feature_gates);
     let issuer = dns_domain.map(|domain| format!("https://kubernetes.default.svc.{domain}"));
     let issuer = read.derive(&table::SERVICE_ACCOUNT_ISSUER, parse::issuer, issuer);
     if let Some(port) = port {

@@ -1,7 +1,7 @@
 //! docs/configuration.md and env/default.env, generated from the table.
 
 use super::source;
-use super::table::{Default, GROUPS, Group, NOT_HONOURED, Setting};
+use super::table::{Default, GROUPS, Group, Kind, NOT_HONOURED, Setting};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -57,12 +57,19 @@ pub fn markdown() -> String {
 
 fn section(page: &mut String, group: &Group) {
     page.push_str(&format!(
-        "\n## {}\n\n{}\n\n| Setting | Default | Meaning |\n|---|---|---|\n",
+        "\n## {}\n\n{}\n\n| Setting | Default | Meaning | Valid |\n|---|---|---|---|\n",
         group.title, group.intro
     ));
     for setting in group.settings {
-        let meaning = format!("{} *{}*", setting.doc, capitalised(&setting.kind.form()));
-        row(page, &[names(setting), default(setting), meaning]);
+        row(
+            page,
+            &[
+                names(setting),
+                default(setting),
+                setting.doc.to_owned(),
+                form(setting.kind),
+            ],
+        );
     }
 }
 
@@ -97,14 +104,14 @@ fn default(setting: &Setting) -> String {
     cell
 }
 
-fn capitalised(text: &str) -> String {
-    let mut rest = text.chars();
-    let first = rest.next().map(|first| first.to_ascii_uppercase());
-    format!(
-        "{}{}.",
-        first.map(String::from).unwrap_or_default(),
-        rest.as_str()
-    )
+/// The valid form, with what is to be typed literally in a literal's type.
+fn form(kind: Kind) -> String {
+    match kind {
+        Kind::Choice(words) => format!("`{}`", words.join("`, `")),
+        Kind::Bool => "`true`, `false`".to_owned(),
+        Kind::Name => kind.form().replacen('[', "`[", 1) + "`",
+        _ => kind.form(),
+    }
 }
 
 /// env/default.env: every setting with its default, commented out, to copy and change.
@@ -118,17 +125,35 @@ pub fn env_file() -> String {
 "
     .to_owned();
     for group in GROUPS {
-        file.push_str(&format!("\n\n# {}: {}\n", group.title, group.intro));
+        file.push_str(&format!("\n\n# {}\n", group.title.to_uppercase()));
+        comment(&mut file, group.intro);
         for setting in group.settings {
             let value = match setting.default {
-                Default::Value(value) => format!("{}={value}", setting.key),
-                Default::Derived(from) => format!("{}=    # derived {from}", setting.key),
-                Default::Unset(meaning) => format!("{}=    # {meaning}", setting.key),
+                Default::Value(value) => value.to_owned(),
+                Default::Derived(from) => format!("    # derived {from}"),
+                Default::Unset(meaning) => format!("    # {meaning}"),
             };
-            file.push_str(&format!("\n# {}\n#{value}\n", setting.doc));
+            file.push('\n');
+            comment(&mut file, setting.doc);
+            file.push_str(&format!("#{}={value}\n", setting.key));
         }
     }
     file
+}
+
+/// Comment lines of at most 100 characters.
+fn comment(file: &mut String, text: &str) {
+    let mut line = "#".to_owned();
+    for word in text.split_whitespace() {
+        if line.len() + 1 + word.len() > 100 {
+            file.push_str(&line);
+            line = "\n#".to_owned();
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    file.push_str(&line);
+    file.push('\n');
 }
 
 #[cfg(test)]

@@ -207,13 +207,28 @@ pub fn arguments(text: &str) -> Parsed<Vec<String>> {
         .collect()
 }
 
-/// `name=true,name=false`; a name alone is switched on.
-pub fn switches(text: &str) -> Parsed<BTreeMap<String, bool>> {
+/// `Name=true,Name=false`.
+pub fn feature_gates(text: &str) -> Parsed<BTreeMap<String, bool>> {
+    switches(text, "")
+}
+
+/// `group/version=true,group/version=false`; one without a value is switched on, as the API server has it.
+pub fn runtime_config(text: &str) -> Parsed<BTreeMap<String, bool>> {
+    switches(text, "true")
+}
+
+fn switches(text: &str, value_of_bare: &str) -> Parsed<BTreeMap<String, bool>> {
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '/'))
+    };
     items(text)
         .map(|item| {
-            let (name, on) = item.split_once('=').unwrap_or((item, "true"));
+            let (name, on) = item.split_once('=').unwrap_or((item, value_of_bare));
             match boolean(on) {
-                Ok(on) if !name.is_empty() => Ok((name.to_owned(), on)),
+                Ok(on) if is_name(name) => Ok((name.to_owned(), on)),
                 _ => Err(Malformed(format!("{item:?} isn't name=true or name=false"))),
             }
         })

@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
             Ok(Some(raw)) => Some(raw),
             Ok(None) => default(setting, derived),
             Err(conflict) => {
-                self.errors.push(conflict);
+                self.errors.push(*conflict);
                 return None;
             }
         };

@@ -88,7 +88,7 @@ impl Read {
         read.flags(&sources.flags);
         read.environment(&sources.env);
         if let Some(path) = &sources.env_file {
-            read.env_file(&sources.working_dir.join(path));
+            read.env_file(path, &sources.working_dir);
         }
         read.profiles();
         read
@@ -133,8 +133,8 @@ impl Read {
         self.layers.layers.push(layer);
     }
 
-    fn env_file(&mut self, path: &Path) {
-        let text = match std::fs::read_to_string(path) {
+    fn env_file(&mut self, path: &Path, working_dir: &Path) {
+        let text = match std::fs::read_to_string(working_dir.join(path)) {
             Ok(text) => text,
             Err(source) => {
                 let path = path.to_owned();
@@ -216,7 +216,7 @@ impl Read {
 
 impl Layers {
     /// The value from the first layer that has one.
-    pub fn find(&self, setting: &'static Setting) -> Result<Option<Raw>, SettingError> {
+    pub fn find(&self, setting: &'static Setting) -> Result<Option<Raw>, Box<SettingError>> {
         for layer in &self.layers {
             let mut values = setting.variables().filter_map(|name| layer.get(name));
             let Some(first) = values.next() else {
@@ -224,13 +224,13 @@ impl Layers {
             };
             return match values.find(|other| !same(setting.kind, &other.value, &first.value)) {
                 None => Ok(Some(first.clone())),
-                Some(second) => Err(SettingError::Conflict {
+                Some(second) => Err(Box::new(SettingError::Conflict {
                     setting: setting.key,
                     first: first.value.clone(),
                     first_origin: first.origin.clone(),
                     second: second.value.clone(),
                     second_origin: second.origin.clone(),
-                }),
+                })),
             };
         }
         Ok(None)

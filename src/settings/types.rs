@@ -130,22 +130,18 @@ impl FromStr for Zone {
 
     fn from_str(name: &str) -> Result<Self, Malformed> {
         let parts: Vec<&str> = name.split('-').collect();
-        let well_formed = |part: &&str| {
+        let is_made_of_words = parts.iter().all(|part| {
             part.starts_with(|c: char| c.is_ascii_lowercase())
                 && part
                     .chars()
                     .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
-        };
-        let ends_in_digit = |part: &str| part.ends_with(|c: char| c.is_ascii_digit());
+        });
+        let is_place = |part: &str| part.ends_with(|c: char| c.is_ascii_digit());
         match parts.as_slice() {
-            [_, .., place, _] if ends_in_digit(place) && parts.iter().all(|p| well_formed(p)) => {
-                Ok(Self(name.to_owned()))
-            }
-            [_, .., place] if ends_in_digit(place) && parts.iter().all(|p| well_formed(p)) => {
-                Err(Malformed(format!(
-                    "it is a region; a zone has one part more, as in {name}-b"
-                )))
-            }
+            [_, .., place, _] if is_made_of_words && is_place(place) => Ok(Self(name.to_owned())),
+            [_, .., place] if is_made_of_words && is_place(place) => Err(Malformed(format!(
+                "it is a region; a zone has one part more, as in {name}-b"
+            ))),
             _ => Err(Malformed::new("it doesn't have the shape of a zone")),
         }
     }

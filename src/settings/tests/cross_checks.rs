@@ -1,0 +1,173 @@
+//! What several settings must have in common.
+
+use super::super::resolve;
+use super::{refused, resolved, sources};
+
+/// One error about the first variable of `env`, that says all of `parts`.
+fn assert_refused(env: &[(&str, &str)], parts: &[&str]) {
+    let errors = refused(env);
+    assert_eq!(errors.len(), 1, "{env:?}: {errors:?}");
+    let (variable, value) = env[0];
+    assert!(
+        errors[0].starts_with(&format!("{variable} is {value:?}")),
+        "{errors:?}"
+    );
+    for part in parts {
+        assert!(errors[0].contains(part), "{part}: {errors:?}");
+    }
+}
+
+#[test]
+fn ranges_that_overlap_are_refused_whichever_was_changed() {
+    for (variable, value, other) in [
+        (
+            "SERVICE_CLUSTER_IP_RANGE",
+            "10.64.0.0/20",
+            "CLUSTER_IP_RANGE (10.64.0.0/14, derived",
+        ),
+        (
+            "CLUSTER_IP_RANGE",
+            "10.0.0.0/12",
+            "SERVICE_CLUSTER_IP_RANGE (10.0.0.0/16, default)",
+        ),
+        ("NODE_IP_RANGE", "10.66.0.0/16", "CLUSTER_IP_RANGE"),
+        ("MASTER_IP_RANGE", "10.40.1.0/24", "NODE_IP_RANGE"),
+    ] {
+        assert_refused(&[(variable, value)], &["it overlaps", other]);
+    }
+}
+
+#[test]
+fn ranges_that_touch_do_not_overlap() {
+    resolved(&[
+        ("CLUSTER_IP_RANGE", "10.1.0.0/16"),
+        ("SERVICE_CLUSTER_IP_RANGE", "10.2.0.0/16"),
+        ("NODE_IP_RANGE", "10.3.0.0/16"),
+        ("MASTER_IP_RANGE", "10.4.0.0/24"),
+    ]);
+}
+
+#[test]
+fn ranges_have_room_for_what_goes_in() {
+    assert_refused(
+        &[("CLUSTER_IP_RANGE", "10.64.0.0/22"), ("NUM_NODES", "5")],
+        &["too small", "5 nodes", "room for 4"],
+    );
+    resolved(&[("CLUSTER_IP_RANGE", "10.64.0.0/22"), ("NUM_NODES", "4")]);
+    assert_refused(&[("CLUSTER_IP_RANGE", "10.64.0.0/25")], &["too small"]);
+
+    assert_refused(
+        &[("NODE_IP_RANGE", "10.40.0.0/29"), ("NUM_NODES", "2")],
+        &["too small", "2 nodes, 3 replicas"],
+    );
+    resolved(&[("NODE_IP_RANGE", "10.40.0.0/29"), ("NUM_NODES", "1")]);
+
+    assert_refused(
+        &[
+            ("SERVICE_CLUSTER_IP_RANGE", "10.0.0.0/29"),
+            ("KUBE_DNS_SERVER_IP", "10.0.0.5"),
+        ],
+        &["too small", "8 addresses"],
+    );
+    assert_refused(
+        &[("SERVICE_CLUSTER_IP_RANGE", "172.0.0.0/8")],
+        &["too large"],
+    );
+}
+
+#[test]
+fn pods_and_services_are_of_one_address_family() {
+    assert_refused(
+        &[("SERVICE_CLUSTER_IP_RANGE", "fd00::/112")],
+        &["address family", "CLUSTER_IP_RANGE"],
+    );
+}
+
+#[test]
+fn the_dns_address_is_one_that_a_service_can_have() {
+    for (address, problem) in [
+        (
+            "10.1.0.10",
+            "lies outside SERVICE_CLUSTER_IP_RANGE (10.0.0.0/16, default)",
+        ),
+        ("10.0.0.0", "network address"),
+        ("10.0.0.1", "`kubernetes` service's"),
+        ("10.0.255.255", "broadcast"),
+    ] {
+        assert_refused(
+            &[("KUBE_DNS_SERVER_IP", address)],
+            &[problem, "such as 10.0.0.10"],
+        );
+    }
+}
+
+#[test]
+fn names_leave_room_for_what_is_appended_to_them() {
+    let longest = "c".repeat(38);
+    resolved(&[("KUBE_GCE_INSTANCE_PREFIX", &longest)]);
+    assert_refused(
+        &[("KUBE_GCE_INSTANCE_PREFIX", &"c".repeat(39))],
+        &["-master-lb-europe-west1-b", "up to 38 characters"],
+    );
+    // A longer zone leaves less.
+    let zone = ("KUBE_GCE_ZONE", "northamerica-northeast1-a");
+    assert_refused(
+        &[("KUBE_GCE_INSTANCE_PREFIX", &longest), zone],
+        &["up to 27"],
+    );
+    // A long name is fine for the mark, and needs a prefix of its own.
+    resolved(&[
+        ("CLUSTER_NAME", &"c".repeat(63)),
+        ("KUBE_GCE_INSTANCE_PREFIX", "c"),
+    ]);
+    assert_refused(&[("NODE_INSTANCE_PREFIX", &"n".repeat(49))], &["up to 48"]);
+}
+
+#[test]
+fn gce_needs_a_project() {
+    let errors = refused(&[("KUBERNETES_PROVIDER", "gce")]);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    for part in ["PROJECT isn't set", "gce", "--project or PROJECT"] {
+        assert!(errors[0].contains(part), "{errors:?}");
+    }
+}
+
+#[test]
+fn up_adds_a_replica_or_nodes_but_not_both() {
+    assert_refused(
+        &[
+            ("KUBE_USE_EXISTING_MASTER", "true"),
+            ("KUBE_REPLICATE_EXISTING_MASTER", "true"),
+        ],
+        &["KUBE_REPLICATE_EXISTING_MASTER (true, from the environment)"],
+    );
+}
+
+#[test]
+fn versions_newer_than_known_and_large_quotas_are_warned_of_and_accepted() {
+    let warnings = resolved(&[
+        ("KUBE_VERSION", "v1.37.0"),
+        ("ETCD_QUOTA_BACKEND_BYTES", "17179869184"),
+    ])
+    .warnings;
+    let about: Vec<&str> = warnings
+        .iter()
+        .map(|warning| warning.variable.as_str())
+        .collect();
+    assert_eq!(about, ["KUBE_VERSION", "ETCD_QUOTA_BACKEND_BYTES"]);
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let errors = resolve(&sources(&[
+        ("KUBE_GCE_ZONE", "mars"),
+        ("MULTIZONE", "perhaps"),
+        ("NUM_NODES", "abc"),
+        ("MASTER_IP_RANGE", "10.0.1.0/24"),
+        ("HAKUBE_TIMEOUT", "soon"),
+    ]))
+    .unwrap_err();
+    let text = errors.to_string();
+    assert_eq!(errors.0.len(), 5, "{text}");
+    assert!(text.starts_with("5 settings are wrong:"), "{text}");
+}
