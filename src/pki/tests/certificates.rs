@@ -50,7 +50,7 @@ fn a_replica_gets_exactly_its_files_and_no_authority_key_but_the_kubelets() {
     600 /etc/kubernetes/scheduler.kubeconfig
     ");
 
-    let documents = authorities.to_documents();
+    let documents = authorities.to_documents().0;
     for name in ["kubernetes-ca.key", "etcd-ca.key", "front-proxy-ca.key"] {
         let key = documents[name].expose();
         for file in files.values() {
