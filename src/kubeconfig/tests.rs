@@ -1,1 +1,357 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::*;
+use crate::pki::Secret;
+
+const NAME: &str = "hakube-prod";
+
+/// Somebody's kubeconfig, with what this module doesn't know and what YAML 1.1 misreads.
+const THEIRS: &str = r#"apiVersion: v1
+kind: Config
+preferences: {colors: true}
+current-context: work
+users:
+- name: work
+  user:
+    token: "0123"
+    x-unknown: {deep: [1, two, "no"]}
+contexts:
+- name: work
+  context: {cluster: work, user: work, namespace: "on"}
+clusters:
+- name: work
+  cluster:
+    server: https://work.example.com
+    insecure-skip-tls-verify: true
+extensions:
+- name: them
+  extension: {last-update: "1:30"}
+"#;
+
+fn access(server: &str) -> Access {
+    Access {
+        cluster: NAME.into(),
+        user: NAME.into(),
+        context: NAME.into(),
+        server: server.into(),
+        ca: "the CA".into(),
+        certificate: "a certificate".into(),
+        key: Secret::new("a key".into()),
+    }
+}
+
+fn named(name: &str) -> Access {
+    Access {
+        cluster: name.into(),
+        user: name.into(),
+        context: name.into(),
+        ..access("https://203.0.113.7")
+    }
+}
+
+fn directory_with(content: &str) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config");
+    fs::write(&path, content).unwrap();
+    (directory, path)
+}
+
+fn parse(path: &Path) -> Value {
+    serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn only(path: &Path) -> Paths {
+    Paths::explicit(path.to_owned())
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_new_file_is_private_and_complete() {
+    let home = tempfile::tempdir().unwrap();
+    let paths = Paths::from_environment(None, home.path());
+    let path = install(&paths, &access("https://203.0.113.7"), true).unwrap();
+
+    assert_eq!(path, home.path().join(".kube/config"));
+    assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+    insta::assert_snapshot!(fs::read_to_string(&path).unwrap(), @r"
+    apiVersion: v1
+    kind: Config
+    clusters:
+    - name: hakube-prod
+      cluster:
+        certificate-authority-data: dGhlIENB
+        server: https://203.0.113.7
+    users:
+    - name: hakube-prod
+      user:
+        client-certificate-data: YSBjZXJ0aWZpY2F0ZQ==
+        client-key-data: YSBrZXk=
+    contexts:
+    - name: hakube-prod
+      context:
+        cluster: hakube-prod
+        user: hakube-prod
+    current-context: hakube-prod
+    ");
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        render(&access("https://203.0.113.7")).expose(),
+        "what is printed is what is installed"
+    );
+    let left: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().collect();
+    assert_eq!(
+        left.len(),
+        1,
+        "lock or temporary file left behind: {left:?}"
+    );
+}
+
+#[test]
+fn what_belongs_to_others_keeps_its_content_and_order() {
+    let (_directory, path) = directory_with(THEIRS);
+    let before = parse(&path);
+    install(&only(&path), &access("https://203.0.113.7"), true).unwrap();
+    let with_ours = parse(&path);
+    assert_eq!(with_ours.pointer("/current-context").unwrap(), NAME);
+    assert_eq!(with_ours.pointer("/clusters/1/name").unwrap(), NAME);
+    uninstall(&only(&path), NAME).unwrap();
+
+    let mut expected = before;
+    // It was ours to clear, though not to remember what it had been.
+    expected["current-context"] = "".into();
+    // As text, since `Value`s are equal whatever their order.
+    assert_eq!(parse(&path).to_string(), expected.to_string());
+}
+
+#[test]
+fn the_current_context_of_others_stays_unless_asked() {
+    let (_directory, path) = directory_with(THEIRS);
+    install(&only(&path), &access("https://203.0.113.7"), false).unwrap();
+    assert_eq!(parse(&path)["current-context"], "work");
+    uninstall(&only(&path), NAME).unwrap();
+    assert_eq!(parse(&path)["current-context"], "work");
+}
+
+#[test]
+fn an_entry_is_replaced_in_its_place_and_keeps_the_namespace_that_somebody_chose() {
+    let (_directory, path) = directory_with("");
+    install(&only(&path), &access("https://203.0.113.7"), true).unwrap();
+    install(&only(&path), &named("other"), false).unwrap();
+    let chosen = fs::read_to_string(&path).unwrap().replacen(
+        &format!("user: {NAME}"),
+        &format!("user: {NAME}\n    namespace: team"),
+        1,
+    );
+    fs::write(&path, chosen).unwrap();
+
+    install(&only(&path), &access("https://198.51.100.9"), true).unwrap();
+    let now = parse(&path);
+    assert_eq!(
+        now.pointer("/clusters/0/cluster/server").unwrap(),
+        "https://198.51.100.9"
+    );
+    assert_eq!(
+        now.pointer("/contexts/0/context/namespace").unwrap(),
+        "team"
+    );
+    assert_eq!(now["clusters"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn the_second_time_nothing_is_written() {
+    let (_directory, path) = directory_with(THEIRS);
+    install(&only(&path), &access("https://203.0.113.7"), true).unwrap();
+    let first = fs::metadata(&path).unwrap().ino();
+    install(&only(&path), &access("https://203.0.113.7"), true).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().ino(), first);
+}
+
+#[test]
+fn a_file_that_others_can_read_is_closed() {
+    let (_directory, path) = directory_with(THEIRS);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    install(&only(&path), &access("https://203.0.113.7"), true).unwrap();
+    assert_eq!(mode(&path), 0o600);
+}
+
+#[test]
+fn what_is_no_kubeconfig_is_refused_and_left_untouched() {
+    let cases = [
+        (
+            "kind: Config\nusers: [{name: x, token: s3cret\n",
+            "not YAML",
+        ),
+        ("users:\n  - a\n b: {\n", "not YAML"),
+        ("- a\n- list\n", "a list at the top"),
+        ("just text\n", "a string at the top"),
+        (
+            "kind: Deployment\napiVersion: v1\n",
+            "`kind` is \"Deployment\"",
+        ),
+        ("apiVersion: v2\nkind: Config\n", "`apiVersion` is \"v2\""),
+        ("kind: Config\nusers: {a: b}\n", "`users` is a mapping"),
+        (
+            "kind: Config\nclusters: [{cluster: {}}]\n",
+            "an entry of `clusters` has no name",
+        ),
+        (
+            "name: my-app\nport: 80\n",
+            "neither `kind: Config` nor clusters",
+        ),
+    ];
+    for (content, reason) in cases {
+        let (directory, path) = directory_with(content);
+        let error = install(&only(&path), &access("https://203.0.113.7"), true).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains(reason), "{message}");
+        assert!(message.contains(path.to_str().unwrap()), "{message}");
+        assert!(!message.contains("s3cret"), "{message}");
+        if let KubeconfigError::NotYaml { line, .. } = error {
+            assert!(line > 0, "no line in: {message}");
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused() {
+    let (_directory, path) = directory_with("");
+    fs::write(&path, [0xff, 0xfe, 0x80]).unwrap();
+    let error = uninstall(&only(&path), NAME).unwrap_err();
+    assert!(
+        matches!(error, KubeconfigError::NotKubeconfig { .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_symbolic_link_stays_one() {
+    for exists in [true, false] {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("dotfiles/kubeconfig");
+        let link = directory.path().join("config");
+        if exists {
+            fs::create_dir(target.parent().unwrap()).unwrap();
+            fs::write(&target, THEIRS).unwrap();
+        }
+        symlink("dotfiles/kubeconfig", &link).unwrap();
+
+        install(&only(&link), &access("https://203.0.113.7"), true).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(parse(&target)["current-context"], NAME);
+        assert_eq!(mode(&target), 0o600);
+    }
+}
+
+#[test]
+fn kubectls_lock_is_respected() {
+    let (directory, path) = directory_with(THEIRS);
+    let lock = directory.path().join("config.lock");
+    fs::write(&lock, "").unwrap();
+    let error = install(&only(&path), &access("https://203.0.113.7"), true).unwrap_err();
+    assert!(
+        error.to_string().contains(lock.to_str().unwrap()),
+        "{error}"
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), THEIRS);
+    assert!(lock.exists(), "it isn't ours to delete");
+}
+
+#[test]
+fn several_at_once_lose_no_entry() {
+    let (_directory, path) = directory_with(THEIRS);
+    let names: Vec<_> = (0..6).map(|n| format!("hakube-{n}")).collect();
+    std::thread::scope(|scope| {
+        for name in &names {
+            scope.spawn(|| install(&only(&path), &named(name), false).unwrap());
+        }
+    });
+    let users = parse(&path)["users"].as_array().unwrap().len();
+    assert_eq!(users, names.len() + 1);
+}
+
+#[test]
+fn of_several_files_kubectls_rule_says_which() {
+    let directory = tempfile::tempdir().unwrap();
+    let [a, b, c] = ["a", "b", "c"].map(|name| directory.path().join(name));
+    let list = std::env::join_paths([&a, Path::new(""), &b, &a, &c].map(OsStr::new)).unwrap();
+    let paths = Paths::from_environment(Some(&list), Path::new("/nowhere"));
+    let go = |make_current| install(&paths, &access("https://203.0.113.7"), make_current).unwrap();
+
+    // None exists: the last one is made.
+    assert_eq!(go(true), c);
+    // It has the entries now, so they stay there, though another would be first for new ones; and the
+    // current context goes where it wins.
+    fs::write(&b, THEIRS).unwrap();
+    assert_eq!(go(true), c);
+    assert_eq!(parse(&b)["current-context"], NAME);
+    // New entries go to the first that exists.
+    assert_eq!(install(&paths, &named("new"), false).unwrap(), b);
+    assert!(!a.exists());
+    // All of them are cleared.
+    assert_eq!(uninstall(&paths, NAME).unwrap(), [b.clone(), c.clone()]);
+    assert_eq!(
+        (&parse(&b)["current-context"], &parse(&c)["current-context"]),
+        (&"".into(), &"".into())
+    );
+}
+
+#[test]
+fn without_kubeconfig_it_is_the_home_directorys() {
+    let home = Paths::explicit("/home/x/.kube/config".into());
+    assert_eq!(Paths::from_environment(None, Path::new("/home/x")), home);
+    assert_eq!(
+        Paths::from_environment(Some(OsStr::new("")), Path::new("/home/x")),
+        home
+    );
+}
+
+#[test]
+fn entries_are_named_after_the_cluster_unless_kube_context_says_otherwise() {
+    assert_eq!(entry_name("prod", None), "hakube-prod");
+    assert_eq!(entry_name("prod", Some("")), "hakube-prod");
+    assert_eq!(entry_name("prod", Some("mine")), "mine");
+}
+
+#[test]
+fn kubectl_reads_what_is_written() {
+    let (_directory, path) = directory_with(THEIRS);
+    // Names that a parser of YAML 1.1 takes for something else unless they are quoted.
+    install(&only(&path), &named("on"), false).unwrap();
+    install(&only(&path), &named("1:30"), true).unwrap();
+    let kubectl = |args: &[&str]| {
+        Command::new("kubectl")
+            .env("KUBECONFIG", &path)
+            .args(args)
+            .output()
+    };
+    let Ok(names) = kubectl(&["config", "get-contexts", "-o", "name"]) else {
+        eprintln!("no kubectl here: its opinion is not asked");
+        return;
+    };
+    assert!(names.status.success(), "{names:?}");
+    assert_eq!(String::from_utf8(names.stdout).unwrap(), "1:30\non\nwork\n");
+    let current = kubectl(&["config", "current-context"]).unwrap();
+    assert_eq!(current.stdout, b"1:30\n");
+    let token = kubectl(&[
+        "config",
+        "view",
+        "--raw",
+        "-o",
+        "jsonpath={.users[?(@.name=='work')].user.token}",
+    ]);
+    assert_eq!(token.unwrap().stdout, b"0123");
+}

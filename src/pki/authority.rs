@@ -7,6 +7,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     PublicKeyData,
 };
+use serde::{Deserialize, Serialize};
 
 use super::leaf::{Issued, Leaf};
 use super::validity::Validity;
@@ -17,6 +18,18 @@ const ETCD: &str = "etcd-ca";
 const FRONT_PROXY: &str = "front-proxy-ca";
 const KUBELET: &str = "kubelet-ca";
 const SERVICE_ACCOUNT: &str = "service-account";
+
+/// The authorities as PEM documents by name (`etcd-ca.crt`, `etcd-ca.key`, …): what the state store
+/// keeps as `pki.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AuthorityDocuments(pub(super) BTreeMap<String, Secret>);
+
+impl AuthorityDocuments {
+    fn get(&self, name: String) -> Result<&Secret> {
+        self.0.get(&name).ok_or(PkiError::Missing { name })
+    }
+}
 
 /// The authorities of one cluster and its service-account key. `Debug` shows no key.
 #[derive(Debug)]
@@ -41,15 +54,15 @@ impl Authorities {
         })
     }
 
-    /// The authorities as PEM documents by name (`etcd-ca.crt`, `etcd-ca.key`, …), for the state store.
-    pub fn to_documents(&self) -> BTreeMap<String, Secret> {
+    /// The authorities as documents, private keys included.
+    pub fn to_documents(&self) -> AuthorityDocuments {
         let authorities = [
             &self.kubernetes,
             &self.etcd,
             &self.front_proxy,
             &self.kubelet,
         ];
-        authorities
+        let documents = authorities
             .into_iter()
             .flat_map(|authority| {
                 [
@@ -64,12 +77,13 @@ impl Authorities {
                 key_name(SERVICE_ACCOUNT),
                 self.service_account.private.clone(),
             )])
-            .collect()
+            .collect();
+        AuthorityDocuments(documents)
     }
 
     /// The authorities from the documents that [`Self::to_documents`] made.
-    pub fn from_documents(documents: &BTreeMap<String, Secret>) -> Result<Self> {
-        let key = document(documents, key_name(SERVICE_ACCOUNT))?;
+    pub fn from_documents(documents: &AuthorityDocuments) -> Result<Self> {
+        let key = documents.get(key_name(SERVICE_ACCOUNT))?;
         Ok(Self {
             kubernetes: Authority::from_documents(KUBERNETES, documents)?,
             etcd: Authority::from_documents(ETCD, documents)?,
@@ -140,11 +154,9 @@ impl Authority {
         Self::new(name, certificate.pem(), key)
     }
 
-    fn from_documents(name: &'static str, documents: &BTreeMap<String, Secret>) -> Result<Self> {
-        let certificate = document(documents, certificate_name(name))?
-            .expose()
-            .to_owned();
-        let key = parse_key(&key_name(name), document(documents, key_name(name))?)?;
+    fn from_documents(name: &'static str, documents: &AuthorityDocuments) -> Result<Self> {
+        let certificate = documents.get(certificate_name(name))?.expose().to_owned();
+        let key = parse_key(&key_name(name), documents.get(key_name(name))?)?;
         Self::new(name, certificate, key)
     }
 
@@ -224,10 +236,6 @@ fn certificate_name(authority: &str) -> String {
 
 fn key_name(owner: &str) -> String {
     format!("{owner}.key")
-}
-
-fn document(documents: &BTreeMap<String, Secret>, name: String) -> Result<&Secret> {
-    documents.get(&name).ok_or(PkiError::Missing { name })
 }
 
 fn parse_key(name: &str, pem: &Secret) -> Result<KeyPair> {

@@ -31,7 +31,7 @@ mod validity;
 #[cfg(test)]
 mod tests;
 
-pub use authority::Authorities;
+pub use authority::{Authorities, AuthorityDocuments};
 pub use error::PkiError;
 pub use operator::{ClientIdentity, admin, etcd_client_identity};
 pub use replica::{ReplicaIdentity, SecretFile, replica_files};

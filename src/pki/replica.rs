@@ -96,7 +96,10 @@ pub fn replica_files(
     };
 
     let mut files = Files::default();
+    // For --client-ca-file. Servers are verified with kubernetes-ca.crt alone (--root-ca-file), else the
+    // key that signs for kubelets could sign for an API server.
     files.certificate("pki/ca.crt", &authorities.client_ca_bundle());
+    files.certificate("pki/kubernetes-ca.crt", authorities.kubernetes_ca());
     files.pair(
         "pki/apiserver",
         issuing(

@@ -1,1 +1,30 @@
-//! What hakube keeps.
+//! What hakube keeps: the intent, the PKI, the journal of operations and the lock, per cluster.
+//!
+//! | object                              | what                                   |
+//! |-------------------------------------|----------------------------------------|
+//! | `<cluster>/intent.json`             | what the operator asked for            |
+//! | `<cluster>/pki.json`                | the authorities, private keys included |
+//! | `<cluster>/journal/<time>-<id>.json`| one operation: who, when, which steps  |
+//! | `<cluster>/lock/<generation>.json`  | who may change the cluster             |
+//!
+//! Everything that can be observed instead is not here. Objects are replaced whole or not at all: after
+//! a crash or a full disk the old one is there. In a directory, files have mode 0600 and directories
+//! 0700.
+
+mod actor;
+mod document;
+mod error;
+mod journal;
+mod lock;
+mod objects;
+mod store;
+
+#[cfg(test)]
+mod tests;
+
+pub use actor::Actor;
+pub use document::Document;
+pub use error::{Result, StateError};
+pub use journal::{Operation, Outcome, StepRecord};
+pub use lock::{Holder, LockError, LockGuard, LockRecord};
+pub use store::Store;

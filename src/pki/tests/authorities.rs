@@ -4,11 +4,11 @@ use super::*;
 
 #[test]
 fn incomplete_or_mixed_up_documents_are_refused() {
-    let documents = authorities().to_documents();
+    let documents = authorities().to_documents().0;
     let refused = |edit: &dyn Fn(&mut BTreeMap<String, Secret>)| {
         let mut documents = documents.clone();
         edit(&mut documents);
-        Authorities::from_documents(&documents).unwrap_err()
+        Authorities::from_documents(&AuthorityDocuments(documents)).unwrap_err()
     };
 
     for name in documents.keys() {

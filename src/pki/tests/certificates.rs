@@ -45,12 +45,13 @@ fn a_replica_gets_exactly_its_files_and_no_authority_key_but_the_kubelets() {
     600 /etc/kubernetes/pki/front-proxy-client.key
     644 /etc/kubernetes/pki/kubelet-ca.crt
     600 /etc/kubernetes/pki/kubelet-ca.key
+    644 /etc/kubernetes/pki/kubernetes-ca.crt
     600 /etc/kubernetes/pki/sa.key
     644 /etc/kubernetes/pki/sa.pub
     600 /etc/kubernetes/scheduler.kubeconfig
     ");
 
-    let documents = authorities.to_documents();
+    let documents = authorities.to_documents().0;
     for name in ["kubernetes-ca.key", "etcd-ca.key", "front-proxy-ca.key"] {
         let key = documents[name].expose();
         for file in files.values() {

@@ -1,0 +1,296 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::*;
+use crate::pki::{Authorities, AuthorityDocuments, Lifetimes};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Wish {
+    replicas: u32,
+    padding: String,
+}
+
+impl Document for Wish {
+    const NAME: &'static str = "intent";
+    const FORMAT: u32 = 2;
+}
+
+fn wish(replicas: u32) -> Wish {
+    Wish {
+        replicas,
+        padding: String::new(),
+    }
+}
+
+fn operation(id: &str, started: Timestamp) -> Operation {
+    Operation {
+        id: id.into(),
+        operation: "up".into(),
+        by: Actor {
+            user: "root".into(),
+            host: "build-7".into(),
+            pid: 123,
+        },
+        started,
+        finished: None,
+        outcome: None,
+        steps: Vec::new(),
+        endpoint_gap_ms: None,
+    }
+}
+
+/// Every test of what a store does runs over both kinds.
+fn stores(directory: &Path) -> [Store; 2] {
+    [
+        Store::open(&directory.join("state")).unwrap(),
+        Store::memory(),
+    ]
+}
+
+/// Everything in a directory: permission bits and path below it.
+fn tree(root: &Path) -> BTreeMap<String, u32> {
+    let mut found = BTreeMap::new();
+    let mut todo = vec![root.to_owned()];
+    while let Some(directory) = todo.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let entry = entry.unwrap();
+            let metadata = entry.metadata().unwrap();
+            let path = entry
+                .path()
+                .strip_prefix(root)
+                .unwrap()
+                .display()
+                .to_string();
+            found.insert(path, metadata.permissions().mode() & 0o777);
+            if metadata.is_dir() {
+                todo.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn documents_are_kept_replaced_and_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    for store in stores(directory.path()) {
+        assert_eq!(store.read::<Wish>("prod").await.unwrap(), None);
+        assert!(store.clusters().await.unwrap().is_empty());
+
+        store.write("prod", &wish(1)).await.unwrap();
+        store.write("prod", &wish(3)).await.unwrap();
+        store.write("dev", &wish(1)).await.unwrap();
+        assert_eq!(store.read("prod").await.unwrap(), Some(wish(3)));
+        assert_eq!(store.clusters().await.unwrap(), ["dev", "prod"]);
+
+        store.delete_cluster("prod").await.unwrap();
+        store.delete_cluster("prod").await.unwrap();
+        assert_eq!(store.clusters().await.unwrap(), ["dev"]);
+        assert_eq!(store.read::<Wish>("prod").await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn authorities_survive_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let authorities = Authorities::generate(Lifetimes::default(), Timestamp::now()).unwrap();
+    for store in stores(directory.path()) {
+        store
+            .write("prod", &authorities.to_documents())
+            .await
+            .unwrap();
+        let found: AuthorityDocuments = store.read("prod").await.unwrap().unwrap();
+        assert_eq!(found, authorities.to_documents());
+    }
+}
+
+#[tokio::test]
+async fn files_are_their_owners_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("home/state");
+    fs::create_dir_all(&root).unwrap();
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
+
+    let store = Store::open(&root).unwrap();
+    store.write("prod", &wish(1)).await.unwrap();
+    store
+        .journal_append("prod", &operation("a", Timestamp::UNIX_EPOCH))
+        .await
+        .unwrap();
+
+    assert_eq!(
+        fs::metadata(&root).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+    let expected = [
+        ("prod", 0o700),
+        ("prod/intent.json", 0o600),
+        ("prod/journal", 0o700),
+        ("prod/journal/19700101T000000.000Z-a.json", 0o600),
+    ];
+    let expected = expected.map(|(path, mode)| (path.to_owned(), mode));
+    assert_eq!(tree(&root), BTreeMap::from(expected));
+}
+
+#[tokio::test]
+async fn a_forgotten_cluster_leaves_no_secret_not_even_of_a_write_that_was_killed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let lock = store.lock("prod", Holder::current("down")).await.unwrap();
+    store.write("prod", &wish(1)).await.unwrap();
+    store
+        .journal_append("prod", &operation("a", Timestamp::now()))
+        .await
+        .unwrap();
+    fs::write(directory.path().join("prod/pki.json#1"), "half a key").unwrap();
+    store.delete_cluster("prod").await.unwrap();
+    lock.check().await.unwrap();
+    lock.release().await.unwrap();
+
+    let files: Vec<_> = tree(directory.path())
+        .into_keys()
+        .filter(|p| p.contains('.'))
+        .collect();
+    assert_eq!(files, ["prod/lock/00000000000000000001.json"]);
+}
+
+#[tokio::test]
+async fn formats_that_are_not_known_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    store.write("prod", &wish(1)).await.unwrap();
+    let file = directory.path().join("prod/intent.json");
+    let read = async |content: &str| {
+        fs::write(&file, content).unwrap();
+        store.read::<Wish>("prod").await.unwrap_err()
+    };
+
+    let newer = read(r#"{"format": 7, "something": "else"}"#).await;
+    assert!(
+        matches!(
+            newer,
+            StateError::NewerFormat {
+                found: 7,
+                known: 2,
+                ..
+            }
+        ),
+        "{newer}"
+    );
+    assert!(
+        newer
+            .to_string()
+            .contains("format 7; this hakube knows formats up to 2"),
+        "{newer}"
+    );
+    for content in [r#"{"format": 0, "replicas": 1}"#, r#"{"replicas": 1}"#] {
+        let error = read(content).await;
+        assert!(matches!(error, StateError::NoFormat { .. }), "{error}");
+    }
+    for content in ["", "{", "[]", r#"{"format": 2, "replicas": "many"}"#] {
+        let error = read(content).await;
+        assert!(matches!(error, StateError::Malformed { .. }), "{error}");
+        assert!(error.to_string().contains("prod/intent.json"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_journal_is_in_order_and_an_operation_is_in_it_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = Timestamp::now();
+    for store in stores(directory.path()) {
+        let first = operation("b", start);
+        let second = operation("a", start + SignedDuration::from_secs(1));
+        for op in [&second, &first] {
+            store.journal_append("prod", op).await.unwrap();
+        }
+        let ended = Operation {
+            finished: Some(start + SignedDuration::from_secs(2)),
+            outcome: Some(Outcome::Failed {
+                error: "no capacity".into(),
+            }),
+            steps: vec![StepRecord {
+                key: "machine/kubernetes-master".into(),
+                seconds: 1.5,
+                outcome: Outcome::Done,
+            }],
+            endpoint_gap_ms: Some(12),
+            ..second
+        };
+        store.journal_append("prod", &ended).await.unwrap();
+        assert_eq!(store.journal_list("prod").await.unwrap(), [first, ended]);
+        assert!(store.journal_list("dev").await.unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    let root = file.join("state");
+    let error = Store::open(&root).unwrap_err().to_string();
+    assert!(error.contains(root.to_str().unwrap()), "{error}");
+    assert!(error.contains("HAKUBE_HOME"), "{error}");
+}
+
+const CHILD: &str = "HAKUBE_TEST_STATE_OF_CHILD";
+
+/// Runs itself again in a process that can't write files of more than some kilobytes, which to a
+/// program looks like a disk that is full: the write ends half way.
+#[test]
+fn a_write_that_fails_half_way_leaves_the_old_state() {
+    let directory = tempfile::tempdir().unwrap();
+    let child = Command::new("sh")
+        // The signal ignored, the write fails with an error instead.
+        .args(["-c", r#"trap "" XFSZ && ulimit -f 16 && exec "$0" "$@""#])
+        .arg(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "state::tests::child_of_the_test_above",
+            "--nocapture",
+        ])
+        .env(CHILD, directory.path())
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{child:?}");
+    assert_eq!(
+        tree(directory.path()).keys().collect::<Vec<_>>(),
+        ["prod", "prod/intent.json"]
+    );
+    let kept = fs::read_to_string(directory.path().join("prod/intent.json")).unwrap();
+    assert!(kept.contains("\"replicas\": 1"), "{kept}");
+}
+
+#[tokio::test]
+async fn child_of_the_test_above() {
+    let Some(root) = std::env::var_os(CHILD) else {
+        return;
+    };
+    let store = Store::open(Path::new(&root)).unwrap();
+    store.write("prod", &wish(1)).await.unwrap();
+    let large = Wish {
+        padding: "x".repeat(1 << 20),
+        ..wish(3)
+    };
+    let error = store.write("prod", &large).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            StateError::Store {
+                action: "write",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert_eq!(store.read("prod").await.unwrap(), Some(wish(1)));
+}
