@@ -1,7 +1,7 @@
 //! hakube: highly available Kubernetes control planes on machines of your own.
-#![allow(dead_code, unused_imports)]
 
 mod channel;
+mod cli;
 mod cluster;
 mod error;
 mod etcd;
@@ -15,4 +15,12 @@ mod run;
 mod settings;
 mod state;
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Everything that hakube keeps is its user's only, from birth.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    // The one failure is that a provider is installed already, which is as good.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    cli::run()
+}

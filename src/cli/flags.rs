@@ -1,0 +1,117 @@
+//! Flags that several commands share. Each is one of the settings: its flag wins over its variable.
+
+use crate::output::Format;
+use std::path::PathBuf;
+
+/// Which cluster, and from which file settings come.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ClusterFlags {
+    /// The cluster's name [CLUSTER_NAME]
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// A file of NAME=value lines, below the environment in precedence
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// The profile of defaults [HAKUBE_PROFILE]
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// How long one step may take: 10m, 90s [HAKUBE_TIMEOUT]
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<String>,
+    /// The kubeconfig file to write [KUBECONFIG]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<String>,
+    /// The name of the cluster's context in it [KUBE_CONTEXT]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+}
+
+impl ClusterFlags {
+    /// As settings' flags and their values.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        given([
+            ("--cluster", &self.cluster),
+            ("--profile", &self.profile),
+            ("--timeout", &self.timeout),
+            ("--kubeconfig", &self.kubeconfig),
+            ("--context", &self.context),
+        ])
+    }
+}
+
+/// What a cluster is made of. Later replicas inherit it.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct MakingFlags {
+    /// Where machines are made: local, gce, libvirt [KUBERNETES_PROVIDER]
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+    /// The provider's project [PROJECT]
+    #[arg(long, value_name = "ID")]
+    project: Option<String>,
+    /// Let replicas go to other zones of the region [MULTIZONE]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    multizone: Option<String>,
+    /// The number of nodes [NUM_NODES]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    nodes: Option<String>,
+    /// The version of Kubernetes [KUBE_VERSION]
+    #[arg(long, value_name = "VERSION")]
+    kubernetes_version: Option<String>,
+    /// The API's port [HAKUBE_API_PORT]
+    #[arg(long, value_name = "PORT")]
+    api_port: Option<String>,
+    /// auto: from the second replica on; always: from the first [HAKUBE_LOAD_BALANCER]
+    #[arg(long, value_name = "WHEN")]
+    load_balancer: Option<String>,
+    /// The etcd to run on the local cloud [HAKUBE_ETCD_BINARY]
+    #[arg(long, value_name = "FILE")]
+    etcd_binary: Option<String>,
+    /// Where kube-apiserver, kube-controller-manager and kube-scheduler are [HAKUBE_KUBE_BINARIES]
+    #[arg(long, value_name = "DIR")]
+    kube_binaries: Option<String>,
+}
+
+impl MakingFlags {
+    /// As settings' flags and their values.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        given([
+            ("--provider", &self.provider),
+            ("--project", &self.project),
+            ("--multizone", &self.multizone),
+            ("--nodes", &self.nodes),
+            ("--kubernetes-version", &self.kubernetes_version),
+            ("--api-port", &self.api_port),
+            ("--load-balancer", &self.load_balancer),
+            ("--etcd-binary", &self.etcd_binary),
+            ("--kube-binaries", &self.kube_binaries),
+        ])
+    }
+}
+
+/// A zone, where a command takes one.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ZoneFlag {
+    /// The zone [KUBE_GCE_ZONE]
+    #[arg(long, value_name = "ZONE")]
+    zone: Option<String>,
+}
+
+impl ZoneFlag {
+    /// As a setting's flag and its value.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        given([("--zone", &self.zone)])
+    }
+}
+
+/// How the output is written.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct OutputFlag {
+    /// How the output is written
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+fn given<const N: usize>(flags: [(&str, &Option<String>); N]) -> Vec<(String, String)> {
+    let given = flags.into_iter().filter_map(|(flag, value)| Some((flag.to_owned(), value.clone()?)));
+    given.collect()
+}

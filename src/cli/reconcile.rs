@@ -1,0 +1,25 @@
+//! `hakube reconcile`.
+
+use super::context;
+use super::flags::{ClusterFlags, OutputFlag};
+use crate::error::Result;
+use crate::run;
+
+/// Flags of `reconcile`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    cluster: ClusterFlags,
+    #[command(flatten)]
+    output: OutputFlag,
+    /// Show the plan and stop
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Finishes what is unfinished.
+pub async fn run(args: Args) -> Result<()> {
+    let resolved = context::settings(&args.cluster, Vec::new())?;
+    let session = context::changing(resolved, args.output.output, args.dry_run)?;
+    run::reconcile(&session).await
+}
