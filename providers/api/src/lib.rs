@@ -13,7 +13,7 @@ mod spec;
 
 pub use error::{ErrorKind, ProviderError, Result};
 pub use inventory::{
-    Address, Balancer, BackendGroup, Disk, Inventory, Machine, MachineState, NodeGroup, ResourceId,
+    Address, BackendGroup, Balancer, Disk, Inventory, Machine, MachineState, NodeGroup, ResourceId,
     ResourceKind, Scope,
 };
 pub use spec::{
