@@ -333,4 +333,4 @@ fn sentence(error: &Error) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -46,17 +46,7 @@ impl RetryPolicy for Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use google_cloud_gax::error::rpc::Status;
-
-    fn answer(status: u16, reason: &str) -> Error {
-        let body = format!(
-            r#"{{"error":{{"code":{status},"message":"m","errors":[{{"message":"m","domain":"d","reason":"{reason}"}}]}}}}"#
-        );
-        match Status::try_from(&body.into_bytes().into()) {
-            Ok(rpc) => Error::service_with_http_metadata(rpc, Some(status), None),
-            Err(error) => error,
-        }
-    }
+    use crate::error::tests::answer;
 
     #[test]
     fn what_passes_is_tried_again_and_what_stays_is_not() {
@@ -75,7 +65,7 @@ mod tests {
             (501, "notImplemented", true, false),
         ] {
             let state = RetryState::new(idempotent);
-            let decision = Policy.on_error(&state, answer(status, reason));
+            let decision = Policy.on_error(&state, answer(status, reason, "words"));
             assert_eq!(
                 decision.is_continue(),
                 again,
