@@ -1,7 +1,7 @@
 //! Google's clients, one for each service, built when first used: each has connections and a store of root
 //! certificates of its own.
 
-use crate::error::Attempt;
+use crate::error::{Attempt, sentence};
 use crate::retry;
 use google_cloud_auth::credentials::Credentials;
 use google_cloud_compute_v1::client::{
@@ -9,8 +9,8 @@ use google_cloud_compute_v1::client::{
     InstanceGroups, InstanceTemplates, Instances, MachineTypes, Networks, RegionBackendServices,
     RegionHealthChecks, RegionOperations, Subnetworks, ZoneOperations, Zones,
 };
-use google_cloud_gax::client_builder::ClientBuilder;
-use hakube_provider::{ErrorKind, Result};
+use google_cloud_gax::client_builder::{ClientBuilder, Error};
+use hakube_provider::{ErrorKind, ProviderError, Result};
 use tokio::sync::OnceCell;
 
 macro_rules! clients {
@@ -32,10 +32,7 @@ macro_rules! clients {
                 self.$service
                     .get_or_try_init(|| async { self.set_up($Client::builder()).build().await })
                     .await
-                    .map_err(|error| {
-                        Attempt::new("build", concat!("the client of ", stringify!($Client)))
-                            .error(ErrorKind::Fatal, error.to_string())
-                    })
+                    .map_err(|error| not_built(stringify!($Client), &error))
             })+
         }
     };
@@ -72,4 +69,16 @@ impl Clients {
             None => builder,
         }
     }
+}
+
+/// Google's clients want root certificates even where they will speak plain HTTP.
+fn not_built(service: &str, error: &Error) -> ProviderError {
+    let attempt = Attempt::new("build", format!("a client of {service}"));
+    let failed = attempt.error(ErrorKind::Fatal, sentence(error));
+    if error.is_transport() {
+        return failed.with_hint(
+            "see that the package ca-certificates is installed, and that the endpoint is a URL",
+        );
+    }
+    failed
 }

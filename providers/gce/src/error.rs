@@ -318,9 +318,9 @@ fn telling(error: &Error) -> &Error {
 }
 
 /// An error and its causes in one line.
-fn sentence(error: &Error) -> String {
+pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(cause) = source {
         let cause_words = cause.to_string();
         if !words.contains(&cause_words) {

@@ -3,12 +3,12 @@
 //! It makes what [`hakube_provider::Provider`] asks for out of Compute Engine's resources, and knows
 //! nothing of what runs on them. Facts that are easy to get wrong, and where they are dealt with:
 //!
-//! - a failed operation comes back as a success that holds an error: [`mod@operation`];
-//! - a change whose answer got lost must not be made twice: [`mod@operation`];
-//! - a caller who is too fast is told 403: [`mod@retry`];
-//! - a failure has two spellings and three ways to arrive: [`mod@error`];
-//! - a reserved address can be deleted while it is in use, in silence: [`mod@delete`];
-//! - the endpoint's address is nowhere between two calls: [`mod@endpoint`].
+//! - a failed operation comes back as a success that holds an error: `operation.rs`;
+//! - a change whose answer got lost must not be made twice: `operation.rs`;
+//! - a caller who is too fast is told 403: `retry.rs`;
+//! - a failure has two spellings and three ways to arrive: `error.rs`;
+//! - a reserved address can be deleted while it is in use, in silence: `delete.rs`;
+//! - the endpoint's address is nowhere between two calls: `endpoint.rs`.
 
 mod auth;
 mod balancer;

@@ -255,7 +255,7 @@ pub(crate) fn boot_disk(spec: &MachineSpec) -> model::AttachedDisk {
 }
 
 /// Compute Engine counts disks in signed numbers.
-fn size_gb(size: u64) -> i64 {
+pub(crate) fn size_gb(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }
 

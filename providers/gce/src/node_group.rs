@@ -3,7 +3,7 @@
 use crate::Gce;
 use crate::error::Attempt;
 use crate::link::name_in;
-use crate::machine::{boot_disk, metadata, scheduling, service_account, shielded, tags};
+use crate::machine::{boot_disk, metadata, scheduling, service_account, shielded, size_gb, tags};
 use crate::mark::{GROUP_LABEL, labels, ours};
 use crate::operation::{change, look};
 use google_cloud_compute_v1::model;
@@ -129,7 +129,7 @@ fn data_disk(disk: &DiskSpec, labels: &HashMap<String, String>) -> model::Attach
         .set_auto_delete(true)
         .set_initialize_params(
             model::AttachedDiskInitializeParams::new()
-                .set_disk_size_gb(i64::try_from(disk.size_gb).unwrap_or(i64::MAX))
+                .set_disk_size_gb(size_gb(disk.size_gb))
                 .set_disk_type(&disk.kind)
                 .set_labels(labels.clone()),
         )

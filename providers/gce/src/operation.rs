@@ -3,7 +3,7 @@
 //! A changing call bears a `requestId`, so that the retry of a call whose answer got lost is the same
 //! call to Compute Engine and not another. The id is a random one for each call, on purpose. A stable id,
 //! made from the resource's name, would also cover the repeat after a crash; but Compute Engine remembers
-//! ids for an hour, and would answer the second `insert` of a name that was deleted in between with the
+//! ids for a while, and would answer the second `insert` of a name that was deleted in between with the
 //! success of the first. After a crash every method looks first instead.
 
 use crate::Gce;

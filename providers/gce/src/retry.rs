@@ -16,8 +16,11 @@ pub(crate) const WAIT: Duration = Duration::from_secs(150);
 
 /// The policy for calls that may take this long. Google's clients derive a request's timeout from it.
 pub(crate) fn policy(limit: Duration) -> impl RetryPolicy + 'static {
-    Policy.with_attempt_limit(5).with_time_limit(limit)
+    Policy.with_attempt_limit(8).with_time_limit(limit)
 }
+
+/// How often an endpoint is tried that nobody listens at.
+const CONNECTS: u32 = 3;
 
 /// The pause between attempts: from 200 ms to 10 s, with jitter.
 pub(crate) fn backoff() -> ExponentialBackoff {
@@ -34,6 +37,9 @@ struct Policy;
 
 impl RetryPolicy for Policy {
     fn on_error(&self, state: &RetryState, error: Error) -> RetryResult {
+        if error.is_connect() && state.attempt_count >= CONNECTS {
+            return RetryResult::Exhausted(error);
+        }
         let fault = Fault::from(&error);
         let front_end = matches!(fault.status, Some(500 | 502 | 504));
         if fault.is_rate_limit() || (front_end && state.idempotent) {
@@ -72,5 +78,15 @@ mod tests {
                 "{status} {reason} idempotent={idempotent}"
             );
         }
+    }
+
+    #[test]
+    fn where_nobody_listens_three_attempts_are_enough() {
+        let refused = || Error::connect(std::io::Error::other("connection refused"));
+        let state = RetryState::new(false);
+        let second = state.clone().set_attempt_count(2_u32);
+        assert!(Policy.on_error(&second, refused()).is_continue());
+        let third = state.set_attempt_count(3_u32);
+        assert!(Policy.on_error(&third, refused()).is_exhausted());
     }
 }

@@ -1,6 +1,7 @@
 //! A Compute Engine of which each test says what it answers.
 
 use hakube_gce::{Auth, Gce, GceConfig, PollPace};
+use hakube_provider::{DiskSpec, ExternalAddress, MachineRef, MachineSpec};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -107,6 +108,11 @@ impl Cloud {
             .collect()
     }
 
+    /// Nothing was changed so far.
+    pub async fn is_untouched(&self) {
+        assert_eq!(self.changes().await, Vec::<String>::new());
+    }
+
     /// The body of the only change at that path.
     pub async fn body(&self, at: &str) -> Value {
         let requests = self.changing().await;
@@ -178,4 +184,31 @@ pub fn aggregated(collection: &str, items: Value) -> Value {
         "zones/europe-west1-b": {collection: items},
         "zones/europe-west1-c": {"warning": {"code": "NO_RESULTS_ON_PAGE", "message": "There are no results."}},
     }})
+}
+
+/// A replica's machine with a data disk and a reserved address.
+pub fn machine_spec() -> MachineSpec {
+    MachineSpec {
+        cluster: CLUSTER.into(),
+        machine: MachineRef {
+            name: "m-1".into(),
+            zone: "europe-west1-b".into(),
+        },
+        machine_type: "e2-standard-2".into(),
+        image: "projects/debian-cloud/global/images/family/debian-12".into(),
+        boot_disk_gb: 20,
+        data_disk: Some(DiskSpec {
+            name: "m-1-pd".into(),
+            device: "master-pd".into(),
+            size_gb: 20,
+            kind: "pd-ssd".into(),
+        }),
+        network: "default".into(),
+        subnetwork: Some("sub".into()),
+        external: ExternalAddress::Reserved("ip".into()),
+        tags: vec!["kubernetes-master".into()],
+        labels: [("role".to_owned(), "replica".to_owned())].into(),
+        preemptible: false,
+        user_data: "#cloud-config\n".into(),
+    }
 }
