@@ -1,0 +1,154 @@
+//! Which machines go into which group: a pure decision.
+
+use hakube_provider::{BackendGroup, BalancerSpec};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A group as it should be, and what that takes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct GroupChange {
+    /// The group with the machines that it should have.
+    pub(super) group: BackendGroup,
+    /// Whether it must be made.
+    pub(super) make: bool,
+    /// The machines that it lacks.
+    pub(super) add: Vec<String>,
+    /// The machines that it shouldn't have.
+    pub(super) remove: Vec<String>,
+}
+
+/// What it takes to have a group for each zone with exactly its backends, and no machine in the groups of
+/// other zones.
+pub(super) fn group_changes(spec: &BalancerSpec, found: &[BackendGroup]) -> Vec<GroupChange> {
+    let mut wanted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for backend in &spec.backends {
+        wanted
+            .entry(&backend.zone)
+            .or_default()
+            .insert(&backend.name);
+    }
+    for group in found.iter().filter(|group| is_of(spec, group)) {
+        wanted.entry(&group.zone).or_default();
+    }
+    let change = |(zone, machines): (&str, BTreeSet<&str>)| {
+        let there = found
+            .iter()
+            .find(|group| group.zone == zone && is_of(spec, group));
+        let present: BTreeSet<&str> = there
+            .iter()
+            .flat_map(|group| group.machines.iter().map(String::as_str))
+            .collect();
+        let names = |set: BTreeSet<&str>| set.into_iter().map(str::to_owned).collect::<Vec<_>>();
+        GroupChange {
+            make: there.is_none(),
+            add: names(&machines - &present),
+            remove: names(&present - &machines),
+            group: BackendGroup {
+                name: format!("{}-{zone}", spec.name),
+                zone: zone.to_owned(),
+                machines: names(machines),
+            },
+        }
+    };
+    wanted.into_iter().map(change).collect()
+}
+
+/// Whether it is one of this balancer's groups.
+fn is_of(spec: &BalancerSpec, group: &BackendGroup) -> bool {
+    group
+        .name
+        .strip_prefix(&spec.name)
+        .and_then(|rest| rest.strip_prefix('-'))
+        == Some(&group.zone)
+}
+
+/// The groups that no machine is left in.
+pub(super) fn surplus<'a>(
+    spec: &BalancerSpec,
+    found: &'a [BackendGroup],
+    changes: &[GroupChange],
+) -> Vec<&'a BackendGroup> {
+    let empty = |group: &BackendGroup| {
+        changes
+            .iter()
+            .any(|change| change.group.zone == group.zone && change.group.machines.is_empty())
+    };
+    found
+        .iter()
+        .filter(|group| is_of(spec, group) && empty(group))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hakube_provider::MachineRef;
+
+    fn spec(backends: &[(&str, &str)]) -> BalancerSpec {
+        BalancerSpec {
+            cluster: "kubernetes".into(),
+            name: "kubernetes-master".into(),
+            network: "default".into(),
+            port: 6443,
+            health_path: "/readyz".into(),
+            backends: backends
+                .iter()
+                .map(|(zone, name)| MachineRef {
+                    name: (*name).into(),
+                    zone: (*zone).into(),
+                })
+                .collect(),
+        }
+    }
+
+    fn group(zone: &str, machines: &[&str]) -> BackendGroup {
+        BackendGroup {
+            name: format!("kubernetes-master-{zone}"),
+            zone: zone.into(),
+            machines: machines.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn each_zone_gets_a_group_of_its_own() {
+        let changes = group_changes(
+            &spec(&[("z-b", "m-1"), ("z-c", "m-2"), ("z-b", "m-3")]),
+            &[],
+        );
+        assert_eq!(changes.len(), 2);
+        assert!(changes.iter().all(|change| change.make));
+        assert_eq!(changes[0].group, group("z-b", &["m-1", "m-3"]));
+        assert_eq!(changes[0].add, ["m-1", "m-3"]);
+        assert_eq!(changes[1].add, ["m-2"]);
+    }
+
+    #[test]
+    fn what_is_there_already_is_not_touched() {
+        let spec = spec(&[("z-b", "m-1"), ("z-c", "m-2")]);
+        let found = [group("z-b", &["m-1"]), group("z-c", &["m-2"])];
+        let changes = group_changes(&spec, &found);
+        assert!(
+            changes
+                .iter()
+                .all(|c| !c.make && c.add.is_empty() && c.remove.is_empty())
+        );
+        assert!(surplus(&spec, &found, &changes).is_empty());
+    }
+
+    #[test]
+    fn a_group_without_backends_is_emptied_and_surplus() {
+        let spec = spec(&[("z-b", "m-1")]);
+        let found = [group("z-b", &["m-1", "m-9"]), group("z-c", &["m-2"])];
+        let changes = group_changes(&spec, &found);
+        assert_eq!(changes[0].remove, ["m-9"]);
+        assert_eq!(changes[1].remove, ["m-2"]);
+        assert_eq!(surplus(&spec, &found, &changes), [&found[1]]);
+    }
+
+    #[test]
+    fn groups_of_another_balancer_are_not_this_ones() {
+        let mut other = group("z-b", &["m-1"]);
+        other.name = "kubernetes-master-2-z-b".into();
+        let changes = group_changes(&spec(&[]), &[other]);
+        assert!(changes.is_empty(), "{changes:?}");
+    }
+}

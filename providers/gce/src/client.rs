@@ -1,0 +1,84 @@
+//! Google's clients, one for each service, built when first used: each has connections and a store of root
+//! certificates of its own.
+
+use crate::error::{Attempt, sentence};
+use crate::retry;
+use google_cloud_auth::credentials::Credentials;
+use google_cloud_compute_v1::client::{
+    Addresses, Disks, Firewalls, ForwardingRules, GlobalOperations, InstanceGroupManagers,
+    InstanceGroups, InstanceTemplates, Instances, MachineTypes, Networks, RegionBackendServices,
+    RegionHealthChecks, RegionOperations, Subnetworks, ZoneOperations, Zones,
+};
+use google_cloud_gax::client_builder::{ClientBuilder, Error};
+use hakube_provider::{ErrorKind, ProviderError, Result};
+use tokio::sync::OnceCell;
+
+macro_rules! clients {
+    ($($service:ident: $Client:ident),+ $(,)?) => {
+        /// The clients that were used so far.
+        pub(crate) struct Clients {
+            endpoint: Option<String>,
+            credentials: Credentials,
+            $($service: OnceCell<$Client>,)+
+        }
+
+        impl Clients {
+            /// No client yet.
+            pub(crate) fn new(endpoint: Option<String>, credentials: Credentials) -> Self {
+                Self { endpoint, credentials, $($service: OnceCell::new(),)+ }
+            }
+
+            $(pub(crate) async fn $service(&self) -> Result<&$Client> {
+                self.$service
+                    .get_or_try_init(|| async { self.set_up($Client::builder()).build().await })
+                    .await
+                    .map_err(|error| not_built(stringify!($Client), &error))
+            })+
+        }
+    };
+}
+
+clients! {
+    addresses: Addresses,
+    backend_services: RegionBackendServices,
+    disks: Disks,
+    firewalls: Firewalls,
+    forwarding_rules: ForwardingRules,
+    global_operations: GlobalOperations,
+    health_checks: RegionHealthChecks,
+    instance_groups: InstanceGroups,
+    instance_group_managers: InstanceGroupManagers,
+    instance_templates: InstanceTemplates,
+    instances: Instances,
+    machine_types: MachineTypes,
+    networks: Networks,
+    region_operations: RegionOperations,
+    subnetworks: Subnetworks,
+    zone_operations: ZoneOperations,
+    zones: Zones,
+}
+
+impl Clients {
+    fn set_up<F>(&self, builder: ClientBuilder<F, Credentials>) -> ClientBuilder<F, Credentials> {
+        let builder = builder
+            .with_credentials(self.credentials.clone())
+            .with_retry_policy(retry::policy(retry::CALL))
+            .with_backoff_policy(retry::backoff());
+        match &self.endpoint {
+            Some(endpoint) => builder.with_endpoint(endpoint),
+            None => builder,
+        }
+    }
+}
+
+/// Google's clients want root certificates even where they will speak plain HTTP.
+fn not_built(service: &str, error: &Error) -> ProviderError {
+    let attempt = Attempt::new("build", format!("a client of {service}"));
+    let failed = attempt.error(ErrorKind::Fatal, sentence(error));
+    if error.is_transport() {
+        return failed.with_hint(
+            "see that the package ca-certificates is installed, and that the endpoint is a URL",
+        );
+    }
+    failed
+}

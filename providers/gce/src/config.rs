@@ -1,0 +1,73 @@
+//! What a provider is built from.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where Compute Engine is, as whom it is called, and how often it is asked whether it is done.
+#[derive(Debug, Clone)]
+pub struct GceConfig {
+    /// The project that everything is made in.
+    pub project: String,
+    /// The region of the endpoint's address, of the balancer and of the subnetwork.
+    pub region: String,
+    /// Another address of the API, such as `http://127.64.0.1:8780`; `None` is Google's own.
+    pub endpoint: Option<String>,
+    /// As whom calls are made.
+    pub auth: Auth,
+    /// How often an unfinished operation is asked about.
+    pub poll: PollPace,
+}
+
+/// As whom calls are made.
+#[derive(Debug, Clone)]
+pub enum Auth {
+    /// Google's application default credentials: `$GOOGLE_APPLICATION_CREDENTIALS`, then gcloud's own
+    /// file, then the machine's metadata server.
+    ApplicationDefault,
+    /// The bearer token in this file, which only its owner may read. It is read for each call, so that a
+    /// new token takes effect at once.
+    TokenFile(PathBuf),
+}
+
+/// How often an unfinished operation is asked about.
+///
+/// Asking already blocks for up to two minutes on the server's side (`operations.wait`), so this paces
+/// only what comes back unfinished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PollPace {
+    /// The pause after the first answer; it doubles from there.
+    pub first: Duration,
+    /// The longest pause.
+    pub max: Duration,
+}
+
+impl Default for PollPace {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_millis(500),
+            max: Duration::from_secs(5),
+        }
+    }
+}
+
+impl PollPace {
+    /// The pause after an answer, by how many came before it.
+    pub(crate) fn pause(&self, answers_before: u32) -> Duration {
+        let factor = 2_u32.saturating_pow(answers_before);
+        self.first.saturating_mul(factor).min(self.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let pace = PollPace::default();
+        let millis: Vec<u128> = [0, 1, 2, 3, 4, 40]
+            .map(|answers| pace.pause(answers).as_millis())
+            .to_vec();
+        assert_eq!(millis, [500, 1000, 2000, 4000, 5000, 5000]);
+    }
+}

@@ -1,0 +1,310 @@
+//! Where the endpoint's address sits, and how it gets elsewhere.
+
+mod swap;
+
+use crate::Gce;
+use crate::error::Attempt;
+use crate::link::name_in;
+use crate::machine::{access_config, machine_attempt};
+use crate::mark::{GROUP_LABEL, ours};
+use crate::network::reservation;
+use crate::operation::{change, look};
+use google_cloud_compute_v1::model;
+use google_cloud_compute_v1::model::forwarding_rule::{IPProtocol, LoadBalancingScheme};
+use google_cloud_compute_v1::model::instance::Status;
+use hakube_provider::{
+    EndpointSpec, EndpointTarget, ErrorKind, ExternalAddress, MachineRef, ProviderError,
+    ResourceKind, Result, mark_description,
+};
+use std::net::IpAddr;
+use swap::{AccessConfig, Call, ConfigAddress, Nic, Situation};
+
+/// The interface of a machine that has not said its name.
+const FIRST_INTERFACE: &str = "nic0";
+
+impl Gce {
+    /// See [`hakube_provider::Provider::point_endpoint`].
+    ///
+    /// When the address can't be put where it should be, and never will, it is put back where it was: an
+    /// endpoint in the old place is worth more than none.
+    pub(crate) async fn endpoint_at(
+        &self,
+        spec: &EndpointSpec,
+        target: &EndpointTarget,
+    ) -> Result<()> {
+        let (situation, released, ()) = futures::try_join!(
+            self.situation(spec),
+            self.released(&spec.released),
+            self.balancer_is_there(spec, target)
+        )?;
+        self.machine_is_there(&situation, target)?;
+        let swap = situation.swap(target, released);
+        let address = situation.address;
+        for call in &swap.before {
+            self.call(spec, address, call).await?;
+        }
+        if let Some(release) = &swap.release {
+            self.call(spec, address, release).await?;
+        }
+        if let Some(hold) = &swap.hold
+            && let Err(error) = self.call(spec, address, hold).await
+        {
+            let undo = swap.release.and_then(|release| release.undo(address));
+            return Err(match undo {
+                Some(undo) if !error.is_transient() => {
+                    self.put_back(spec, address, &undo, error).await
+                }
+                _ => error,
+            });
+        }
+        for call in &swap.after {
+            self.call(spec, address, call).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_back(
+        &self,
+        spec: &EndpointSpec,
+        address: IpAddr,
+        undo: &Call,
+        mut error: ProviderError,
+    ) -> ProviderError {
+        match self.call(spec, address, undo).await {
+            Ok(()) => error.message.push_str("; the address is back where it was"),
+            Err(second) => {
+                let message = format!("; and putting the address back failed too: {second}");
+                error.message.push_str(&message);
+            }
+        }
+        error
+    }
+
+    async fn situation(&self, spec: &EndpointSpec) -> Result<Situation> {
+        let (reserved, rule, instances) = futures::try_join!(
+            self.address(&spec.address),
+            self.forwarding_rule(spec),
+            self.marked_instances(&spec.cluster)
+        )?;
+        let attempt = self.address_attempt("point", &spec.address);
+        let Some(reserved) = reserved else {
+            return Err(attempt.error(ErrorKind::Invalid, "it isn't reserved"));
+        };
+        let reserved = ours(&attempt, &spec.cluster, reserved)?;
+        let situation = Situation {
+            address: reservation(&attempt, &reserved)?.address,
+            rule,
+            machines: instances.iter().filter_map(nic).collect(),
+        };
+        if let Some(user) = reserved.users.first()
+            && !situation.is_held()
+        {
+            return Err(held_by(&attempt, spec, &situation, name_in(user)));
+        }
+        Ok(situation)
+    }
+
+    /// The address that the forwarding rule holds.
+    async fn forwarding_rule(&self, spec: &EndpointSpec) -> Result<Option<IpAddr>> {
+        let attempt = self.regional_attempt("read", ResourceKind::ForwardingRule, &spec.rule);
+        let get = self
+            .clients
+            .forwarding_rules()
+            .await?
+            .get()
+            .set_project(&self.config.project)
+            .set_region(&self.config.region)
+            .set_forwarding_rule(&spec.rule);
+        let Some(found) = look(&attempt, get.send()).await? else {
+            return Ok(None);
+        };
+        let found = ours(&attempt, &spec.cluster, found)?;
+        let address = found.ip_address.and_then(|address| address.parse().ok());
+        address.map(Some).ok_or_else(|| {
+            attempt.error(
+                ErrorKind::Transient { retry_after: None },
+                "it has no address yet",
+            )
+        })
+    }
+
+    async fn released(&self, external: &ExternalAddress) -> Result<Option<ConfigAddress>> {
+        Ok(match external {
+            ExternalAddress::None => None,
+            ExternalAddress::Ephemeral => Some(ConfigAddress::Ephemeral),
+            ExternalAddress::Reserved(name) => {
+                Some(ConfigAddress::This(self.reserved(name).await?.address))
+            }
+        })
+    }
+
+    /// Whatever would make the second call of the swap fail is found before the first.
+    async fn balancer_is_there(&self, spec: &EndpointSpec, target: &EndpointTarget) -> Result<()> {
+        if *target != EndpointTarget::Balancer {
+            return Ok(());
+        }
+        let kind = ResourceKind::BackendService;
+        let attempt = self.regional_attempt("use", kind, &spec.balancer);
+        match self.backend_service(&attempt, &spec.balancer).await? {
+            Some(found) => ours(&attempt, &spec.cluster, found).map(drop),
+            None => Err(attempt.error(ErrorKind::Invalid, "there is no such backend service")),
+        }
+    }
+
+    fn machine_is_there(&self, situation: &Situation, target: &EndpointTarget) -> Result<()> {
+        match target {
+            EndpointTarget::Machine(machine) if !situation.has(machine) => {
+                let message = "the cluster has no such machine";
+                Err(machine_attempt("use", machine).error(ErrorKind::Invalid, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn call(&self, spec: &EndpointSpec, address: IpAddr, call: &Call) -> Result<()> {
+        match call {
+            Call::InsertRule => self.insert_rule(spec, address).await,
+            Call::DeleteRule => self.delete_rule(spec).await,
+            Call::RemoveConfig {
+                machine,
+                interface,
+                config,
+            } => self.remove_config(machine, interface, config).await,
+            Call::AddConfig {
+                machine,
+                interface,
+                address,
+            } => self.add_config(machine, interface, *address).await,
+        }
+    }
+
+    async fn insert_rule(&self, spec: &EndpointSpec, address: IpAddr) -> Result<()> {
+        let attempt = self.regional_attempt("create", ResourceKind::ForwardingRule, &spec.rule);
+        let rule = model::ForwardingRule::new()
+            .set_name(&spec.rule)
+            .set_description(mark_description(&spec.cluster))
+            .set_ip_address(address.to_string())
+            .set_ip_protocol(IPProtocol::Tcp)
+            .set_ports([spec.port.to_string()])
+            .set_load_balancing_scheme(LoadBalancingScheme::External)
+            .set_backend_service(self.regional_link("backendServices", &spec.balancer));
+        let insert = self
+            .clients
+            .forwarding_rules()
+            .await?
+            .insert()
+            .set_project(&self.config.project)
+            .set_region(&self.config.region)
+            .set_body(rule);
+        self.insert(&attempt, change!(insert)).await
+    }
+
+    async fn delete_rule(&self, spec: &EndpointSpec) -> Result<()> {
+        let attempt = self.regional_attempt("delete", ResourceKind::ForwardingRule, &spec.rule);
+        let delete = self
+            .clients
+            .forwarding_rules()
+            .await?
+            .delete()
+            .set_project(&self.config.project)
+            .set_region(&self.config.region)
+            .set_forwarding_rule(&spec.rule);
+        self.remove(&attempt, change!(delete)).await
+    }
+
+    async fn remove_config(
+        &self,
+        machine: &MachineRef,
+        interface: &str,
+        config: &str,
+    ) -> Result<()> {
+        let attempt = machine_attempt("release the address of", machine);
+        let delete = self
+            .clients
+            .instances()
+            .await?
+            .delete_access_config()
+            .set_project(&self.config.project)
+            .set_zone(&machine.zone)
+            .set_instance(&machine.name)
+            .set_network_interface(interface)
+            .set_access_config(config);
+        self.run(&attempt, change!(delete)).await
+    }
+
+    async fn add_config(
+        &self,
+        machine: &MachineRef,
+        interface: &str,
+        address: ConfigAddress,
+    ) -> Result<()> {
+        let attempt = machine_attempt("give an address to", machine);
+        let body = access_config(match address {
+            ConfigAddress::Ephemeral => None,
+            ConfigAddress::This(address) => Some(address),
+        });
+        let add = self
+            .clients
+            .instances()
+            .await?
+            .add_access_config()
+            .set_project(&self.config.project)
+            .set_zone(&machine.zone)
+            .set_instance(&machine.name)
+            .set_network_interface(interface)
+            .set_body(body);
+        self.run(&attempt, change!(add)).await
+    }
+}
+
+/// The address is used, and none of the cluster's parts says that it holds it: a part that let go of it a
+/// moment ago, or someone else.
+fn held_by(
+    attempt: &Attempt,
+    spec: &EndpointSpec,
+    situation: &Situation,
+    user: &str,
+) -> ProviderError {
+    let own = user == spec.rule
+        || situation
+            .machines
+            .iter()
+            .any(|nic| nic.machine.name == user);
+    if own {
+        let kind = ErrorKind::Transient { retry_after: None };
+        return attempt.error(kind, format!("{user} is just letting go of it"));
+    }
+    attempt
+        .error(
+            ErrorKind::Conflict,
+            format!("{user} uses it, which isn't the cluster's"),
+        )
+        .with_hint("take the address from it, and do the same again")
+}
+
+/// The interface of a machine that may hold the endpoint's address: a node doesn't.
+fn nic(instance: &model::Instance) -> Option<Nic> {
+    if instance.labels.contains_key(GROUP_LABEL) {
+        return None;
+    }
+    let interface = instance.network_interfaces.first()?;
+    let config = interface.access_configs.first().map(|config| AccessConfig {
+        name: config.name.clone().unwrap_or_default(),
+        address: config
+            .nat_ip
+            .as_ref()
+            .and_then(|address| address.parse().ok()),
+    });
+    Some(Nic {
+        machine: MachineRef {
+            name: instance.name.clone()?,
+            zone: name_in(instance.zone.as_deref()?).to_owned(),
+        },
+        interface: interface
+            .name
+            .clone()
+            .unwrap_or_else(|| FIRST_INTERFACE.to_owned()),
+        config,
+        leaving: instance.status == Some(Status::Stopping),
+    })
+}

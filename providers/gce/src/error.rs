@@ -1,0 +1,336 @@
+//! Compute Engine's failures, in the vocabulary of [`hakube_provider`].
+//!
+//! A failure comes as an HTTP answer, as the end of an operation, or as no answer at all. All three become
+//! a [`Fault`], and the meaning of a fault is decided in one table. Reasons exist in two spellings
+//! (`quotaExceeded`, `QUOTA_EXCEEDED`): both are read as the second.
+
+use google_cloud_compute_v1::errors::OperationError;
+use google_cloud_gax::error::Error;
+use google_cloud_gax::error::rpc::StatusDetails;
+use hakube_provider::{ErrorKind, ProviderError};
+use std::fmt::Display;
+use std::time::Duration;
+
+/// What is being done, to which resource: the first half of every error's sentence.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    action: &'static str,
+    resource: String,
+}
+
+impl Attempt {
+    /// An action, as an infinitive, on a resource.
+    pub(crate) fn new(action: &'static str, resource: impl Display) -> Self {
+        Self {
+            action,
+            resource: resource.to_string(),
+        }
+    }
+
+    /// The same resource, another action.
+    pub(crate) fn to(&self, action: &'static str) -> Self {
+        Self {
+            action,
+            resource: self.resource.clone(),
+        }
+    }
+
+    /// The error of this attempt, in our words.
+    pub(crate) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> ProviderError {
+        ProviderError::new(kind, self.action, self.resource.as_str(), message)
+    }
+
+    /// The error of this attempt, in Compute Engine's words.
+    pub(crate) fn failed(&self, fault: impl Into<Fault>) -> ProviderError {
+        let fault = fault.into();
+        let error = self.error(fault.kind(), fault.words());
+        match fault.hint() {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+}
+
+/// A failure, as Compute Engine tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The HTTP status, of the answer or of the operation; none when there was no answer.
+    pub(crate) status: Option<u16>,
+    /// The first reason given, `UPPER_SNAKE`.
+    pub(crate) reason: Option<String>,
+    /// Its words.
+    pub(crate) message: String,
+    /// The pause that it asked for.
+    pub(crate) retry_after: Option<Duration>,
+    /// Why there is no answer.
+    pub(crate) unanswered: Option<Unanswered>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    /// No connection, a broken one, or too late.
+    Network,
+    /// No credentials to ask with.
+    Credentials {
+        /// Whether they may be there later.
+        transient: bool,
+    },
+}
+
+impl Fault {
+    /// Whether the caller was too fast.
+    pub(crate) fn is_rate_limit(&self) -> bool {
+        self.status == Some(429)
+            || self.reason.as_deref().is_some_and(|reason| {
+                matches!(reason, "RATE_LIMIT_EXCEEDED" | "USER_RATE_LIMIT_EXCEEDED")
+            })
+    }
+
+    /// Whether the resource isn't there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.status == Some(404)
+    }
+
+    /// Whether the resource is there already.
+    pub(crate) fn is_already_exists(&self) -> bool {
+        self.reason
+            .as_deref()
+            .is_some_and(|reason| matches!(reason, "ALREADY_EXISTS" | "RESOURCE_ALREADY_EXISTS"))
+    }
+
+    fn transient(&self) -> ErrorKind {
+        ErrorKind::Transient {
+            retry_after: self.retry_after,
+        }
+    }
+
+    /// What it means for whoever called.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        if self.is_rate_limit() {
+            return self.transient();
+        }
+        // An address is held for a moment after it was released.
+        if self.message.contains("IP address is in-use") {
+            return self.transient();
+        }
+        self.kind_by_reason()
+            .unwrap_or_else(|| self.kind_by_status())
+    }
+
+    fn kind_by_reason(&self) -> Option<ErrorKind> {
+        let kind = match self.reason.as_deref()? {
+            "ALREADY_EXISTS" | "RESOURCE_ALREADY_EXISTS" | "CONDITION_NOT_MET" => {
+                ErrorKind::Conflict
+            }
+            "QUOTA_EXCEEDED" | "LIMIT_EXCEEDED" | "CPUS_ALL_REGIONS_EXCEEDED" => ErrorKind::Quota,
+            reason if is_capacity(reason) => ErrorKind::NoCapacity,
+            "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE"
+            | "RESOURCE_NOT_READY"
+            | "RESOURCE_OPERATION_RATE_EXCEEDED"
+            | "OPERATION_CANCELED_BY_USER"
+            | "BACKEND_ERROR"
+            | "INTERNAL_ERROR"
+            | "SERVICE_UNAVAILABLE" => self.transient(),
+            "ACCESS_NOT_CONFIGURED"
+            | "SERVICE_DISABLED"
+            | "BILLING_DISABLED"
+            | "FORBIDDEN"
+            | "IAM_PERMISSION_DENIED"
+            | "PERMISSIONS_ERROR"
+            | "INSUFFICIENT_PERMISSIONS"
+            | "ACCESS_TOKEN_SCOPE_INSUFFICIENT"
+            | "AUTH_ERROR" => ErrorKind::Denied,
+            _ => return None,
+        };
+        Some(kind)
+    }
+
+    fn kind_by_status(&self) -> ErrorKind {
+        match (self.status, self.unanswered) {
+            (Some(400 | 404), _) => ErrorKind::Invalid,
+            (Some(401 | 403), _) => ErrorKind::Denied,
+            (Some(409 | 412), _) => ErrorKind::Conflict,
+            (Some(501), _) => ErrorKind::Fatal,
+            (Some(408 | 500..=599), _) => self.transient(),
+            (_, Some(Unanswered::Network | Unanswered::Credentials { transient: true })) => {
+                self.transient()
+            }
+            (_, Some(Unanswered::Credentials { transient: false })) => ErrorKind::Denied,
+            _ => ErrorKind::Fatal,
+        }
+    }
+
+    /// Its words, with the reason where there is one.
+    fn words(&self) -> String {
+        match (&self.reason, self.status) {
+            (Some(reason), _) => format!("{} ({reason})", self.message),
+            (None, Some(status)) => format!("{} (HTTP {status})", self.message),
+            (None, None) => self.message.clone(),
+        }
+    }
+
+    /// What the user can do about it.
+    fn hint(&self) -> Option<&'static str> {
+        let hint = match self.kind() {
+            ErrorKind::Quota => {
+                "ask for more at https://console.cloud.google.com/iam-admin/quotas, or use fewer or smaller machines"
+            }
+            ErrorKind::NoCapacity => {
+                "try another zone of the region, another machine type, or the same again later"
+            }
+            ErrorKind::Denied => match self.reason.as_deref() {
+                Some("ACCESS_NOT_CONFIGURED" | "SERVICE_DISABLED") => {
+                    "run `gcloud services enable compute.googleapis.com`, and wait a minute or two"
+                }
+                Some("BILLING_DISABLED") => {
+                    "link the project to a billing account: https://console.cloud.google.com/billing/projects"
+                }
+                _ if self.status == Some(403) => {
+                    "the account needs roles/compute.admin in the project, and roles/iam.serviceAccountUser on the machines' service account"
+                }
+                _ => {
+                    "run `gcloud auth application-default login`, or see whether the token file is the right one"
+                }
+            },
+            _ => return None,
+        };
+        Some(hint)
+    }
+}
+
+fn is_capacity(reason: &str) -> bool {
+    reason.starts_with("ZONE_RESOURCE_POOL_EXHAUSTED")
+        || reason.starts_with("REGION_RESOURCE_POOL_EXHAUSTED")
+        || reason.starts_with("RESOURCE_POOL_EXHAUSTED")
+        || reason == "STOCKOUT"
+}
+
+/// `quotaExceeded` and `QUOTA_EXCEEDED` are one reason.
+fn upper_snake(reason: &str) -> String {
+    if !reason.chars().any(|c| c.is_ascii_lowercase()) {
+        return reason.to_owned();
+    }
+    let mut upper = String::with_capacity(reason.len() + 4);
+    for (index, c) in reason.chars().enumerate() {
+        if c.is_ascii_uppercase() && index > 0 {
+            upper.push('_');
+        }
+        upper.push(c.to_ascii_uppercase());
+    }
+    upper
+}
+
+impl From<&Error> for Fault {
+    fn from(error: &Error) -> Self {
+        let error = telling(error);
+        let status = error.status();
+        let reason = status.and_then(|status| {
+            status.details.iter().find_map(|detail| match detail {
+                StatusDetails::ErrorInfo(info) if !info.reason.is_empty() => {
+                    Some(upper_snake(&info.reason))
+                }
+                _ => None,
+            })
+        });
+        let message = match (status, error.http_payload()) {
+            (Some(status), _) if !status.message.is_empty() => status.message.clone(),
+            (None, Some(payload)) if !payload.is_empty() => {
+                String::from_utf8_lossy(payload).chars().take(300).collect()
+            }
+            _ => sentence(error),
+        };
+        let retry_after = error
+            .http_headers()
+            .and_then(|headers| headers.get(http::header::RETRY_AFTER)?.to_str().ok())
+            .and_then(|seconds| seconds.parse().ok())
+            .map(Duration::from_secs);
+        let unanswered = if error.is_authentication() {
+            Some(Unanswered::Credentials {
+                transient: error.is_transient_and_before_rpc(),
+            })
+        } else if error.is_io() || error.is_connect() || error.is_timeout() || error.is_exhausted()
+        {
+            Some(Unanswered::Network)
+        } else {
+            None
+        };
+        Self {
+            status: error.http_status_code(),
+            reason,
+            message,
+            retry_after,
+            unanswered,
+        }
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<OperationError> for Fault {
+    fn from(error: OperationError) -> Self {
+        let OperationError::Generic(error) = error else {
+            return Self {
+                message: error.to_string(),
+                ..Self::default()
+            };
+        };
+        let errors = error.details.map(|details| details.errors);
+        let errors = errors.unwrap_or_default();
+        let messages: Vec<&str> = errors
+            .iter()
+            .filter_map(|error| error.message.as_deref())
+            .collect();
+        let message = if messages.is_empty() {
+            error
+                .message
+                .unwrap_or_else(|| "the operation failed without a word".to_owned())
+        } else {
+            messages.join("; ")
+        };
+        Self {
+            status: error.status_code.and_then(|code| u16::try_from(code).ok()),
+            reason: errors
+                .iter()
+                .find_map(|error| error.code.as_deref())
+                .map(upper_snake),
+            message,
+            ..Self::default()
+        }
+    }
+}
+
+/// The error that tells most: a retry loop that gave up wraps the last answer.
+fn telling(error: &Error) -> &Error {
+    let mut best = error;
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(inner) = cause.downcast_ref::<Error>() {
+            best = inner;
+        }
+        source = cause.source();
+    }
+    best
+}
+
+/// An error and its causes in one line.
+pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_words = cause.to_string();
+        if !words.contains(&cause_words) {
+            words.push_str(": ");
+            words.push_str(&cause_words);
+        }
+        source = cause.source();
+    }
+    words
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,154 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use super::*;
+use bytes::Bytes;
+use google_cloud_compute_v1::model::Operation;
+use google_cloud_gax::error::rpc::Status;
+use http::{HeaderMap, HeaderValue};
+
+const TRANSIENT: ErrorKind = ErrorKind::Transient { retry_after: None };
+
+/// An answer in Compute Engine's shape, read the way Google's clients read it.
+pub(crate) fn answer(status: u16, reason: &str, message: &str) -> Error {
+    let body = serde_json::json!({"error": {
+        "code": status,
+        "message": message,
+        "errors": [{"message": message, "domain": "global", "reason": reason}],
+    }});
+    let rpc = Status::try_from(&Bytes::from(body.to_string())).unwrap();
+    Error::service_with_http_metadata(rpc, Some(status), None)
+}
+
+/// An operation that ended badly.
+fn ended(status: u16, code: &str, message: &str) -> OperationError {
+    let operation: Operation = serde_json::from_value(serde_json::json!({
+        "name": "operation-1",
+        "status": "DONE",
+        "httpErrorStatusCode": status,
+        "httpErrorMessage": "BAD REQUEST",
+        "error": {"errors": [{"code": code, "message": message}]},
+    }))
+    .unwrap();
+    operation.to_result().unwrap_err()
+}
+
+#[test]
+fn an_answer_means_what_its_reason_says_in_both_spellings() {
+    use ErrorKind::{Conflict, Denied, Fatal, Invalid, NoCapacity, Quota};
+    for (status, reasons, kind) in [
+        (409, ["alreadyExists", "RESOURCE_ALREADY_EXISTS"], Conflict),
+        (412, ["conditionNotMet", "CONDITION_NOT_MET"], Conflict),
+        (403, ["quotaExceeded", "QUOTA_EXCEEDED"], Quota),
+        (403, ["rateLimitExceeded", "RATE_LIMIT_EXCEEDED"], TRANSIENT),
+        (429, ["", "RESOURCE_EXHAUSTED"], TRANSIENT),
+        (
+            400,
+            [
+                "resourceInUseByAnotherResource",
+                "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE",
+            ],
+            TRANSIENT,
+        ),
+        (400, ["resourceNotReady", "RESOURCE_NOT_READY"], TRANSIENT),
+        (400, ["invalid", "INVALID_ARGUMENT"], Invalid),
+        (400, ["required", "REQUIRED"], Invalid),
+        (404, ["notFound", "NOT_FOUND"], Invalid),
+        (401, ["authError", "AUTH_ERROR"], Denied),
+        (403, ["forbidden", "IAM_PERMISSION_DENIED"], Denied),
+        (403, ["accessNotConfigured", "SERVICE_DISABLED"], Denied),
+        (500, ["internalError", "INTERNAL_ERROR"], TRANSIENT),
+        (503, ["backendError", "BACKEND_ERROR"], TRANSIENT),
+        (
+            503,
+            [
+                "ZONE_RESOURCE_POOL_EXHAUSTED",
+                "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS",
+            ],
+            NoCapacity,
+        ),
+        (501, ["notImplemented", "NOT_IMPLEMENTED"], Fatal),
+    ] {
+        for reason in reasons {
+            let fault = Fault::from(answer(status, reason, "words"));
+            assert_eq!(fault.kind(), kind, "{status} {reason}");
+        }
+    }
+}
+
+#[test]
+fn a_failed_operation_means_what_its_code_says() {
+    for (status, code, kind) in [
+        (503, "ZONE_RESOURCE_POOL_EXHAUSTED", ErrorKind::NoCapacity),
+        (
+            503,
+            "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS",
+            ErrorKind::NoCapacity,
+        ),
+        (403, "QUOTA_EXCEEDED", ErrorKind::Quota),
+        (409, "RESOURCE_ALREADY_EXISTS", ErrorKind::Conflict),
+        (400, "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE", TRANSIENT),
+        (400, "INVALID_FIELD_VALUE", ErrorKind::Invalid),
+        (403, "PERMISSIONS_ERROR", ErrorKind::Denied),
+        (500, "INTERNAL_ERROR", TRANSIENT),
+    ] {
+        let fault = Fault::from(ended(status, code, "words"));
+        assert_eq!(fault.kind(), kind, "{status} {code}");
+        assert_eq!(fault.message, "words");
+    }
+}
+
+#[test]
+fn an_address_that_is_just_being_released_is_worth_another_try() {
+    let words = "Invalid value for field 'resource.IPAddress': '34.1.2.3'. Specified IP address is in-use and would result in a conflict.";
+    assert_eq!(Fault::from(answer(400, "invalid", words)).kind(), TRANSIENT);
+}
+
+#[test]
+fn an_error_says_what_was_tried_in_whose_words_and_what_to_do() {
+    let attempt = Attempt::new("create", "machine kubernetes-master in europe-west1-b");
+    let error = attempt.failed(answer(403, "quotaExceeded", "Quota 'CPUS' exceeded."));
+    assert_eq!(
+        error.to_string(),
+        "could not create machine kubernetes-master in europe-west1-b: Quota 'CPUS' exceeded. (QUOTA_EXCEEDED)"
+    );
+    for (status, reason, word) in [
+        (403, "quotaExceeded", "quotas"),
+        (503, "ZONE_RESOURCE_POOL_EXHAUSTED", "another zone"),
+        (403, "accessNotConfigured", "gcloud services enable"),
+        (403, "forbidden", "roles/compute.admin"),
+        (401, "authError", "gcloud auth application-default login"),
+    ] {
+        let hint = attempt.failed(answer(status, reason, "m")).hint;
+        assert!(
+            hint.as_deref().is_some_and(|hint| hint.contains(word)),
+            "{reason}: {hint:?}"
+        );
+    }
+}
+
+#[test]
+fn the_pause_that_was_asked_for_is_kept() {
+    let mut headers = HeaderMap::new();
+    headers.insert("retry-after", HeaderValue::from_static("7"));
+    let error = Error::http(503, headers, "busy".into());
+    let fault = Fault::from(error);
+    let retry_after = Some(Duration::from_secs(7));
+    assert_eq!(fault.kind(), ErrorKind::Transient { retry_after });
+    assert_eq!(fault.words(), "busy (HTTP 503)");
+}
+
+#[test]
+fn a_retry_loop_that_gave_up_tells_its_last_answer() {
+    let given_up = Error::exhausted(answer(403, "rateLimitExceeded", "slow down"));
+    let fault = Fault::from(given_up);
+    assert_eq!(fault.reason.as_deref(), Some("RATE_LIMIT_EXCEEDED"));
+    assert_eq!(fault.message, "slow down");
+}
+
+#[test]
+fn no_answer_is_worth_another_try_and_says_why() {
+    let refused = std::io::Error::other("connection refused");
+    let fault = Fault::from(Error::io(refused));
+    assert_eq!(fault.kind(), TRANSIENT);
+    assert!(fault.message.contains("connection refused"), "{fault:?}");
+}

@@ -1,0 +1,349 @@
+//! Everything that bears a cluster's mark.
+//!
+//! Lists are filtered by Compute Engine and once more here: a filter that a server ignores must not make
+//! someone else's machine ours.
+
+use crate::Gce;
+use crate::error::Attempt;
+use crate::link::name_in;
+use crate::machine::machine;
+use crate::mark::{GROUP_LABEL, Marked, description_filter, label_filter};
+use crate::operation::every;
+use futures::future::try_join_all;
+use google_cloud_compute_v1::model;
+use hakube_provider::{
+    Address, BackendGroup, Balancer, Disk, Inventory, NodeGroup, ProviderError, ResourceId,
+    ResourceKind, Result, Scope,
+};
+use std::collections::BTreeSet;
+
+/// What was found, in Compute Engine's own terms.
+#[derive(Debug, Default)]
+struct Found {
+    rules: Vec<model::ForwardingRule>,
+    services: Vec<model::BackendService>,
+    checks: Vec<model::HealthCheck>,
+    groups: Vec<BackendGroup>,
+    managers: Vec<model::InstanceGroupManager>,
+    templates: Vec<model::InstanceTemplate>,
+    instances: Vec<model::Instance>,
+    disks: Vec<model::Disk>,
+    addresses: Vec<model::Address>,
+    firewalls: Vec<model::Firewall>,
+    subnetworks: Vec<model::Subnetwork>,
+    networks: Vec<model::Network>,
+}
+
+/// The marked resources of a service, in the region where the service has regions.
+macro_rules! list {
+    ($gce:ident, $cluster:ident, $service:ident $(, $set_region:ident)?) => {
+        async {
+            let attempt = Attempt::new("list", concat!("the project's ", stringify!($service)));
+            let list = $gce
+                .clients
+                .$service()
+                .await?
+                .list()
+                .set_project(&$gce.config.project)
+                $(.$set_region(&$gce.config.region))?
+                .set_filter(description_filter($cluster));
+            let mut all = every!(attempt, list);
+            all.retain(|found| found.bears($cluster));
+            Ok::<_, ProviderError>(all)
+        }
+    };
+}
+
+/// The marked resources of a service in all zones.
+macro_rules! list_zones {
+    ($gce:ident, $cluster:ident, $service:ident, $filter:ident) => {
+        async {
+            let attempt = Attempt::new("list", concat!("the project's ", stringify!($service)));
+            let list = $gce
+                .clients
+                .$service()
+                .await?
+                .aggregated_list()
+                .set_project(&$gce.config.project)
+                .set_filter($filter($cluster));
+            let scopes = every!(attempt, list);
+            let mut all: Vec<_> = scopes
+                .into_iter()
+                .flat_map(|(_, scope)| scope.$service)
+                .collect();
+            all.retain(|found| found.bears($cluster));
+            Ok::<_, ProviderError>(all)
+        }
+    };
+}
+
+impl Gce {
+    /// See [`hakube_provider::Provider::inspect`].
+    pub(crate) async fn inventory(&self, cluster: &str) -> Result<Inventory> {
+        let (
+            rules,
+            services,
+            checks,
+            groups,
+            managers,
+            templates,
+            instances,
+            disks,
+            addresses,
+            firewalls,
+            subnetworks,
+            networks,
+        ) = futures::try_join!(
+            list!(self, cluster, forwarding_rules, set_region),
+            list!(self, cluster, backend_services, set_region),
+            list!(self, cluster, health_checks, set_region),
+            self.backend_groups(cluster),
+            list_zones!(self, cluster, instance_group_managers, description_filter),
+            list!(self, cluster, instance_templates),
+            self.marked_instances(cluster),
+            list_zones!(self, cluster, disks, label_filter),
+            list!(self, cluster, addresses, set_region),
+            list!(self, cluster, firewalls),
+            list!(self, cluster, subnetworks, set_region),
+            list!(self, cluster, networks),
+        )?;
+        let found = Found {
+            rules,
+            services,
+            checks,
+            groups,
+            managers,
+            templates,
+            instances,
+            disks,
+            addresses,
+            firewalls,
+            subnetworks,
+            networks,
+        };
+        found.inventory(&self.config.region)
+    }
+
+    /// The cluster's machines, those of node groups included.
+    pub(crate) async fn marked_instances(&self, cluster: &str) -> Result<Vec<model::Instance>> {
+        list_zones!(self, cluster, instances, label_filter).await
+    }
+
+    /// The cluster's unmanaged groups with their machines.
+    pub(crate) async fn backend_groups(&self, cluster: &str) -> Result<Vec<BackendGroup>> {
+        let groups = list_zones!(self, cluster, instance_groups, description_filter).await?;
+        let groups = groups.iter().map(|group| async {
+            let name = owned(group.name.as_deref());
+            let zone = last(group.zone.as_deref());
+            let machines = self.group_machines(&zone, &name).await?;
+            Ok(BackendGroup {
+                name,
+                zone,
+                machines,
+            })
+        });
+        try_join_all(groups).await
+    }
+
+    async fn group_machines(&self, zone: &str, name: &str) -> Result<Vec<String>> {
+        let attempt = Attempt::new("list", format!("the machines of group {name} in {zone}"));
+        let list = self
+            .clients
+            .instance_groups()
+            .await?
+            .list_instances()
+            .set_project(&self.config.project)
+            .set_zone(zone)
+            .set_instance_group(name)
+            .set_body(model::InstanceGroupsListInstancesRequest::new());
+        let mut machines: Vec<String> = every!(attempt, list)
+            .iter()
+            .map(|member| last(member.instance.as_deref()))
+            .collect();
+        machines.sort();
+        Ok(machines)
+    }
+}
+
+/// The last part of a link that an answer may lack.
+fn last(link: Option<&str>) -> String {
+    name_in(link.unwrap_or_default()).to_owned()
+}
+
+fn owned(name: Option<&str>) -> String {
+    name.unwrap_or_default().to_owned()
+}
+
+impl Found {
+    /// The same in the provider's vocabulary, and what of it must be deleted by itself.
+    fn inventory(&self, region: &str) -> Result<Inventory> {
+        let mut inventory = Inventory {
+            address: self.addresses.iter().find_map(address),
+            balancer: self.balancer(),
+            node_groups: self.node_groups(),
+            resources: self.owners(region),
+            ..Inventory::default()
+        };
+        for instance in &self.instances {
+            let found = machine(&Attempt::new("read", "a machine"), instance)?;
+            let group = found.labels.get(GROUP_LABEL);
+            let owned = group.is_some_and(|group| {
+                inventory
+                    .node_groups
+                    .iter()
+                    .any(|owner| owner.name == *group && owner.zone == found.zone)
+            });
+            if !owned {
+                inventory.resources.push(ResourceId {
+                    kind: ResourceKind::Machine,
+                    scope: Scope::Zone(found.zone.clone()),
+                    name: found.name.clone(),
+                });
+            }
+            if group.is_none() {
+                inventory.machines.push(found);
+            }
+        }
+        let boot_disks = self.boot_disks();
+        for disk in &self.disks {
+            let found = Disk {
+                name: owned(disk.name.as_deref()),
+                zone: last(disk.zone.as_deref()),
+                user: disk.users.first().map(|user| name_in(user).to_owned()),
+            };
+            if boot_disks.contains(&(found.zone.clone(), found.name.clone())) {
+                continue;
+            }
+            inventory.resources.push(ResourceId {
+                kind: ResourceKind::Disk,
+                scope: Scope::Zone(found.zone.clone()),
+                name: found.name.clone(),
+            });
+            inventory.disks.push(found);
+        }
+        inventory.machines.sort_by(|a, b| a.name.cmp(&b.name));
+        inventory.disks.sort_by(|a, b| a.name.cmp(&b.name));
+        inventory.resources.sort();
+        Ok(inventory)
+    }
+
+    fn balancer(&self) -> Balancer {
+        Balancer {
+            health_check: !self.checks.is_empty(),
+            groups: self.groups.clone(),
+            backends: self.services.first().map(|service| {
+                service
+                    .backends
+                    .iter()
+                    .map(|backend| last(backend.group.as_deref()))
+                    .collect()
+            }),
+            forwarding: self
+                .rules
+                .iter()
+                .find_map(|rule| rule.ip_address.as_ref()?.parse().ok()),
+        }
+    }
+
+    fn node_groups(&self) -> Vec<NodeGroup> {
+        let group = |manager: &model::InstanceGroupManager| {
+            let name = owned(manager.name.as_deref());
+            let zone = last(manager.zone.as_deref());
+            let mut machines: Vec<String> = self
+                .instances
+                .iter()
+                .filter(|instance| {
+                    instance.labels.get(GROUP_LABEL) == Some(&name)
+                        && last(instance.zone.as_deref()) == zone
+                })
+                .map(|instance| owned(instance.name.as_deref()))
+                .collect();
+            machines.sort();
+            let size = manager.target_size.unwrap_or_default();
+            NodeGroup {
+                name,
+                zone,
+                size: u32::try_from(size).unwrap_or_default(),
+                machines,
+            }
+        };
+        self.managers.iter().map(group).collect()
+    }
+
+    /// Zone and name of the disks that disappear with the machine that boots from them.
+    fn boot_disks(&self) -> BTreeSet<(String, String)> {
+        let of = |instance: &model::Instance| {
+            let zone = last(instance.zone.as_deref());
+            let boot = instance.disks.iter().filter(|disk| {
+                disk.boot.unwrap_or_default() && disk.auto_delete.unwrap_or_default()
+            });
+            boot.map(|disk| (zone.clone(), last(disk.source.as_deref())))
+                .collect::<Vec<_>>()
+        };
+        self.instances.iter().flat_map(of).collect()
+    }
+
+    /// All resources but machines and disks, which may belong to others.
+    fn owners(&self, region: &str) -> Vec<ResourceId> {
+        let region = Scope::Region(region.to_owned());
+        let mut resources = Vec::new();
+        let mut add = |kind, scope: &Scope, name: Option<&String>| {
+            resources.extend(name.map(|name| ResourceId {
+                kind,
+                scope: scope.clone(),
+                name: name.clone(),
+            }));
+        };
+        for rule in &self.rules {
+            add(ResourceKind::ForwardingRule, &region, rule.name.as_ref());
+        }
+        for service in &self.services {
+            add(ResourceKind::BackendService, &region, service.name.as_ref());
+        }
+        for check in &self.checks {
+            add(ResourceKind::HealthCheck, &region, check.name.as_ref());
+        }
+        for group in &self.groups {
+            let zone = Scope::Zone(group.zone.clone());
+            add(ResourceKind::BackendGroup, &zone, Some(&group.name));
+        }
+        for manager in &self.managers {
+            let zone = Scope::Zone(last(manager.zone.as_deref()));
+            add(ResourceKind::NodeGroup, &zone, manager.name.as_ref());
+        }
+        for template in &self.templates {
+            add(
+                ResourceKind::MachineTemplate,
+                &Scope::Global,
+                template.name.as_ref(),
+            );
+        }
+        for address in &self.addresses {
+            add(ResourceKind::Address, &region, address.name.as_ref());
+        }
+        for firewall in &self.firewalls {
+            add(
+                ResourceKind::Firewall,
+                &Scope::Global,
+                firewall.name.as_ref(),
+            );
+        }
+        for subnetwork in &self.subnetworks {
+            add(ResourceKind::Subnetwork, &region, subnetwork.name.as_ref());
+        }
+        for network in &self.networks {
+            add(ResourceKind::Network, &Scope::Global, network.name.as_ref());
+        }
+        resources
+    }
+}
+
+fn address(found: &model::Address) -> Option<Address> {
+    Some(Address {
+        name: found.name.clone()?,
+        address: found.address.as_ref()?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

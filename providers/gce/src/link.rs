@@ -1,0 +1,28 @@
+//! How resources name each other: by partial URLs, `projects/P/zones/Z/instances/I`.
+
+use crate::Gce;
+
+/// The last part of a URL: the name in a link.
+pub(crate) fn name_in(link: &str) -> &str {
+    link.rsplit('/').next().unwrap_or(link)
+}
+
+impl Gce {
+    /// A link to a resource of a zone.
+    pub(crate) fn zonal_link(&self, zone: &str, collection: &str, name: &str) -> String {
+        let project = &self.config.project;
+        format!("projects/{project}/zones/{zone}/{collection}/{name}")
+    }
+
+    /// A link to a resource of the provider's region.
+    pub(crate) fn regional_link(&self, collection: &str, name: &str) -> String {
+        let (project, region) = (&self.config.project, &self.config.region);
+        format!("projects/{project}/regions/{region}/{collection}/{name}")
+    }
+
+    /// A link to a resource of no region.
+    pub(crate) fn global_link(&self, collection: &str, name: &str) -> String {
+        let project = &self.config.project;
+        format!("projects/{project}/global/{collection}/{name}")
+    }
+}

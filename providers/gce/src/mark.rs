@@ -1,0 +1,84 @@
+//! The cluster's mark on Compute Engine's resources: a label where they have labels, else the whole
+//! description.
+
+use crate::error::Attempt;
+use google_cloud_compute_v1::model;
+use hakube_provider::{ErrorKind, MARK, Result, mark_description};
+use std::collections::HashMap;
+
+/// The label that tells machines of a node group from machines made one by one; its value is the group's
+/// name.
+pub(crate) const GROUP_LABEL: &str = "hakube-node-group";
+
+/// A resource that can bear the mark.
+pub(crate) trait Marked {
+    /// Whether it bears the mark of this cluster.
+    fn bears(&self, cluster: &str) -> bool;
+}
+
+macro_rules! marked_by_label {
+    ($($kind:ident),+) => {
+        $(impl Marked for model::$kind {
+            fn bears(&self, cluster: &str) -> bool {
+                self.labels.get(MARK).is_some_and(|value| value == cluster)
+            }
+        })+
+    };
+}
+
+macro_rules! marked_by_description {
+    ($($kind:ident),+) => {
+        $(impl Marked for model::$kind {
+            fn bears(&self, cluster: &str) -> bool {
+                self.description.as_deref() == Some(mark_description(cluster).as_str())
+            }
+        })+
+    };
+}
+
+marked_by_label!(Instance, Disk);
+marked_by_description!(
+    Address,
+    BackendService,
+    Firewall,
+    ForwardingRule,
+    HealthCheck,
+    InstanceGroup,
+    InstanceGroupManager,
+    InstanceTemplate,
+    Network,
+    Subnetwork
+);
+
+/// The resource, if it is the cluster's; else it is someone else's and stays as it is.
+pub(crate) fn ours<T: Marked>(attempt: &Attempt, cluster: &str, found: T) -> Result<T> {
+    if found.bears(cluster) {
+        return Ok(found);
+    }
+    let message = format!("it exists, without the mark of cluster {cluster}");
+    Err(attempt
+        .error(ErrorKind::Conflict, message)
+        .with_hint("rename or delete it if it is yours, or choose another name for the cluster"))
+}
+
+/// Labels with the mark, for what is made.
+pub(crate) fn labels<'a>(
+    cluster: &str,
+    others: impl IntoIterator<Item = (&'a String, &'a String)>,
+) -> HashMap<String, String> {
+    others
+        .into_iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .chain([(MARK.to_owned(), cluster.to_owned())])
+        .collect()
+}
+
+/// The filter of a list call that finds the mark in labels.
+pub(crate) fn label_filter(cluster: &str) -> String {
+    format!("labels.{MARK}=\"{cluster}\"")
+}
+
+/// The filter of a list call that finds the mark in descriptions.
+pub(crate) fn description_filter(cluster: &str) -> String {
+    format!("description=\"{}\"", mark_description(cluster))
+}

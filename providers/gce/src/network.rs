@@ -1,0 +1,273 @@
+//! Networks, firewall rules and reserved addresses.
+
+use crate::Gce;
+use crate::error::Attempt;
+use crate::link::name_in;
+use crate::mark::ours;
+use crate::operation::{change, look};
+use google_cloud_compute_v1::model;
+use google_cloud_compute_v1::model::address::AddressType;
+use google_cloud_compute_v1::model::firewall::{Allowed, Direction};
+use hakube_provider::{
+    Address, AddressSpec, ErrorKind, FirewallSource, FirewallSpec, NetworkSpec, Result,
+    mark_description,
+};
+use ipnet::IpNet;
+use std::collections::BTreeSet;
+
+impl Gce {
+    /// See [`hakube_provider::Provider::ensure_network`].
+    pub(crate) async fn network_exists(&self, spec: &NetworkSpec) -> Result<()> {
+        let attempt = Attempt::new("create", format!("network {}", spec.name));
+        let client = self.clients.networks().await?;
+        let get = client
+            .get()
+            .set_project(&self.config.project)
+            .set_network(&spec.name);
+        if look(&attempt, get.send()).await?.is_none() {
+            let network = model::Network::new()
+                .set_name(&spec.name)
+                .set_description(mark_description(&spec.cluster))
+                .set_auto_create_subnetworks(spec.subnetwork.is_none());
+            let insert = client
+                .insert()
+                .set_project(&self.config.project)
+                .set_body(network);
+            self.insert(&attempt, change!(insert)).await?;
+        }
+        match &spec.subnetwork {
+            Some((name, range)) => self.subnetwork_exists(spec, name, *range).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn subnetwork_exists(&self, spec: &NetworkSpec, name: &str, range: IpNet) -> Result<()> {
+        let region = &self.config.region;
+        let attempt = Attempt::new("create", format!("subnetwork {name} in {region}"));
+        let client = self.clients.subnetworks().await?;
+        let get = client
+            .get()
+            .set_project(&self.config.project)
+            .set_region(region)
+            .set_subnetwork(name);
+        if let Some(found) = look(&attempt, get.send()).await? {
+            return is_of_network(&attempt, &found, &spec.name);
+        }
+        let subnetwork = model::Subnetwork::new()
+            .set_name(name)
+            .set_description(mark_description(&spec.cluster))
+            .set_network(self.global_link("networks", &spec.name))
+            .set_ip_cidr_range(range.to_string());
+        let insert = client
+            .insert()
+            .set_project(&self.config.project)
+            .set_region(region)
+            .set_body(subnetwork);
+        self.insert(&attempt, change!(insert)).await
+    }
+
+    /// See [`hakube_provider::Provider::ensure_firewall`].
+    pub(crate) async fn firewall_exists(&self, spec: &FirewallSpec) -> Result<()> {
+        let attempt = Attempt::new("create", format!("firewall {}", spec.name));
+        let client = self.clients.firewalls().await?;
+        let get = client
+            .get()
+            .set_project(&self.config.project)
+            .set_firewall(&spec.name);
+        let wanted = rule(spec, self.global_link("networks", &spec.network));
+        let Some(found) = look(&attempt, get.send()).await? else {
+            let insert = client
+                .insert()
+                .set_project(&self.config.project)
+                .set_body(wanted);
+            return self.insert(&attempt, change!(insert)).await;
+        };
+        let found = ours(&attempt, &spec.cluster, found)?;
+        if lets_in_the_same(&found, &wanted) {
+            return Ok(());
+        }
+        // Not a patch: that can't empty a list, and a rule with both ranges and tags lets both in.
+        let update = client
+            .update()
+            .set_project(&self.config.project)
+            .set_firewall(&spec.name)
+            .set_body(wanted);
+        self.run(&attempt.to("update"), change!(update)).await
+    }
+
+    /// See [`hakube_provider::Provider::ensure_address`].
+    pub(crate) async fn address_exists(&self, spec: &AddressSpec) -> Result<Address> {
+        let attempt = self.address_attempt("reserve", &spec.name);
+        if let Some(found) = self.address(&spec.name).await? {
+            return reservation(&attempt, &ours(&attempt, &spec.cluster, found)?);
+        }
+        let wanted = model::Address::new()
+            .set_name(&spec.name)
+            .set_description(mark_description(&spec.cluster))
+            .set_address_type(AddressType::External);
+        let insert = self
+            .clients
+            .addresses()
+            .await?
+            .insert()
+            .set_project(&self.config.project)
+            .set_region(&self.config.region)
+            .set_body(wanted);
+        self.insert(&attempt, change!(insert)).await?;
+        match self.address(&spec.name).await? {
+            Some(made) => reservation(&attempt, &made),
+            None => Err(attempt.error(
+                ErrorKind::Transient { retry_after: None },
+                "it is gone again, a moment after it was made",
+            )),
+        }
+    }
+
+    /// The reservation of that name.
+    pub(crate) async fn address(&self, name: &str) -> Result<Option<model::Address>> {
+        let attempt = self.address_attempt("read", name);
+        let client = self.clients.addresses().await?;
+        let get = client
+            .get()
+            .set_project(&self.config.project)
+            .set_region(&self.config.region)
+            .set_address(name);
+        look(&attempt, get.send()).await
+    }
+
+    /// The reservation of that name, which must exist.
+    pub(crate) async fn reserved(&self, name: &str) -> Result<Address> {
+        let attempt = self.address_attempt("use", name);
+        match self.address(name).await? {
+            Some(found) => reservation(&attempt, &found),
+            None => Err(attempt.error(ErrorKind::Invalid, "it isn't reserved")),
+        }
+    }
+
+    pub(crate) fn address_attempt(&self, action: &'static str, name: &str) -> Attempt {
+        Attempt::new(action, format!("address {name} in {}", self.config.region))
+    }
+}
+
+/// The reservation, once it has an address.
+pub(crate) fn reservation(attempt: &Attempt, found: &model::Address) -> Result<Address> {
+    let address = found.address.as_deref().and_then(|text| text.parse().ok());
+    match (&found.name, address) {
+        (Some(name), Some(address)) => Ok(Address {
+            name: name.clone(),
+            address,
+        }),
+        _ => Err(attempt.error(
+            ErrorKind::Transient { retry_after: None },
+            "it is still being reserved",
+        )),
+    }
+}
+
+fn is_of_network(attempt: &Attempt, found: &model::Subnetwork, network: &str) -> Result<()> {
+    let of = name_in(found.network.as_deref().unwrap_or_default());
+    if of == network {
+        return Ok(());
+    }
+    let message = format!("it exists, in network {of} and not in {network}");
+    Err(attempt
+        .error(ErrorKind::Conflict, message)
+        .with_hint("choose another name for the subnetwork"))
+}
+
+fn rule(spec: &FirewallSpec, network: String) -> model::Firewall {
+    let rule = model::Firewall::new()
+        .set_name(&spec.name)
+        .set_description(mark_description(&spec.cluster))
+        .set_network(network)
+        .set_direction(Direction::Ingress)
+        .set_target_tags([&spec.target_tag])
+        .set_allowed([Allowed::new()
+            .set_ip_protocol("tcp")
+            .set_ports(&spec.tcp_ports)]);
+    match &spec.source {
+        FirewallSource::Ranges(ranges) => {
+            rule.set_source_ranges(ranges.iter().map(IpNet::to_string))
+        }
+        FirewallSource::Tags(tags) => rule.set_source_tags(tags),
+    }
+}
+
+/// Whether two rules let the same traffic into the same machines. Order means nothing.
+fn lets_in_the_same(one: &model::Firewall, other: &model::Firewall) -> bool {
+    fn set(words: &[String]) -> BTreeSet<&str> {
+        words.iter().map(String::as_str).collect()
+    }
+    fn allowed(rule: &model::Firewall) -> BTreeSet<(Option<&str>, BTreeSet<&str>)> {
+        rule.allowed
+            .iter()
+            .map(|allowed| (allowed.ip_protocol.as_deref(), set(&allowed.ports)))
+            .collect()
+    }
+    fn network(rule: &model::Firewall) -> Option<&str> {
+        rule.network.as_deref().map(name_in)
+    }
+    network(one) == network(other)
+        && set(&one.source_ranges) == set(&other.source_ranges)
+        && set(&one.source_tags) == set(&other.source_tags)
+        && set(&one.target_tags) == set(&other.target_tags)
+        && allowed(one) == allowed(other)
+        && one.disabled.unwrap_or_default() == other.disabled.unwrap_or_default()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    fn spec(source: FirewallSource, ports: &[&str]) -> FirewallSpec {
+        FirewallSpec {
+            cluster: "kubernetes".into(),
+            name: "kubernetes-master-https".into(),
+            network: "default".into(),
+            source,
+            target_tag: "kubernetes-master".into(),
+            tcp_ports: ports.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn ranges(ranges: &[&str]) -> FirewallSource {
+        FirewallSource::Ranges(ranges.iter().map(|range| range.parse().unwrap()).collect())
+    }
+
+    #[test]
+    fn order_and_the_form_of_a_link_make_no_difference() {
+        let wanted = rule(
+            &spec(ranges(&["10.0.0.0/8", "192.168.0.0/16"]), &["443", "6443"]),
+            "projects/p/global/networks/default".into(),
+        );
+        let found = rule(
+            &spec(ranges(&["192.168.0.0/16", "10.0.0.0/8"]), &["6443", "443"]),
+            "https://www.googleapis.com/compute/v1/projects/p/global/networks/default".into(),
+        );
+        assert!(lets_in_the_same(&found, &wanted));
+    }
+
+    #[test]
+    fn any_other_traffic_is_a_difference() {
+        let link = || "projects/p/global/networks/default".to_owned();
+        let wanted = rule(&spec(ranges(&["0.0.0.0/0"]), &["6443"]), link());
+        let others = [
+            rule(&spec(ranges(&["10.0.0.0/8"]), &["6443"]), link()),
+            rule(&spec(ranges(&["0.0.0.0/0"]), &["443"]), link()),
+            rule(
+                &spec(FirewallSource::Tags(vec!["a".into()]), &["6443"]),
+                link(),
+            ),
+            rule(
+                &spec(ranges(&["0.0.0.0/0"]), &["6443"]),
+                "global/networks/x".into(),
+            ),
+            wanted.clone().set_source_tags(["a"]),
+            wanted.clone().set_disabled(true),
+        ];
+        for other in others {
+            assert!(!lets_in_the_same(&other, &wanted), "{other:?}");
+        }
+    }
+}

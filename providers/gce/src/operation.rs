@@ -1,0 +1,205 @@
+//! Calls that change something: sent once whatever the network does, and followed to their end.
+//!
+//! A changing call bears a `requestId`, so that the retry of a call whose answer got lost is the same
+//! call to Compute Engine and not another. The id is a random one for each call, on purpose. A stable id,
+//! made from the resource's name, would also cover the repeat after a crash; but Compute Engine remembers
+//! ids for a while, and would answer the second `insert` of a name that was deleted in between with the
+//! success of the first. After a crash every method looks first instead.
+
+use crate::Gce;
+use crate::error::{Attempt, Fault};
+use crate::link::name_in;
+use crate::retry;
+use google_cloud_compute_v1::model::Operation;
+use google_cloud_compute_v1::model::operation::Status;
+use google_cloud_gax::options::RequestOptionsBuilder as _;
+use hakube_provider::{ErrorKind, Result};
+use std::time::Duration;
+
+/// How long an operation may take before the caller is told that it still runs.
+const DEADLINE: Duration = Duration::from_secs(600);
+
+/// Sends a changing call, safe to be sent again inside the call.
+macro_rules! change {
+    ($builder:expr) => {{
+        use google_cloud_gax::options::RequestOptionsBuilder as _;
+        $builder
+            .set_request_id(uuid::Uuid::new_v4().to_string())
+            .with_idempotency(true)
+            .send()
+    }};
+}
+pub(crate) use change;
+
+/// Sends a list call and follows every page.
+macro_rules! every {
+    ($attempt:expr, $list:expr) => {{
+        use google_cloud_gax::paginator::ItemPaginator as _;
+        let mut items = $list.by_item();
+        let mut all = Vec::new();
+        while let Some(item) = items.next().await {
+            all.push(item.map_err(|error| $attempt.failed(error))?);
+        }
+        all
+    }};
+}
+pub(crate) use every;
+
+/// The answer to a read, `None` when the resource isn't there.
+pub(crate) async fn look<T>(
+    attempt: &Attempt,
+    answer: impl Future<Output = google_cloud_gax::Result<T>>,
+) -> Result<Option<T>> {
+    match answer.await {
+        Ok(found) => Ok(Some(found)),
+        Err(error) => {
+            let fault = Fault::from(error);
+            if fault.is_not_found() {
+                return Ok(None);
+            }
+            Err(attempt.to("read").failed(fault))
+        }
+    }
+}
+
+/// Where an operation is asked about.
+#[derive(Debug, PartialEq, Eq)]
+enum Place<'a> {
+    Global,
+    Region(&'a str),
+    Zone(&'a str),
+}
+
+fn place(operation: &Operation) -> Place<'_> {
+    match (&operation.zone, &operation.region) {
+        (Some(zone), _) => Place::Zone(name_in(zone)),
+        (None, Some(region)) => Place::Region(name_in(region)),
+        (None, None) => Place::Global,
+    }
+}
+
+impl Gce {
+    /// Makes a change and waits for its end.
+    pub(crate) async fn run(
+        &self,
+        attempt: &Attempt,
+        sent: impl Future<Output = google_cloud_gax::Result<Operation>>,
+    ) -> Result<()> {
+        self.finish(attempt, sent)
+            .await?
+            .map_err(|fault| attempt.failed(fault))
+    }
+
+    /// Makes a resource that wasn't there a moment ago. One that has appeared since is another caller's
+    /// or an earlier call's: the next call will look at it and judge by its mark.
+    pub(crate) async fn insert(
+        &self,
+        attempt: &Attempt,
+        sent: impl Future<Output = google_cloud_gax::Result<Operation>>,
+    ) -> Result<()> {
+        self.finish(attempt, sent).await?.map_err(|fault| {
+            let mut error = attempt.failed(fault.clone());
+            if fault.is_already_exists() {
+                error.kind = ErrorKind::Transient { retry_after: None };
+                error.hint = Some("it appeared while it was being made: do the same again".into());
+            }
+            error
+        })
+    }
+
+    /// Deletes a resource; one that has vanished since it was looked at is success.
+    pub(crate) async fn remove(
+        &self,
+        attempt: &Attempt,
+        sent: impl Future<Output = google_cloud_gax::Result<Operation>>,
+    ) -> Result<()> {
+        match self.finish(attempt, sent).await? {
+            Err(fault) if !fault.is_not_found() => Err(attempt.failed(fault)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The end of a change: done, or the fault with which it was refused or ended.
+    async fn finish(
+        &self,
+        attempt: &Attempt,
+        sent: impl Future<Output = google_cloud_gax::Result<Operation>>,
+    ) -> Result<std::result::Result<(), Fault>> {
+        let operation = match sent.await {
+            Ok(operation) => operation,
+            Err(error) => return Ok(Err(Fault::from(error))),
+        };
+        let name = operation.name.clone().unwrap_or_default();
+        let ended = tokio::time::timeout(DEADLINE, self.ended(attempt, operation)).await;
+        let Ok(ended) = ended else {
+            let message = format!(
+                "operation {name} is still not done after {} minutes",
+                DEADLINE.as_secs() / 60
+            );
+            return Err(attempt.error(ErrorKind::Transient { retry_after: None }, message));
+        };
+        Ok(ended?.to_result().map(|_| ()).map_err(Fault::from))
+    }
+
+    /// The operation once it is done, well or badly.
+    async fn ended(&self, attempt: &Attempt, mut operation: Operation) -> Result<Operation> {
+        let mut answers = 0;
+        while operation.status != Some(Status::Done) {
+            operation = self.wait(attempt, &operation).await?;
+            if operation.status != Some(Status::Done) {
+                tokio::time::sleep(self.config.poll.pause(answers)).await;
+                answers += 1;
+            }
+        }
+        Ok(operation)
+    }
+
+    /// One `operations.wait`: blocks on the server's side, and may come back not done.
+    async fn wait(&self, attempt: &Attempt, operation: &Operation) -> Result<Operation> {
+        let name = operation.name.as_deref().unwrap_or_default();
+        macro_rules! wait {
+            ($client:expr $(, $set:ident($value:expr))?) => {
+                $client
+                    .wait()
+                    .set_project(&self.config.project)
+                    .set_operation(name)
+                    $(.$set($value))?
+                    .with_idempotency(true)
+                    .with_retry_policy(retry::policy(retry::WAIT))
+                    .send()
+                    .await
+            };
+        }
+        let answer = match place(operation) {
+            Place::Zone(zone) => wait!(self.clients.zone_operations().await?, set_zone(zone)),
+            Place::Region(region) => {
+                wait!(self.clients.region_operations().await?, set_region(region))
+            }
+            Place::Global => wait!(self.clients.global_operations().await?),
+        };
+        answer.map_err(|error| {
+            let fault = Fault::from(error);
+            let mut failed = attempt.failed(fault.clone());
+            if fault.is_not_found() {
+                // What became of the change isn't known: whoever calls again will see.
+                failed.kind = ErrorKind::Transient { retry_after: None };
+            }
+            failed
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_asked_about_where_it_runs() {
+        let url = "https://www.googleapis.com/compute/v1/projects/p";
+        let zonal = Operation::new().set_zone(format!("{url}/zones/europe-west1-b"));
+        let regional = Operation::new().set_region(format!("{url}/regions/europe-west1"));
+        assert_eq!(place(&zonal), Place::Zone("europe-west1-b"));
+        assert_eq!(place(&regional), Place::Region("europe-west1"));
+        assert_eq!(place(&Operation::new()), Place::Global);
+    }
+}

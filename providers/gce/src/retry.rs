@@ -1,0 +1,92 @@
+//! What is retried inside one call, and for how long.
+
+use crate::error::Fault;
+use google_cloud_gax::error::Error;
+use google_cloud_gax::exponential_backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
+use google_cloud_gax::retry_policy::{Aip194Strict, RetryPolicy, RetryPolicyExt};
+use google_cloud_gax::retry_result::RetryResult;
+use google_cloud_gax::retry_state::RetryState;
+use std::time::Duration;
+
+/// How long one call may take, its retries included.
+pub(crate) const CALL: Duration = Duration::from_secs(60);
+
+/// How long one `operations.wait` may take: the server blocks for two minutes of it.
+pub(crate) const WAIT: Duration = Duration::from_secs(150);
+
+/// The policy for calls that may take this long. Google's clients derive a request's timeout from it.
+pub(crate) fn policy(limit: Duration) -> impl RetryPolicy + 'static {
+    Policy.with_attempt_limit(8).with_time_limit(limit)
+}
+
+/// How often an endpoint is tried that nobody listens at.
+const CONNECTS: u32 = 3;
+
+/// The pause between attempts: from 200 ms to 10 s, with jitter.
+pub(crate) fn backoff() -> ExponentialBackoff {
+    ExponentialBackoffBuilder::new()
+        .with_initial_delay(Duration::from_millis(200))
+        .with_maximum_delay(Duration::from_secs(10))
+        .clamp()
+}
+
+/// AIP-194, and what Compute Engine adds to it: it says 403 `rateLimitExceeded` as well as 429 to a
+/// caller who is too fast, and its front ends answer 500, 502 and 504 for a moment of their own.
+#[derive(Debug)]
+struct Policy;
+
+impl RetryPolicy for Policy {
+    fn on_error(&self, state: &RetryState, error: Error) -> RetryResult {
+        if error.is_connect() && state.attempt_count >= CONNECTS {
+            return RetryResult::Exhausted(error);
+        }
+        let fault = Fault::from(&error);
+        let front_end = matches!(fault.status, Some(500 | 502 | 504));
+        if fault.is_rate_limit() || (front_end && state.idempotent) {
+            return RetryResult::Continue(error);
+        }
+        Aip194Strict.on_error(state, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::tests::answer;
+
+    #[test]
+    fn what_passes_is_tried_again_and_what_stays_is_not() {
+        for (status, reason, idempotent, again) in [
+            (403, "rateLimitExceeded", false, true),
+            (403, "RATE_LIMIT_EXCEEDED", false, true),
+            (429, "", false, true),
+            (503, "backendError", true, true),
+            (503, "backendError", false, false),
+            (500, "internalError", true, true),
+            (500, "internalError", false, false),
+            (403, "quotaExceeded", true, false),
+            (403, "forbidden", true, false),
+            (404, "notFound", true, false),
+            (409, "alreadyExists", true, false),
+            (501, "notImplemented", true, false),
+        ] {
+            let state = RetryState::new(idempotent);
+            let decision = Policy.on_error(&state, answer(status, reason, "words"));
+            assert_eq!(
+                decision.is_continue(),
+                again,
+                "{status} {reason} idempotent={idempotent}"
+            );
+        }
+    }
+
+    #[test]
+    fn where_nobody_listens_three_attempts_are_enough() {
+        let refused = || Error::connect(std::io::Error::other("connection refused"));
+        let state = RetryState::new(false);
+        let second = state.clone().set_attempt_count(2_u32);
+        assert!(Policy.on_error(&second, refused()).is_continue());
+        let third = state.set_attempt_count(3_u32);
+        assert!(Policy.on_error(&third, refused()).is_exhausted());
+    }
+}

@@ -1,0 +1,12 @@
+//! The provider's calls on the wire: paths, queries, bodies, their order, and what it makes of answers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod balancer;
+mod calls;
+mod delete;
+mod endpoint;
+mod ensure;
+mod inspect;
+mod node_group;
+mod preflight;
+mod support;

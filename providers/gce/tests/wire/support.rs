@@ -1,0 +1,214 @@
+//! A Compute Engine of which each test says what it answers.
+
+use hakube_gce::{Auth, Gce, GceConfig, PollPace};
+use hakube_provider::{DiskSpec, ExternalAddress, MachineRef, MachineSpec};
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+use tempfile::TempDir;
+use wiremock::matchers::{any, method, path, path_regex};
+use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+
+pub const CLUSTER: &str = "kubernetes";
+pub const MARK: &str = "hakube-cluster=kubernetes";
+pub const PROJECT: &str = "/compute/v1/projects/p";
+pub const ZONE: &str = "/compute/v1/projects/p/zones/europe-west1-b";
+pub const REGION: &str = "/compute/v1/projects/p/regions/europe-west1";
+pub const GLOBAL: &str = "/compute/v1/projects/p/global";
+
+pub struct Cloud {
+    pub server: MockServer,
+    pub gce: Gce,
+    _home: TempDir,
+}
+
+impl Cloud {
+    /// An empty project: lists are empty, nothing is found, every change is done at once.
+    pub async fn start() -> Self {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        let home = tempfile::tempdir().unwrap();
+        let token = home.path().join("token");
+        std::fs::write(&token, "secret\n").unwrap();
+        std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let server = MockServer::start().await;
+        let gce = Gce::connect(GceConfig {
+            project: "p".into(),
+            region: "europe-west1".into(),
+            endpoint: Some(server.uri()),
+            auth: Auth::TokenFile(token),
+            poll: PollPace {
+                first: Duration::from_millis(1),
+                max: Duration::from_millis(4),
+            },
+        })
+        .await
+        .unwrap();
+        let cloud = Self {
+            server,
+            gce,
+            _home: home,
+        };
+        cloud
+            .mount(200, Mock::given(method("GET")), missing())
+            .await;
+        let lists = Mock::given(method("GET")).and(path_regex(
+            "/(aggregated|regions/[^/]+|global|zones/[^/]+)/[a-zA-Z]+$",
+        ));
+        cloud.mount(100, lists, ok(json!({}))).await;
+        cloud.mount(200, Mock::given(any()), done()).await;
+        cloud
+    }
+
+    async fn mount(&self, priority: u8, mock: wiremock::MockBuilder, answer: ResponseTemplate) {
+        mock.respond_with(answer)
+            .with_priority(priority)
+            .mount(&self.server)
+            .await;
+    }
+
+    /// What a read of that path answers.
+    pub async fn has(&self, at: impl Into<String>, resource: Value) {
+        let mock = Mock::given(method("GET")).and(path(at.into()));
+        self.mount(10, mock, ok(resource)).await;
+    }
+
+    /// What a change at that path answers, so many times from now on.
+    pub async fn answers(
+        &self,
+        verb: &str,
+        at: impl Into<String>,
+        answer: ResponseTemplate,
+        times: u64,
+    ) {
+        Mock::given(method(verb))
+            .and(path(at.into()))
+            .respond_with(answer)
+            .up_to_n_times(times)
+            .with_priority(1)
+            .mount(&self.server)
+            .await;
+    }
+
+    pub async fn requests(&self) -> Vec<Request> {
+        self.server.received_requests().await.unwrap()
+    }
+
+    /// The changes made, as `POST /path`, without the project; waits are none.
+    pub async fn changes(&self) -> Vec<String> {
+        self.changing()
+            .await
+            .iter()
+            .map(|request| {
+                let path = request.url.path();
+                let short = path.strip_prefix(PROJECT).unwrap_or(path);
+                format!("{} {short}", request.method)
+            })
+            .collect()
+    }
+
+    /// Nothing was changed so far.
+    pub async fn is_untouched(&self) {
+        assert_eq!(self.changes().await, Vec::<String>::new());
+    }
+
+    /// The body of the only change at that path.
+    pub async fn body(&self, at: &str) -> Value {
+        let requests = self.changing().await;
+        let mut at = requests
+            .iter()
+            .filter(|request| request.url.path().ends_with(at));
+        let request = at.next().expect("a change at that path");
+        assert!(at.next().is_none(), "more than one change at that path");
+        request.body_json().unwrap()
+    }
+
+    pub async fn changing(&self) -> Vec<Request> {
+        let mut requests = self.requests().await;
+        requests.retain(|request| {
+            let path = request.url.path();
+            request.method != "GET" && !path.ends_with("/wait") && !path.ends_with("/listInstances")
+        });
+        requests
+    }
+}
+
+pub fn ok(body: Value) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_json(body)
+}
+
+pub fn done() -> ResponseTemplate {
+    ok(json!({"name": "operation-1", "status": "DONE"}))
+}
+
+pub fn failure(status: u16, reason: &str, message: &str) -> ResponseTemplate {
+    ResponseTemplate::new(status).set_body_json(json!({"error": {
+        "code": status,
+        "message": message,
+        "errors": [{"message": message, "domain": "global", "reason": reason}],
+    }}))
+}
+
+pub fn missing() -> ResponseTemplate {
+    failure(404, "notFound", "The resource 'x' was not found")
+}
+
+/// What a query has under that key.
+pub fn query(request: &Request, key: &str) -> Option<String> {
+    request
+        .url
+        .query_pairs()
+        .find(|(name, _)| name == key)
+        .map(|(_, value)| value.into_owned())
+}
+
+/// An instance of the cluster.
+pub fn instance(name: &str, nat: Option<&str>) -> Value {
+    let configs: Vec<Value> = nat
+        .map(|nat| json!({"name": "external-nat", "type": "ONE_TO_ONE_NAT", "natIP": nat}))
+        .into_iter()
+        .collect();
+    json!({
+        "name": name,
+        "zone": format!("https://www.googleapis.com{ZONE}"),
+        "status": "RUNNING",
+        "labels": {"hakube-cluster": CLUSTER},
+        "networkInterfaces": [{"name": "nic0", "networkIP": "10.0.0.2", "accessConfigs": configs}],
+    })
+}
+
+/// An aggregated list with these items in one zone, and another zone that has none.
+pub fn aggregated(collection: &str, items: Value) -> Value {
+    json!({"items": {
+        "zones/europe-west1-b": {collection: items},
+        "zones/europe-west1-c": {"warning": {"code": "NO_RESULTS_ON_PAGE", "message": "There are no results."}},
+    }})
+}
+
+/// A replica's machine with a data disk and a reserved address.
+pub fn machine_spec() -> MachineSpec {
+    MachineSpec {
+        cluster: CLUSTER.into(),
+        machine: MachineRef {
+            name: "m-1".into(),
+            zone: "europe-west1-b".into(),
+        },
+        machine_type: "e2-standard-2".into(),
+        image: "projects/debian-cloud/global/images/family/debian-12".into(),
+        boot_disk_gb: 20,
+        data_disk: Some(DiskSpec {
+            name: "m-1-pd".into(),
+            device: "master-pd".into(),
+            size_gb: 20,
+            kind: "pd-ssd".into(),
+        }),
+        network: "default".into(),
+        subnetwork: Some("sub".into()),
+        external: ExternalAddress::Reserved("ip".into()),
+        tags: vec!["kubernetes-master".into()],
+        labels: [("role".to_owned(), "replica".to_owned())].into(),
+        preemptible: false,
+        user_data: "#cloud-config\n".into(),
+    }
+}
