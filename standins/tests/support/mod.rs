@@ -22,7 +22,10 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = condition() {
             return found;
         }
-        assert!(start.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
+        assert!(
+            start.elapsed() < DEADLINE,
+            "{what}: not within {DEADLINE:?}"
+        );
         std::thread::sleep(Duration::from_millis(30));
     }
 }
@@ -77,7 +80,10 @@ pub struct Machine {
 
 impl Machine {
     pub fn new() -> Self {
-        let dir = tempfile::Builder::new().prefix("hakube-standins-").tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .prefix("hakube-standins-")
+            .tempdir()
+            .unwrap();
         let ip = free_address();
         let pki = pki::Pki::new(dir.path(), IpAddr::V4(ip));
         Self { dir, ip, pki }
@@ -104,7 +110,10 @@ impl Machine {
             "--unsafe-no-fsync".to_owned(),
         ];
         // Flags that the packaged etcd doesn't know would keep it from starting.
-        let args: Vec<String> = args.into_iter().filter(|arg| arg != "--unsafe-no-fsync").collect();
+        let args: Vec<String> = args
+            .into_iter()
+            .filter(|arg| arg != "--unsafe-no-fsync")
+            .collect();
         Process::start("etcd", &args, self.dir.path().join("etcd.log"))
     }
 
@@ -145,7 +154,11 @@ impl Machine {
 
     pub fn wait_ready(&self) {
         let client = self.http(None);
-        wait_for("/readyz", || client.get("/readyz", None).filter(|answer| answer.code == 200));
+        wait_for("/readyz", || {
+            client
+                .get("/readyz", None)
+                .filter(|answer| answer.code == 200)
+        });
     }
 
     /// A client with the certificate of `identity` (a name that the PKI made), or none.
@@ -155,7 +168,10 @@ impl Machine {
             base.extend(["--cert".to_owned(), self.file(&format!("{name}.crt"))]);
             base.extend(["--key".to_owned(), self.file(&format!("{name}.key"))]);
         }
-        Http { base, url: self.url() }
+        Http {
+            base,
+            url: self.url(),
+        }
     }
 
     pub fn admin(&self) -> Http {
@@ -204,7 +220,10 @@ fn free_address() -> Ipv4Addr {
     wait_for("a free loopback address", || {
         let [_, a, b, c] = rand::random::<[u8; 4]>();
         let ip = Ipv4Addr::new(127, a | 1, b, c.clamp(1, 254));
-        [2379, 2380, 6443, 10257, 10259].iter().all(|port| TcpListener::bind((ip, *port)).is_ok()).then_some(ip)
+        [2379, 2380, 6443, 10257, 10259]
+            .iter()
+            .all(|port| TcpListener::bind((ip, *port)).is_ok())
+            .then_some(ip)
     })
 }
 
@@ -221,11 +240,17 @@ impl Answer {
     }
 
     pub fn reason(&self) -> String {
-        self.json()["reason"].as_str().unwrap_or_default().to_owned()
+        self.json()["reason"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     pub fn message(&self) -> String {
-        self.json()["message"].as_str().unwrap_or_default().to_owned()
+        self.json()["message"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
@@ -237,32 +262,70 @@ pub struct Http {
 
 impl Http {
     /// `None` when there is no answer at all.
-    pub fn try_request(&self, method: &str, path: &str, headers: &[&str], body: Option<&Value>) -> Option<Answer> {
+    pub fn try_request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: Option<&Value>,
+    ) -> Option<Answer> {
         let mut command = Command::new("curl");
-        command.args(["-sS", "--max-time", "20", "-w", "\n%{http_code}", "-X", method]).args(&self.base);
+        command
+            .args([
+                "-sS",
+                "--max-time",
+                "20",
+                "-w",
+                "\n%{http_code}",
+                "-X",
+                method,
+            ])
+            .args(&self.base);
         for header in headers {
             command.args(["-H", header]);
         }
         if let Some(body) = body {
             command.args(["-d", &body.to_string()]);
-            if !headers.iter().any(|header| header.to_lowercase().starts_with("content-type")) {
+            if !headers
+                .iter()
+                .any(|header| header.to_lowercase().starts_with("content-type"))
+            {
                 command.args(["-H", "Content-Type: application/json"]);
             }
         }
-        let output = command.arg(format!("{}{path}", self.url)).stderr(Stdio::null()).output().unwrap();
+        let output = command
+            .arg(format!("{}{path}", self.url))
+            .stderr(Stdio::null())
+            .output()
+            .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let (text, code) = text.rsplit_once('\n')?;
         let code = code.parse().unwrap();
-        (code != 0).then(|| Answer { code, text: text.to_owned() })
+        (code != 0).then(|| Answer {
+            code,
+            text: text.to_owned(),
+        })
     }
 
-    pub fn request(&self, method: &str, path: &str, headers: &[&str], body: Option<&Value>) -> Answer {
-        self.try_request(method, path, headers, body).unwrap_or_else(|| panic!("{method} {path}: no answer"))
+    pub fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: Option<&Value>,
+    ) -> Answer {
+        self.try_request(method, path, headers, body)
+            .unwrap_or_else(|| panic!("{method} {path}: no answer"))
     }
 
     pub fn get(&self, path: &str, bearer: Option<&str>) -> Option<Answer> {
         match bearer {
-            Some(token) => self.try_request("GET", path, &[&format!("Authorization: Bearer {token}")], None),
+            Some(token) => self.try_request(
+                "GET",
+                path,
+                &[&format!("Authorization: Bearer {token}")],
+                None,
+            ),
             None => self.try_request("GET", path, &[], None),
         }
     }
@@ -280,7 +343,12 @@ impl Http {
     }
 
     pub fn patch(&self, path: &str, kind: &str, body: &Value) -> Answer {
-        self.request("PATCH", path, &[&format!("Content-Type: application/{kind}")], Some(body))
+        self.request(
+            "PATCH",
+            path,
+            &[&format!("Content-Type: application/{kind}")],
+            Some(body),
+        )
     }
 
     pub fn delete(&self, path: &str) -> Answer {

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
 };
 
 pub struct Pki {
@@ -16,7 +16,11 @@ pub struct Pki {
 
 impl Pki {
     pub fn new(dir: &Path, ip: IpAddr) -> Self {
-        let pki = Self { dir: dir.to_owned(), ip, ca: authority(dir, "ca", "kubernetes") };
+        let pki = Self {
+            dir: dir.to_owned(),
+            ip,
+            ca: authority(dir, "ca", "kubernetes"),
+        };
         pki.client("admin", "kubernetes-admin", &["system:masters"]);
         pki.sign(&pki.ca, "apiserver", "kube-apiserver", &[]);
         let etcd = authority(dir, "etcd-ca", "etcd-ca");
@@ -30,8 +34,20 @@ impl Pki {
     /// A client certificate of the cluster's CA, and a kubeconfig with it.
     pub fn client(&self, file: &str, name: &str, groups: &[&str]) {
         self.sign(&self.ca, file, name, groups);
-        let path = |suffix: &str| self.dir.join(format!("{file}.{suffix}")).display().to_string();
-        self.kubeconfig(file, &format!("client-certificate: {}, client-key: {}", path("crt"), path("key")));
+        let path = |suffix: &str| {
+            self.dir
+                .join(format!("{file}.{suffix}"))
+                .display()
+                .to_string()
+        };
+        self.kubeconfig(
+            file,
+            &format!(
+                "client-certificate: {}, client-key: {}",
+                path("crt"),
+                path("key")
+            ),
+        );
     }
 
     /// A kubeconfig whose user is `user` (YAML flow entries).
@@ -52,9 +68,14 @@ impl Pki {
         params.subject_alt_names.push(SanType::IpAddress(self.ip));
         params.distinguished_name.push(DnType::CommonName, name);
         for group in groups {
-            params.distinguished_name.push(DnType::OrganizationName, *group);
+            params
+                .distinguished_name
+                .push(DnType::OrganizationName, *group);
         }
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, issuer).unwrap();
         std::fs::write(self.dir.join(format!("{file}.crt")), certificate.pem()).unwrap();
@@ -66,8 +87,15 @@ fn authority(dir: &Path, file: &str, name: &str) -> Issuer<'static, KeyPair> {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
     let key = KeyPair::generate().unwrap();
-    std::fs::write(dir.join(format!("{file}.crt")), params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(
+        dir.join(format!("{file}.crt")),
+        params.self_signed(&key).unwrap().pem(),
+    )
+    .unwrap();
     Issuer::new(params, key)
 }
