@@ -330,6 +330,11 @@ impl Http {
         }
     }
 
+    /// Follows a watch; its lines as they are when `enough` says so.
+    pub fn watch_until(&self, path: &str, enough: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        Watch::start(self, path).until(enough)
+    }
+
     pub fn fetch(&self, path: &str) -> Answer {
         self.request("GET", path, &[], None)
     }
@@ -354,4 +359,40 @@ impl Http {
     pub fn delete(&self, path: &str) -> Answer {
         self.request("DELETE", path, &[], None)
     }
+}
+
+/// A watch under way.
+pub struct Watch {
+    process: Process,
+    _dir: TempDir,
+}
+
+impl Watch {
+    pub fn start(http: &Http, path: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut args = vec!["-sN".to_owned(), "--max-time".to_owned(), "60".to_owned()];
+        args.extend(http.base.iter().cloned());
+        args.push(format!("{}{path}", http.url));
+        Self { process: Process::start("curl", &args, dir.path().join("events")), _dir: dir }
+    }
+
+    /// The events so far; only whole lines.
+    pub fn events(&self) -> Vec<Value> {
+        let text = self.process.log();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub fn until(&self, enough: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        wait_for("watch events", || Some(self.events()).filter(|events| enough(events)))
+    }
+}
+
+/// `TYPE name` of each event.
+pub fn brief(events: &[Value]) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    events
+        .iter()
+        .map(|event| format!("{} {}", text(&event["type"]), text(&event["object"]["metadata"]["name"])))
+        .collect()
 }
