@@ -27,9 +27,15 @@ impl Guest {
     /// Boots the machine and returns once its init process answers; a machine that runs already is
     /// left alone. `init_command` is the argv of a process that calls [`init`](super::init) with its
     /// last argument, which is the machine's directory.
-    pub async fn boot(&self, spec: &GuestSpec, init_command: &[OsString]) -> Result<(), GuestError> {
+    pub async fn boot(
+        &self,
+        spec: &GuestSpec,
+        init_command: &[OsString],
+    ) -> Result<(), GuestError> {
         let _ = (spec, init_command);
-        Err(GuestError::NotRunning { dir: self.dir.clone() })
+        Err(GuestError::NotRunning {
+            dir: self.dir.clone(),
+        })
     }
 
     /// Whether the init process lives, paused or not.
@@ -80,7 +86,11 @@ impl Guest {
 
     /// The file with a unit's output. The suffix `.service` may be left out.
     pub fn unit_log(&self, unit: &str) -> PathBuf {
-        let name = if unit.contains('.') { unit.to_owned() } else { format!("{unit}.service") };
+        let name = if unit.contains('.') {
+            unit.to_owned()
+        } else {
+            format!("{unit}.service")
+        };
         self.dir.join("logs").join(format!("{name}.log"))
     }
 }

@@ -2,9 +2,12 @@
 
 use std::{path::Path, process::ExitCode};
 
+mod cloud_config;
 mod error;
 mod guest;
+mod paths;
 mod spec;
+mod unit;
 
 pub use error::GuestError;
 pub use guest::Guest;
