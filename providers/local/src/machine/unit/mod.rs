@@ -9,8 +9,8 @@ mod types;
 mod words;
 
 pub use expand::{Environment, environment_file, expand_argv};
-pub use parse::{Parsed, UnitError, parse};
-pub use transaction::{Job, Transaction, start_order, stop_order};
+pub use parse::parse;
+pub use transaction::{Job, start_order, stop_order};
 pub use types::{
     Command, EnvironmentFile, Kind, PathUnit, RestartPolicy, Service, ServiceType, StartLimit,
     SuccessStatus, Unit,

@@ -45,7 +45,7 @@ pub fn parse(name: &str, host: &str, text: &str) -> Result<Parsed, UnitError> {
     let mut unit = Unit::target(name);
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     unit.kind = match name.rsplit_once('.').map(|(_, suffix)| suffix) {
-        Some("service") => Kind::Service(Box::new(Service::default())),
+        Some("service") => Kind::Service(Box::default()),
         Some("path") => Kind::Path(PathUnit {
             exists: Vec::new(),
             unit: format!("{stem}.service"),
