@@ -1,8 +1,8 @@
 //! The authenticated way onto a machine, over which it gets what its `cloud-config` may not hold.
 
-// mod local;
+mod local;
 
-// pub use local::LocalChannel;
+pub use local::LocalChannel;
 
 use crate::error::Result;
 use crate::pki::SecretFile;

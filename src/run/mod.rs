@@ -1,18 +1,22 @@
 //! Where plans become true: observe, run steps, observe again.
 
+mod backend;
 mod execute;
 mod gap;
 mod means;
 mod observe;
-// mod operation;
-// mod programs;
+mod operation;
+mod programs;
 mod scheduler;
-// mod session;
-// mod stored;
+mod session;
+mod stored;
 mod wait;
 
 pub use means::{Means, Reach};
 pub use observe::observe;
-// pub use operation::{DownRequest, ReplicateRequest, down, plan_only, reconcile, remove_replica, replicate, up};
-// pub use session::Session;
-// pub use stored::{Stored, Unfinished};
+pub use backend::{local_cloud, local_error, start_local};
+pub use operation::{
+    ReplicateRequest, admin_kubeconfig, down, reconcile, remove_replica, replicate, status, up,
+};
+pub use session::Session;
+pub use stored::{Stored, Unfinished};

@@ -1,0 +1,296 @@
+//! The handle by which others hold a machine.
+
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use rustix::process::Signal;
+use tokio::{
+    process::{Child, Command},
+    time::{Instant, sleep},
+};
+
+use super::{
+    GuestError, GuestSpec, UnitStatus,
+    control::{self, Request, Response},
+    layout::{Layout, append, write_atomically},
+    presence::InitProcess,
+    processes::signal_until,
+};
+
+/// How long a new init process may take to answer; it needs milliseconds.
+const BOOT_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A machine, by its directory. It need not exist or run; holding one costs nothing.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    layout: Layout,
+}
+
+impl Guest {
+    /// The machine in `dir`, which [`boot`](Self::boot) makes when it is missing.
+    pub fn at(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            layout: Layout::new(dir),
+        }
+    }
+
+    /// The machine's directory.
+    pub fn dir(&self) -> &Path {
+        self.layout.dir()
+    }
+
+    /// Boots the machine and returns once its init process answers; a machine that runs already is
+    /// left alone. `init_command` is the argv of a process that calls [`init`](super::init) with its
+    /// last argument, which is the machine's directory.
+    pub async fn boot(
+        &self,
+        spec: &GuestSpec,
+        init_command: &[OsString],
+    ) -> Result<(), GuestError> {
+        if self.init_process()?.is_some_and(|init| init.is_stopped()) {
+            return Ok(());
+        }
+        if self.answers().await {
+            return Ok(());
+        }
+        let spec_file = self.layout.spec();
+        let json = serde_json::to_vec_pretty(spec)
+            .map_err(|error| self.io("write", &spec_file)(error.into()))?;
+        self.layout
+            .create()
+            .map_err(self.io("create", self.dir()))?;
+        write_atomically(&spec_file, 0o600, &json).map_err(self.io("write", &spec_file))?;
+        let failed = |reason: String| GuestError::Boot {
+            name: spec.name.clone(),
+            reason,
+            console: self.console(),
+        };
+
+        let mut child = self.spawn_init(init_command)?;
+        let deadline = Instant::now() + BOOT_PATIENCE;
+        let mut pause = Duration::from_millis(1);
+        while !self.answers().await {
+            if let Ok(Some(status)) = child.try_wait() {
+                // Another boot may have been quicker: then this init process found the lock taken.
+                if !self.is_running().await {
+                    return Err(failed(format!("its init process ended with {status}")));
+                }
+            }
+            if Instant::now() > deadline {
+                return Err(failed(format!(
+                    "its init process has not answered for {BOOT_PATIENCE:?}"
+                )));
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(10));
+        }
+        // Dropped, not waited for: the init process outlives this one, and the runtime reaps it otherwise.
+        drop(child);
+        Ok(())
+    }
+
+    /// Whether the init process lives, paused or not.
+    pub async fn is_running(&self) -> bool {
+        matches!(self.init_process(), Ok(Some(_)))
+    }
+
+    /// Resolves when the init process is gone; at once when there is none.
+    pub async fn exited(&self) {
+        if let Ok(Some(init)) = self.init_process() {
+            // Without a descriptor to wait on, ask again: this must not say "gone" too early.
+            if init.ended().await.is_err() {
+                while self.is_running().await {
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    /// Stops the units in reverse order, then the machine. Absent is success. A paused machine
+    /// cannot hear the power button: its power is cut.
+    pub async fn shut_down(&self) -> Result<(), GuestError> {
+        let Some(init) = self.init_process()? else {
+            return self.kill().await;
+        };
+        if init.is_stopped() {
+            return self.kill().await;
+        }
+        match self.request("shut down", &Request::ShutDown).await {
+            Ok(_) => {}
+            Err(GuestError::NotRunning { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        init.ended()
+            .await
+            .map_err(self.io("wait for the init process of", self.dir()))
+    }
+
+    /// Cuts the power: SIGKILL to the init process and every process of the machine. Absent is success;
+    /// what an init process that died on its own has left behind is killed as well.
+    pub async fn kill(&self) -> Result<(), GuestError> {
+        let error = |error| self.io("cut the power of", self.dir())(error);
+        let init = self.init_process()?;
+        if let Some(init) = init {
+            // Stopped first: it starts nothing, and what loses its parent still comes to it.
+            init.signal(Signal::STOP).map_err(error)?;
+            signal_until(Some(init.pid), &self.mark(), Signal::KILL, |_, _| false)
+                .await
+                .map_err(error)?;
+            init.signal(Signal::KILL).map_err(error)?;
+            init.ended().await.map_err(error)?;
+        }
+        signal_until(None, &self.mark(), Signal::KILL, |_, _| false)
+            .await
+            .map_err(error)
+    }
+
+    /// Stops (SIGSTOP) every process of the machine.
+    pub async fn pause(&self) -> Result<(), GuestError> {
+        let (init, mark) = (self.running_init()?, self.mark());
+        let error = |error| self.io("pause the machine in", self.dir())(error);
+        init.signal(Signal::STOP).map_err(error)?;
+        // A process in the kernel's hands (D) stops when it comes back, which may be never: the parent of
+        // a vfork waits for its child, and that is stopped.
+        let stops = signal_until(Some(init.pid), &mark, Signal::STOP, |process, told| {
+            process.state == 'T' || (told && process.state == 'D')
+        });
+        stops.await.map_err(error)
+    }
+
+    /// Continues (SIGCONT) every process of the machine.
+    pub async fn resume(&self) -> Result<(), GuestError> {
+        let (init, mark) = (self.running_init()?, self.mark());
+        let error = |error| self.io("resume the machine in", self.dir())(error);
+        let goes_on = signal_until(Some(init.pid), &mark, Signal::CONT, |process, told| {
+            told && process.state != 'T'
+        });
+        goes_on.await.map_err(error)?;
+        init.signal(Signal::CONT).map_err(error)
+    }
+
+    /// Writes a file of the machine, atomically and with exactly this mode. `path` is absolute in the
+    /// machine. Missing parent directories are made. Path units look again.
+    pub async fn put_file(&self, path: &str, mode: u32, content: &[u8]) -> Result<(), GuestError> {
+        let content = BASE64_STANDARD.encode(content);
+        self.request(
+            "put a file",
+            &Request::PutFile {
+                path: path.to_owned(),
+                mode,
+                content,
+            },
+        )
+        .await
+        .map(drop)
+    }
+
+    /// The machine's units, by name.
+    pub async fn units(&self) -> Result<Vec<UnitStatus>, GuestError> {
+        match self.request("list its units", &Request::Units).await? {
+            Response::Units(units) => Ok(units),
+            other => Err(self.refused("list its units", format!("out of protocol: {other:?}"))),
+        }
+    }
+
+    /// The file with the machine's console: boots, units that start and end, what was not carried out.
+    pub fn console(&self) -> PathBuf {
+        self.layout.console()
+    }
+
+    /// The file with a unit's output. The suffix `.service` may be left out.
+    pub fn unit_log(&self, unit: &str) -> PathBuf {
+        if unit.contains('.') {
+            self.layout.unit_log(unit)
+        } else {
+            self.layout.unit_log(&format!("{unit}.service"))
+        }
+    }
+
+    fn spawn_init(&self, init_command: &[OsString]) -> Result<Child, GuestError> {
+        let console_path = self.console();
+        let console = append(&console_path).map_err(self.io("open", &console_path))?;
+        let console_too = console
+            .try_clone()
+            .map_err(self.io("open", &console_path))?;
+        let dir = std::path::absolute(self.dir()).map_err(self.io("find", self.dir()))?;
+        let (program, arguments) = init_command.split_first().ok_or_else(|| {
+            self.io("run the init command of", self.dir())(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is empty",
+            ))
+        })?;
+        Command::new(program)
+            .args(arguments)
+            .arg(dir)
+            .stdin(Stdio::null())
+            .stdout(console)
+            .stderr(console_too)
+            .spawn()
+            .map_err(self.io("run", Path::new(program)))
+    }
+
+    async fn answers(&self) -> bool {
+        control::call(self.dir(), &Request::Ping).await.is_ok()
+    }
+
+    fn init_process(&self) -> Result<Option<InitProcess>, GuestError> {
+        let lock = self.layout.lock();
+        InitProcess::find(&lock).map_err(self.io("read the lock", &lock))
+    }
+
+    fn running_init(&self) -> Result<InitProcess, GuestError> {
+        self.init_process()?.ok_or_else(|| GuestError::NotRunning {
+            dir: self.dir().to_owned(),
+        })
+    }
+
+    async fn request(
+        &self,
+        action: &'static str,
+        request: &Request,
+    ) -> Result<Response, GuestError> {
+        if self.running_init()?.is_stopped() {
+            return Err(GuestError::Paused {
+                dir: self.dir().to_owned(),
+            });
+        }
+        match control::call(self.dir(), request).await {
+            Ok(Response::Refused(reason)) => Err(self.refused(action, reason)),
+            Ok(response) => Ok(response),
+            // It may have ended in the middle of the call.
+            Err(_) if !self.is_running().await => Err(GuestError::NotRunning {
+                dir: self.dir().to_owned(),
+            }),
+            Err(error) => Err(self.refused(action, error.to_string())),
+        }
+    }
+
+    fn refused(&self, action: &'static str, reason: String) -> GuestError {
+        GuestError::Refused {
+            dir: self.dir().to_owned(),
+            action,
+            reason,
+        }
+    }
+
+    /// The variable that every process of the machine carries in its environment.
+    fn mark(&self) -> String {
+        let root = std::path::absolute(self.layout.root()).unwrap_or_else(|_| self.layout.root());
+        super::mark(&root.to_string_lossy())
+    }
+
+    fn io(&self, action: &'static str, path: &Path) -> impl Fn(io::Error) -> GuestError + use<> {
+        let path = path.to_owned();
+        move |source| GuestError::Io {
+            action,
+            path: path.clone(),
+            source,
+        }
+    }
+}

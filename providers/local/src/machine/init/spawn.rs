@@ -1,0 +1,233 @@
+//! Making a unit's processes: environment, program, limits.
+
+use std::{
+    fs, io,
+    os::{fd::OwnedFd, unix::process::CommandExt},
+    path::PathBuf,
+    process::{Command as StdCommand, Stdio},
+};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, setrlimit};
+use tokio::{net::unix::pipe, sync::oneshot};
+
+use super::{
+    entry::Entry,
+    exit::Exit,
+    log,
+    machine::{Machine, check_executable, find_in_path, host_path},
+};
+use crate::machine::{
+    mark,
+    unit::{Command, Environment, Service, environment_file, expand_argv},
+};
+
+/// A process that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    #[error("Failed to load environment files: {path}: {source}")]
+    EnvironmentFile { path: String, source: io::Error },
+    #[error("Changing to the requested working directory failed: {path}: {source}")]
+    WorkingDirectory { path: String, source: io::Error },
+    #[error("Failed to locate executable {program}: {source}")]
+    Executable { program: String, source: io::Error },
+    #[error("Failed to spawn: {0}")]
+    Spawn(#[from] io::Error),
+}
+
+impl SpawnError {
+    /// The exit status that systemd's child would have had, if it would have got so far.
+    pub fn exit(&self) -> Option<Exit> {
+        match self {
+            Self::WorkingDirectory { .. } => Some(Exit::Code(200)),
+            Self::Executable { .. } => Some(Exit::Code(203)),
+            Self::EnvironmentFile { .. } | Self::Spawn(_) => None,
+        }
+    }
+}
+
+/// A unit's process, the leader of a process group of its own.
+pub struct Process {
+    pub pid: Pid,
+    exit: oneshot::Receiver<Exit>,
+    ended: Option<Exit>,
+}
+
+impl Process {
+    /// Waits for its end; may be asked again afterwards.
+    pub async fn ended(&mut self) -> Exit {
+        if let Some(exit) = self.ended {
+            return exit;
+        }
+        // The reaper drops no sender; if it did, the process would be lost, which is how this reads.
+        let exit = (&mut self.exit).await.unwrap_or(Exit::Code(-1));
+        *self.ended.insert(exit)
+    }
+
+    /// Signals its group, unless it has ended.
+    pub fn signal_group(&mut self, signal: Signal) {
+        if self.ended.is_none() && self.exit.is_empty() {
+            // ESRCH: it is about to be reaped.
+            let _ = kill_process_group(self.pid, signal);
+        }
+    }
+}
+
+/// Starts one command of a service.
+pub fn spawn(
+    machine: &Machine,
+    entry: &Entry,
+    service: &Service,
+    command: &Command,
+    extra: &[(&str, &str)],
+) -> Result<Process, SpawnError> {
+    let environment = environment(machine, service, extra)?;
+    let mapped: Vec<String> = command
+        .argv
+        .iter()
+        .map(|word| machine.root.map(word))
+        .collect();
+    let argv = if command.literal {
+        mapped
+    } else {
+        expand_argv(&mapped, &environment)
+    };
+    let (program, arguments) = argv
+        .split_first()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the command line is empty"))?;
+    let program = executable(program, &environment)?;
+    let directory = working_directory(machine, service)?;
+
+    let (reader, writer) = io::pipe()?;
+    // `exit` of this process's main thread, the parent, ends the unit: a machine whose init process is
+    // killed leaves none of its services behind. Setting that takes a moment between fork and exec,
+    // which safe Rust hasn't, but setpriv has.
+    let mut unit = StdCommand::new(&machine.setpriv);
+    unit.args(["--pdeathsig", "KILL", "--"])
+        .arg(program)
+        .args(arguments)
+        .env_clear()
+        .envs(&environment)
+        .current_dir(directory)
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer);
+    let child = with_open_files(service.open_files, || unit.spawn())?;
+    // The command holds the pipe's other end; the log is complete when every copy is closed.
+    drop(unit);
+    let pid = i32::try_from(child.id())
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+    let exit = machine.reaper.watch(pid);
+    let output = pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?;
+    if let Some(log) = entry.log(machine) {
+        machine.logs.spawn_local(log::copy(output, log));
+    }
+    Ok(Process {
+        pid,
+        exit,
+        ended: None,
+    })
+}
+
+/// A unit's environment: the machine's, `Environment=`, `EnvironmentFile=`, what systemd adds.
+fn environment(
+    machine: &Machine,
+    service: &Service,
+    extra: &[(&str, &str)],
+) -> Result<Environment, SpawnError> {
+    let root = machine.root.as_str();
+    let mut environment = Environment::new();
+    let mut set = |name: &str, value: String| drop(environment.insert(name.to_owned(), value));
+    set(
+        "PATH",
+        format!("{root}/usr/local/bin:{root}/opt/bin:{}", host_path()),
+    );
+    set("HOME", format!("{root}/root"));
+    set("HOSTNAME", machine.hostname.borrow().clone());
+    for (name, value) in &service.environment {
+        set(name, machine.root.map(value));
+    }
+    for file in &service.environment_files {
+        match fs::read_to_string(machine.root.locate(&file.path)) {
+            Ok(text) => environment_file(&text)
+                .into_iter()
+                .for_each(|(name, value)| set(&name, machine.root.map(&value))),
+            Err(error) if file.optional && error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => {
+                return Err(SpawnError::EnvironmentFile {
+                    path: file.path.clone(),
+                    source,
+                });
+            }
+        }
+    }
+    for (name, value) in extra {
+        set(name, (*value).to_owned());
+    }
+    // Last, since it is by this that the machine's processes are found.
+    if let Some((name, value)) = mark(root).split_once('=') {
+        set(name, value.to_owned());
+    }
+    Ok(environment)
+}
+
+fn executable(program: &str, environment: &Environment) -> Result<PathBuf, SpawnError> {
+    let error = |source| SpawnError::Executable {
+        program: program.to_owned(),
+        source,
+    };
+    if program.contains('/') {
+        let path = PathBuf::from(program);
+        return check_executable(&path).map(|()| path).map_err(error);
+    }
+    let path = environment.get("PATH").map_or("", String::as_str);
+    find_in_path(program, path).ok_or_else(|| error(io::ErrorKind::NotFound.into()))
+}
+
+/// The machine's `/` unless the unit asks for another directory; with the prefix `-` that may be missing.
+fn working_directory(machine: &Machine, service: &Service) -> Result<PathBuf, SpawnError> {
+    let root = PathBuf::from(machine.root.as_str());
+    let Some(wanted) = service.working_directory.as_deref() else {
+        return Ok(root);
+    };
+    let optional = wanted.starts_with('-');
+    let directory = match wanted.trim_start_matches('-') {
+        "/" => return Ok(root),
+        "~" => machine.root.locate("/root"),
+        path => machine.root.locate(path),
+    };
+    match fs::metadata(&directory).and_then(|found| {
+        if found.is_dir() {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
+    }) {
+        Ok(()) => Ok(directory),
+        Err(_) if optional => Ok(root),
+        Err(source) => Err(SpawnError::WorkingDirectory {
+            path: wanted.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Runs `spawn` with another soft limit of open files, which the child inherits. This process has one
+/// thread, so that nobody else sees the limit meanwhile. The hard limit bounds it: raising that takes root.
+fn with_open_files<T>(soft: Option<u64>, spawn: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let Some(soft) = soft else { return spawn() };
+    let before = getrlimit(Resource::Nofile);
+    let soft = before.maximum.map_or(soft, |hard| soft.min(hard));
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: Some(soft),
+            ..before
+        },
+    )?;
+    let result = spawn();
+    setrlimit(Resource::Nofile, before)?;
+    result
+}

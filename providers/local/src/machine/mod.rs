@@ -1,0 +1,49 @@
+//! Machines of the local cloud: a directory, an `init` process and its units. Linux, no root, no
+//! namespaces.
+//!
+//! [`Guest`] is the handle. [`init`] is the body of the init process, which is the same binary,
+//! started again; it survives whoever started it. User data is carried out at the first boot
+//! ([`GuestSpec::user_data`]); systemd units are supervised with systemd's semantics.
+//!
+//! # Paths
+//! There is no chroot, so that units can use the host's programs. In command lines, `Environment=`,
+//! `EnvironmentFile=`, `WorkingDirectory=` and `PathExists=`, absolute paths below `/etc`, `/var`,
+//! `/opt`, `/usr/local`, `/run`, `/srv`, `/root` and `/home` are the machine's own, kept in its
+//! directory `root/`: at the beginning of a word, after `=`, within lists with commas, after blanks,
+//! quotes and redirections (`sh -c 'cat /etc/x'`), after `unix://` and `file://`. All others are the
+//! host's. A program that makes up such a path by itself sees the host's: give it a flag, or use the
+//! variable `MACHINE_ROOT`.
+//!
+//! # Environment
+//! A unit has `PATH` (the machine's `/usr/local/bin` and `/opt/bin`, then the host's), `HOME`,
+//! `HOSTNAME`, `MACHINE_ROOT`, `INVOCATION_ID`, and what its file says; nothing of the daemon's.
+//!
+//! # What is emulated of systemd
+//! `[Unit]` Description, After, Before, Wants, Requires; `[Service]` Type=simple|exec|oneshot|notify,
+//! ExecStartPre, ExecStart, ExecStop, Environment, EnvironmentFile, Restart, RestartSec,
+//! StartLimitIntervalSec, StartLimitBurst, TimeoutStartSec, TimeoutStopSec, KillSignal, LimitNOFILE,
+//! RemainAfterExit, WorkingDirectory, SuccessExitStatus; `[Path]` PathExists, Unit; `[Install]` WantedBy;
+//! targets. Whatever else a unit file says gets a line on the machine's console. A required unit that
+//! fails keeps those ordered after it from starting; it doesn't stop those that run.
+
+mod cloud_config;
+mod control;
+mod error;
+mod guest;
+mod init;
+mod layout;
+mod paths;
+mod presence;
+mod processes;
+mod spec;
+mod unit;
+
+pub use error::GuestError;
+pub use guest::Guest;
+pub use init::init;
+pub use spec::{GuestSpec, UnitState, UnitStatus};
+
+/// The variable (`NAME=VALUE`) that every process of a machine carries in its environment.
+fn mark(root: &str) -> String {
+    format!("MACHINE_ROOT={root}")
+}
