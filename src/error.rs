@@ -134,6 +134,21 @@ impl From<crate::pki::PkiError> for Error {
     }
 }
 
+impl From<crate::state::StateError> for Error {
+    fn from(error: crate::state::StateError) -> Self {
+        Self::bad_input("could not use the state directory").because(error)
+    }
+}
+
+impl From<crate::state::LockError> for Error {
+    fn from(error: crate::state::LockError) -> Self {
+        match error {
+            crate::state::LockError::State(error) => error.into(),
+            error => Self::new(Kind::Locked, error.to_string()),
+        }
+    }
+}
+
 impl From<ProviderError> for Error {
     fn from(error: ProviderError) -> Self {
         let kind = match error.kind {

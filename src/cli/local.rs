@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::output::{self, Format, Table};
 use crate::run::{local_cloud, local_error, start_local};
 use hakube_local::ServeConfig;
-use hakube_local::client::{MachineStatus, Status};
+use hakube_local::client::{MachineSummary, Status};
 use std::path::PathBuf;
 
 /// Arguments of `local`.
@@ -78,11 +78,11 @@ pub async fn run(args: Args) -> Result<()> {
     match args.command {
         Command::Start(flag) => print_status(Some(start_local(&settings, &cloud).await?), flag.output),
         Command::Status(flag) => print_status(cloud.status().await.map_err(local_error)?, flag.output),
-        Command::Stop => cloud.stop().await.map_err(local_error),
+        Command::Stop => cloud.stop().await.map(drop).map_err(local_error),
         Command::Machines(flag) => print_machines(cloud.machines().await.map_err(local_error)?, flag.output),
         Command::Logs { machine, unit } => {
             let text = cloud.logs(&machine, unit.as_deref()).await.map_err(local_error)?;
-            output::print(&text);
+            output::print(&String::from_utf8_lossy(&text));
             Ok(())
         }
         Command::Kill { machine } => cloud.kill(&machine).await.map_err(local_error),
@@ -121,13 +121,13 @@ fn print_status(status: Option<Status>, format: Format) -> Result<()> {
     Ok(())
 }
 
-fn print_machines(machines: Vec<MachineStatus>, format: Format) -> Result<()> {
+fn print_machines(machines: Vec<MachineSummary>, format: Format) -> Result<()> {
     if format != Format::Text {
         output::print(&output::document(&machines, format)?);
         return Ok(());
     }
     let mut table = Table::new(&["MACHINE", "ZONE", "STATUS", "INTERNAL", "EXTERNAL", "UNITS"]);
-    let dash = |address: Option<std::net::IpAddr>| address.map_or_else(|| "-".to_owned(), |a| a.to_string());
+    let dash = |address: Option<std::net::Ipv4Addr>| address.map_or_else(|| "-".to_owned(), |a| a.to_string());
     for machine in machines {
         let units: Vec<String> =
             machine.units.iter().map(|unit| format!("{}:{}", unit.name, unit.state)).collect();

@@ -7,6 +7,7 @@ use crate::settings::{
 };
 use crate::machine::Programs;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a cluster should be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,8 @@ pub struct Intent {
     pub replicas: Vec<ReplicaIntent>,
     /// The nodes of each zone.
     pub nodes: Vec<NodeGroupIntent>,
+    /// The settings that it was made with, by their variables, for telling what differs.
+    pub given: BTreeMap<String, String>,
 }
 
 /// Whether a cluster should exist.
@@ -128,6 +131,7 @@ impl Intent {
             nodes,
             phase: Phase::Present,
             formed: false,
+            given: BTreeMap::new(),
             spec,
         }
     }

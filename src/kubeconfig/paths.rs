@@ -23,30 +23,13 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// One file that was named outright.
-    pub fn explicit(path: PathBuf) -> Self {
-        Self {
-            first: path,
-            rest: Vec::new(),
-        }
-    }
-
-    /// The list in `$KUBECONFIG`, each file once; else `~/.kube/config`.
-    pub fn from_environment(kubeconfig: Option<&OsStr>, home: &Path) -> Self {
-        let mut paths = Vec::new();
-        for path in kubeconfig.map(env::split_paths).into_iter().flatten() {
-            if !path.as_os_str().is_empty() && !paths.contains(&path) {
-                paths.push(path);
-            }
-        }
-        let mut paths = paths.into_iter();
-        match paths.next() {
-            Some(first) => Self {
-                first,
-                rest: paths.collect(),
-            },
-            None => Self::explicit(home.join(".kube").join("config")),
-        }
+    /// These files; with none, a kubeconfig in the working directory, as kubectl has it.
+    pub fn new(files: &[PathBuf]) -> Self {
+        let (first, rest) = match files.split_first() {
+            Some((first, rest)) => (first.clone(), rest.to_vec()),
+            None => (PathBuf::from("config"), Vec::new()),
+        };
+        Self { first, rest }
     }
 
     fn iter(&self) -> impl Iterator<Item = &Path> {

@@ -1,7 +1,7 @@
 //! Events for people: plain lines on stderr, with a spinner for each running step on a terminal.
 
 use super::event::PlannedStep;
-use super::{Event, Reporter, StepEvent, Summary};
+use super::{Event, Reporter, StepEvent, Summary, print};
 use crate::error::Error;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ pub struct Human {
     bars: MultiProgress,
     running: Mutex<BTreeMap<String, ProgressBar>>,
     terminal: bool,
+    plan_is_data: bool,
 }
 
 impl Default for Human {
@@ -23,11 +24,17 @@ impl Default for Human {
             bars: MultiProgress::new(),
             running: Mutex::default(),
             terminal: std::io::stderr().is_terminal(),
+            plan_is_data: false,
         }
     }
 }
 
 impl Human {
+    /// For a command that was asked for its plan: that goes to stdout.
+    pub fn with_plan_as_data() -> Self {
+        Self { plan_is_data: true, ..Self::default() }
+    }
+
     fn line(&self, text: &str) {
         if self.terminal {
             // The bars move down for it; a terminal that is gone takes its line with it.
@@ -64,6 +71,7 @@ impl Human {
 impl Reporter for Human {
     fn event(&self, event: &Event) {
         match event {
+            Event::Plan { steps } if self.plan_is_data => print(&plan_text(steps)),
             Event::Plan { steps } => self.line(plan_text(steps).trim_end()),
             Event::StepStarted(step) => self.start(step),
             Event::StepFinished { step, seconds } => {

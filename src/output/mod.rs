@@ -57,6 +57,11 @@ pub fn print(text: &str) {
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
+/// Tells on stderr what is worth worrying about.
+pub fn print_warning(text: &str) {
+    eprintln!("warning: {text}");
+}
+
 /// Tells on stderr why a command ends.
 pub fn print_error(error: &Error) {
     eprint!("{}", human::error_text(error));

@@ -95,7 +95,7 @@ pub async fn start_local(settings: &Settings, cloud: &LocalCloud) -> Result<Stat
         "--time-scale".into(),
         settings.time_scale.to_string().into(),
     ];
-    cloud.ensure_started(&StartOptions { command }).await.map_err(local_error)
+    cloud.ensure_started(&StartOptions::new(command)).await.map_err(local_error)
 }
 
 /// The local cloud's errors are the provider's.

@@ -10,9 +10,8 @@ use crate::kubernetes::KubeClient;
 use crate::output::Reporter;
 use crate::pki::{self, Authorities, AuthorityDocuments};
 use crate::settings::Resolved;
-use crate::state::{Holder, Store};
+use crate::state::Store;
 use jiff::Timestamp;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -31,8 +30,6 @@ pub struct Session {
     pub dry_run: bool,
     /// The search path for programs.
     pub path: String,
-    /// Where `~/.kube/config` is.
-    pub home_dir: PathBuf,
     /// When it began.
     pub started: Instant,
 }
@@ -102,22 +99,10 @@ impl Session {
             authorities: Arc::new(authorities),
             reach: backend.reach,
             shared_loopback: backend.shared_loopback,
-            kubeconfig: kubeconfig::Paths::new(settings.kubeconfig.clone(), &self.home_dir),
+            kubeconfig: kubeconfig::Paths::new(&settings.kubeconfig),
             context: settings.kube_context.clone(),
             timeout: settings.timeout,
             pace: backend.pace,
         })
-    }
-
-    /// Who this is, for the lock and the journal.
-    pub fn holder(&self, operation: &str) -> Holder {
-        let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
-        let host = nix::unistd::gethostname().ok();
-        Holder {
-            user: user.map_or_else(|| nix::unistd::getuid().to_string(), |user| user.name),
-            host: host.map_or_else(|| "localhost".to_owned(), |host| host.to_string_lossy().into_owned()),
-            pid: std::process::id(),
-            operation: operation.to_owned(),
-        }
     }
 }

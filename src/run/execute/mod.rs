@@ -6,6 +6,8 @@ mod member;
 mod nodes;
 mod replica;
 
+pub use finish::admin_access;
+
 use super::Means;
 use crate::cluster::Intent;
 use crate::error::{Error, Result};

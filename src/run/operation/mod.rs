@@ -22,7 +22,7 @@ use crate::cluster::{Intent, Observed, Phase};
 use crate::error::{Error, Result};
 use crate::output::{Event, Summary};
 use crate::plan::plan;
-use crate::state::{Actor, LockGuard, Operation as JournalEntry, Outcome, StepRecord, Store};
+use crate::state::{Holder, LockGuard, Operation as JournalEntry, Outcome, StepRecord, Store};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,7 +41,7 @@ struct Operation<'a> {
 impl<'a> Operation<'a> {
     /// Takes the lock. A dry run changes nothing and so needs none.
     async fn begin(session: &'a Session, name: &'static str) -> Result<Self> {
-        let holder = session.holder(name);
+        let holder = Holder::current(name);
         let lock = if session.dry_run {
             None
         } else {
@@ -58,7 +58,7 @@ impl<'a> Operation<'a> {
         let entry = JournalEntry {
             id: format!("{:08x}", rand::random::<u32>()),
             operation: name.to_owned(),
-            by: Actor { user: holder.user, host: holder.host, pid: holder.pid },
+            by: holder.by,
             started: Timestamp::now(),
             finished: None,
             outcome: None,

@@ -6,8 +6,10 @@ use crate::error::{Error, Result};
 use crate::output::Event;
 use crate::pki::Authorities;
 use crate::run::{Session, Stored, programs};
+use crate::settings::{Resolved, table};
 use hakube_provider::PreflightSpec;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// Makes the cluster that the settings describe; of one that is there already, finishes what is
 /// unfinished.
@@ -51,7 +53,7 @@ fn new_intent(session: &Session) -> Result<Intent> {
     let settings = &session.resolved.settings;
     let programs = programs::find(settings, &session.path)?;
     let mut intent = Intent::new(ClusterSpec::new(settings, programs));
-    intent.given = session.resolved.lasting();
+    intent.given = lasting(&session.resolved);
     Ok(intent)
 }
 
@@ -66,9 +68,10 @@ fn check_existing(session: &Session, stored: Stored) -> Result<Stored> {
     let given = resolved.values.iter().filter(|value| value.origin.is_given());
     let differing: Vec<String> = given
         .filter_map(|value| {
-            let now = value.value.as_ref()?;
             let then = stored.intent.given.get(value.key)?;
-            (then != now).then(|| format!("{}={now} ({}); it was made with {then}", value.key, value.origin))
+            (*then != value.value).then(|| {
+                format!("{}={} ({}); it was made with {then:?}", value.key, value.value, value.origin)
+            })
         })
         .collect();
     if !differing.is_empty() {
@@ -84,6 +87,16 @@ fn check_existing(session: &Session, stored: Stored) -> Result<Stored> {
         ),
     }));
     Ok(stored)
+}
+
+/// The settings that a cluster keeps for life; the others are an invocation's own.
+fn lasting(resolved: &Resolved) -> BTreeMap<String, String> {
+    let passing = [
+        &table::KUBECONFIG,
+        &table::KUBE_CONTEXT,
+    ];
+    let lasting = resolved.values.iter().filter(|value| passing.iter().all(|setting| setting.key != value.key));
+    lasting.map(|value| (value.key.to_owned(), value.value.clone())).collect()
 }
 
 async fn preflight(intent: &Intent, provider: &dyn hakube_provider::Provider) -> Result<()> {
