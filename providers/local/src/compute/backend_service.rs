@@ -1,0 +1,219 @@
+//! Regional backend services: external, passthrough, TCP.
+
+use std::net::SocketAddr;
+
+use axum::extract::State as Shared;
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::crud::{self, Answer};
+use super::error::ApiError;
+use super::forwarding_rule::ForwardingRule;
+use super::health_check::HealthCheck;
+use super::instance::Instance;
+use super::instance_group::InstanceGroup;
+use super::link;
+use super::patch::{self, Patchable};
+use super::place::{Body, Place};
+use super::resource::{Managed, Meta, fresh_fingerprint, resource};
+use super::scope::Key;
+use crate::cloud::Cloud;
+use crate::net::BackendId;
+use crate::store::State;
+
+/// Groups of instances, and how their health is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendService {
+    #[serde(flatten)]
+    pub(crate) meta: Meta,
+    /// The groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backends: Vec<Backend>,
+    /// URLs; exactly one.
+    #[serde(default)]
+    pub health_checks: Vec<String>,
+    /// `EXTERNAL`
+    #[serde(default = "external")]
+    pub load_balancing_scheme: String,
+    /// `TCP`
+    #[serde(default = "tcp")]
+    pub protocol: String,
+    /// For patch.
+    #[serde(default)]
+    pub fingerprint: String,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// One group of a service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backend {
+    /// URL.
+    pub group: String,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+fn external() -> String {
+    "EXTERNAL".into()
+}
+
+fn tcp() -> String {
+    "TCP".into()
+}
+
+resource!(BackendService, backend_services);
+
+impl BackendService {
+    /// The keys of its groups.
+    pub fn groups(&self) -> impl Iterator<Item = Key> {
+        self.backends
+            .iter()
+            .filter_map(|backend| link::key_of(&backend.group))
+    }
+
+    /// The instances in its groups that run, with their addresses.
+    pub fn instances<'a>(&'a self, state: &'a State) -> impl Iterator<Item = (Key, &'a Instance)> {
+        self.groups()
+            .filter_map(|group| state.instance_groups.get(&group))
+            .flat_map(|record| &record.resource.members)
+            .filter_map(|member| {
+                let key = link::key_of(member)?;
+                let instance = &state.instances.get(&key)?.resource;
+                Some((key, instance))
+            })
+    }
+}
+
+impl Patchable for BackendService {
+    fn fingerprint(&self) -> Option<&str> {
+        Some(&self.fingerprint)
+    }
+
+    fn recheck(&mut self, state: &State, key: &Key) -> Result<(), ApiError> {
+        if self.load_balancing_scheme != "EXTERNAL" {
+            return Err(ApiError::not_emulated(format_args!(
+                "backend services with the load balancing scheme {}",
+                self.load_balancing_scheme
+            )));
+        }
+        if self.protocol != "TCP" {
+            return Err(ApiError::not_emulated(format_args!(
+                "backend services for the protocol {}",
+                self.protocol
+            )));
+        }
+        let [check] = self.health_checks.as_mut_slice() else {
+            let why = "Exactly one health check must be specified.";
+            let count = self.health_checks.len();
+            return Err(ApiError::invalid("resource.healthChecks", count, why));
+        };
+        let check_key = link::parse::<HealthCheck>("resource.healthChecks[0]", check)?;
+        state.ready::<HealthCheck>(&check_key)?;
+        *check = state.link_of::<HealthCheck>(&check_key);
+        let mut seen = Vec::new();
+        for (index, backend) in self.backends.iter_mut().enumerate() {
+            let field = format!("resource.backends[{index}].group");
+            let group = link::parse::<InstanceGroup>(&field, &backend.group)?;
+            if group.scope.region() != key.scope.region() {
+                let why = "The group must be in the region of the backend service.";
+                return Err(ApiError::invalid(&field, &backend.group, why));
+            }
+            state.ready::<InstanceGroup>(&group)?;
+            if seen.contains(&group) {
+                let why = "Duplicate instance group in backend service.";
+                return Err(ApiError::invalid(&field, &backend.group, why));
+            }
+            backend.group = state.link_of::<InstanceGroup>(&group);
+            backend
+                .rest
+                .entry("balancingMode")
+                .or_insert("CONNECTION".into());
+            seen.push(group);
+        }
+        self.fingerprint = fresh_fingerprint();
+        Ok(())
+    }
+}
+
+impl Managed for BackendService {
+    fn prepare(&mut self, state: &mut State, key: &Key) -> Result<(), ApiError> {
+        self.rest.entry("sessionAffinity").or_insert("NONE".into());
+        self.rest.entry("timeoutSec").or_insert(30.into());
+        self.recheck(state, key)
+    }
+
+    fn user(&self, state: &State, key: &Key) -> Option<String> {
+        state
+            .forwarding_rules
+            .iter()
+            .find(|(_, rule)| link::key_of(&rule.backend_service).as_ref() == Some(key))
+            .map(|(rule, _)| state.path_of::<ForwardingRule>(rule))
+    }
+}
+
+/// Its routes.
+pub fn routes() -> Router<Cloud> {
+    let health = format!("{}/getHealth", crud::one::<BackendService>());
+    patch::routes::<BackendService>()
+        .merge(crud::aggregated::<BackendService>())
+        .route(&health, post(get_health))
+}
+
+#[derive(Deserialize)]
+struct GroupReference {
+    group: String,
+}
+
+async fn get_health(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Body(body): Body<GroupReference>,
+) -> Answer {
+    let key = place.key()?;
+    let group = link::parse::<InstanceGroup>("group", &body.group)?;
+    let backends = cloud.store().read(|state| {
+        let service = state.get::<BackendService>(&key)?;
+        if !service.groups().any(|known| known == group) {
+            let why = "The group is not a backend of the service.";
+            return Err(ApiError::invalid("group", &body.group, why));
+        }
+        let port = service
+            .health_checks
+            .first()
+            .and_then(|check| state.health_checks.get(&link::key_of(check)?))
+            .and_then(|record| record.resource.target().port)
+            .unwrap_or_default();
+        let members = state.get::<InstanceGroup>(&group)?.members.clone();
+        let found = members.into_iter().filter_map(|member| {
+            let instance_key = link::key_of(&member)?;
+            let ip = state.instances.get(&instance_key)?.resource.internal_ip()?;
+            Some((member, instance_key, SocketAddr::from((ip, port))))
+        });
+        Ok(found.collect::<Vec<_>>())
+    })?;
+    let health: Vec<Value> = backends
+        .into_iter()
+        .map(|(link, instance, address)| {
+            let healthy = cloud.plane().is_healthy(&BackendId {
+                service: key.clone(),
+                instance,
+            });
+            json!({
+                "instance": link,
+                "ipAddress": address.ip(),
+                "port": address.port(),
+                "healthState": if healthy { "HEALTHY" } else { "UNHEALTHY" },
+            })
+        })
+        .collect();
+    let mut answer = json!({"kind": "compute#backendServiceGroupHealth"});
+    if !health.is_empty() {
+        answer["healthStatus"] = health.into();
+    }
+    Ok(Json(answer))
+}

@@ -1,0 +1,162 @@
+//! Insert, get, list and delete: the same for all types.
+
+use axum::extract::{Query, State as Shared};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
+use super::limits;
+use super::list::{self, ListQuery};
+use super::place::{Body, Place};
+use super::resource::{Level, Managed, Resource, Target};
+use super::scope::Key;
+use crate::cloud::Cloud;
+use crate::operation::{Request, RequestId, Work};
+use crate::store::{Phase, State};
+
+/// What handlers return.
+pub type Answer = Result<Json<Value>, ApiError>;
+
+const PROJECT: &str = "/compute/v1/projects/{project}";
+
+/// The path of a type's collection.
+pub fn many<R: Resource>() -> String {
+    let scope = match R::TYPE.level() {
+        Level::Global | Level::Any => "global",
+        Level::Region => "regions/{region}",
+        Level::Zone => "zones/{zone}",
+    };
+    format!("{PROJECT}/{scope}/{}", R::TYPE.collection())
+}
+
+/// The path of one resource of a type.
+pub fn one<R: Resource>() -> String {
+    format!("{}/{{name}}", many::<R>())
+}
+
+/// Insert, list, get and delete.
+pub fn routes<R: Managed>() -> Router<Cloud> {
+    Router::new()
+        .route(&many::<R>(), get(list_all::<R>).post(insert::<R>))
+        .route(&one::<R>(), get(get_one::<R>).delete(delete::<R>))
+}
+
+/// The list over all scopes.
+pub fn aggregated<R: Resource>() -> Router<Cloud> {
+    let path = format!("{PROJECT}/aggregated/{}", R::TYPE.collection());
+    Router::new().route(&path, get(list_aggregated::<R>))
+}
+
+/// A resource as clients see it.
+pub fn view<R: Resource>(resource: &R, state: &State) -> Map<String, Value> {
+    let Ok(Value::Object(mut view)) = serde_json::to_value(resource) else {
+        return Map::new();
+    };
+    resource.complete(state, &mut view);
+    view
+}
+
+/// Checks a new resource and keeps it, not usable yet.
+pub fn put_new<R: Managed>(state: &mut State, key: &Key, mut resource: R) -> Result<(), ApiError> {
+    limits::name("resource.name", &key.name)?;
+    if R::table(state).get(key).is_some() {
+        return Err(ApiError::exists(&state.path_of::<R>(key)));
+    }
+    resource.meta_mut().name.clone_from(&key.name);
+    resource.meta_mut().stamp(state, &Target::of::<R>(key));
+    resource.prepare(state, key)?;
+    R::table_mut(state).put(key.clone(), Phase::Creating, resource);
+    Ok(())
+}
+
+/// Marks a resource as going, unless something needs it or an operation works on it.
+pub fn start_delete<R: Managed>(state: &mut State, key: &Key) -> Result<Target, ApiError> {
+    let target = Target::of::<R>(key);
+    let resource = state.ready::<R>(key)?;
+    state.idle(&target)?;
+    if let Some(user) = resource.user(state, key) {
+        let path = state.path(&target);
+        return Err(ApiError::in_use(R::TYPE.noun(), &path, &user));
+    }
+    state.table_mut(R::TYPE).set_phase(key, Phase::Deleting);
+    Ok(target)
+}
+
+async fn insert<R: Managed>(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Query(id): Query<RequestId>,
+    Body(body): Body<Value>,
+) -> Answer {
+    let resource: R = serde_json::from_value(body).map_err(|error| {
+        ApiError::refused(format!("Invalid value for field 'resource': {error}"))
+    })?;
+    let key = Key::new(place.scope, resource.meta().name.as_str());
+    cloud
+        .begin(id, &key.scope, |state| {
+            put_new(state, &key, resource)?;
+            Ok(Request::new("insert", Target::of::<R>(&key), Work::Create))
+        })
+        .await
+}
+
+async fn delete<R: Managed>(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Query(id): Query<RequestId>,
+) -> Answer {
+    let key = place.key()?;
+    cloud
+        .begin(id, &key.scope, |state| {
+            let target = start_delete::<R>(state, &key)?;
+            Ok(Request::new("delete", target, Work::Remove))
+        })
+        .await
+}
+
+async fn get_one<R: Resource>(Shared(cloud): Shared<Cloud>, place: Place) -> Answer {
+    let key = place.key()?;
+    cloud.store().read(|state| {
+        let resource = state.get::<R>(&key)?;
+        Ok(Json(Value::Object(view(resource, state))))
+    })
+}
+
+/// The handler of a list in one scope.
+pub async fn list_all<R: Resource>(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Query(query): Query<ListQuery>,
+) -> Answer {
+    cloud.store().read(|state| {
+        let items = R::table(state).within(&place.scope);
+        let items = items.map(|(key, resource)| (key.name.clone(), view(resource, state).into()));
+        let page = list::page(items.collect(), &query)?;
+        let noun = R::TYPE.noun();
+        Ok(Json(
+            page.into_answer(
+                &format!("compute#{noun}List"),
+                state
+                    .url(format_args!("{}/{}", place.scope, R::TYPE.collection()))
+                    .into(),
+            ),
+        ))
+    })
+}
+
+async fn list_aggregated<R: Resource>(
+    Shared(cloud): Shared<Cloud>,
+    _place: Place,
+    Query(query): Query<ListQuery>,
+) -> Answer {
+    cloud.store().read(|state| {
+        let items = R::table(state).iter();
+        let items = items.map(|(key, resource)| (key.to_string(), view(resource, state).into()));
+        let page = list::page(items.collect(), &query)?;
+        Ok(Json(page.into_aggregated(
+            R::TYPE,
+            state.url(format_args!("aggregated/{}", R::TYPE.collection())),
+        )))
+    })
+}

@@ -1,0 +1,185 @@
+//! Compute Engine's errors, in its words.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// An answer that isn't a success. The wordings are Compute Engine's; programs match on them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// HTTP status code.
+    pub status: u16,
+    /// Machine-readable reason, in the API's camelCase.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, reason: &str, message: impl Into<String>) -> Self {
+        Self {
+            status: status.as_u16(),
+            reason: reason.to_owned(),
+            message: message.into(),
+        }
+    }
+
+    /// 409: the name is taken. `path` is `projects/P/zones/Z/...`.
+    pub fn exists(path: &str) -> Self {
+        let message = format!("The resource '{path}' already exists");
+        Self::new(StatusCode::CONFLICT, "alreadyExists", message)
+    }
+
+    /// 404: no such resource.
+    pub fn missing(path: &str) -> Self {
+        let message = format!("The resource '{path}' was not found");
+        Self::new(StatusCode::NOT_FOUND, "notFound", message)
+    }
+
+    /// 400: something else needs it.
+    pub fn in_use(noun: &str, path: &str, user: &str) -> Self {
+        let message = format!("The {noun} resource '{path}' is already being used by '{user}'");
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "resourceInUseByAnotherResource",
+            message,
+        )
+    }
+
+    /// 400: an operation on it is under way.
+    pub fn not_ready(path: &str) -> Self {
+        let message = format!("The resource '{path}' is not ready");
+        Self::new(StatusCode::BAD_REQUEST, "resourceNotReady", message)
+    }
+
+    /// 400: a field's value can't be accepted, and why.
+    pub fn invalid(
+        field: &str,
+        value: impl std::fmt::Display,
+        why: impl std::fmt::Display,
+    ) -> Self {
+        Self::refused(format!(
+            "Invalid value for field '{field}': '{value}'. {why}"
+        ))
+    }
+
+    /// 400 `invalid`, in words of its own.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid", message)
+    }
+
+    /// 400 with a reason of its own.
+    pub fn bad_request(reason: &str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, reason, message)
+    }
+
+    /// 412: the fingerprint is missing or stale.
+    pub fn fingerprint() -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "conditionNotMet",
+            "Supplied fingerprint does not match current metadata fingerprint.",
+        )
+    }
+
+    /// 401: no token, or the wrong one.
+    pub fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "authError",
+            "Request had invalid authentication credentials. Send `Authorization: Bearer` with \
+             the content of this cloud's token file.",
+        )
+    }
+
+    /// 403: right token or not, such a request is not served.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// 409 of the admin API: the machine isn't in the state that this needs.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
+    /// 404 of the admin API, in words of its own.
+    pub fn unknown(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "notFound", message)
+    }
+
+    /// 501: real Compute Engine has it, this one doesn't.
+    pub fn not_emulated(what: impl std::fmt::Display) -> Self {
+        let message = format!("The local cloud does not emulate {what}.");
+        Self::new(StatusCode::NOT_IMPLEMENTED, "notImplemented", message)
+    }
+
+    /// 503: the emulator itself failed, for instance because the disk is full.
+    pub fn backend(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "backendError", message)
+    }
+
+    /// The code that this error has inside an operation: `resourceNotReady` is
+    /// `RESOURCE_NOT_READY` there.
+    pub fn operation_code(&self) -> String {
+        let mut code = String::with_capacity(self.reason.len() + 4);
+        for letter in self.reason.chars() {
+            if letter.is_ascii_uppercase() {
+                code.push('_');
+            }
+            code.push(letter.to_ascii_uppercase());
+        }
+        code
+    }
+
+    fn body(&self) -> Value {
+        json!({
+            "error": {
+                "code": self.status,
+                "message": self.message,
+                "errors": [{
+                    "message": self.message,
+                    "domain": "global",
+                    "reason": self.reason,
+                }],
+            }
+        })
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
+        (status, axum::Json(self.body())).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_compute_engines_shape() {
+        let error = ApiError::in_use(
+            "disk",
+            "projects/p/zones/z/disks/d",
+            "projects/p/zones/z/instances/i",
+        );
+        let body = error.body();
+        assert_eq!(body["error"]["code"], 400);
+        assert_eq!(
+            body["error"]["errors"][0]["reason"],
+            "resourceInUseByAnotherResource"
+        );
+        assert_eq!(
+            body["error"]["message"],
+            "The disk resource 'projects/p/zones/z/disks/d' is already being used by \
+             'projects/p/zones/z/instances/i'"
+        );
+        assert_eq!(
+            error.operation_code(),
+            "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE"
+        );
+    }
+}

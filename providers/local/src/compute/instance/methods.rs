@@ -1,0 +1,249 @@
+//! What can be done to an instance once it is there.
+
+use axum::extract::{Query, State as Shared};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+use super::access_config::{acquire_ephemeral, assign_external};
+use super::{AccessConfig, Instance, Metadata, Status};
+use crate::cloud::Cloud;
+use crate::compute::crud::{self, Answer};
+use crate::compute::error::ApiError;
+use crate::compute::limits;
+use crate::compute::patch::check_fingerprint;
+use crate::compute::place::{Body, Place};
+use crate::compute::resource::{Target, fresh_fingerprint};
+use crate::compute::scope::Key;
+use crate::operation::{Request, RequestId, Work};
+use crate::store::State;
+
+/// The routes of instances.
+pub fn routes() -> Router<Cloud> {
+    let one = crud::one::<Instance>();
+    let at = |method: &str| format!("{one}/{method}");
+    crud::routes::<Instance>()
+        .merge(crud::aggregated::<Instance>())
+        .route(&at("stop"), post(stop))
+        .route(&at("start"), post(start))
+        .route(&at("reset"), post(reset))
+        .route(&at("addAccessConfig"), post(add_access_config))
+        .route(&at("deleteAccessConfig"), post(delete_access_config))
+        .route(&at("setMetadata"), post(set_metadata))
+        .route(&at("setLabels"), post(set_labels))
+        .route(&at("serialPort"), get(serial_port))
+}
+
+/// An instance that is there, and that no other operation works on.
+fn idle<'a>(state: &'a mut State, key: &Key) -> Result<(Target, &'a mut Instance), ApiError> {
+    let target = Target::of::<Instance>(key);
+    state.idle(&target)?;
+    Ok((target, state.ready_mut::<Instance>(key)?))
+}
+
+async fn stop(Shared(cloud): Shared<Cloud>, place: Place, Query(id): Query<RequestId>) -> Answer {
+    let key = place.key()?;
+    cloud
+        .begin(id, &key.scope, |state| {
+            let (target, instance) = idle(state, &key)?;
+            instance.status = Status::Stopping;
+            state.due_boots.remove(&key);
+            Ok(Request::new("stop", target, Work::Stop))
+        })
+        .await
+}
+
+async fn start(Shared(cloud): Shared<Cloud>, place: Place, Query(id): Query<RequestId>) -> Answer {
+    let key = place.key()?;
+    cloud
+        .begin(id, &key.scope, |state| {
+            let (target, instance) = idle(state, &key)?;
+            // Starting what runs is an operation that does nothing.
+            if instance.status == Status::Running {
+                return Ok(Request::new("start", target, Work::Update));
+            }
+            instance.status = Status::Staging;
+            instance.status_message = None;
+            let mut instance = instance.clone();
+            acquire_ephemeral(state, &mut instance)?;
+            *state.ready_mut::<Instance>(&key)? = instance;
+            Ok(Request::new("start", target, Work::Start))
+        })
+        .await
+}
+
+async fn reset(Shared(cloud): Shared<Cloud>, place: Place, Query(id): Query<RequestId>) -> Answer {
+    let key = place.key()?;
+    cloud
+        .begin(id, &key.scope, |state| {
+            let (target, instance) = idle(state, &key)?;
+            if instance.status != Status::Running {
+                return Err(ApiError::not_ready(&state.path(&target)));
+            }
+            instance.status = Status::Staging;
+            Ok(Request::new("reset", target, Work::Reset))
+        })
+        .await
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AccessConfigQuery {
+    #[serde(default)]
+    network_interface: String,
+    #[serde(default)]
+    access_config: String,
+}
+
+async fn add_access_config(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Query(id): Query<RequestId>,
+    Query(query): Query<AccessConfigQuery>,
+    Body(mut config): Body<AccessConfig>,
+) -> Answer {
+    let key = place.key()?;
+    cloud
+        .begin(id, &key.scope, |state| {
+            let (target, instance) = idle(state, &key)?;
+            instance.accepts_config(&query.network_interface)?;
+            let region = key.scope.region().unwrap_or_default();
+            assign_external(state, region, &mut config)?;
+            let instance = state.ready_mut::<Instance>(&key)?;
+            let nic = instance.nic_mut(&query.network_interface)?;
+            nic.access_configs.push(config);
+            nic.fingerprint = fresh_fingerprint();
+            Ok(Request::new(
+                "addAccessConfig",
+                target,
+                Work::AddAccessConfig,
+            ))
+        })
+        .await
+}
+
+async fn delete_access_config(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Query(id): Query<RequestId>,
+    Query(query): Query<AccessConfigQuery>,
+) -> Answer {
+    let key = place.key()?;
+    cloud
+        .begin(id, &key.scope, |state| {
+            let (target, instance) = idle(state, &key)?;
+            let nic = instance.nic_mut(&query.network_interface)?;
+            let before = nic.access_configs.len();
+            nic.access_configs
+                .retain(|config| config.name != query.access_config);
+            if nic.access_configs.len() == before {
+                let why = "The specified access config does not exist.";
+                return Err(ApiError::invalid("accessConfig", &query.access_config, why));
+            }
+            nic.fingerprint = fresh_fingerprint();
+            Ok(Request::new(
+                "deleteAccessConfig",
+                target,
+                Work::RemoveAccessConfig,
+            ))
+        })
+        .await
+}
+
+async fn set_metadata(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Query(id): Query<RequestId>,
+    Body(body): Body<Map<String, Value>>,
+) -> Answer {
+    let key = place.key()?;
+    cloud
+        .begin(id, &key.scope, |state| {
+            let instance = state.ready_mut::<Instance>(&key)?;
+            check_fingerprint(&body, "fingerprint", &instance.metadata.fingerprint)?;
+            let mut metadata: Metadata = serde_json::from_value(Value::Object(body))
+                .map_err(|error| ApiError::invalid("metadata", "", error))?;
+            let items = metadata.items.iter();
+            limits::metadata(items.map(|item| (item.key.as_str(), item.value.as_str())))?;
+            metadata.fingerprint = fresh_fingerprint();
+            instance.metadata = metadata;
+            let target = Target::of::<Instance>(&key);
+            Ok(Request::new("setMetadata", target, Work::Update))
+        })
+        .await
+}
+
+async fn set_labels(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Query(id): Query<RequestId>,
+    Body(body): Body<Map<String, Value>>,
+) -> Answer {
+    let key = place.key()?;
+    cloud
+        .begin(id, &key.scope, |state| {
+            let instance = state.ready_mut::<Instance>(&key)?;
+            check_fingerprint(&body, "labelFingerprint", &instance.label_fingerprint)?;
+            let labels: BTreeMap<String, String> = match body.get("labels") {
+                None => BTreeMap::new(),
+                Some(labels) => serde_json::from_value(labels.clone())
+                    .map_err(|error| ApiError::invalid("labels", labels, error))?,
+            };
+            limits::labels("labels", &labels)?;
+            instance.labels = labels;
+            instance.label_fingerprint = fresh_fingerprint();
+            let target = Target::of::<Instance>(&key);
+            Ok(Request::new("setLabels", target, Work::Update))
+        })
+        .await
+}
+
+#[derive(Deserialize)]
+struct SerialPort {
+    start: Option<String>,
+}
+
+/// At most this much of a console in one answer, as in reality.
+const SERIAL_PORT_BYTES: u64 = 1024 * 1024;
+
+async fn serial_port(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Query(query): Query<SerialPort>,
+) -> Answer {
+    let key = place.key()?;
+    let link = cloud.store().read(|state| {
+        let instance = state.get::<Instance>(&key)?;
+        Ok(instance.meta.self_link.clone())
+    })?;
+    let content = match tokio::fs::read(cloud.guest(&key).console()).await {
+        Ok(content) => content,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => {
+            return Err(ApiError::backend(format!(
+                "The console can't be read: {error}"
+            )));
+        }
+    };
+    let length = content.len() as u64;
+    let asked: u64 = match query.start.as_deref() {
+        None | Some("") => length.saturating_sub(SERIAL_PORT_BYTES),
+        Some(text) => text
+            .parse()
+            .map_err(|_| ApiError::invalid("start", text, "Must be a byte position."))?,
+    };
+    let start = asked.min(length);
+    let end = length.min(start + SERIAL_PORT_BYTES);
+    let range =
+        usize::try_from(start).unwrap_or(usize::MAX)..usize::try_from(end).unwrap_or(usize::MAX);
+    let contents = String::from_utf8_lossy(content.get(range).unwrap_or_default());
+    Ok(Json(json!({
+        "kind": "compute#serialPortOutput",
+        "selfLink": format!("{link}/serialPort"),
+        "contents": contents,
+        "start": start.to_string(),
+        "next": end.to_string(),
+    })))
+}

@@ -1,0 +1,268 @@
+//! Instances: what they are, and what an insert must hold.
+
+mod access_config;
+mod insert;
+mod methods;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::resource::{Meta, fresh_fingerprint, resource};
+use super::scope::Key;
+use crate::store::State;
+
+pub use access_config::release_ephemeral;
+pub use insert::insert;
+pub use methods::routes;
+
+/// The name that the API gives to an access config without one.
+pub const ACCESS_CONFIG_NAME: &str = "External NAT";
+
+/// A machine, as the API sees it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Instance {
+    #[serde(flatten)]
+    pub(crate) meta: Meta,
+    /// URL.
+    #[serde(default)]
+    pub machine_type: String,
+    /// Where it is in its life.
+    #[serde(default)]
+    pub status: Status,
+    /// For people, when something happened to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_message: Option<String>,
+    /// Exactly one is emulated.
+    #[serde(default)]
+    pub network_interfaces: Vec<NetworkInterface>,
+    /// Boot disk and others.
+    #[serde(default)]
+    pub disks: Vec<AttachedDisk>,
+    /// Key-value pairs that the machine can read; `user-data` is its cloud-config.
+    #[serde(default)]
+    pub metadata: Metadata,
+    /// What firewall rules aim at.
+    #[serde(default)]
+    pub tags: Tags,
+    /// For people and programs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// For setLabels.
+    #[serde(default)]
+    pub label_fingerprint: String,
+    /// Everything that is kept and given back, without effect here.
+    #[serde(flatten)]
+    pub(crate) rest: Map<String, Value>,
+}
+
+resource!(Instance, instances);
+
+/// `status` of an instance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs)]
+pub enum Status {
+    #[default]
+    Provisioning,
+    Staging,
+    Running,
+    Stopping,
+    Terminated,
+}
+
+/// A NIC.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkInterface {
+    /// `nic0`
+    #[serde(default)]
+    pub name: String,
+    /// URL.
+    #[serde(default)]
+    pub network: String,
+    /// URL.
+    #[serde(default)]
+    pub subnetwork: String,
+    /// The internal address.
+    #[serde(default, rename = "networkIP")]
+    pub network_ip: Option<Ipv4Addr>,
+    /// At most one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access_configs: Vec<AccessConfig>,
+    /// For patch.
+    #[serde(default)]
+    pub fingerprint: String,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// An external address, 1:1 to a NIC.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessConfig {
+    /// Chosen by the client; the API's and gcloud's defaults differ.
+    #[serde(default = "access_config_name")]
+    pub name: String,
+    /// `ONE_TO_ONE_NAT`
+    #[serde(default = "one_to_one_nat", rename = "type")]
+    pub kind: String,
+    /// The address. An instance that is stopped has none if it was ephemeral.
+    #[serde(
+        default,
+        rename = "natIP",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "empty_is_none"
+    )]
+    pub nat_ip: Option<Ipv4Addr>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+fn access_config_name() -> String {
+    ACCESS_CONFIG_NAME.into()
+}
+
+fn one_to_one_nat() -> String {
+    "ONE_TO_ONE_NAT".into()
+}
+
+/// Clients write an absent address as an empty string, too.
+pub(crate) fn empty_is_none<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Ipv4Addr>, D::Error> {
+    match Option::<String>::deserialize(from)?.as_deref() {
+        None | Some("") => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(serde::de::Error::custom),
+    }
+}
+
+/// A disk of an instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttachedDisk {
+    /// Whether the machine boots from it.
+    #[serde(default)]
+    pub boot: bool,
+    /// Whether it is deleted with the instance.
+    #[serde(default)]
+    pub auto_delete: bool,
+    /// URL of the disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// What the machine sees it as.
+    #[serde(default)]
+    pub device_name: String,
+    /// Asks for a new disk. Input only.
+    #[serde(default, skip_serializing)]
+    pub initialize_params: Option<InitializeParams>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// A disk to make with the instance.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[allow(missing_docs)]
+pub struct InitializeParams {
+    pub disk_name: Option<String>,
+    pub description: Option<String>,
+    pub disk_size_gb: Option<Value>,
+    pub disk_type: Option<String>,
+    pub source_image: Option<String>,
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Metadata of an instance.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Metadata {
+    /// For setMetadata.
+    pub fingerprint: String,
+    /// Key and value.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<MetadataItem>,
+}
+
+/// One pair.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct MetadataItem {
+    pub key: String,
+    #[serde(default)]
+    pub value: String,
+}
+
+/// Network tags.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)]
+pub struct Tags {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<String>,
+    pub fingerprint: String,
+}
+
+impl Instance {
+    /// All access configs of all NICs.
+    pub fn access_configs(&self) -> impl Iterator<Item = &AccessConfig> {
+        self.network_interfaces
+            .iter()
+            .flat_map(|nic| &nic.access_configs)
+    }
+
+    /// The machine's own address.
+    pub fn internal_ip(&self) -> Option<Ipv4Addr> {
+        self.network_interfaces.first()?.network_ip
+    }
+
+    /// The address that reaches it from outside, if any.
+    pub fn external_ip(&self) -> Option<Ipv4Addr> {
+        self.access_configs().find_map(|config| config.nat_ip)
+    }
+
+    /// What the machine is made of at its first boot.
+    pub fn user_data(&self) -> &str {
+        let mut items = self.metadata.items.iter();
+        items
+            .find(|item| item.key == "user-data")
+            .map_or("", |item| &item.value)
+    }
+
+    fn renew_fingerprints(&mut self) {
+        self.label_fingerprint = fresh_fingerprint();
+        self.metadata.fingerprint = fresh_fingerprint();
+        self.tags.fingerprint = fresh_fingerprint();
+    }
+}
+
+/// Forgets an instance: its membership in unmanaged groups, the disks that go with it, itself.
+pub fn forget(state: &mut State, key: &Key) {
+    let Some(link) = state
+        .instances
+        .get(key)
+        .map(|record| record.resource.meta.self_link.clone())
+    else {
+        return;
+    };
+    for (_, group) in state.instance_groups.iter_mut() {
+        group.members.retain(|member| *member != link);
+    }
+    let going: Vec<Key> = state
+        .instances
+        .get(key)
+        .map(|record| record.resource.disks.iter())
+        .into_iter()
+        .flatten()
+        .filter(|disk| disk.auto_delete)
+        .filter_map(|disk| super::link::key_of(disk.source.as_deref()?))
+        .collect();
+    for disk in going {
+        state.table_mut(super::resource::Type::Disk).remove(&disk);
+    }
+    state.due_boots.remove(key);
+    state.table_mut(super::resource::Type::Instance).remove(key);
+}

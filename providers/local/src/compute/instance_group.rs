@@ -1,0 +1,188 @@
+//! Unmanaged instance groups: lists of instances of one zone, for balancers.
+
+use axum::Router;
+use axum::extract::{Query, State as Shared};
+use axum::routing::post;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::backend_service::BackendService;
+use super::crud::{self, Answer};
+use super::error::ApiError;
+use super::instance::Instance;
+use super::link;
+use super::list::{self, ListQuery};
+use super::place::{Body, Place};
+use super::resource::{Managed, Meta, Target, resource};
+use super::scope::Key;
+use crate::cloud::Cloud;
+use crate::operation::{Request, RequestId, Work};
+use crate::store::State;
+
+/// An unmanaged group.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstanceGroup {
+    #[serde(flatten)]
+    pub(crate) meta: Meta,
+    /// URLs of instances. Kept here, shown by listInstances.
+    #[serde(default)]
+    pub members: Vec<String>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+resource!(InstanceGroup, instance_groups, complete = size);
+
+fn size(group: &InstanceGroup, state: &State, view: &mut Map<String, Value>) {
+    view.remove("members");
+    view.insert("size".into(), group.members.len().into());
+    let first = group
+        .members
+        .first()
+        .and_then(|member| link::key_of(member));
+    let nic = first
+        .and_then(|key| state.instances.get(&key))
+        .and_then(|record| record.resource.network_interfaces.first());
+    if let Some(nic) = nic {
+        view.insert("network".into(), nic.network.clone().into());
+        view.insert("subnetwork".into(), nic.subnetwork.clone().into());
+    }
+}
+
+impl Managed for InstanceGroup {
+    fn prepare(&mut self, _: &mut State, _key: &Key) -> Result<(), ApiError> {
+        self.members.clear();
+        Ok(())
+    }
+
+    fn user(&self, state: &State, key: &Key) -> Option<String> {
+        state
+            .backend_services
+            .iter()
+            .find(|(_, service)| service.groups().any(|group| group == *key))
+            .map(|(service, _)| state.path_of::<BackendService>(service))
+    }
+}
+
+#[derive(Deserialize)]
+struct Instances {
+    #[serde(default)]
+    instances: Vec<InstanceReference>,
+}
+
+#[derive(Deserialize)]
+struct InstanceReference {
+    instance: String,
+}
+
+impl Instances {
+    fn keys(&self) -> Result<Vec<Key>, ApiError> {
+        if self.instances.is_empty() {
+            let why = "At least one instance must be specified.";
+            return Err(ApiError::invalid("instances", "", why));
+        }
+        self.instances
+            .iter()
+            .map(|reference| link::parse::<Instance>("instances.instance", &reference.instance))
+            .collect()
+    }
+}
+
+/// The routes of groups.
+pub fn routes() -> Router<Cloud> {
+    let one = crud::one::<InstanceGroup>();
+    crud::routes::<InstanceGroup>()
+        .merge(crud::aggregated::<InstanceGroup>())
+        .route(&format!("{one}/addInstances"), post(add))
+        .route(&format!("{one}/removeInstances"), post(remove))
+        .route(&format!("{one}/listInstances"), post(members))
+}
+
+async fn add(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Query(id): Query<RequestId>,
+    Body(body): Body<Instances>,
+) -> Answer {
+    let key = place.key()?;
+    cloud
+        .begin(id, &key.scope, |state| {
+            let path = state.path_of::<InstanceGroup>(&key);
+            state.ready::<InstanceGroup>(&key)?;
+            for member in body.keys()? {
+                if member.scope != key.scope {
+                    let why = "Instances must be in the zone of the group.";
+                    return Err(ApiError::invalid("instances.instance", member, why));
+                }
+                state.ready::<Instance>(&member)?;
+                let link = state.link_of::<Instance>(&member);
+                let member = state.path_of::<Instance>(&member);
+                let group = state.ready_mut::<InstanceGroup>(&key)?;
+                if group.members.contains(&link) {
+                    return Err(ApiError::bad_request(
+                        "memberAlreadyExists",
+                        format!("Resource '{member}' is already a member of '{path}'."),
+                    ));
+                }
+                group.members.push(link);
+            }
+            let target = Target::of::<InstanceGroup>(&key);
+            Ok(Request::new("addInstances", target, Work::Update))
+        })
+        .await
+}
+
+async fn remove(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Query(id): Query<RequestId>,
+    Body(body): Body<Instances>,
+) -> Answer {
+    let key = place.key()?;
+    cloud
+        .begin(id, &key.scope, |state| {
+            let path = state.path_of::<InstanceGroup>(&key);
+            for member in body.keys()? {
+                let link = state.link_of::<Instance>(&member);
+                let member = state.path_of::<Instance>(&member);
+                let group = state.ready_mut::<InstanceGroup>(&key)?;
+                let before = group.members.len();
+                group.members.retain(|known| *known != link);
+                if group.members.len() == before {
+                    return Err(ApiError::bad_request(
+                        "memberNotFound",
+                        format!("Resource '{member}' is not a member of '{path}'."),
+                    ));
+                }
+            }
+            let target = Target::of::<InstanceGroup>(&key);
+            Ok(Request::new("removeInstances", target, Work::Update))
+        })
+        .await
+}
+
+async fn members(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Query(query): Query<ListQuery>,
+) -> Answer {
+    let key = place.key()?;
+    let items = cloud.store().read(|state| {
+        let group = state.get::<InstanceGroup>(&key)?;
+        let items = group.members.iter().filter_map(|member| {
+            let instance = link::key_of(member)?;
+            let record = state.instances.get(&instance)?;
+            Some((
+                member.clone(),
+                json!({"instance": member, "status": record.resource.status}),
+            ))
+        });
+        Ok(items.collect::<Vec<_>>())
+    })?;
+    let page = list::page(items, &query)?;
+    Ok(axum::Json(page.into_answer(
+        "compute#instanceGroupsListInstances",
+        json!({}),
+    )))
+}

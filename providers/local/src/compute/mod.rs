@@ -1,0 +1,54 @@
+//! The Compute Engine v1 API: one file per kind of resource, and what they share.
+
+pub mod address;
+pub mod backend_service;
+pub mod catalog;
+pub mod crud;
+pub mod disk;
+pub mod error;
+pub mod filter;
+pub mod firewall;
+pub mod forwarding_rule;
+pub mod health_check;
+pub mod instance;
+pub mod instance_group;
+pub mod instance_group_manager;
+pub mod instance_template;
+pub mod limits;
+pub mod link;
+pub mod list;
+pub mod network;
+pub mod patch;
+pub mod place;
+pub mod ports;
+pub mod resource;
+pub mod scope;
+pub mod subnetwork;
+
+use axum::Router;
+
+use crate::cloud::Cloud;
+use crate::operation;
+
+/// Everything below `/compute/v1`.
+pub fn routes() -> Router<Cloud> {
+    Router::new()
+        .merge(catalog::routes())
+        .merge(patch::routes::<network::Network>())
+        .merge(patch::routes::<subnetwork::Subnetwork>())
+        .merge(crud::aggregated::<subnetwork::Subnetwork>())
+        .merge(patch::routes::<firewall::Firewall>())
+        .merge(crud::routes::<address::Address>())
+        .merge(crud::aggregated::<address::Address>())
+        .merge(crud::routes::<disk::Disk>())
+        .merge(crud::aggregated::<disk::Disk>())
+        .merge(instance::routes())
+        .merge(instance_group::routes())
+        .merge(crud::routes::<instance_template::InstanceTemplate>())
+        .merge(instance_group_manager::routes())
+        .merge(patch::routes::<health_check::HealthCheck>())
+        .merge(crud::aggregated::<health_check::HealthCheck>())
+        .merge(backend_service::routes())
+        .merge(forwarding_rule::routes())
+        .merge(operation::routes())
+}

@@ -1,0 +1,77 @@
+//! What a request's path and body say, checked.
+
+use std::collections::HashMap;
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use super::catalog;
+use super::error::ApiError;
+use super::scope::{Key, Scope};
+use crate::cloud::Cloud;
+
+/// The scope in a path, and the resource's name where there is one.
+#[derive(Debug)]
+pub struct Place {
+    /// Of this cloud's project; the zone or region exists.
+    pub scope: Scope,
+    name: Option<String>,
+}
+
+impl Place {
+    /// The key of the resource that the path names.
+    pub fn key(&self) -> Result<Key, ApiError> {
+        let name = self.name.as_deref().unwrap_or_default();
+        Ok(Key::new(self.scope.clone(), name))
+    }
+}
+
+impl FromRequestParts<Cloud> for Place {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, cloud: &Cloud) -> Result<Self, ApiError> {
+        let Path(mut path) = Path::<HashMap<String, String>>::from_request_parts(parts, cloud)
+            .await
+            .map_err(|rejection| ApiError::refused(rejection.body_text()))?;
+        let project = path.remove("project").unwrap_or_default();
+        if project != cloud.project() {
+            return Err(ApiError::missing(&format!("projects/{project}")));
+        }
+        let scope = match (path.remove("zone"), path.remove("region")) {
+            (Some(zone), _) => {
+                if !catalog::zones().any(|known| known == zone) {
+                    return Err(ApiError::invalid("zone", zone, "Unknown zone."));
+                }
+                Scope::Zone(zone)
+            }
+            (None, Some(region)) => {
+                if !catalog::regions().any(|known| known == region) {
+                    return Err(ApiError::invalid("region", region, "Unknown region."));
+                }
+                Scope::Region(region)
+            }
+            (None, None) => Scope::Global,
+        };
+        let name = path.remove("name");
+        Ok(Self { scope, name })
+    }
+}
+
+/// A JSON body. Unlike axum's own it doesn't insist on a content type, and fails in Compute
+/// Engine's words.
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Cloud> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, cloud: &Cloud) -> Result<Self, ApiError> {
+        let bytes = Bytes::from_request(request, cloud)
+            .await
+            .map_err(|rejection| ApiError::refused(rejection.body_text()))?;
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| ApiError::refused(format!("Invalid JSON payload received. {error}")))
+    }
+}

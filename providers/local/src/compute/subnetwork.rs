@@ -1,0 +1,127 @@
+//! Subnetworks.
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
+use super::link;
+use super::network::Network;
+use super::patch::Patchable;
+use super::resource::{Managed, Meta, fresh_fingerprint, resource};
+use super::scope::Key;
+use crate::store::State;
+
+/// A range of a network, in a region.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subnetwork {
+    #[serde(flatten)]
+    pub(crate) meta: Meta,
+    /// URL of the network.
+    pub network: String,
+    /// The machines' range.
+    pub ip_cidr_range: Ipv4Net,
+    /// For patch.
+    #[serde(default)]
+    pub fingerprint: String,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+resource!(Subnetwork, subnetworks, complete = gateway);
+
+fn gateway(subnet: &Subnetwork, _: &State, view: &mut Map<String, Value>) {
+    let gateway = u32::from(subnet.ip_cidr_range.network()) + 1;
+    view.insert(
+        "gatewayAddress".into(),
+        std::net::Ipv4Addr::from(gateway).to_string().into(),
+    );
+}
+
+impl Subnetwork {
+    /// One with these; the rest as by default.
+    pub fn new(ip_cidr_range: Ipv4Net, network: String) -> Self {
+        Self {
+            meta: Meta::default(),
+            network,
+            ip_cidr_range,
+            fingerprint: fresh_fingerprint(),
+            rest: Map::new(),
+        }
+    }
+}
+
+const FIELD: &str = "resource.ipCidrRange";
+
+impl Managed for Subnetwork {
+    fn prepare(&mut self, state: &mut State, _key: &Key) -> Result<(), ApiError> {
+        let network = link::parse::<Network>("resource.network", &self.network)?;
+        if state.ready::<Network>(&network)?.auto_create_subnetworks {
+            let why = "A subnetwork cannot be added to a network with auto subnet mode.";
+            return Err(ApiError::invalid("resource.network", &self.network, why));
+        }
+        self.network = state.link_of::<Network>(&network);
+        let range = self.ip_cidr_range;
+        if range != range.trunc() || range.prefix_len() > 29 {
+            let why = "Must be a valid CIDR range: a network address, of /29 or larger.";
+            return Err(ApiError::invalid(FIELD, range, why));
+        }
+        let block = state.block;
+        let outside = !block.range().contains(&range);
+        let kept = [block.reserved(), block.external()]
+            .iter()
+            .any(|kept| kept.contains(&range) || range.contains(kept));
+        if outside || kept {
+            let why = format!(
+                "Machines of the local cloud are processes of this one: their addresses are \
+                 loopback addresses of {}, outside {} and {}.",
+                block.range(),
+                block.reserved(),
+                block.external()
+            );
+            return Err(ApiError::invalid(FIELD, range, why));
+        }
+        let overlaps = |other: &Ipv4Net| other.contains(&range) || range.contains(other);
+        if let Some((key, _)) = state
+            .subnetworks
+            .iter()
+            .find(|(_, other)| overlaps(&other.ip_cidr_range))
+        {
+            let path = state.path_of::<Self>(key);
+            let why = format!(
+                "Invalid IPCidrRange: {range} conflicts with existing subnetwork '{path}'."
+            );
+            return Err(ApiError::invalid(FIELD, range, why));
+        }
+        self.fingerprint = fresh_fingerprint();
+        Ok(())
+    }
+
+    fn user(&self, state: &State, key: &Key) -> Option<String> {
+        state
+            .instances
+            .iter()
+            .find(|(_, instance)| {
+                let mut nics = instance.network_interfaces.iter();
+                nics.any(|nic| link::key_of(&nic.subnetwork).as_ref() == Some(key))
+            })
+            .map(|(key, _)| state.path_of::<super::instance::Instance>(key))
+    }
+}
+
+impl Patchable for Subnetwork {
+    fn fingerprint(&self) -> Option<&str> {
+        Some(&self.fingerprint)
+    }
+
+    fn recheck(&mut self, state: &State, key: &Key) -> Result<(), ApiError> {
+        let before = state.get::<Self>(key)?;
+        if self.ip_cidr_range != before.ip_cidr_range || self.network != before.network {
+            let why = "Machines have addresses of it: it cannot be changed.";
+            return Err(ApiError::invalid(FIELD, self.ip_cidr_range, why));
+        }
+        self.fingerprint = fresh_fingerprint();
+        Ok(())
+    }
+}

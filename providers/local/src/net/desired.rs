@@ -1,0 +1,282 @@
+//! Who should listen where: a pure function of the state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::compute::backend_service::BackendService;
+use crate::compute::firewall::Firewall;
+use crate::compute::forwarding_rule::ForwardingRule;
+use crate::compute::health_check::Protocol;
+use crate::compute::instance::{Instance, Status};
+use crate::compute::link;
+use crate::compute::ports::PortRange;
+use crate::compute::resource::Target;
+use crate::compute::scope::Key;
+use crate::operation::Work;
+use crate::store::State;
+
+/// Where Google's health checks come from. A firewall that doesn't let them in makes every
+/// backend unhealthy: in reality, and here.
+const PROBERS: Ipv4Addr = Ipv4Addr::new(35, 191, 0, 1);
+
+/// All that the data plane should do.
+#[derive(Debug, Default, PartialEq)]
+pub struct Desired {
+    /// Listeners.
+    pub routes: BTreeMap<SocketAddrV4, Route>,
+    /// Health checks.
+    pub probes: BTreeMap<BackendId, Probe>,
+    /// What is not emulated here, for the log.
+    pub notes: BTreeSet<String>,
+}
+
+/// What a listener is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The instance or forwarding rule whose address it is.
+    pub owner: Target,
+    /// Where connections may go: one machine, or the backends of a service.
+    pub upstreams: Vec<Upstream>,
+}
+
+/// One machine behind a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its internal address and port.
+    pub address: SocketAddrV4,
+    /// Whom its firewall lets in.
+    pub sources: Vec<IpNet>,
+    /// Whose health decides whether it gets connections; none in front of a single machine.
+    pub backend: Option<BackendId>,
+}
+
+impl Upstream {
+    /// Whether the firewall lets this client in.
+    pub fn admits(&self, client: IpAddr) -> bool {
+        self.sources.iter().any(|range| range.contains(&client))
+    }
+}
+
+/// An instance, as the backend of a service.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackendId {
+    /// The service.
+    pub service: Key,
+    /// The instance.
+    pub instance: Key,
+}
+
+/// How a backend's health is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Probe {
+    pub address: SocketAddrV4,
+    pub protocol: Protocol,
+    pub path: String,
+    pub host: String,
+    pub interval: Duration,
+    pub timeout: Duration,
+    pub healthy_after: u32,
+    pub unhealthy_after: u32,
+    /// Whether the firewall lets Google's probers in.
+    pub admitted: bool,
+}
+
+/// What the data plane should do in this state. Ports below `lowest` can't be bound without
+/// privilege.
+pub fn desired(state: &State, lowest: u16) -> Desired {
+    let mut desired = Desired::default();
+    for (key, instance) in state.instances.ready() {
+        nat(state, key, instance, lowest, &mut desired);
+    }
+    for (key, rule) in state.forwarding_rules.ready() {
+        balance(state, key, rule, &mut desired);
+    }
+    desired
+}
+
+/// The listeners of an instance's external address: one per port that its firewall opens.
+fn nat(state: &State, key: &Key, instance: &Instance, lowest: u16, desired: &mut Desired) {
+    let Some((external, internal)) = instance.external_ip().zip(instance.internal_ip()) else {
+        return;
+    };
+    if instance.status != Status::Running || is_coming(state, key) {
+        return;
+    }
+    for port in open_ports(state, instance, &mut desired.notes) {
+        if port < lowest {
+            desired.notes.insert(format!(
+                "port {port} of instance {} is not served at {external}: ports below {lowest} need \
+                 privilege",
+                key.name
+            ));
+            continue;
+        }
+        let upstream = Upstream {
+            address: SocketAddrV4::new(internal, port),
+            sources: sources(state, instance, port),
+            backend: None,
+        };
+        let route = Route {
+            owner: Target::of::<Instance>(key),
+            upstreams: vec![upstream],
+        };
+        desired
+            .routes
+            .insert(SocketAddrV4::new(external, port), route);
+    }
+}
+
+/// Whether an instance's access config is being added, and not in force yet.
+fn is_coming(state: &State, key: &Key) -> bool {
+    let target = Target::of::<Instance>(key);
+    state
+        .jobs
+        .values()
+        .any(|job| job.target == target && job.work == Work::AddAccessConfig && !job.in_force)
+}
+
+/// The listeners and probes of a forwarding rule.
+fn balance(state: &State, key: &Key, rule: &ForwardingRule, desired: &mut Desired) {
+    let service_key = link::key_of(&rule.backend_service);
+    let service = service_key.and_then(|key| {
+        let record = state.backend_services.get(&key)?;
+        Some((key, &record.resource))
+    });
+    let (Some(address), Some((service_key, service))) = (rule.ip_address, service) else {
+        return;
+    };
+    let backends: Vec<(Key, &Instance, Ipv4Addr)> = service
+        .instances(state)
+        .filter(|(_, instance)| instance.status == Status::Running)
+        .filter_map(|(key, instance)| Some((key, instance, instance.internal_ip()?)))
+        .collect();
+    let ports: BTreeSet<u16> = if rule.all_ports {
+        let open = backends
+            .iter()
+            .flat_map(|(_, instance, _)| open_ports(state, instance, &mut desired.notes));
+        open.collect()
+    } else {
+        rule.ranges()
+            .into_iter()
+            .flat_map(PortRange::ports)
+            .collect()
+    };
+    for port in ports {
+        let upstreams = backends
+            .iter()
+            .map(|(instance_key, instance, internal)| Upstream {
+                address: SocketAddrV4::new(*internal, port),
+                sources: sources(state, instance, port),
+                backend: Some(BackendId {
+                    service: service_key.clone(),
+                    instance: instance_key.clone(),
+                }),
+            });
+        let route = Route {
+            owner: Target::of::<ForwardingRule>(key),
+            upstreams: upstreams.collect(),
+        };
+        desired
+            .routes
+            .insert(SocketAddrV4::new(address, port), route);
+    }
+    for (instance_key, instance, internal) in backends {
+        let id = BackendId {
+            service: service_key.clone(),
+            instance: instance_key,
+        };
+        if let Some(probe) = probe(state, service, instance, internal) {
+            if !probe.admitted {
+                desired.notes.insert(format!(
+                    "instance {} of backend service {} is unhealthy: no firewall rule lets the \
+                     health checks' range 35.191.0.0/16 in on port {}",
+                    id.instance.name,
+                    id.service.name,
+                    probe.address.port()
+                ));
+            }
+            desired.probes.insert(id, probe);
+        }
+    }
+}
+
+fn probe(
+    state: &State,
+    service: &BackendService,
+    instance: &Instance,
+    internal: Ipv4Addr,
+) -> Option<Probe> {
+    let check = link::key_of(service.health_checks.first()?)?;
+    let check = &state.health_checks.get(&check)?.resource;
+    let target = check.target();
+    let port = target.port?;
+    let probers = IpAddr::V4(PROBERS);
+    Some(Probe {
+        address: SocketAddrV4::new(internal, port),
+        protocol: check.protocol,
+        path: target.request_path,
+        host: target.host,
+        interval: Duration::from_secs(check.check_interval_sec.into()),
+        timeout: Duration::from_secs(check.timeout_sec.into()),
+        healthy_after: check.healthy_threshold,
+        unhealthy_after: check.unhealthy_threshold,
+        admitted: sources(state, instance, port)
+            .iter()
+            .any(|range| range.contains(&probers)),
+    })
+}
+
+/// The firewall rules that are about an instance.
+fn firewalls<'a>(
+    state: &'a State,
+    instance: &'a Instance,
+) -> impl Iterator<Item = (&'a Key, &'a Firewall)> {
+    state.firewalls.ready().filter(move |(_, firewall)| {
+        let mut nics = instance.network_interfaces.iter();
+        let same_network =
+            nics.any(|nic| link::last(&nic.network) == link::last(&firewall.network));
+        let targets = &firewall.target_tags;
+        let targeted =
+            targets.is_empty() || targets.iter().any(|tag| instance.tags.items.contains(tag));
+        !firewall.disabled && same_network && targeted
+    })
+}
+
+/// Who may connect to a port of an instance.
+fn sources(state: &State, instance: &Instance, port: u16) -> Vec<IpNet> {
+    let mut ranges: Vec<IpNet> = firewalls(state, instance)
+        .filter(|(_, firewall)| firewall.tcp_ports().any(|range| range.contains(port)))
+        .flat_map(|(_, firewall)| firewall.source_ranges.iter().copied())
+        .collect();
+    ranges.sort();
+    ranges.dedup();
+    ranges
+}
+
+/// The ports of an instance that are open to some address.
+fn open_ports(state: &State, instance: &Instance, notes: &mut BTreeSet<String>) -> BTreeSet<u16> {
+    let mut open = BTreeSet::new();
+    for (key, firewall) in firewalls(state, instance) {
+        // Rules for tags alone are about internal traffic, which nothing here holds back.
+        if firewall.source_ranges.is_empty() {
+            continue;
+        }
+        for range in firewall.tcp_ports() {
+            if range.len() > PortRange::MOST_SERVED {
+                notes.insert(format!(
+                    "ports {range} of firewall rule {} are not served at external addresses: more \
+                     than {} at a time are not emulated",
+                    key.name,
+                    PortRange::MOST_SERVED
+                ));
+            } else {
+                open.extend(range.ports());
+            }
+        }
+    }
+    open
+}

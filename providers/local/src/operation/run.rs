@@ -1,0 +1,339 @@
+//! How an operation goes from PENDING to DONE.
+
+use std::time::Duration;
+
+use axum::Json;
+use futures::future::join_all;
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::resource::{Operation, Status};
+use super::work::{Job, Request, Work};
+use crate::cloud::Cloud;
+use crate::compute::crud::{self, Answer};
+use crate::compute::error::ApiError;
+use crate::compute::instance::{self, Status as InstanceStatus};
+use crate::compute::instance_group_manager::{InstanceGroupManager, retire};
+use crate::compute::network;
+use crate::compute::resource::{Target, Type};
+use crate::compute::scope::{Key, Scope};
+use crate::store::{Phase, State};
+
+/// The query parameter that makes a change repeatable.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestId {
+    request_id: Option<String>,
+}
+
+impl RequestId {
+    fn checked(self) -> Result<Option<String>, ApiError> {
+        let Some(text) = self.request_id.filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        match Uuid::parse_str(&text) {
+            Ok(id) if !id.is_nil() => Ok(Some(text)),
+            _ => Err(ApiError::invalid(
+                "requestId",
+                text,
+                "Must be a valid, non-zero UUID.",
+            )),
+        }
+    }
+}
+
+/// Finished operations are kept for a while, but not for ever.
+const KEPT_OPERATIONS: usize = 1000;
+/// With no time to take, an answer says DONE already, unless a machine takes its time to stop.
+const AT_ONCE: Duration = Duration::from_secs(2);
+/// The part of an operation's time in which it is PENDING.
+const PENDING: f64 = 0.1;
+
+impl Cloud {
+    /// Accepts a change, or refuses it without a trace. `change` checks, changes the state, and
+    /// says what is left to do; the answer is the operation that does it. A `requestId` that was
+    /// seen before gets the operation that it had.
+    pub async fn begin(
+        &self,
+        id: RequestId,
+        scope: &Scope,
+        change: impl FnOnce(&mut State) -> Result<Request, ApiError>,
+    ) -> Answer {
+        let id = id.checked()?;
+        let (key, is_new) = self
+            .store()
+            .transact(|state| {
+                let repeated = state
+                    .operations
+                    .within(scope)
+                    .find(|(_, operation)| id.is_some() && operation.client_operation_id == id);
+                if let Some((key, _)) = repeated {
+                    return Ok((key.clone(), false));
+                }
+                let request = change(state)?;
+                let (key, operation) = Operation::pending(state, &request, id);
+                state.operations.put(key.clone(), Phase::Ready, operation);
+                let job = Job {
+                    target: request.target,
+                    work: request.work,
+                    in_force: false,
+                };
+                state.jobs.insert(key.clone(), job);
+                forget_oldest(state);
+                Ok((key, true))
+            })
+            .await?;
+        if is_new {
+            let cloud = self.clone();
+            let key = key.clone();
+            self.spawn(async move { run(&cloud, &key).await });
+        }
+        if self.is_instant() {
+            self.wait_for_operation(&key, AT_ONCE).await;
+        }
+        self.store().read(|state| {
+            let operation = state.get::<Operation>(&key)?;
+            Ok(Json(Value::Object(crud::view(operation, state))))
+        })
+    }
+
+    /// Returns when an operation is done or gone, or the time is over.
+    pub async fn wait_for_operation(&self, key: &Key, at_most: Duration) {
+        let done = self
+            .store()
+            .wait_for(|state| match state.operations.get(key) {
+                Some(record) if record.resource.status != Status::Done => None,
+                _ => Some(()),
+            });
+        let stopped = self.stopped();
+        tokio::select! {
+            _ = tokio::time::timeout(at_most, done) => {}
+            () = stopped => {}
+        }
+    }
+}
+
+/// Goes on with what was under way when the last daemon ended.
+pub fn carry_on(cloud: &Cloud) {
+    let unfinished: Vec<Key> = cloud
+        .store()
+        .read(|state| state.jobs.keys().cloned().collect());
+    for key in unfinished {
+        let own = cloud.clone();
+        cloud.spawn(async move { run(&own, &key).await });
+    }
+}
+
+fn forget_oldest(state: &mut State) {
+    if state.operations.len() <= KEPT_OPERATIONS {
+        return;
+    }
+    let oldest = state
+        .operations
+        .iter()
+        .filter_map(|(key, operation)| Some((operation.ended()?, key)))
+        .min()
+        .map(|(_, key)| key.clone());
+    if let Some(oldest) = oldest {
+        state.table_mut(Type::Operation).remove(&oldest);
+    }
+}
+
+async fn run(cloud: &Cloud, key: &Key) {
+    let Some(job) = cloud.store().read(|state| state.jobs.get(key).cloned()) else {
+        return;
+    };
+    let time = cloud.scaled(job.median());
+    let result = async {
+        tokio::time::sleep(time.mul_f64(PENDING)).await;
+        cloud.store().update(|state| {
+            if let Some(operation) = state.operations.get_mut(key) {
+                operation.begin();
+            }
+        });
+        release(cloud, &job).await?;
+        tokio::time::sleep(time.mul_f64(1.0 - PENDING)).await;
+        provide(cloud, key, &job).await
+    }
+    .await;
+    if let Err(error) = &result {
+        tracing::warn!(target = %job.target.key, work = ?job.work, %error, "operation failed");
+        undo(cloud, &job).await;
+    }
+    cloud.store().update(|state| {
+        state.jobs.remove(key);
+        if let Some(operation) = state.operations.get_mut(key) {
+            operation.end(result);
+        }
+    });
+}
+
+/// The first half: what is to go, goes.
+async fn release(cloud: &Cloud, job: &Job) -> Result<(), ApiError> {
+    let key = &job.target.key;
+    let going: Vec<Key> = match (&job.work, job.target.kind) {
+        (Work::Remove, Type::Instance) => {
+            cloud
+                .store()
+                .update(|state| retire(state, std::slice::from_ref(key)));
+            vec![key.clone()]
+        }
+        (Work::Remove, Type::InstanceGroupManager) => cloud.store().update(|state| {
+            let members = members(state, key);
+            retire(state, &members);
+            members
+        }),
+        (Work::Stop, _) => vec![key.clone()],
+        (Work::Resize { going }, _) => going.clone(),
+        (Work::Create, Type::Instance) => {
+            cloud
+                .store()
+                .update(|state| set_status(state, key, InstanceStatus::Staging));
+            Vec::new()
+        }
+        _ => Vec::new(),
+    };
+    cloud.reconcile().await;
+    let downs = going.iter().map(|key| cloud.guests().shut_down(key));
+    join_all(downs).await.into_iter().collect()
+}
+
+/// The second half: what was asked for comes into force.
+async fn provide(cloud: &Cloud, operation: &Key, job: &Job) -> Result<(), ApiError> {
+    let key = &job.target.key;
+    match (&job.work, job.target.kind) {
+        (Work::Create, Type::Instance) | (Work::Start, _) => cloud.power_on(key).await?,
+        (Work::Create, Type::InstanceGroupManager) => {
+            set_ready(cloud, &job.target);
+            boot_members(cloud, key).await?;
+        }
+        (Work::Create, _) => set_ready(cloud, &job.target),
+        (Work::Remove, Type::Instance) => {
+            forget_instances(cloud, std::slice::from_ref(key)).await?
+        }
+        (Work::Remove, Type::InstanceGroupManager) => {
+            let members = cloud.store().read(|state| members(state, key));
+            forget_instances(cloud, &members).await?;
+            remove(cloud, &job.target);
+        }
+        (Work::Remove, kind) => {
+            if kind == Type::Network {
+                cloud
+                    .store()
+                    .update(|state| network::drop_subnetworks(state, &key.name));
+            }
+            remove(cloud, &job.target);
+        }
+        (Work::Stop, _) => cloud.store().update(|state| {
+            let Some(mut instance) = state.instances.get_mut(key).cloned() else {
+                return;
+            };
+            instance.status = InstanceStatus::Terminated;
+            instance::release_ephemeral(state, &mut instance);
+            if let Some(kept) = state.instances.get_mut(key) {
+                *kept = instance;
+            }
+        }),
+        (Work::Reset, _) => {
+            cloud.guests().kill(key).await?;
+            cloud.power_on(key).await?;
+        }
+        (Work::Resize { going }, _) => {
+            forget_instances(cloud, going).await?;
+            boot_members(cloud, key).await?;
+        }
+        (Work::AddAccessConfig, _) => cloud.store().update(|state| {
+            if let Some(job) = state.jobs.get_mut(operation) {
+                job.in_force = true;
+            }
+        }),
+        (Work::Update | Work::RemoveAccessConfig, _) => {}
+    }
+    let failures = cloud.reconcile().await;
+    let own = failures
+        .into_iter()
+        .find(|failure| failure.owner == job.target);
+    match own {
+        Some(failure) if matches!(job.work, Work::Create | Work::Start | Work::AddAccessConfig) => {
+            Err(ApiError::bad_request("addressInUse", failure.message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes back what a failed operation has begun.
+async fn undo(cloud: &Cloud, job: &Job) {
+    let key = &job.target.key;
+    match (&job.work, job.target.kind) {
+        (Work::Create, Type::Instance) => {
+            let undone = async {
+                cloud.guests().kill(key).await?;
+                forget_instances(cloud, std::slice::from_ref(key)).await
+            };
+            if let Err(error) = undone.await {
+                tracing::warn!(instance = %key, %error, "not cleaned up");
+            }
+        }
+        (Work::Create, Type::InstanceGroupManager) => {}
+        (Work::Create, _) => remove(cloud, &job.target),
+        (Work::Start | Work::Reset, _) => cloud
+            .store()
+            .update(|state| set_status(state, key, InstanceStatus::Terminated)),
+        (Work::AddAccessConfig, _) => cloud.store().update(|state| {
+            if let Some(instance) = state.instances.get_mut(key) {
+                for nic in &mut instance.network_interfaces {
+                    nic.access_configs.clear();
+                }
+            }
+        }),
+        _ => {}
+    }
+    cloud.reconcile().await;
+}
+
+async fn boot_members(cloud: &Cloud, manager: &Key) -> Result<(), ApiError> {
+    let new: Vec<Key> = cloud.store().read(|state| {
+        let members = members(state, manager).into_iter();
+        let is_new = |key: &Key| state.table(Type::Instance).phase(key) == Some(Phase::Creating);
+        members.filter(is_new).collect()
+    });
+    let boots = new.iter().map(|key| cloud.power_on(key));
+    join_all(boots).await.into_iter().collect()
+}
+
+fn members(state: &State, manager: &Key) -> Vec<Key> {
+    let manager = state.get::<InstanceGroupManager>(manager);
+    manager
+        .map(|manager| manager.member_keys().collect())
+        .unwrap_or_default()
+}
+
+fn set_status(state: &mut State, key: &Key, status: InstanceStatus) {
+    if let Some(instance) = state.instances.get_mut(key) {
+        instance.status = status;
+    }
+}
+
+fn set_ready(cloud: &Cloud, target: &Target) {
+    cloud.store().update(|state| {
+        state
+            .table_mut(target.kind)
+            .set_phase(&target.key, Phase::Ready)
+    });
+}
+
+fn remove(cloud: &Cloud, target: &Target) {
+    cloud
+        .store()
+        .update(|state| state.table_mut(target.kind).remove(&target.key));
+}
+
+/// Removes the machines' directories, then the instances.
+async fn forget_instances(cloud: &Cloud, keys: &[Key]) -> Result<(), ApiError> {
+    for key in keys {
+        cloud.guests().remove(key).await?;
+        cloud.store().update(|state| instance::forget(state, key));
+    }
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! Everything that the cloud knows, as plain data.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::addresses::Block;
+use super::table::{AnyTable, Phase, Table};
+use crate::compute::address::Address;
+use crate::compute::backend_service::BackendService;
+use crate::compute::disk::Disk;
+use crate::compute::error::ApiError;
+use crate::compute::firewall::Firewall;
+use crate::compute::forwarding_rule::ForwardingRule;
+use crate::compute::health_check::HealthCheck;
+use crate::compute::instance::Instance;
+use crate::compute::instance_group::InstanceGroup;
+use crate::compute::instance_group_manager::InstanceGroupManager;
+use crate::compute::instance_template::InstanceTemplate;
+use crate::compute::network::Network;
+use crate::compute::resource::{Resource, Target, Type};
+use crate::compute::scope::{Key, Scope};
+use crate::compute::subnetwork::Subnetwork;
+use crate::operation::{Job, Operation};
+
+/// The layout of `state.json` that this program writes.
+pub const VERSION: u32 = 1;
+
+/// What `state.json` holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // One table per type; the names say it.
+pub struct State {
+    /// Layout version.
+    pub version: u32,
+    /// The one project of this cloud.
+    pub project: String,
+    /// Where the API is served: what links start with.
+    pub base: String,
+    /// The addresses that this cloud owns.
+    pub block: Block,
+    pub networks: Table<Network>,
+    pub subnetworks: Table<Subnetwork>,
+    pub firewalls: Table<Firewall>,
+    pub addresses: Table<Address>,
+    pub disks: Table<Disk>,
+    pub instances: Table<Instance>,
+    pub instance_groups: Table<InstanceGroup>,
+    pub instance_templates: Table<InstanceTemplate>,
+    pub instance_group_managers: Table<InstanceGroupManager>,
+    pub health_checks: Table<HealthCheck>,
+    pub backend_services: Table<BackendService>,
+    pub forwarding_rules: Table<ForwardingRule>,
+    pub operations: Table<Operation>,
+    /// Unfinished work, by the key of its operation. Carried on with after a crash.
+    pub jobs: BTreeMap<Key, Job>,
+    /// Instances whose machines are to be booted: they are RUNNING to the API already.
+    pub due_boots: BTreeSet<Key>,
+}
+
+impl State {
+    /// A project that has nothing yet.
+    pub fn new(project: &str, block: Block) -> Self {
+        Self {
+            version: VERSION,
+            project: project.to_owned(),
+            base: String::new(),
+            block,
+            networks: Table::default(),
+            subnetworks: Table::default(),
+            firewalls: Table::default(),
+            addresses: Table::default(),
+            disks: Table::default(),
+            instances: Table::default(),
+            instance_groups: Table::default(),
+            instance_templates: Table::default(),
+            instance_group_managers: Table::default(),
+            health_checks: Table::default(),
+            backend_services: Table::default(),
+            forwarding_rules: Table::default(),
+            operations: Table::default(),
+            jobs: BTreeMap::new(),
+            due_boots: BTreeSet::new(),
+        }
+    }
+
+    /// `projects/P/zones/Z/disks/D`
+    pub fn path(&self, target: &Target) -> String {
+        target.kind.path(&self.project, &target.key)
+    }
+
+    /// The path of the resource of type `R` with this key.
+    pub fn path_of<R: Resource>(&self, key: &Key) -> String {
+        R::TYPE.path(&self.project, key)
+    }
+
+    /// The URL of anything below the project.
+    pub fn url(&self, rest: impl std::fmt::Display) -> String {
+        format!("{}/compute/v1/projects/{}/{rest}", self.base, self.project)
+    }
+
+    /// A resource's URL.
+    pub fn link(&self, target: &Target) -> String {
+        format!("{}/compute/v1/{}", self.base, self.path(target))
+    }
+
+    /// The URL of the resource of type `R` with this key.
+    pub fn link_of<R: Resource>(&self, key: &Key) -> String {
+        self.link(&Target::of::<R>(key))
+    }
+
+    /// A zone's, region's or the global scope's URL.
+    pub fn scope_link(&self, scope: &Scope) -> String {
+        self.url(scope)
+    }
+
+    /// A resource, in whatever phase.
+    pub fn get<R: Resource>(&self, key: &Key) -> Result<&R, ApiError> {
+        R::table(self)
+            .get(key)
+            .map(|record| &record.resource)
+            .ok_or_else(|| ApiError::missing(&self.path_of::<R>(key)))
+    }
+
+    /// A resource that can be used: not one that is being made or deleted.
+    pub fn ready<R: Resource>(&self, key: &Key) -> Result<&R, ApiError> {
+        match R::table(self).get(key) {
+            None => Err(ApiError::missing(&self.path_of::<R>(key))),
+            Some(record) if record.phase == Phase::Ready => Ok(&record.resource),
+            Some(_) => Err(ApiError::not_ready(&self.path_of::<R>(key))),
+        }
+    }
+
+    /// A usable resource, to write.
+    pub fn ready_mut<R: Resource>(&mut self, key: &Key) -> Result<&mut R, ApiError> {
+        self.ready::<R>(key)?;
+        let missing = ApiError::missing(&self.path_of::<R>(key));
+        R::table_mut(self).get_mut(key).ok_or(missing)
+    }
+
+    /// Refuses when an operation on this resource is under way.
+    pub fn idle(&self, target: &Target) -> Result<(), ApiError> {
+        if self.jobs.values().any(|job| job.target == *target) {
+            return Err(ApiError::not_ready(&self.path(target)));
+        }
+        Ok(())
+    }
+
+    /// The table of a type that is known only at run time.
+    pub fn table(&self, kind: Type) -> &dyn AnyTable {
+        match kind {
+            Type::Network => &self.networks,
+            Type::Subnetwork => &self.subnetworks,
+            Type::Firewall => &self.firewalls,
+            Type::Address => &self.addresses,
+            Type::Disk => &self.disks,
+            Type::Instance => &self.instances,
+            Type::InstanceGroup => &self.instance_groups,
+            Type::InstanceTemplate => &self.instance_templates,
+            Type::InstanceGroupManager => &self.instance_group_managers,
+            Type::HealthCheck => &self.health_checks,
+            Type::BackendService => &self.backend_services,
+            Type::ForwardingRule => &self.forwarding_rules,
+            Type::Operation => &self.operations,
+        }
+    }
+
+    /// The same, to write.
+    pub fn table_mut(&mut self, kind: Type) -> &mut dyn AnyTable {
+        match kind {
+            Type::Network => &mut self.networks,
+            Type::Subnetwork => &mut self.subnetworks,
+            Type::Firewall => &mut self.firewalls,
+            Type::Address => &mut self.addresses,
+            Type::Disk => &mut self.disks,
+            Type::Instance => &mut self.instances,
+            Type::InstanceGroup => &mut self.instance_groups,
+            Type::InstanceTemplate => &mut self.instance_templates,
+            Type::InstanceGroupManager => &mut self.instance_group_managers,
+            Type::HealthCheck => &mut self.health_checks,
+            Type::BackendService => &mut self.backend_services,
+            Type::ForwardingRule => &mut self.forwarding_rules,
+            Type::Operation => &mut self.operations,
+        }
+    }
+}

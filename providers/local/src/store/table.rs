@@ -1,0 +1,120 @@
+//! Resources of one type, by key.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::compute::resource::Resource;
+use crate::compute::scope::{Key, Scope};
+
+/// How far a resource is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Its insert is under way: it can be seen, not used.
+    Creating,
+    /// It can be used.
+    Ready,
+    /// Its delete is under way: it can be seen, not used.
+    Deleting,
+}
+
+/// A resource and its phase.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record<R> {
+    /// How far it is.
+    pub phase: Phase,
+    /// The resource.
+    pub resource: R,
+}
+
+/// Resources of one type, by key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Table<R>(BTreeMap<Key, Record<R>>);
+
+impl<R> Default for Table<R> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<R: Resource> Table<R> {
+    /// The record with this key.
+    pub fn get(&self, key: &Key) -> Option<&Record<R>> {
+        self.0.get(key)
+    }
+
+    /// The resource with this key, to write.
+    pub fn get_mut(&mut self, key: &Key) -> Option<&mut R> {
+        self.0.get_mut(key).map(|record| &mut record.resource)
+    }
+
+    /// Keeps a resource, in this phase.
+    pub fn put(&mut self, key: Key, phase: Phase, resource: R) {
+        self.0.insert(key, Record { phase, resource });
+    }
+
+    /// All resources.
+    pub fn iter(&self) -> impl Iterator<Item = (&Key, &R)> {
+        self.0.iter().map(|(key, record)| (key, &record.resource))
+    }
+
+    /// Those that can be used.
+    pub fn ready(&self) -> impl Iterator<Item = (&Key, &R)> {
+        self.0
+            .iter()
+            .filter(|(_, record)| record.phase == Phase::Ready)
+            .map(|(key, record)| (key, &record.resource))
+    }
+
+    /// All, to write.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Key, &mut R)> {
+        self.0
+            .iter_mut()
+            .map(|(key, record)| (key, &mut record.resource))
+    }
+
+    /// Those of one scope.
+    pub fn within<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = (&'a Key, &'a R)> {
+        self.iter().filter(move |(key, _)| key.scope == *scope)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// What can be done to a resource whose type is known only at run time.
+pub trait AnyTable {
+    /// The phase of a resource, if it is there.
+    fn phase(&self, key: &Key) -> Option<Phase>;
+    /// Changes the phase, if it is there.
+    fn set_phase(&mut self, key: &Key, phase: Phase);
+    /// Forgets the resource.
+    fn remove(&mut self, key: &Key);
+    /// The `id` of a resource, if it is there.
+    fn id(&self, key: &Key) -> Option<String>;
+}
+
+impl<R: Resource> AnyTable for Table<R> {
+    fn phase(&self, key: &Key) -> Option<Phase> {
+        self.0.get(key).map(|record| record.phase)
+    }
+
+    fn set_phase(&mut self, key: &Key, phase: Phase) {
+        if let Some(record) = self.0.get_mut(key) {
+            record.phase = phase;
+        }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        self.0.remove(key);
+    }
+
+    fn id(&self, key: &Key) -> Option<String> {
+        self.0
+            .get(key)
+            .map(|record| record.resource.meta().id.clone())
+    }
+}
