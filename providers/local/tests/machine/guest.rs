@@ -240,3 +240,25 @@ async fn user_data_without_effect_is_said_on_the_console() {
         "{console}"
     );
 }
+
+/// Several users share the host: nothing of a machine is readable to the others, even where its
+/// directory was.
+#[tokio::test]
+async fn the_directory_is_the_owner_s_alone() {
+    let machine = Machine::new(&[("s.service", SLEEPER)]);
+    fs::create_dir_all(machine.guest.dir()).unwrap();
+    fs::set_permissions(machine.guest.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+    machine.boot().await;
+    machine.until_state("s.service", UnitState::Running).await;
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(machine.guest.dir()), 0o700);
+    for entry in fs::read_dir(machine.guest.dir()).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(
+            mode(&path),
+            if path.is_dir() { 0o700 } else { 0o600 },
+            "{}",
+            path.display()
+        );
+    }
+}
