@@ -34,7 +34,10 @@ fn certificates_are_verified_and_judged() {
 
     // The same subject, of a CA of the same name, with another key.
     let intruder = machine.http(Some("intruder")).fetch("/api/v1/nodes");
-    assert_eq!((intruder.code, intruder.reason().as_str()), (401, "Unauthorized"));
+    assert_eq!(
+        (intruder.code, intruder.reason().as_str()),
+        (401, "Unauthorized")
+    );
     assert_eq!(code(&machine.http(Some("intruder")), "/readyz", None), 401);
 
     machine.pki.client("jane", "jane", &["developers"]);
@@ -47,12 +50,29 @@ fn certificates_are_verified_and_judged() {
     assert_eq!(machine.http(Some("jane")).fetch("/api").code, 200);
 
     let nobody = machine.http(None);
-    assert_eq!((code(&nobody, "/readyz?verbose", None), code(&nobody, "/version", None)), (200, 200));
-    assert_eq!((code(&nobody, "/api", None), code(&nobody, "/api/v1/nodes", None)), (403, 403));
+    assert_eq!(
+        (
+            code(&nobody, "/readyz?verbose", None),
+            code(&nobody, "/version", None)
+        ),
+        (200, 200)
+    );
+    assert_eq!(
+        (
+            code(&nobody, "/api", None),
+            code(&nobody, "/api/v1/nodes", None)
+        ),
+        (403, 403)
+    );
 
     let impersonating =
-        machine.admin().request("GET", "/api/v1/nodes", &["Impersonate-User: jane"], None);
-    assert_eq!(impersonating.code, 403, "as if the header weren't there would be more than was asked for");
+        machine
+            .admin()
+            .request("GET", "/api/v1/nodes", &["Impersonate-User: jane"], None);
+    assert_eq!(
+        impersonating.code, 403,
+        "as if the header weren't there would be more than was asked for"
+    );
 }
 
 #[test]
@@ -69,14 +89,29 @@ fn bootstrap_tokens_admit_nodes_until_they_expire() {
     let plane = ControlPlane::start();
     let admin = plane.machine.admin();
     let secrets = "/api/v1/namespaces/kube-system/secrets";
-    assert_eq!(admin.post(secrets, &token_secret("abcdef", "2999-01-01T00:00:00Z")).code, 201);
-    assert_eq!(admin.post(secrets, &token_secret("expire", "2020-01-01T00:00:00Z")).code, 201);
+    assert_eq!(
+        admin
+            .post(secrets, &token_secret("abcdef", "2999-01-01T00:00:00Z"))
+            .code,
+        201
+    );
+    assert_eq!(
+        admin
+            .post(secrets, &token_secret("expire", "2020-01-01T00:00:00Z"))
+            .code,
+        201
+    );
 
     let nobody = plane.machine.http(None);
     let good = "abcdef.0123456789abcdef";
     assert_eq!(code(&nobody, "/api/v1/nodes", Some(good)), 200);
     assert_eq!(code(&nobody, secrets, Some(good)), 403);
-    for wrong in ["expire.0123456789abcdef", "abcdef.0123456789abcdee", "nobody.0123456789abcdef", "nonsense"] {
+    for wrong in [
+        "expire.0123456789abcdef",
+        "abcdef.0123456789abcdee",
+        "nobody.0123456789abcdef",
+        "nonsense",
+    ] {
         assert_eq!(code(&nobody, "/api/v1/nodes", Some(wrong)), 401, "{wrong}");
     }
     admin.delete(&format!("{secrets}/bootstrap-token-abcdef"));
@@ -87,21 +122,46 @@ fn bootstrap_tokens_admit_nodes_until_they_expire() {
 fn without_the_flag_a_token_is_nothing() {
     let plane = ControlPlane::start_with(&["--enable-bootstrap-token-auth=false"]);
     let secret = token_secret("abcdef", "2999-01-01T00:00:00Z");
-    plane.machine.admin().post("/api/v1/namespaces/kube-system/secrets", &secret);
-    assert_eq!(code(&plane.machine.http(None), "/api", Some("abcdef.0123456789abcdef")), 401);
+    plane
+        .machine
+        .admin()
+        .post("/api/v1/namespaces/kube-system/secrets", &secret);
+    assert_eq!(
+        code(
+            &plane.machine.http(None),
+            "/api",
+            Some("abcdef.0123456789abcdef")
+        ),
+        401
+    );
 }
 
 #[test]
 fn a_node_writes_its_own_node_and_lease_only() {
     let plane = ControlPlane::start();
-    plane.machine.pki.client("node-a", "system:node:a", &["system:nodes"]);
+    plane
+        .machine
+        .pki
+        .client("node-a", "system:node:a", &["system:nodes"]);
     let node = plane.machine.http(Some("node-a"));
     let named = |name: &str| json!({"metadata": {"name": name}});
     assert_eq!(node.post("/api/v1/nodes", &named("a")).code, 201);
     assert_eq!(node.post("/api/v1/nodes", &named("b")).code, 403);
-    assert_eq!(node.post(&format!("{LEASES}/kube-node-lease/leases"), &named("a")).code, 201);
-    assert_eq!(node.post(&format!("{LEASES}/kube-node-lease/leases"), &named("b")).code, 403);
-    assert_eq!(node.post(&format!("{LEASES}/kube-system/leases"), &named("a")).code, 403);
+    assert_eq!(
+        node.post(&format!("{LEASES}/kube-node-lease/leases"), &named("a"))
+            .code,
+        201
+    );
+    assert_eq!(
+        node.post(&format!("{LEASES}/kube-node-lease/leases"), &named("b"))
+            .code,
+        403
+    );
+    assert_eq!(
+        node.post(&format!("{LEASES}/kube-system/leases"), &named("a"))
+            .code,
+        403
+    );
 }
 
 #[test]
@@ -110,19 +170,34 @@ fn ready_means_that_etcd_answers() {
     let api = machine.api_server(&[]);
     let nobody = machine.http(None);
     // Alive before there is an etcd, and not ready.
-    let early = wait_for("an answer without etcd", || nobody.get("/readyz?verbose", None));
+    let early = wait_for("an answer without etcd", || {
+        nobody.get("/readyz?verbose", None)
+    });
     assert_eq!(early.code, 500);
-    assert!(early.text.contains("[-]etcd failed: reason withheld"), "{early:?}");
+    assert!(
+        early.text.contains("[-]etcd failed: reason withheld"),
+        "{early:?}"
+    );
     assert_eq!(code(&nobody, "/livez", None), 200);
 
     let etcd = machine.etcd();
     machine.wait_ready();
     let verbose = nobody.fetch("/readyz?verbose");
-    assert!(verbose.text.contains("[+]etcd ok\n") && verbose.text.ends_with("readyz check passed\n"), "{verbose:?}");
+    assert!(
+        verbose.text.contains("[+]etcd ok\n") && verbose.text.ends_with("readyz check passed\n"),
+        "{verbose:?}"
+    );
 
     drop(etcd);
-    wait_for("not ready", || nobody.get("/readyz", None).filter(|answer| answer.code == 500));
+    wait_for("not ready", || {
+        nobody
+            .get("/readyz", None)
+            .filter(|answer| answer.code == 500)
+    });
     let _etcd = machine.etcd();
     machine.wait_ready();
-    assert!(api.log().starts_with("this is hakube's stand-in for kube-apiserver v1.36.0, not Kubernetes: "));
+    assert!(
+        api.log()
+            .starts_with("this is hakube's stand-in for kube-apiserver v1.36.0, not Kubernetes: ")
+    );
 }

@@ -5,6 +5,7 @@ use hyper::body::Incoming;
 use hyper::{HeaderMap, Request, header};
 use serde_json::Value;
 
+use super::protobuf;
 use super::status::{ApiError, ApiResult};
 
 /// kube-apiserver's own limit.
@@ -59,6 +60,7 @@ pub fn decode(media_type: &str, body: &[u8]) -> ApiResult<Value> {
                 .or_else(|_| serde_saphyr::from_str(text))
                 .map_err(|error| unreadable(&error))
         }
+        protobuf::MEDIA_TYPE => protobuf::decode(body).map_err(|error| unreadable(&error)),
         other => Err(ApiError::unsupported_media_type(other)),
     }
 }

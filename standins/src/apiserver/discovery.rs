@@ -43,7 +43,7 @@ pub fn answer(path: &str, version: &Version) -> Option<Response<Body>> {
     Some(json_response(StatusCode::OK, &document))
 }
 
-const OPENAPI_V2: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+const OPENAPI_V2: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 fn named_groups() -> impl Iterator<Item = (&'static str, &'static str)> {
     group_versions()

@@ -1,7 +1,7 @@
 //! A stand-in for kube-apiserver: HTTPS in front of this replica's etcd.
 //!
 //! Stateless but for what etcd keeps, so that any number of them may run side by side. Not offered:
-//! admission webhooks, RBAC evaluation, service-account tokens, aggregation, protobuf, OpenAPI schemas.
+//! admission webhooks, RBAC evaluation, service-account tokens, aggregation, protobuf answers, OpenAPI schemas.
 
 mod auth;
 mod authz;
@@ -13,6 +13,7 @@ mod health;
 mod namespaces;
 mod object;
 mod present;
+mod protobuf;
 mod request;
 mod resources;
 mod selectors;

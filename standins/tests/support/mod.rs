@@ -373,18 +373,26 @@ impl Watch {
         let mut args = vec!["-sN".to_owned(), "--max-time".to_owned(), "60".to_owned()];
         args.extend(http.base.iter().cloned());
         args.push(format!("{}{path}", http.url));
-        Self { process: Process::start("curl", &args, dir.path().join("events")), _dir: dir }
+        Self {
+            process: Process::start("curl", &args, dir.path().join("events")),
+            _dir: dir,
+        }
     }
 
     /// The events so far; only whole lines.
     pub fn events(&self) -> Vec<Value> {
         let text = self.process.log();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        whole
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     pub fn until(&self, enough: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-        wait_for("watch events", || Some(self.events()).filter(|events| enough(events)))
+        wait_for("watch events", || {
+            Some(self.events()).filter(|events| enough(events))
+        })
     }
 }
 
@@ -393,6 +401,12 @@ pub fn brief(events: &[Value]) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     events
         .iter()
-        .map(|event| format!("{} {}", text(&event["type"]), text(&event["object"]["metadata"]["name"])))
+        .map(|event| {
+            format!(
+                "{} {}",
+                text(&event["type"]),
+                text(&event["object"]["metadata"]["name"])
+            )
+        })
         .collect()
 }
