@@ -4,6 +4,7 @@ use super::Channel;
 use crate::error::{Error, Result};
 use crate::pki::SecretFile;
 use async_trait::async_trait;
+use bytes::Bytes;
 use hakube_local::client::LocalCloud;
 use hakube_provider::MachineRef;
 
@@ -24,7 +25,7 @@ impl Channel for LocalChannel {
     async fn put(&self, machine: &MachineRef, files: &[SecretFile]) -> Result<()> {
         let MachineRef { name, zone } = machine;
         for file in files {
-            let content = file.content.expose().as_bytes();
+            let content = Bytes::copy_from_slice(file.content.expose().as_bytes());
             self.cloud.put_file(zone, name, &file.path, file.mode, content).await.map_err(|error| {
                 Error::failed(format!("could not put {} on {name}", file.path)).because(error).transient()
             })?;

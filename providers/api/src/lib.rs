@@ -46,6 +46,9 @@ pub trait Provider: Send + Sync {
     /// region, missing credentials, and so on. All findings in one report; empty when all is well.
     async fn preflight(&self, spec: &PreflightSpec) -> Result<Vec<ProviderError>>;
 
+    /// The zones of the provider's region that can take machines, sorted.
+    async fn zones(&self) -> Result<Vec<String>>;
+
     /// Everything that bears the cluster's mark, at this moment, from the provider itself.
     async fn inspect(&self, cluster: &str) -> Result<Inventory>;
 

@@ -78,6 +78,10 @@ impl Provider for Gce {
         self.findings(spec).await
     }
 
+    async fn zones(&self) -> Result<Vec<String>> {
+        self.zones_up().await
+    }
+
     async fn inspect(&self, cluster: &str) -> Result<Inventory> {
         self.inventory(cluster).await
     }

@@ -3,7 +3,7 @@
 use crate::Gce;
 use crate::error::Attempt;
 use crate::link::name_in;
-use crate::operation::look;
+use crate::operation::{every, look};
 use futures::future::join_all;
 use google_cloud_compute_v1::model;
 use google_cloud_compute_v1::model::zone::Status;
@@ -33,6 +33,18 @@ impl Gce {
             .map(|(_, finding)| finding)
             .collect::<Vec<_>>();
         Ok(distinct(zones.into_iter().flatten().chain(types)))
+    }
+
+    /// See [`hakube_provider::Provider::zones`].
+    pub(crate) async fn zones_up(&self) -> Result<Vec<String>> {
+        let attempt = Attempt::new("list", "the project's zones");
+        let list = self.clients.zones().await?.list().set_project(&self.config.project);
+        let zones: Vec<model::Zone> = every!(attempt, list);
+        let usable = |zone: &model::Zone| judge(&attempt, zone, &self.config.region).is_none();
+        let names = zones.into_iter().filter(usable).filter_map(|zone| zone.name);
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     async fn zone_finding(&self, zone: &str) -> Option<ProviderError> {

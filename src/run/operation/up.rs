@@ -91,11 +91,9 @@ fn check_existing(session: &Session, stored: Stored) -> Result<Stored> {
 
 /// The settings that a cluster keeps for life; the others are an invocation's own.
 fn lasting(resolved: &Resolved) -> BTreeMap<String, String> {
-    let passing = [
-        &table::KUBECONFIG,
-        &table::KUBE_CONTEXT,
-    ];
-    let lasting = resolved.values.iter().filter(|value| passing.iter().all(|setting| setting.key != value.key));
+    let commands = [&table::REPLICATE_EXISTING, &table::USE_EXISTING, &table::DELETE_NODES, &table::REPLICA_NAME];
+    let passing = table::THIS_MACHINE.settings.iter().copied().chain(commands);
+    let lasting = resolved.values.iter().filter(|value| passing.clone().all(|setting| setting.key != value.key));
     lasting.map(|value| (value.key.to_owned(), value.value.clone())).collect()
 }
 
