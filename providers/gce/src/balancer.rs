@@ -29,15 +29,10 @@ const DRAINING_SECONDS: i32 = 10;
 impl Gce {
     /// See [`hakube_provider::Provider::ensure_balancer`].
     pub(crate) async fn balancer_exists(&self, spec: &BalancerSpec) -> Result<()> {
-        let (check, groups) = futures::join!(
-            self.health_check_exists(spec),
-            self.backend_groups(&spec.cluster)
-        );
+        let (check, groups) =
+            futures::join!(self.health_check_exists(spec), self.groups_exist(spec));
         check?;
-        let groups = groups?;
-        let changes = group_changes(spec, &groups);
-        let changed = join_all(changes.iter().map(|change| self.change_group(spec, change))).await;
-        changed.into_iter().collect::<Result<()>>()?;
+        let (groups, changes) = groups?;
         self.backend_service_exists(spec, &changes).await?;
         // A backend service can't be patched to have no backends at all (an empty list isn't sent), so
         // that its last groups stay, empty: they are backends without a machine.
@@ -53,6 +48,18 @@ impl Gce {
             async move { self.gone(&spec.cluster, &resource).await }
         });
         join_all(surplus).await.into_iter().collect()
+    }
+
+    /// The groups as they were, and what was changed.
+    async fn groups_exist(
+        &self,
+        spec: &BalancerSpec,
+    ) -> Result<(Vec<BackendGroup>, Vec<GroupChange>)> {
+        let groups = self.backend_groups(&spec.cluster).await?;
+        let changes = group_changes(spec, &groups);
+        let changed = join_all(changes.iter().map(|change| self.change_group(spec, change))).await;
+        changed.into_iter().collect::<Result<()>>()?;
+        Ok((groups, changes))
     }
 
     async fn health_check_exists(&self, spec: &BalancerSpec) -> Result<()> {

@@ -120,14 +120,15 @@ fn judge(attempt: &Attempt, zone: &model::Zone, region: &str) -> Option<Provider
     })
 }
 
-/// Each finding once: missing credentials would otherwise be found for every call.
+/// Each finding once: missing credentials, or clients that can't be built, would otherwise be found for
+/// every call.
 fn distinct(findings: impl IntoIterator<Item = ProviderError>) -> Vec<ProviderError> {
     let mut kept: Vec<ProviderError> = Vec::new();
     for finding in findings {
         let known = |other: &ProviderError| {
             other.kind == finding.kind
                 && other.message == finding.message
-                && finding.kind == ErrorKind::Denied
+                && matches!(finding.kind, ErrorKind::Denied | ErrorKind::Fatal)
         };
         if !kept.iter().any(known) {
             kept.push(finding);

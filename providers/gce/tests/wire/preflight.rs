@@ -1,7 +1,7 @@
 //! What can't work, found before anything is made.
 
-use crate::support::{Cloud, PROJECT, ZONE};
-use hakube_provider::{PreflightSpec, Provider};
+use crate::support::{Cloud, PROJECT, ZONE, failure};
+use hakube_provider::{ErrorKind, PreflightSpec, Provider};
 use serde_json::json;
 
 #[tokio::test]
@@ -48,4 +48,23 @@ async fn preflight_finds_everything_at_once() {
             "could not use machine type e2-giant in europe-west1-b: the zone has no such machine type",
         ]
     );
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_found_once() {
+    let cloud = Cloud::start().await;
+    for at in [
+        ZONE.to_owned(),
+        format!("{ZONE}/machineTypes/e2-standard-2"),
+    ] {
+        let refused = failure(401, "authError", "Invalid Credentials");
+        cloud.answers("GET", at, refused, 1).await;
+    }
+    let spec = PreflightSpec {
+        zones: vec!["europe-west1-b".into()],
+        machine_types: vec!["e2-standard-2".into()],
+    };
+    let findings = cloud.gce.preflight(&spec).await.unwrap();
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(findings[0].kind, ErrorKind::Denied);
 }
