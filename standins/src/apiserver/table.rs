@@ -111,7 +111,7 @@ pub fn columns(resource: &Resource) -> Vec<Value> {
             json!({
                 "name": column.title,
                 "type": "string",
-                // kubectl leaves out the column that it prints itself with -o name by this format.
+                // Marks the column that identifies the object: -A puts its namespace before it.
                 "format": if column.title == "Name" { "name" } else { "" },
                 "description": "",
                 "priority": i32::from(column.wide),
