@@ -111,7 +111,7 @@ pub fn columns(resource: &Resource) -> Vec<Value> {
             json!({
                 "name": column.title,
                 "type": "string",
-                // Marks the column that identifies the object: -A puts its namespace before it.
+                // Tells clients which column names the object.
                 "format": if column.title == "Name" { "name" } else { "" },
                 "description": "",
                 "priority": i32::from(column.wide),
