@@ -22,16 +22,25 @@ mod serve;
 mod tls;
 mod version;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::{Result, StartError};
 use crate::flags::{COMMON, Flag, Flags};
+pub use crate::version::VERSION_MARK;
 use crate::version::Version;
 
-/// The components that have a stand-in.
+/// The components that have a stand-in: the first argument of [`run`].
+pub const COMPONENTS: [&str; 4] = [
+    Component::ApiServer.name(),
+    Component::ControllerManager.name(),
+    Component::Scheduler.name(),
+    Component::Kubelet.name(),
+];
+
+/// A component, as code has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Component {
     ApiServer,
@@ -48,7 +57,13 @@ impl Component {
         Self::Kubelet,
     ];
 
-    fn name(self) -> &'static str {
+    fn parse(name: &OsStr) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|component| name == component.name())
+    }
+
+    const fn name(self) -> &'static str {
         match self {
             Self::ApiServer => "kube-apiserver",
             Self::ControllerManager => "kube-controller-manager",
@@ -96,14 +111,11 @@ impl Component {
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let mut args = args.peekable();
     let name = args.next().unwrap_or_default();
-    let Some(component) = Component::ALL
-        .into_iter()
-        .find(|component| name == component.name())
-    else {
+    let Some(component) = Component::parse(&name) else {
         eprintln!(
             "no stand-in for {:?}; there is one for each of: {}",
             name.to_string_lossy(),
-            Component::ALL.map(Component::name).join(", ")
+            COMPONENTS.join(", ")
         );
         return ExitCode::FAILURE;
     };
@@ -132,12 +144,7 @@ fn start(
         version.kubernetes(),
         component.honesty()
     );
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .try_init()
-        .ok();
+    log_to_stderr(&flags);
     // tonic and reqwest look for a process-wide provider.
     rustls::crypto::ring::default_provider()
         .install_default()
@@ -160,6 +167,26 @@ fn start(
     // Connections and blocking reads must not hold up an exit that was asked for.
     runtime.shutdown_background();
     outcome
+}
+
+/// `--v=4` and above adds each request; what the libraries have to say stays out of it.
+fn log_to_stderr(flags: &Flags) {
+    let verbose = flags
+        .text("v")
+        .and_then(|level| level.parse::<u32>().ok())
+        .is_some_and(|level| level >= 4);
+    let filter = if verbose {
+        concat!("info,", env!("CARGO_CRATE_NAME"), "=debug")
+    } else {
+        "info"
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .try_init()
+        .ok();
 }
 
 async fn component_main(component: Component, flags: &Flags, version: Version) -> Result<()> {

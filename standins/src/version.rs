@@ -6,8 +6,9 @@ use std::iter::Peekable;
 
 use crate::error::{Result, StartError};
 
-/// Appended to every version string, so that nobody takes a stand-in for the real thing.
-const SUFFIX: &str = "hakube.stand-in";
+/// The build metadata of every version that a stand-in reports (`v1.36.0+hakube.stand-in`), so that
+/// nobody takes it for the real thing.
+pub const VERSION_MARK: &str = "hakube.stand-in";
 
 const FLAG: &str = "--stand-in-version=";
 
@@ -86,7 +87,7 @@ impl Version {
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}+{SUFFIX}", self.kubernetes())
+        write!(f, "{}+{VERSION_MARK}", self.kubernetes())
     }
 }
 

@@ -201,3 +201,50 @@ fn ready_means_that_etcd_answers() {
             .starts_with("this is hakube's stand-in for kube-apiserver v1.36.0, not Kubernetes: ")
     );
 }
+
+/// Adds a learner through `machine`'s etcd.
+fn add_learner(machine: &Machine, peer_url: &str) {
+    let read = |name: &str| std::fs::read(machine.file(name)).unwrap();
+    let tls = etcd_client::TlsOptions::new()
+        .ca_certificate(etcd_client::Certificate::from_pem(read("etcd-ca.crt")))
+        .identity(etcd_client::Identity::from_pem(
+            read("etcd-client.crt"),
+            read("etcd-client.key"),
+        ));
+    let options = etcd_client::ConnectOptions::new().with_tls(tls);
+    let endpoint = format!("https://{}:2379", machine.ip);
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(async {
+            let mut client = etcd_client::Client::connect([endpoint], Some(options))
+                .await
+                .unwrap();
+            let learner = etcd_client::MemberAddOptions::new().with_is_learner();
+            client.member_add([peer_url], Some(learner)).await.unwrap();
+        });
+}
+
+#[test]
+fn in_front_of_a_learner_the_server_is_alive_and_not_ready() {
+    let first = ControlPlane::start();
+    let second = Machine::new();
+    add_learner(&first.machine, &second.peer_url());
+    let members = format!("a={},b={}", first.machine.peer_url(), second.peer_url());
+    let _learner = second.etcd_member("b", &members, "existing");
+    let api = second.api_server(&[]);
+    let nobody = second.http(None);
+    wait_for("an answer of the learner", || {
+        nobody
+            .get("/readyz", None)
+            .filter(|answer| answer.code == 500)?;
+        api.log()
+            .contains("rpc not supported for learner")
+            .then_some(())
+    });
+    assert_eq!(code(&nobody, "/livez", None), 200);
+}

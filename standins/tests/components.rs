@@ -207,7 +207,10 @@ fn every_component_stops_when_told() {
         mut api, machine, ..
     } = plane;
     let mut scheduler = component(&machine, "kube-scheduler", &[]);
-    let mut kubelet = kubelet(&machine, "--kubeconfig=admin", &[]);
+    machine
+        .pki
+        .client("node-1", "system:node:node-1", &["system:nodes"]);
+    let mut kubelet = kubelet(&machine, "--kubeconfig=node-1", &[]);
     wait_for("a leader", || {
         lease(&machine, "kube-system/leases/kube-scheduler")
     });

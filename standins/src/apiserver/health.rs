@@ -1,6 +1,7 @@
 //! /healthz, /livez, /readyz.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::{Response, StatusCode};
@@ -24,8 +25,8 @@ const CHECKS: [&str; 3] = [
 pub struct Health {
     store: Store,
     bootstrapped: AtomicBool,
-    /// What the last check of etcd came to: log changes, not checks.
-    etcd_ok: AtomicBool,
+    /// What the last check of etcd came to: the log is told of changes, not of checks.
+    etcd_trouble: Mutex<Option<String>>,
 }
 
 impl Health {
@@ -34,7 +35,7 @@ impl Health {
         Self {
             store,
             bootstrapped: AtomicBool::new(false),
-            etcd_ok: AtomicBool::new(false),
+            etcd_trouble: Mutex::new(Some("etcd was not asked yet".to_owned())),
         }
     }
 
@@ -94,14 +95,25 @@ impl Health {
     }
 
     async fn etcd(&self) -> bool {
-        let outcome = self.store.ping(ETCD_TIMEOUT).await;
-        let changed = self.etcd_ok.swap(outcome.is_ok(), Ordering::Relaxed) != outcome.is_ok();
-        match &outcome {
-            Ok(()) if changed => tracing::info!("etcd answers"),
-            Err(error) if changed => tracing::warn!(%error, "etcd does not answer: not ready"),
-            _ => {}
+        let trouble = self
+            .store
+            .ping(ETCD_TIMEOUT)
+            .await
+            .err()
+            .map(|error| error.to_string());
+        let ok = trouble.is_none();
+        let mut known = self
+            .etcd_trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *known != trouble {
+            match &trouble {
+                None => tracing::info!("etcd answers"),
+                Some(trouble) => tracing::warn!("not ready: {trouble}"),
+            }
+            *known = trouble;
         }
-        outcome.is_ok()
+        ok
     }
 }
 

@@ -15,18 +15,22 @@ pub const BUILT_IN: [&str; 4] = ["default", "kube-system", "kube-public", "kube-
 /// May not be deleted. kube-node-lease may, as in reality.
 pub const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
+/// Between tries. Short: a new replica is ready as soon as its etcd is.
+const MAX_PAUSE: Duration = Duration::from_millis(200);
+
 /// Creates what is missing, for as long as it takes etcd to come.
 pub async fn ensure_built_in(store: &Store) {
     let mut pause = Duration::from_millis(50);
-    let mut told = false;
+    let mut told = String::new();
     for name in BUILT_IN {
         while let Err(error) = ensure(store, name).await {
-            if !told {
-                tracing::warn!(%error, "waiting for etcd");
-                told = true;
+            let trouble = error.to_string();
+            if trouble != told {
+                tracing::warn!("waiting for etcd: {trouble}");
+                told = trouble;
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
+            pause = (pause * 2).min(MAX_PAUSE);
         }
     }
     tracing::info!("built-in namespaces exist: ready");

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use etcd_client::{
     Certificate, Client, CompactionOptions, Compare, CompareOp, ConnectOptions, Error as EtcdError,
-    EventType, GetOptions, Identity, KeyValue, TlsOptions, Txn, TxnOp, TxnOpResponse, WatchOptions,
-    WatchStream,
+    EventType, GetOptions, Identity, KeyValue, KvClient, TlsOptions, Txn, TxnOp, TxnOpResponse,
+    WatchOptions, WatchStream,
 };
 use serde_json::Value;
 use thiserror::Error;
@@ -19,6 +19,10 @@ use crate::flags::Flags;
 
 /// How long etcd may take to answer; its own limit for a write is 7 s.
 const TIMEOUT: Duration = Duration::from_secs(8);
+
+/// What etcd may answer at once, in bytes: gRPC's default of 4 MB is less than a page of large objects.
+/// kube-apiserver's limit.
+const MAX_MESSAGE: usize = i32::MAX as usize;
 
 /// An object as it is stored, with the revision of its last change. The object carries it too, as
 /// `metadata.resourceVersion`.
@@ -147,6 +151,12 @@ impl Store {
         Ok(Self { client, prefix })
     }
 
+    fn kv(&self) -> KvClient {
+        self.client
+            .kv_client()
+            .max_decoding_message_size(MAX_MESSAGE)
+    }
+
     /// The key of `parts` below the prefix.
     pub fn key(&self, parts: &[&str]) -> String {
         let mut key = self.prefix.clone();
@@ -160,14 +170,12 @@ impl Store {
     /// A linearizable read that touches no object: whether this member can serve. A learner can't.
     pub async fn ping(&self, timeout: Duration) -> Result<(), StoreError> {
         let key = self.key(&["health"]);
-        within(timeout, self.client.kv_client().get(key, None))
-            .await
-            .map(drop)
+        within(timeout, self.kv().get(key, None)).await.map(drop)
     }
 
     /// One object.
     pub async fn get(&self, key: &str) -> Result<Option<Stored>, StoreError> {
-        let mut answer = within(TIMEOUT, self.client.kv_client().get(key, None)).await?;
+        let mut answer = within(TIMEOUT, self.kv().get(key, None)).await?;
         answer.take_kvs().first().map(decode).transpose()
     }
 
@@ -246,7 +254,7 @@ impl Store {
         operation: TxnOp,
     ) -> Result<Written, StoreError> {
         let txn = Txn::new().when(conditions).and_then([operation]);
-        let answer = within(TIMEOUT, self.client.kv_client().txn(txn)).await?;
+        let answer = within(TIMEOUT, self.kv().txn(txn)).await?;
         let revision = answer.header().map_or(0, |header| header.revision());
         Ok(if answer.succeeded() {
             Written::At(revision)
@@ -264,7 +272,10 @@ impl Store {
             .with_start_revision(revision);
         within(
             TIMEOUT,
-            self.client.watch_client().watch(prefix, Some(options)),
+            self.client
+                .watch_client()
+                .max_decoding_message_size(MAX_MESSAGE)
+                .watch(prefix, Some(options)),
         )
         .await
     }
@@ -278,7 +289,7 @@ impl Store {
             .when([Compare::version(KEY, CompareOp::Equal, turn)])
             .and_then([TxnOp::put(KEY, target.to_string(), None)])
             .or_else([TxnOp::get(KEY, None)]);
-        let answer = within(TIMEOUT, self.client.kv_client().txn(txn)).await?;
+        let answer = within(TIMEOUT, self.kv().txn(txn)).await?;
         let now = answer.header().map_or(0, |header| header.revision());
         if !answer.succeeded() {
             let turn = answer

@@ -111,7 +111,7 @@ pub fn columns(resource: &Resource) -> Vec<Value> {
             json!({
                 "name": column.title,
                 "type": "string",
-                // kubectl leaves out the column that it prints itself with -o name by this format.
+                // Tells clients which column names the object.
                 "format": if column.title == "Name" { "name" } else { "" },
                 "description": "",
                 "priority": i32::from(column.wide),

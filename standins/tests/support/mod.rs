@@ -93,16 +93,27 @@ impl Machine {
         self.dir.path().join(name).to_str().unwrap().to_owned()
     }
 
+    /// An etcd of one member.
     pub fn etcd(&self) -> Process {
+        self.etcd_member("a", &format!("a={}", self.peer_url()), "new")
+    }
+
+    pub fn peer_url(&self) -> String {
+        format!("http://{}:2380", self.ip)
+    }
+
+    /// A member of the cluster that `members` (`name=url,…`) is.
+    pub fn etcd_member(&self, name: &str, members: &str, state: &str) -> Process {
         let ip = self.ip;
         let args = [
-            "--name=a".to_owned(),
+            format!("--name={name}"),
             format!("--data-dir={}", self.file("etcd")),
             format!("--listen-client-urls=https://{ip}:2379"),
             format!("--advertise-client-urls=https://{ip}:2379"),
-            format!("--listen-peer-urls=http://{ip}:2380"),
-            format!("--initial-advertise-peer-urls=http://{ip}:2380"),
-            format!("--initial-cluster=a=http://{ip}:2380"),
+            format!("--listen-peer-urls={}", self.peer_url()),
+            format!("--initial-advertise-peer-urls={}", self.peer_url()),
+            format!("--initial-cluster={members}"),
+            format!("--initial-cluster-state={state}"),
             format!("--cert-file={}", self.file("etcd.crt")),
             format!("--key-file={}", self.file("etcd.key")),
             format!("--trusted-ca-file={}", self.file("etcd-ca.crt")),

@@ -127,10 +127,12 @@ impl Watch {
             Err(error) => self.fail(&error.into()),
         }
         // etcd's periodic notice that a watch is up to date; it has no events.
-        if self.bookmarks && !answer.created() && answer.events().is_empty() {
-            if let Some(header) = answer.header() {
-                self.push_bookmark(header.revision(), false);
-            }
+        if self.bookmarks
+            && !answer.created()
+            && answer.events().is_empty()
+            && let Some(header) = answer.header()
+        {
+            self.push_bookmark(header.revision(), false);
         }
     }
 
