@@ -77,7 +77,7 @@ impl Kubernetes for KubeClient {
             self.is_ready(at),
             async { self.probes.get(format!("https://{at}/version")).send().await?.text().await }
         );
-        ApiView { ready, stand_in: version.ok().map(|version| version.contains("stand-in")) }
+        ApiView { ready, stand_in: version.ok().map(|version| version.contains(hakube_standins::VERSION_MARK)) }
     }
 
     async fn is_ready(&self, at: SocketAddr) -> bool {

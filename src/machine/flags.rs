@@ -86,7 +86,7 @@ pub(super) fn kube_controller_manager(spec: &ClusterSpec) -> Vec<String> {
     let mut flags = leader_elected("controller-manager");
     flags.extend([
         "--use-service-account-credentials=true".to_owned(),
-        format!("--root-ca-file={PKI}/ca.crt"),
+        format!("--root-ca-file={PKI}/kubernetes-ca.crt"),
         format!("--client-ca-file={PKI}/ca.crt"),
         format!("--requestheader-client-ca-file={PKI}/front-proxy-ca.crt"),
         format!("--service-account-private-key-file={PKI}/sa.key"),
