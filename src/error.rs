@@ -100,14 +100,6 @@ impl Error {
         self.transient = true;
         self
     }
-
-    /// Puts a sentence before it: what was being done when this happened.
-    #[must_use]
-    pub fn while_doing(mut self, message: impl Into<String>) -> Self {
-        let inner = std::mem::replace(&mut self.message, message.into());
-        self.causes.insert(0, inner);
-        self
-    }
 }
 
 impl std::fmt::Display for Error {

@@ -4,6 +4,7 @@ use super::context;
 use super::flags::{ClusterFlags, MakingFlags, OutputFlag, ZoneFlag};
 use crate::error::Result;
 use crate::output::{self, Format, Table};
+use crate::settings::docs;
 
 /// Flags of `env`.
 #[derive(Debug, clap::Args)]
@@ -16,10 +17,20 @@ pub struct Args {
     cluster: ClusterFlags,
     #[command(flatten)]
     output: OutputFlag,
+    /// Print the documentation of all settings instead, as Markdown
+    #[arg(long, conflicts_with = "template")]
+    docs: bool,
+    /// Print a file for --env-file with all settings at their defaults instead
+    #[arg(long)]
+    template: bool,
 }
 
 /// Shows each setting with its value and its origin.
 pub fn run(args: Args) -> Result<()> {
+    if args.docs || args.template {
+        output::print(&if args.docs { docs::markdown() } else { docs::env_file() });
+        return Ok(());
+    }
     let mut flags = args.making.pairs();
     flags.extend(args.zone.pairs());
     let resolved = context::settings(&args.cluster, flags)?;

@@ -4,6 +4,7 @@ mod context;
 mod down;
 mod env;
 mod flags;
+mod history;
 mod kubeconfig;
 mod local;
 mod plan;
@@ -42,6 +43,8 @@ enum Command {
     Plan(plan::Args),
     /// Finish whatever was begun and not finished
     Reconcile(reconcile::Args),
+    /// List what was done to the cluster, by whom, and how long it took
+    History(history::Args),
     /// Print a kubeconfig for the cluster's administrator
     Kubeconfig(kubeconfig::Args),
     /// Show each setting, its value, and where that comes from
@@ -100,6 +103,7 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Status(args) => status::run(args).await,
         Command::Plan(args) => plan::run(args).await,
         Command::Reconcile(args) => reconcile::run(args).await,
+        Command::History(args) => history::run(args).await,
         Command::Kubeconfig(args) => kubeconfig::run(args).await,
         Command::Env(args) => env::run(args),
         Command::Local(args) => local::run(args).await,

@@ -2,10 +2,11 @@
 
 use super::{Names, Quorum};
 use crate::settings::{
-    Api, Etcd, Lifetimes, LoadBalancer, Network, Nodes, ProviderKind, QuorumReads,
+    Api, Etcd, LoadBalancer, Network, Nodes, ProviderKind, QuorumReads,
     ReplicaMachines, Settings, Versions, Zone,
 };
 use crate::machine::Programs;
+use crate::pki::Lifetimes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -110,7 +111,7 @@ impl ClusterSpec {
             etcd: settings.etcd.clone(),
             api: settings.api.clone(),
             load_balancer: settings.load_balancer,
-            pki: settings.pki.clone(),
+            pki: settings.pki,
             programs,
         }
     }
@@ -120,7 +121,7 @@ impl Intent {
     /// A new cluster: one replica, and the nodes that the settings ask for.
     pub fn new(spec: ClusterSpec) -> Self {
         let zone = spec.zone.name().to_owned();
-        let size = if spec.node_machines.create { spec.node_machines.count } else { 0 };
+        let size = spec.node_machines.wanted();
         let nodes = if size == 0 {
             Vec::new()
         } else {

@@ -47,19 +47,18 @@ impl EtcdError {
 
     /// From etcd's words.
     pub(super) fn from_words(words: &str) -> Self {
-        let table: [(&str, fn(String) -> Self); 7] = [
-            ("unhealthy cluster", Self::Unhealthy),
-            ("in sync with leader", |_| Self::NotInSync),
-            ("can only promote a learner", |_| Self::NotLearner),
-            ("too many learner", |_| Self::TooManyLearners),
-            ("Peer URLs already exists", |_| Self::Exists),
-            ("member ID already exist", |_| Self::Exists),
-            ("member not found", |_| Self::NotFound),
+        // "can only promote a learner member which is in sync" contains the words of another refusal.
+        let table = [
+            ("unhealthy cluster", Self::Unhealthy(words.to_owned())),
+            ("in sync with leader", Self::NotInSync),
+            ("can only promote a learner", Self::NotLearner),
+            ("too many learner", Self::TooManyLearners),
+            ("Peer URLs already exists", Self::Exists),
+            ("member ID already exist", Self::Exists),
+            ("member not found", Self::NotFound),
         ];
-        table
-            .iter()
-            .find(|(part, _)| words.contains(part))
-            .map_or_else(|| Self::Other(words.to_owned()), |(_, kind)| kind(words.to_owned()))
+        let known = table.into_iter().find(|(part, _)| words.contains(part));
+        known.map_or_else(|| Self::Other(words.to_owned()), |(_, kind)| kind)
     }
 
     pub(super) fn from_client(error: &ClientError) -> Self {
@@ -76,9 +75,11 @@ impl EtcdError {
 }
 
 /// gRPC's Unavailable and DeadlineExceeded, and a connection that broke, are no answer.
+/// So is a learner's refusal: another member may answer.
 fn no_answer(status: &impl std::fmt::Debug, words: &str) -> bool {
     let status = format!("{status:?}");
     ["Unavailable", "DeadlineExceeded", "Cancelled"].iter().any(|code| status.contains(code))
+        || words.contains("not supported for learner")
         || words.contains("transport error")
         || words.contains("timed out")
 }

@@ -49,11 +49,6 @@ impl KubeconfigFile {
         self.document.remove(name);
     }
 
-    /// The context that the file makes current.
-    pub fn current(&self) -> Option<&str> {
-        self.document.current()
-    }
-
     /// Writes the file, atomically, with mode 0600; where it is a symbolic link, what it points to.
     /// Does nothing if nothing changed.
     pub fn save(self) -> Result<()> {

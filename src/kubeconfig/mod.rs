@@ -15,8 +15,7 @@ mod render;
 mod tests;
 
 pub use error::KubeconfigError;
-pub use file::KubeconfigFile;
-pub use paths::{Paths, entry_name, install, reaches, uninstall};
+pub use paths::{Paths, install, reaches, uninstall};
 pub use render::{Access, Credentials, render, server_url};
 
 /// Result of this module.

@@ -1,19 +1,9 @@
 //! Which kubeconfig files there are, and which of them a change goes to.
 
-use std::env;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::file::{KubeconfigFile, read};
 use super::{Access, Result};
-
-/// The name of the context, cluster and user entries of a cluster: KUBE_CONTEXT if that is set.
-pub fn entry_name(cluster: &str, kube_context: Option<&str>) -> String {
-    match kube_context {
-        Some(context) if !context.is_empty() => context.to_owned(),
-        _ => format!("hakube-{cluster}"),
-    }
-}
 
 /// The kubeconfig files in use, in the order in which kubectl merges them. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]

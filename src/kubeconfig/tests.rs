@@ -1,6 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -44,8 +43,10 @@ fn access(server: &str) -> Access {
         context: NAME.into(),
         server: server.into(),
         ca: "the CA".into(),
-        certificate: "a certificate".into(),
-        key: Secret::new("a key".into()),
+        credentials: Credentials::Certificate {
+            certificate: "a certificate".into(),
+            key: Secret::new("a key".into()),
+        },
     }
 }
 
@@ -70,7 +71,7 @@ fn parse(path: &Path) -> Value {
 }
 
 fn only(path: &Path) -> Paths {
-    Paths::explicit(path.to_owned())
+    Paths::new(&[path.to_owned()])
 }
 
 fn mode(path: &Path) -> u32 {
@@ -80,7 +81,7 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn a_new_file_is_private_and_complete() {
     let home = tempfile::tempdir().unwrap();
-    let paths = Paths::from_environment(None, home.path());
+    let paths = only(&home.path().join(".kube/config"));
     let path = install(&paths, &access("https://203.0.113.7"), true).unwrap();
 
     assert_eq!(path, home.path().join(".kube/config"));
@@ -287,8 +288,7 @@ fn several_at_once_lose_no_entry() {
 fn of_several_files_kubectls_rule_says_which() {
     let directory = tempfile::tempdir().unwrap();
     let [a, b, c] = ["a", "b", "c"].map(|name| directory.path().join(name));
-    let list = std::env::join_paths([&a, Path::new(""), &b, &a, &c].map(OsStr::new)).unwrap();
-    let paths = Paths::from_environment(Some(&list), Path::new("/nowhere"));
+    let paths = Paths::new(&[a.clone(), b.clone(), c.clone()]);
     let go = |make_current| install(&paths, &access("https://203.0.113.7"), make_current).unwrap();
 
     // None exists: the last one is made.
@@ -307,23 +307,6 @@ fn of_several_files_kubectls_rule_says_which() {
         (&parse(&b)["current-context"], &parse(&c)["current-context"]),
         (&"".into(), &"".into())
     );
-}
-
-#[test]
-fn without_kubeconfig_it_is_the_home_directorys() {
-    let home = Paths::explicit("/home/x/.kube/config".into());
-    assert_eq!(Paths::from_environment(None, Path::new("/home/x")), home);
-    assert_eq!(
-        Paths::from_environment(Some(OsStr::new("")), Path::new("/home/x")),
-        home
-    );
-}
-
-#[test]
-fn entries_are_named_after_the_cluster_unless_kube_context_says_otherwise() {
-    assert_eq!(entry_name("prod", None), "hakube-prod");
-    assert_eq!(entry_name("prod", Some("")), "hakube-prod");
-    assert_eq!(entry_name("prod", Some("mine")), "mine");
 }
 
 #[test]

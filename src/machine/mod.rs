@@ -3,7 +3,7 @@
 //!
 //! The same document boots on every provider. What differs from replica to replica, its addresses and
 //! whom it joins, comes in small environment files over the channel, and units wait for those: systemd
-//! path units start etcd when [`JOIN_ENV`] is there, and the control plane when [`START`] is.
+//! path units start etcd when [`join_env`] is there, and the control plane when [`start_marker`] is.
 
 mod cloud_config;
 mod flags;
@@ -12,7 +12,7 @@ mod runtime_files;
 mod units;
 
 pub use programs::{Program, Programs};
-pub use runtime_files::{JOIN_ENV, ReplicaFacts, START, join_env, replica_env, start_marker};
+pub use runtime_files::{ReplicaFacts, join_env, replica_env, start_marker};
 
 use crate::cluster::ClusterSpec;
 use cloud_config::{CloudConfig, File};

@@ -24,6 +24,8 @@ pub struct Status {
     pub replicas: Vec<ReplicaStatus>,
     /// The workers that have registered.
     pub nodes: Vec<NodeStatus>,
+    /// What is running right now, and who runs it.
+    pub running: Option<String>,
     /// What was begun and not finished.
     pub unfinished: Option<UnfinishedStatus>,
 }
@@ -117,7 +119,9 @@ impl Status {
         );
         let _ = writeln!(text, "{}", self.endpoint_line());
         let _ = writeln!(text, "{}", self.quorum_line());
-        if let Some(unfinished) = &self.unfinished {
+        if let Some(running) = &self.running {
+            let _ = writeln!(text, "running now: {running}");
+        } else if let Some(unfinished) = &self.unfinished {
             let _ = writeln!(
                 text,
                 "unfinished: {}, begun {} by {}; to finish it: hakube reconcile",

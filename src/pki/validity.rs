@@ -1,6 +1,7 @@
 //! How long certificates last.
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use x509_parser::pem::Pem;
 
@@ -11,18 +12,12 @@ use super::{PkiError, Result};
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// Lifetimes of new certificates, in days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lifetimes {
     /// Of the authorities.
     pub ca_days: u32,
     /// Of all that they sign. Cut to the authority's own end where that comes first.
     pub leaf_days: u32,
-}
-
-impl From<crate::settings::Lifetimes> for Lifetimes {
-    fn from(settings: crate::settings::Lifetimes) -> Self {
-        Self { ca_days: settings.ca_days, leaf_days: settings.cert_days }
-    }
 }
 
 impl Default for Lifetimes {

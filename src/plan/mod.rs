@@ -10,7 +10,7 @@ mod replicas;
 mod step;
 mod teardown;
 
-pub use step::{Action, Key, Plan, QuorumChange, Step};
+pub use step::{Action, Plan, QuorumChange, Step};
 
 use crate::cluster::{EtcdView, Intent, Observed, Phase};
 use crate::error::{Error, Result};

@@ -1,6 +1,6 @@
 //! The provider of a cluster's machines, connected.
 
-use super::Reach;
+use super::session::Start;
 use crate::channel::{Channel, LocalChannel};
 use crate::error::{Error, Kind, Result};
 use crate::settings::{ProviderKind, Settings};
@@ -17,8 +17,6 @@ pub struct Backend {
     pub provider: Arc<dyn Provider>,
     /// Puts files on them.
     pub channel: Arc<dyn Channel>,
-    /// How they are reached.
-    pub reach: Reach,
     /// Whether they share one loopback.
     pub shared_loopback: bool,
     /// How often a condition is looked at.
@@ -30,11 +28,11 @@ pub fn local_cloud(home: &Path) -> LocalCloud {
     LocalCloud::at(home.join("local"))
 }
 
-/// Connects to the provider. The local cloud is started when `start` says so and it isn't running.
+/// Connects to the provider. The local cloud is started when `start` says so.
 ///
 /// # Errors
 /// The provider can't be reached or isn't built yet; the local cloud isn't running.
-pub async fn connect(settings: &Settings, kind: ProviderKind, region: &str, start: bool) -> Result<Backend> {
+pub async fn connect(settings: &Settings, kind: ProviderKind, region: &str, start: Start) -> Result<Backend> {
     match kind {
         ProviderKind::Local => local(settings, region, start).await,
         ProviderKind::Gce => Err(not_yet(
@@ -52,9 +50,9 @@ fn not_yet(provider: &str, why: &str) -> Error {
 }
 
 /// The Compute Engine provider, unchanged, against the local cloud's API.
-async fn local(settings: &Settings, region: &str, start: bool) -> Result<Backend> {
+async fn local(settings: &Settings, region: &str, start: Start) -> Result<Backend> {
     let cloud = local_cloud(&settings.home);
-    let status = if start {
+    let status = if start == Start::IfNeeded {
         start_local(settings, &cloud).await?
     } else {
         let running = cloud.status().await.map_err(local_error)?;
@@ -73,7 +71,6 @@ async fn local(settings: &Settings, region: &str, start: bool) -> Result<Backend
     Ok(Backend {
         provider: Arc::new(provider),
         channel: Arc::new(LocalChannel::new(cloud)),
-        reach: Reach::Internal,
         shared_loopback: true,
         pace: Duration::from_millis(20),
     })

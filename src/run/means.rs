@@ -5,19 +5,10 @@ use crate::etcd::Etcd;
 use crate::kubeconfig;
 use crate::kubernetes::Kubernetes;
 use crate::pki::Authorities;
-use hakube_provider::{Machine, Provider};
+use hakube_provider::Provider;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// By which of its addresses a machine is reached from here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// Its address inside the network, which is ours too.
-    Internal,
-    /// Its address outside.
-    External,
-}
 
 /// Everything that acts or looks.
 #[derive(Clone)]
@@ -32,8 +23,6 @@ pub struct Means {
     pub channel: Arc<dyn Channel>,
     /// Who signs.
     pub authorities: Arc<Authorities>,
-    /// How machines are reached.
-    pub reach: Reach,
     /// Whether machines share their loopback with others, so that each listens on its own address only.
     pub shared_loopback: bool,
     /// The user's kubeconfig files.
@@ -47,14 +36,6 @@ pub struct Means {
 }
 
 impl Means {
-    /// The address by which a machine is reached from here.
-    pub fn address(&self, machine: &Machine) -> Option<IpAddr> {
-        match self.reach {
-            Reach::Internal => machine.internal_address,
-            Reach::External => machine.external_address,
-        }
-    }
-
     /// The address that a replica's API server listens on. A passthrough balancer delivers packets
     /// that bear the endpoint's address, so on a machine with a network of its own that is any.
     pub fn bind_address(&self, own: IpAddr) -> IpAddr {

@@ -12,7 +12,7 @@ mod session;
 mod stored;
 mod wait;
 
-pub use means::{Means, Reach};
+pub use means::Means;
 pub use observe::observe;
 pub use backend::{local_cloud, local_error, start_local};
 pub use operation::{

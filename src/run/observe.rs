@@ -31,7 +31,7 @@ fn running(inventory: &Inventory) -> impl Iterator<Item = &Machine> {
 }
 
 async fn etcd_view(inventory: &Inventory, means: &Means) -> EtcdView {
-    let addresses: Vec<IpAddr> = running(inventory).filter_map(|machine| means.address(machine)).collect();
+    let addresses: Vec<IpAddr> = running(inventory).filter_map(|machine| machine.internal_address).collect();
     if inventory.machines.is_empty() {
         return EtcdView::Absent;
     }
@@ -41,7 +41,7 @@ async fn etcd_view(inventory: &Inventory, means: &Means) -> EtcdView {
     };
     let asked = join_all(members.into_iter().map(|member| async {
         let machine = machine_of(&member, inventory);
-        let address = machine.and_then(|machine| means.address(machine));
+        let address = machine.and_then(|machine| machine.internal_address);
         let status = match address {
             Some(address) if !member.name.is_empty() => means.etcd.status(address, member.learner).await.ok(),
             _ => None,
@@ -85,7 +85,7 @@ fn view(name: String, member: &Member, status: Option<&MemberStatus>) -> MemberV
 async fn api_views(intent: &Intent, inventory: &Inventory, means: &Means) -> BTreeMap<String, ApiView> {
     let port = intent.spec.api.port;
     let probes = running(inventory).filter_map(|machine| {
-        let at = socket(means.address(machine)?, port);
+        let at = socket(machine.internal_address?, port);
         Some(async move { (machine.name.clone(), means.kubernetes.probe(at).await) })
     });
     join_all(probes).await.into_iter().collect()

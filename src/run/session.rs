@@ -2,7 +2,7 @@
 
 use super::backend::{self, Backend};
 use super::{Means, Stored};
-use crate::cluster::ClusterSpec;
+use crate::cluster::{ClusterSpec, Phase};
 use crate::error::{Error, Result};
 use crate::etcd::EtcdClient;
 use crate::kubeconfig;
@@ -15,6 +15,15 @@ use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// Whether the local cloud is started for a command that needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// It is, unless it runs already.
+    IfNeeded,
+    /// A command that only looks finds it running or says that it isn't.
+    Never,
+}
 
 /// One invocation.
 pub struct Session {
@@ -65,6 +74,19 @@ impl Session {
         })
     }
 
+    /// What is stored of a cluster that exists and isn't being deleted.
+    ///
+    /// # Errors
+    /// There is none, or its deletion is unfinished.
+    pub async fn present(&self) -> Result<Stored> {
+        let stored = self.existing().await?;
+        if stored.intent.phase == Phase::Absent {
+            return Err(Error::refused(format!("cluster {} is being deleted", self.cluster()))
+                .hint("to finish that: hakube down"));
+        }
+        Ok(stored)
+    }
+
     /// The cluster's authorities; `None` before they are made.
     ///
     /// # Errors
@@ -74,11 +96,22 @@ impl Session {
         Ok(documents.as_ref().map(Authorities::from_documents).transpose()?)
     }
 
+    /// The authorities of a cluster that must have them.
+    ///
+    /// # Errors
+    /// They aren't in the store, or can't be read.
+    pub async fn existing_authorities(&self) -> Result<Authorities> {
+        self.authorities().await?.ok_or_else(|| {
+            Error::failed(format!("the keys of cluster {} aren't in the store", self.cluster()))
+                .hint("an up that was stopped early makes them when it is run again: hakube up")
+        })
+    }
+
     /// Connects to the provider of a cluster.
     ///
     /// # Errors
     /// It can't be reached.
-    pub async fn backend(&self, spec: &ClusterSpec, start: bool) -> Result<Backend> {
+    pub async fn backend(&self, spec: &ClusterSpec, start: Start) -> Result<Backend> {
         backend::connect(&self.resolved.settings, spec.provider, spec.zone.region(), start).await
     }
 
@@ -87,7 +120,7 @@ impl Session {
     /// # Errors
     /// The cluster's keys can't be used.
     pub fn means(&self, spec: &ClusterSpec, backend: Backend, authorities: Authorities) -> Result<Means> {
-        let (now, lifetimes) = (Timestamp::now(), spec.pki.into());
+        let (now, lifetimes) = (Timestamp::now(), spec.pki);
         let operator = pki::etcd_client_identity(&authorities, lifetimes, now)?;
         let admin = pki::admin(&authorities, lifetimes, now)?;
         let settings = &self.resolved.settings;
@@ -97,7 +130,6 @@ impl Session {
             kubernetes: Arc::new(KubeClient::new(&authorities, admin)?),
             channel: backend.channel,
             authorities: Arc::new(authorities),
-            reach: backend.reach,
             shared_loopback: backend.shared_loopback,
             kubeconfig: kubeconfig::Paths::new(&settings.kubeconfig),
             context: settings.kube_context.clone(),

@@ -8,8 +8,9 @@ use super::path::Directories;
 use super::quorum_reads::QuorumReads;
 use super::reader::Reader;
 use super::table;
+use crate::pki::Lifetimes;
 use super::types::{
-    Api, Etcd, KubeUpMode, Lifetimes, LoadBalancer, Network, Nodes, ProviderKind, ReplicaMachines,
+    Api, Etcd, KubeUpMode, LoadBalancer, Network, Nodes, ProviderKind, ReplicaMachines,
     Settings, Versions, Zone,
 };
 use super::validate;
@@ -275,10 +276,10 @@ fn kube_up(read: &mut Reader<'_>) -> Option<KubeUpMode> {
 
 fn lifetimes(read: &mut Reader<'_>) -> Option<Lifetimes> {
     let ca_days = read.integer(&table::CA_DAYS);
-    let cert_days = read.integer(&table::CERT_DAYS);
+    let leaf_days = read.integer(&table::CERT_DAYS);
     let lifetimes = Lifetimes {
         ca_days: ca_days?,
-        cert_days: cert_days?,
+        leaf_days: leaf_days?,
     };
     validate::lifetimes(read, lifetimes);
     Some(lifetimes)

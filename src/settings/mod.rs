@@ -24,21 +24,18 @@ mod warning;
 #[cfg(test)]
 mod tests;
 
-pub use error::{SettingError, SettingErrors};
-pub use origin::Origin;
-pub use parse::Malformed;
+pub use error::SettingErrors;
 pub use quorum_reads::QuorumReads;
 pub use reader::ResolvedValue;
 pub use source::Sources;
 pub use types::{
-    Api, Etcd, KubeUpMode, Lifetimes, LoadBalancer, Network, Nodes, ProviderKind, ReplicaMachines,
-    Settings, Taint, TaintEffect, Versions, Zone,
+    Api, Etcd, LoadBalancer, Network, Nodes, ProviderKind, ReplicaMachines, Settings, Versions,
+    Zone,
 };
 pub use warning::{Severity, Warning};
 
 use path::Directories;
 use reader::Reader;
-use table::Setting;
 
 /// Settings with everything that is known about where they come from.
 #[derive(Debug)]
@@ -49,15 +46,6 @@ pub struct Resolved {
     pub values: Vec<ResolvedValue>,
     /// What the operator should know.
     pub warnings: Vec<Warning>,
-}
-
-impl Resolved {
-    /// Whether the operator gave this setting's value, rather than a profile or a default.
-    pub fn is_given(&self, setting: &Setting) -> bool {
-        self.values
-            .iter()
-            .any(|value| value.key == setting.key && value.origin.is_given())
-    }
 }
 
 /// Resolves the settings, or says everything that is wrong with them.

@@ -2,6 +2,7 @@
 
 use super::parse::Malformed;
 use super::quorum_reads::QuorumReads;
+use crate::pki::Lifetimes;
 use super::derive::nth_address;
 use ipnet::IpNet;
 use semver::Version;
@@ -327,15 +328,6 @@ impl FromStr for LoadBalancer {
             _ => Err(Malformed::new("there is no such choice")),
         }
     }
-}
-
-/// How long certificates are valid, in days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lifetimes {
-    /// Those of the authorities.
-    pub ca_days: u32,
-    /// Those of everything else.
-    pub cert_days: u32,
 }
 
 /// kube-up's way of choosing what `up` and `down` do.

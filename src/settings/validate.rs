@@ -4,7 +4,8 @@ use super::derive;
 use super::parse;
 use super::reader::Reader;
 use super::table::{self, Setting};
-use super::types::{Lifetimes, Zone};
+use super::types::Zone;
+use crate::pki::Lifetimes;
 use ipnet::IpNet;
 use semver::Version;
 use std::net::IpAddr;
@@ -248,7 +249,7 @@ pub fn etcd_arguments(read: &mut Reader<'_>, arguments: &[String]) {
 
 /// A certificate isn't valid for longer than its authority.
 pub fn lifetimes(read: &mut Reader<'_>, lifetimes: Lifetimes) {
-    if lifetimes.cert_days > lifetimes.ca_days {
+    if lifetimes.leaf_days > lifetimes.ca_days {
         let problem = format!("it is longer than {}", read.quote(&table::CA_DAYS));
         let valid = format!("a whole number up to {}", lifetimes.ca_days);
         read.object_with_form(&table::CERT_DAYS, &problem, valid);

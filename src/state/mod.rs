@@ -26,5 +26,5 @@ pub use actor::Actor;
 pub use document::Document;
 pub use error::{Result, StateError};
 pub use journal::{Operation, Outcome, StepRecord};
-pub use lock::{Holder, LockError, LockGuard, LockRecord};
+pub use lock::{Holder, LockError, LockGuard};
 pub use store::Store;

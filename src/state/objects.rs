@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use object_store::local::LocalFileSystem;
+#[cfg(test)]
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode};
@@ -51,6 +52,7 @@ impl Objects {
     }
 
     /// Objects that last as long as this value and its clones.
+    #[cfg(test)]
     pub fn in_memory() -> Self {
         Self {
             store: Arc::new(InMemory::new()),

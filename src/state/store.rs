@@ -25,6 +25,7 @@ impl Store {
         })
     }
 
+    #[cfg(test)]
     /// A store that is gone with the last clone.
     pub fn memory() -> Self {
         Self {

@@ -43,7 +43,7 @@ pub fn admin_access(
     means: &crate::run::Means,
     endpoint: std::net::IpAddr,
 ) -> Result<Access> {
-    let admin = pki::admin(&means.authorities, intent.spec.pki.into(), jiff::Timestamp::now())
+    let admin = pki::admin(&means.authorities, intent.spec.pki, jiff::Timestamp::now())
         .map_err(|error| Error::failed("could not sign the administrator's certificate").because(error))?;
     Ok(Access {
         cluster: means.context.clone(),

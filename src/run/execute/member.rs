@@ -7,7 +7,7 @@ use crate::machine;
 use crate::output::Event;
 use crate::run::wait;
 use futures::future::join_all;
-use hakube_provider::{Machine, MachineRef};
+use hakube_provider::MachineRef;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,7 @@ impl Execution<'_> {
     }
 
     async fn await_member(&self, machine: &MachineRef, learner: bool) -> Result<()> {
-        let at = self.reached_at(machine).await?;
+        let at = self.own_address(machine).await?;
         let what = format!("etcd on {}", machine.name);
         let answered = wait::until(&what, self.means.timeout, self.means.pace, async || {
             let status = self.means.etcd.status(at, learner).await.map_err(|error| error.to_string())?;
@@ -116,7 +116,7 @@ impl Execution<'_> {
             if successor.leader != own.id {
                 return Ok(());
             }
-            let leader = self.directory.machine(from).and_then(|machine| self.means.address(&machine));
+            let leader = self.directory.machine(from).and_then(|machine| machine.internal_address);
             let leader = leader.ok_or("the leader has no address")?;
             let moved = self.means.etcd.move_leader(leader, successor.id).await;
             moved.map_err(|error| error.to_string())?;
@@ -127,7 +127,7 @@ impl Execution<'_> {
 
     async fn status(&self, member: &Member) -> Option<crate::etcd::MemberStatus> {
         let machine = self.directory.machine(&member.name)?;
-        self.means.etcd.status(self.means.address(&machine)?, false).await.ok()
+        self.means.etcd.status(machine.internal_address?, false).await.ok()
     }
 
     /// Removed through another member: one that removes itself can't tell whether it worked.
@@ -155,7 +155,7 @@ impl Execution<'_> {
     /// The addresses of all replicas but one.
     fn others(&self, replica: &str) -> Vec<IpAddr> {
         let others = self.directory.all().into_iter().filter(|machine| machine.name != replica);
-        others.filter_map(|machine: Machine| self.means.address(&machine)).collect()
+        others.filter_map(|machine| machine.internal_address).collect()
     }
 
     /// etcd's refusal, with the member that it is about when that can be seen.
@@ -165,7 +165,7 @@ impl Execution<'_> {
         let mut out = Error::failed(format!("could not {what}")).because(error);
         if unhealthy {
             for machine in self.directory.all() {
-                let Some(at) = self.means.address(&machine) else { continue };
+                let Some(at) = machine.internal_address else { continue };
                 if let Err(error) = self.means.etcd.status(at, false).await {
                     out = out.because(format!("{} doesn't take part: {error}", machine.name));
                 }

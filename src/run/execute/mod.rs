@@ -119,12 +119,6 @@ impl<'a> Execution<'a> {
         self.machine(machine).await?.internal_address.ok_or_else(|| no_address(&machine.name))
     }
 
-    /// The machine's address as seen from here.
-    async fn reached_at(&self, machine: &MachineRef) -> Result<IpAddr> {
-        let machine = self.machine(machine).await?;
-        self.means.address(&machine).ok_or_else(|| no_address(&machine.name))
-    }
-
     /// The endpoint's address. It is reserved before anything that asks for it.
     fn endpoint_address(&self) -> Result<IpAddr> {
         self.directory.endpoint().ok_or_else(|| {

@@ -23,7 +23,7 @@ impl Execution<'_> {
             extra_sans: spec.api.extra_sans.clone(),
         };
         let now = jiff::Timestamp::now();
-        let mut files = pki::replica_files(&self.means.authorities, &identity, spec.pki.into(), now)
+        let mut files = pki::replica_files(&self.means.authorities, &identity, spec.pki, now)
             .map_err(|error| {
                 Error::failed(format!("could not sign the certificates of {}", machine.name)).because(error)
             })?;
@@ -38,7 +38,7 @@ impl Execution<'_> {
     /// Its API server, controller manager and scheduler start; `/readyz` is the proof.
     pub(super) async fn start_control_plane(&self, machine: &MachineRef) -> Result<()> {
         self.means.channel.put(machine, &[machine::start_marker()]).await?;
-        let at = socket(self.reached_at(machine).await?, self.intent.spec.api.port);
+        let at = socket(self.own_address(machine).await?, self.intent.spec.api.port);
         let what = format!("the API server of {} at {at}", machine.name);
         let ready = wait::until(&what, self.means.timeout, self.means.pace, async || {
             let ready = self.means.kubernetes.is_ready(at).await;

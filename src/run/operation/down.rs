@@ -1,6 +1,6 @@
 //! `down`: nothing is left, or what is left is named.
 
-use super::Operation;
+use super::{Operation, conduct};
 use crate::cluster::{ClusterSpec, Intent, begin_teardown};
 use crate::error::{Error, Kind, Result};
 use crate::pki::Authorities;
@@ -13,13 +13,10 @@ use jiff::Timestamp;
 /// # Errors
 /// There is no such cluster; something is left, by name.
 pub async fn down(session: &Session) -> Result<()> {
-    let mut operation = Operation::begin(session, "down").await?;
-    let mut calls = 0;
-    let result = run(session, &mut operation, &mut calls).await;
-    operation.end(result, calls).await
+    conduct(session, "down", async |operation| run(session, operation).await).await
 }
 
-async fn run(session: &Session, operation: &mut Operation<'_>, calls: &mut u64) -> Result<()> {
+async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
     let known = session.stored().await?;
     let intent = match &known {
         Some(stored) => stored.intent.clone(),
@@ -28,13 +25,10 @@ async fn run(session: &Session, operation: &mut Operation<'_>, calls: &mut u64) 
     let authorities = match session.authorities().await? {
         Some(authorities) => authorities,
         // Nothing that is deleted asks for them.
-        None => Authorities::generate(intent.spec.pki.into(), Timestamp::now())?,
+        None => Authorities::generate(intent.spec.pki, Timestamp::now())?,
     };
-    let backend = session.backend(&intent.spec, known.is_some()).await?;
-    let means = session.means(&intent.spec, backend, authorities)?;
-    let result = teardown(session, operation, known.as_ref(), intent, &means).await;
-    *calls = means.provider.calls();
-    result
+    let means = operation.connect(&intent.spec, authorities).await?;
+    teardown(session, operation, known.as_ref(), intent, &means).await
 }
 
 async fn teardown(

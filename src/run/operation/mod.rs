@@ -17,14 +17,18 @@ pub use up::up;
 
 use super::execute::{Execution, Ledger};
 use super::scheduler::{self, OnFailure, RunReport};
+use super::session::Start;
 use super::{Means, Session, Stored, Unfinished, observe};
-use crate::cluster::{Intent, Observed, Phase};
+use crate::cluster::{ClusterSpec, Intent, Observed, Phase};
 use crate::error::{Error, Result};
 use crate::output::{Event, Summary};
-use crate::plan::plan;
+use crate::pki::Authorities;
+use crate::plan::{Plan, plan};
 use crate::state::{Holder, LockGuard, Operation as JournalEntry, Outcome, StepRecord, Store};
 use async_trait::async_trait;
+use hakube_provider::Provider;
 use jiff::Timestamp;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A plan whose world keeps changing under it is given up after this many rounds.
@@ -34,38 +38,71 @@ const ROUNDS: usize = 4;
 struct Operation<'a> {
     session: &'a Session,
     name: &'static str,
+    /// `None` for a dry run, which changes nothing.
     lock: Option<LockGuard>,
     entry: JournalEntry,
+    /// Known once it is connected.
+    provider: Option<Arc<dyn Provider>>,
+}
+
+/// Runs a changing command: under the lock, into the journal, with a summary at its end however it
+/// ends.
+async fn conduct(
+    session: &Session,
+    name: &'static str,
+    command: impl AsyncFnOnce(&mut Operation<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut operation = Operation::new(session, name);
+    let result = match operation.take_lock().await {
+        Ok(()) => command(&mut operation).await,
+        Err(error) => Err(error),
+    };
+    operation.end(&result).await;
+    result
 }
 
 impl<'a> Operation<'a> {
-    /// Takes the lock. A dry run changes nothing and so needs none.
-    async fn begin(session: &'a Session, name: &'static str) -> Result<Self> {
-        let holder = Holder::current(name);
-        let lock = if session.dry_run {
-            None
-        } else {
-            Some(session.store.lock(session.cluster(), holder.clone()).await?)
-        };
-        if let Some(lock) = &lock {
-            // Whoever loses the lock begins nothing more: somebody else may have it.
-            let (lost, stop) = (lock.lost(), session.stop.clone());
-            tokio::spawn(async move {
-                lost.cancelled().await;
-                stop.cancel();
-            });
-        }
+    fn new(session: &'a Session, name: &'static str) -> Self {
         let entry = JournalEntry {
             id: format!("{:08x}", rand::random::<u32>()),
             operation: name.to_owned(),
-            by: holder.by,
+            by: Holder::current(name).by,
             started: Timestamp::now(),
             finished: None,
             outcome: None,
             steps: Vec::new(),
             endpoint_gap_ms: None,
         };
-        Ok(Self { session, name, lock, entry })
+        Self { session, name, lock: None, entry, provider: None }
+    }
+
+    async fn take_lock(&mut self) -> Result<()> {
+        let session = self.session;
+        if session.dry_run {
+            return Ok(());
+        }
+        let lock = session.store.lock(session.cluster(), Holder::current(self.name)).await?;
+        // Whoever loses the lock begins nothing more: somebody else may have it.
+        let (lost, stop) = (lock.lost(), session.stop.clone());
+        tokio::spawn(async move {
+            lost.cancelled().await;
+            stop.cancel();
+        });
+        self.lock = Some(lock);
+        Ok(())
+    }
+
+    /// Connects to the provider, and to a cluster with these authorities.
+    async fn connect(&mut self, spec: &ClusterSpec, authorities: Authorities) -> Result<Means> {
+        let backend = self.session.backend(spec, Start::IfNeeded).await?;
+        self.provider = Some(Arc::clone(&backend.provider));
+        self.session.means(spec, backend, authorities)
+    }
+
+    /// The same for a cluster whose authorities are in the store.
+    async fn connect_existing(&mut self, stored: &Stored) -> Result<Means> {
+        let authorities = self.session.existing_authorities().await?;
+        self.connect(&stored.intent.spec, authorities).await
     }
 
     /// Stores an edited intent as begun.
@@ -82,6 +119,10 @@ impl<'a> Operation<'a> {
             }),
         };
         self.write(&stored).await?;
+        // Begun: what is killed from here on is in the journal all the same.
+        if self.lock.is_some() {
+            self.session.store.journal_append(self.session.cluster(), &self.entry).await?;
+        }
         Ok(stored)
     }
 
@@ -137,7 +178,7 @@ impl<'a> Operation<'a> {
 
     async fn run(
         &mut self,
-        plan: &crate::plan::Plan,
+        plan: &Plan,
         stored: &mut Stored,
         observed: &Observed,
         means: &Means,
@@ -181,41 +222,40 @@ impl<'a> Operation<'a> {
         Ok(())
     }
 
-    /// Writes the journal, gives the lock back and sums up. `result` decides how it ended.
-    async fn end(mut self, result: Result<()>, api_calls: u64) -> Result<()> {
+    /// Writes the journal, gives the lock back and sums up.
+    async fn end(mut self, result: &Result<()>) {
+        let reporter = &self.session.reporter;
+        if let Some(lock) = self.lock.take() {
+            self.entry.finished = Some(Timestamp::now());
+            self.entry.outcome = Some(match result {
+                Ok(()) => Outcome::Done,
+                Err(_) if self.session.stop.is_cancelled() => Outcome::Interrupted,
+                Err(error) => Outcome::Failed { error: error.to_string() },
+            });
+            // A cluster that is gone has no journal.
+            let exists = self.session.stored().await.is_ok_and(|stored| stored.is_some());
+            let cluster = self.session.cluster();
+            if exists && let Err(error) = self.session.store.journal_append(cluster, &self.entry).await {
+                reporter.event(&Event::warning(format!("the journal wasn't written: {error}")));
+            }
+            if let Err(error) = lock.release().await {
+                reporter.event(&Event::warning(format!("the lock wasn't given back: {error}")));
+            }
+        }
+        if let Err(error) = result {
+            reporter.event(&Event::error(error));
+        }
         if self.session.dry_run {
-            return result;
+            return;
         }
-        self.entry.finished = Some(Timestamp::now());
-        self.entry.outcome = Some(match &result {
-            Ok(()) => Outcome::Done,
-            Err(_) if self.session.stop.is_cancelled() => Outcome::Interrupted,
-            Err(error) => Outcome::Failed { error: error.to_string() },
-        });
-        let cluster = self.session.cluster();
-        // A cluster that is gone has no journal.
-        if self.session.stored().await.is_ok_and(|stored| stored.is_some())
-            && let Err(error) = self.session.store.journal_append(cluster, &self.entry).await
-        {
-            self.session.reporter.event(&Event::warning(format!("the journal wasn't written: {error}")));
-        }
-        if let Some(lock) = self.lock.take()
-            && let Err(error) = lock.release().await
-        {
-            self.session.reporter.event(&Event::warning(format!("the lock wasn't given back: {error}")));
-        }
-        if let Err(error) = &result {
-            self.session.reporter.event(&Event::error(error));
-        }
-        self.session.reporter.event(&Event::Summary(Summary {
+        reporter.event(&Event::Summary(Summary {
             operation: self.name.to_owned(),
             ok: result.is_ok(),
             seconds: self.session.started.elapsed().as_secs_f64(),
             steps: self.entry.steps.len(),
-            api_calls,
+            api_calls: self.provider.as_ref().map_or(0, |provider| provider.calls()),
             endpoint_gap_ms: self.entry.endpoint_gap_ms,
         }));
-        result
     }
 }
 

@@ -1,6 +1,6 @@
 //! `down --replica`: one replica less.
 
-use super::Operation;
+use super::{Operation, conduct};
 use super::up::tell_next;
 use crate::cluster::{RemovalRequest, choose_removal};
 use crate::error::{Error, Result};
@@ -13,27 +13,19 @@ use crate::run::{Means, Session, Stored, observe};
 /// No such replica; refused because quorum would be lost, because it is the last one, or because
 /// another operation is unfinished; a step failed.
 pub async fn remove_replica(session: &Session, request: &RemovalRequest) -> Result<()> {
-    let mut operation = Operation::begin(session, "down --replica").await?;
-    let mut calls = 0;
-    let result = run(session, &mut operation, request, &mut calls).await;
-    operation.end(result, calls).await
+    conduct(session, "down --replica", async |operation| run(session, operation, request).await).await
 }
 
 async fn run(
     session: &Session,
     operation: &mut Operation<'_>,
     request: &RemovalRequest,
-    calls: &mut u64,
 ) -> Result<()> {
-    let stored = session.existing().await?;
-    let means = super::reconcile::connect(session, &stored).await?;
+    let stored = session.present().await?;
+    let means = operation.connect_existing(&stored).await?;
     let mut edited = edit(session, operation, &stored, request, &means).await?;
-    let result = operation.converge(&mut edited, &means).await;
-    *calls = means.provider.calls();
-    result?;
-    if !session.dry_run {
-        tell_next(session, &edited.intent);
-    }
+    operation.converge(&mut edited, &means).await?;
+    tell_next(session, &edited.intent);
     Ok(())
 }
 

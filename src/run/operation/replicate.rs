@@ -1,8 +1,8 @@
 //! `replicate`: more replicas.
 
-use super::Operation;
+use super::{Operation, conduct};
 use super::up::tell_next;
-use crate::cluster::{Phase, Zones, add_replicas};
+use crate::cluster::{Zones, add_replicas};
 use crate::error::{Error, Result};
 use crate::output::Event;
 use crate::run::{Means, Session, Stored};
@@ -30,38 +30,25 @@ impl ReplicateRequest {
 /// # Errors
 /// A zone that won't do; a step failed for good, and everything that was made for it is gone again.
 pub async fn replicate(session: &Session, request: &ReplicateRequest) -> Result<()> {
-    let mut operation = Operation::begin(session, "replicate").await?;
-    let mut calls = 0;
-    let result = run(session, &mut operation, request, &mut calls).await;
-    operation.end(result, calls).await
+    conduct(session, "replicate", async |operation| run(session, operation, request).await).await
 }
 
 async fn run(
     session: &Session,
     operation: &mut Operation<'_>,
     request: &ReplicateRequest,
-    calls: &mut u64,
 ) -> Result<()> {
-    let stored = session.existing().await?;
-    if stored.intent.phase == Phase::Absent {
-        return Err(Error::refused(format!("cluster {} is being deleted", session.cluster()))
-            .hint("to finish that: hakube down"));
-    }
-    let means = super::reconcile::connect(session, &stored).await?;
+    let stored = session.present().await?;
+    let means = operation.connect_existing(&stored).await?;
     let mut edited = edit(session, operation, &stored, request, &means).await?;
-    let result = operation.converge(&mut edited, &means).await;
-    let result = match result {
-        Err(error) if !session.stop.is_cancelled() => turn_back(session, operation, edited, &means, error).await,
-        Err(error) => Err(error),
+    match operation.converge(&mut edited, &means).await {
         Ok(()) => {
-            if !session.dry_run {
-                tell_next(session, &edited.intent);
-            }
+            tell_next(session, &edited.intent);
             Ok(())
         }
-    };
-    *calls = means.provider.calls();
-    result
+        Err(error) if session.stop.is_cancelled() => Err(error),
+        Err(error) => turn_back(session, operation, edited, &means, error).await,
+    }
 }
 
 /// The same request, begun and not finished, goes on; it isn't made twice.
@@ -102,9 +89,11 @@ async fn turn_back(
     means: &Means,
     error: Error,
 ) -> Result<()> {
-    let Some(unfinished) = &stored.unfinished else { return Err(error) };
+    let Some(unfinished) = &mut stored.unfinished else { return Err(error) };
     session.reporter.event(&Event::note("turning back: what was made for the new replica goes again"));
     stored.intent.replicas.clone_from(&unfinished.previous);
+    // Run again after a crash in here, the same request is a new one.
+    unfinished.request = format!("turning back from {}", unfinished.request);
     operation.write(&stored).await?;
     match operation.converge(&mut stored, means).await {
         Ok(()) => Err(error.hint("the cluster is as it was before; nothing of the new replica is left")),

@@ -6,16 +6,13 @@ use crate::kubeconfig;
 use crate::output::{EndpointStatus, NodeStatus, ReplicaStatus, Status, UnfinishedStatus};
 use crate::pki::Secret;
 use crate::run::execute::admin_access;
+use crate::run::session::Start;
 use crate::run::{Means, Session, Stored, observe};
-use hakube_provider::{EndpointTarget, MachineState};
 
 async fn connect(session: &Session, stored: &Stored) -> Result<Means> {
     let spec = &stored.intent.spec;
-    let authorities = session.authorities().await?.ok_or_else(|| {
-        Error::failed(format!("the keys of cluster {} aren't made yet", session.cluster()))
-            .hint("to go on with what was stopped: hakube up")
-    })?;
-    let backend = session.backend(spec, false).await?;
+    let authorities = session.existing_authorities().await?;
+    let backend = session.backend(spec, Start::Never).await?;
     session.means(spec, backend, authorities)
 }
 
@@ -27,7 +24,8 @@ pub async fn status(session: &Session) -> Result<Status> {
     let stored = session.existing().await?;
     let means = connect(session, &stored).await?;
     let observed = observe(&stored.intent, &means).await?;
-    Ok(describe(&stored, &observed, &means))
+    let running = session.store.lock_holder(session.cluster()).await?.map(|lock| lock.to_string());
+    Ok(describe(&stored, &observed, running))
 }
 
 /// A kubeconfig for the cluster's administrator.
@@ -45,7 +43,7 @@ pub async fn admin_kubeconfig(session: &Session) -> Result<Secret> {
     Ok(kubeconfig::render(&admin_access(&stored.intent, &means, address.address)?))
 }
 
-fn describe(stored: &Stored, observed: &Observed, means: &Means) -> Status {
+fn describe(stored: &Stored, observed: &Observed, running: Option<String>) -> Status {
     let Stored { intent, unfinished } = stored;
     let spec = &intent.spec;
     let balanced = observed.inventory.balancer.forwarding.is_some();
@@ -63,9 +61,10 @@ fn describe(stored: &Stored, observed: &Observed, means: &Means) -> Status {
         etcd_quorum_reads: spec.quorum_reads.enabled,
         replicas: replica_names(intent, observed)
             .into_iter()
-            .map(|(name, zone)| replica(name, zone, observed, means))
+            .map(|(name, zone)| replica(name, zone, observed))
             .collect(),
         nodes: nodes(observed),
+        running,
         unfinished: unfinished.as_ref().map(|unfinished| UnfinishedStatus {
             operation: unfinished.operation.clone(),
             started: unfinished.started.to_string(),
@@ -86,13 +85,13 @@ fn replica_names(intent: &Intent, observed: &Observed) -> Vec<(String, String)> 
     wanted.chain(stray).collect()
 }
 
-fn replica(name: String, zone: String, observed: &Observed, means: &Means) -> ReplicaStatus {
+fn replica(name: String, zone: String, observed: &Observed) -> ReplicaStatus {
     let machine = observed.inventory.machine(&name);
     let member = observed.etcd.member(&name);
     let api = observed.apis.get(&name);
     ReplicaStatus {
         zone,
-        address: machine.and_then(|machine| means.address(machine)).map(|address| address.to_string()),
+        address: machine.and_then(|machine| machine.internal_address).map(|address| address.to_string()),
         role: match member.map(|member| member.role) {
             Some(MemberRole::Leader) => "leader",
             Some(MemberRole::Voter) => "voter",

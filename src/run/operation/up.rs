@@ -1,7 +1,7 @@
 //! `up`: a cluster with one replica.
 
-use super::Operation;
-use crate::cluster::{ClusterSpec, Intent, Phase};
+use super::{Operation, conduct};
+use crate::cluster::{ClusterSpec, Intent};
 use crate::error::{Error, Result};
 use crate::output::Event;
 use crate::pki::Authorities;
@@ -18,34 +18,32 @@ use std::collections::BTreeMap;
 /// The cluster exists with other settings than those given now; the preflight found something; a step
 /// failed.
 pub async fn up(session: &Session) -> Result<()> {
-    let mut operation = Operation::begin(session, "up").await?;
-    let mut calls = 0;
-    let result = run(session, &mut operation, &mut calls).await;
-    operation.end(result, calls).await
+    conduct(session, "up", async |operation| run(session, operation).await).await
 }
 
-async fn run(session: &Session, operation: &mut Operation<'_>, calls: &mut u64) -> Result<()> {
+async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
     let existing = session.stored().await?;
     let fresh = existing.is_none();
     let mut stored = match existing {
-        Some(stored) => check_existing(session, stored)?,
+        Some(_) => check_existing(session, session.present().await?)?,
         None => Stored { intent: new_intent(session)?, unfinished: None },
     };
     let spec = stored.intent.spec.clone();
-    let backend = session.backend(&spec, true).await?;
+    let (authorities, new) = match session.authorities().await? {
+        Some(authorities) => (authorities, false),
+        None => (new_authorities(session, &stored.intent)?, true),
+    };
+    let means = operation.connect(&spec, authorities).await?;
     if fresh {
-        preflight(&stored.intent, backend.provider.as_ref()).await?;
+        preflight(&stored.intent, means.provider.as_ref()).await?;
         stored = operation.store(&stored.intent, "up", None).await?;
     }
-    let authorities = authorities(session, &stored.intent).await?;
-    let means = session.means(&spec, backend, authorities)?;
-    tell_stand_ins(session, &spec);
-    let result = operation.converge(&mut stored, &means).await;
-    *calls = means.provider.calls();
-    result?;
-    if !session.dry_run {
-        tell_next(session, &stored.intent);
+    if new && !session.dry_run {
+        session.store.write(session.cluster(), &means.authorities.to_documents()).await?;
     }
+    tell_stand_ins(session, &spec);
+    operation.converge(&mut stored, &means).await?;
+    tell_next(session, &stored.intent);
     Ok(())
 }
 
@@ -60,10 +58,6 @@ fn new_intent(session: &Session) -> Result<Intent> {
 /// An `up` of what is there already changes nothing; one that asks for something else is told so.
 fn check_existing(session: &Session, stored: Stored) -> Result<Stored> {
     let cluster = session.cluster();
-    if stored.intent.phase == Phase::Absent {
-        return Err(Error::refused(format!("cluster {cluster} is being deleted"))
-            .hint("to finish that: hakube down"));
-    }
     let resolved = &session.resolved;
     let given = resolved.values.iter().filter(|value| value.origin.is_given());
     let differing: Vec<String> = given
@@ -110,21 +104,14 @@ async fn preflight(intent: &Intent, provider: &dyn hakube_provider::Provider) ->
     Err(if rest.is_empty() { error } else { error.because(rest.join("\n")) })
 }
 
-/// The cluster's authorities, made once. Those of an etcd that holds data are never made again.
-async fn authorities(session: &Session, intent: &Intent) -> Result<Authorities> {
-    if let Some(authorities) = session.authorities().await? {
-        return Ok(authorities);
-    }
+/// A cluster's authorities are made once. Those of an etcd that holds data are never made again.
+fn new_authorities(session: &Session, intent: &Intent) -> Result<Authorities> {
     if intent.formed {
         return Err(Error::failed(format!("the keys of cluster {} are gone from the store", session.cluster()))
             .because("without them nobody can talk to its etcd and API")
             .hint("restore pki.json from a backup of the state directory"));
     }
-    let authorities = Authorities::generate(intent.spec.pki.into(), Timestamp::now())?;
-    if !session.dry_run {
-        session.store.write(session.cluster(), &authorities.to_documents()).await?;
-    }
-    Ok(authorities)
+    Ok(Authorities::generate(intent.spec.pki, Timestamp::now())?)
 }
 
 fn tell_stand_ins(session: &Session, spec: &ClusterSpec) {
@@ -139,6 +126,9 @@ fn tell_stand_ins(session: &Session, spec: &ClusterSpec) {
 
 /// What a control plane of this size survives, and what to run next.
 pub(super) fn tell_next(session: &Session, intent: &Intent) {
+    if session.dry_run {
+        return;
+    }
     let count = intent.replicas.len();
     let survives = intent.full_quorum().survives();
     let replicas = if count == 1 { "1 replica".to_owned() } else { format!("{count} replicas") };

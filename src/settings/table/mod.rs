@@ -12,7 +12,7 @@ pub use hakube::*;
 pub use kubernetes::*;
 pub use machines::*;
 pub use network::*;
-pub use not_honoured::{NOT_HONOURED, NotHonoured};
+pub use not_honoured::NOT_HONOURED;
 
 /// A setting: its names, its kind, what it is when nobody sets it, what it means.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Which source wins, and what is said of each.
 
-use super::super::{SettingError, Severity, Sources, resolve, table};
+use super::super::error::SettingError;
+use super::super::{Severity, Sources, resolve};
 use super::{flags, refused, resolved, shown, sources};
 use std::path::Path;
 
@@ -53,8 +54,8 @@ fn a_given_zone_is_told_from_a_default_one() {
     let given = resolved(&[("KUBE_GCE_ZONE", "europe-west1-b")]);
     let default = resolved(&[]);
     assert_eq!(given.settings.zone, default.settings.zone);
-    assert!(given.settings.zone_given && given.is_given(&table::ZONE));
-    assert!(!default.settings.zone_given && !default.is_given(&table::ZONE));
+    assert!(given.settings.zone_given);
+    assert!(!default.settings.zone_given);
 }
 
 #[test]

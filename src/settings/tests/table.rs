@@ -1,7 +1,8 @@
 //! The table is whole: every setting is read, documented once, and refuses nonsense.
 
 use super::super::table::{Default, Kind, NOT_HONOURED, settings};
-use super::super::{SettingError, docs, env_file, resolve};
+use super::super::error::SettingError;
+use super::super::{docs, env_file, resolve};
 use super::{flags, resolved, sources};
 use std::collections::BTreeSet;
 

@@ -1,6 +1,7 @@
 //! Values of each kind, defaults, and what is derived from what.
 
-use super::super::{ProviderKind, Settings, TaintEffect, Zone, resolve};
+use super::super::types::TaintEffect;
+use super::super::{ProviderKind, Settings, Zone, resolve};
 use super::{flags, refused, resolved, shown, sources};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -134,6 +134,7 @@ impl LockGuard {
         }
     }
 
+    #[cfg(test)]
     /// The fencing token: higher than that of every earlier hold of this cluster's lock.
     pub fn generation(&self) -> u64 {
         self.claim.generation

@@ -1,5 +1,6 @@
 //! What a lock's record says.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -79,11 +80,17 @@ impl LockRecord {
     }
 
     pub(super) fn describe(&self, now: Timestamp) -> String {
-        let Holder { by, operation } = &self.holder;
         // Whole seconds; a clock that disagrees must not make it "3m ago" in the future.
         let held = now.duration_since(self.acquired).as_secs().max(0);
         let held = SignedDuration::from_secs(held);
-        format!("{operation} by {by}, since {held:#}")
+        format!("{self}, since {held:#}")
+    }
+}
+
+impl fmt::Display for LockRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Holder { by, operation } = &self.holder;
+        write!(f, "{operation} by {by}")
     }
 }
 
