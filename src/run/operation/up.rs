@@ -64,7 +64,7 @@ fn check_existing(session: &Session, stored: Stored) -> Result<Stored> {
         .filter_map(|value| {
             let then = stored.intent.given.get(value.key)?;
             (*then != value.value).then(|| {
-                format!("{}={} ({}); it was made with {then:?}", value.key, value.value, value.origin)
+                format!("{}={} ({}); it was made with {then}", value.key, value.value, value.origin)
             })
         })
         .collect();
