@@ -1,7 +1,13 @@
 //! What the handle and the init process say to each other: one JSON line each way per connection, over
 //! a Unix socket in the machine's directory.
 
-use std::{fs::File, io, os::fd::AsRawFd, path::Path, time::Duration};
+use std::{
+    fs::{self, File},
+    io,
+    os::{fd::AsRawFd, unix::fs::PermissionsExt},
+    path::Path,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{
@@ -50,11 +56,14 @@ fn socket_path(dir: &File) -> String {
 /// Listens in `dir`, which has to stay open. A socket that an earlier init process left is replaced.
 pub fn listen(dir: &File) -> io::Result<UnixListener> {
     let path = socket_path(dir);
-    match std::fs::remove_file(&path) {
+    match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    UnixListener::bind(path)
+    let listener = UnixListener::bind(&path)?;
+    // The directory keeps others out as it is; this says so.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
 }
 
 /// Sends a request to the init process of the machine in `dir`.

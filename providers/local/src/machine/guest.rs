@@ -53,7 +53,10 @@ impl Guest {
         spec: &GuestSpec,
         init_command: &[OsString],
     ) -> Result<(), GuestError> {
-        if self.is_running().await {
+        if self.init_process()?.is_some_and(|init| init.is_stopped()) {
+            return Ok(());
+        }
+        if self.answers().await {
             return Ok(());
         }
         let spec_file = self.layout.spec();

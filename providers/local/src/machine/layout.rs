@@ -55,7 +55,9 @@ impl Layout {
 
 /// Makes a directory, and its parents, for the owner only.
 fn private_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // One that was there already may be open to others.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
 }
 
 /// Opens a file for appending; a new one is for the owner only.
@@ -68,7 +70,8 @@ pub fn append(path: &Path) -> io::Result<File> {
 }
 
 /// Writes a file atomically: readers see the old content or the new one, with the new mode. Missing
-/// parents are made (0755, as on any machine).
+/// parents are made (0755, as on any machine). Not synced: a machine is not meant to survive the loss of
+/// the host's page cache, and boots should not wait for a disk.
 pub fn write_atomically(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
     let parent = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::create_dir_all(parent)?;
@@ -76,7 +79,6 @@ pub fn write_atomically(path: &Path, mode: u32, content: &[u8]) -> io::Result<()
     file.write_all(content)?;
     file.as_file()
         .set_permissions(fs::Permissions::from_mode(mode))?;
-    file.as_file().sync_data()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }

@@ -75,7 +75,12 @@ impl Root {
             }
             out.push(c);
             rest = &rest[c.len_utf8()..];
-            can_start = starts_paths(c) || out.ends_with("unix://") || out.ends_with("file://");
+            // A quote opens one where a path could start itself; a closing quote doesn't
+            // (`"$MACHINE_ROOT"/etc/x`).
+            can_start = starts_paths(c)
+                || (can_start && matches!(c, '\'' | '"'))
+                || out.ends_with("unix://")
+                || out.ends_with("file://");
         }
         out
     }
@@ -83,7 +88,7 @@ impl Root {
 
 /// Whether a path can start behind this character.
 fn starts_paths(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '=' | ',' | '\'' | '"' | '<' | '>' | '(' | ';')
+    c.is_whitespace() || matches!(c, '=' | ',' | '<' | '>' | '(' | ';')
 }
 
 /// Whether the text starts with a path of the machine's own.
@@ -116,6 +121,8 @@ mod tests {
                 "--endpoint=unix://@/run/c.sock",
             ),
             ("cat /etc/x >/run/y", "cat @/etc/x >@/run/y"),
+            ("cat \"/etc/x y\"", "cat \"@/etc/x y\""),
+            ("cat \"$MACHINE_ROOT\"/etc/x", "cat \"$MACHINE_ROOT\"/etc/x"),
             ("/usr/local/bin/etcd", "@/usr/local/bin/etcd"),
             ("/etc", "@/etc"),
             ("/usr/bin/etcd", "/usr/bin/etcd"),

@@ -5,9 +5,11 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
+use tokio_util::task::TaskTracker;
 
 use super::{log::Console, reaper::Reaper};
 use crate::machine::{GuestSpec, layout::Layout, paths::Root};
@@ -25,6 +27,8 @@ pub struct Machine {
     /// Notified when a file was put: path units look again.
     pub files_changed: Notify,
     pub shutting_down: Cell<bool>,
+    /// The tasks that copy what units write to their logs.
+    pub logs: TaskTracker,
     /// util-linux's setpriv: it has the kernel kill a process together with its parent.
     pub setpriv: PathBuf,
 }
@@ -56,8 +60,22 @@ impl Machine {
             reaper: Reaper::default(),
             files_changed: Notify::new(),
             shutting_down: Cell::new(false),
+            logs: TaskTracker::new(),
             setpriv,
         })
+    }
+
+    /// Waits until everything that the units have written is in their logs. They have ended, so it is
+    /// there to be read; a process that got away with its pipe is not waited for.
+    pub async fn end_logs(&self) {
+        self.logs.close();
+        if timeout(Duration::from_secs(1), self.logs.wait())
+            .await
+            .is_err()
+        {
+            self.console
+                .say("A log was still being written to: a process has got away.");
+        }
     }
 }
 

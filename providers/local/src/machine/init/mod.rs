@@ -5,7 +5,10 @@
 
 use std::{io, path::Path, process::ExitCode, rc::Rc};
 
-use rustix::process::{Signal, getpid, set_child_subreaper, setsid};
+use rustix::{
+    fs::Mode,
+    process::{Signal, getpid, set_child_subreaper, setsid, umask},
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::{LocalSet, spawn_local},
@@ -17,6 +20,7 @@ use machine::Machine;
 use units::Units;
 
 mod cloud_init;
+mod entry;
 mod exit;
 mod log;
 mod machine;
@@ -58,6 +62,8 @@ fn run(dir: &Path) -> io::Result<()> {
     // leads its group already can't have one, and doesn't need it.
     let _ = setsid();
     set_child_subreaper(Some(getpid()))?;
+    // What systemd gives its units, whatever this process was started with.
+    umask(Mode::WGRP | Mode::WOTH);
     let Some(_lock) = Lock::take(&Layout::new(dir).lock())? else {
         return Err(io::Error::new(
             io::ErrorKind::AddrInUse,
@@ -100,6 +106,7 @@ async fn live(machine: Rc<Machine>) -> io::Result<()> {
     machine.console.say("Shutting down.");
     units.stop_all().await;
     end_survivors(&machine).await?;
+    machine.end_logs().await;
     machine.console.say("Power off.");
     Ok(())
 }

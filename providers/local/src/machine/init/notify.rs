@@ -1,6 +1,6 @@
 //! The readiness protocol of sd_notify(3): a datagram with `READY=1`.
 
-use std::{fs, io, os::fd::AsRawFd, path::PathBuf};
+use std::{convert::Infallible, fs, io, os::fd::AsRawFd, path::PathBuf};
 
 use rustix::process::getpid;
 use tokio::net::UnixDatagram;
@@ -49,6 +49,13 @@ impl NotifySocket {
                 return Ok(());
             }
         }
+    }
+
+    /// Reads whatever else the service has to say, for as long as this is polled: nobody may be left
+    /// waiting for room in the socket's queue.
+    pub async fn drain(&self) -> Infallible {
+        while self.ready().await.is_ok() {}
+        std::future::pending().await
     }
 }
 

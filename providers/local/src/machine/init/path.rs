@@ -5,7 +5,10 @@ use std::{rc::Rc, time::Duration};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::units::{Entry, Units, is_down};
+use super::{
+    entry::{Entry, is_down},
+    units::Units,
+};
 use crate::machine::{UnitState, unit::PathUnit};
 
 /// How often a waiting path unit looks for files that nobody has announced: those that units make.

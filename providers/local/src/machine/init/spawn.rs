@@ -8,13 +8,13 @@ use std::{
 };
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, setrlimit};
-use tokio::{net::unix::pipe, sync::oneshot, task::spawn_local};
+use tokio::{net::unix::pipe, sync::oneshot};
 
 use super::{
+    entry::Entry,
     exit::Exit,
     log,
     machine::{Machine, check_executable, find_in_path, host_path},
-    units::Entry,
 };
 use crate::machine::{
     mark,
@@ -122,7 +122,7 @@ pub fn spawn(
     let exit = machine.reaper.watch(pid);
     let output = pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?;
     if let Some(log) = entry.log(machine) {
-        spawn_local(log::copy(output, log));
+        machine.logs.spawn_local(log::copy(output, log));
     }
     Ok(Process {
         pid,

@@ -1,5 +1,6 @@
 //! Units: what systemd.unit(5), systemd.service(5) and systemd.path(5) call by that name.
 
+mod command_line;
 mod expand;
 mod file;
 mod parse;

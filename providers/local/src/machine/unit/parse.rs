@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    Command, EnvironmentFile, Kind, PathUnit, RestartPolicy, Service, ServiceType, StartLimit,
+    EnvironmentFile, Kind, PathUnit, RestartPolicy, Service, ServiceType, StartLimit,
     SuccessStatus, Unit,
+    command_line::{command, resolve},
     file::{self, Entry},
     settings,
     words::split,
@@ -146,6 +147,10 @@ impl Reader {
             (section, _) if section.starts_with("X-") => Ok(()),
             _ => Err(no_effect(entry)),
         }
+    }
+
+    fn specifiers(&self, text: &str) -> String {
+        resolve(text, &self.unit.name, &self.host)
     }
 
     fn assign_unit(&mut self, entry: &Entry) -> Result<(), String> {
@@ -306,7 +311,7 @@ impl Reader {
             .filter(|words| !words.is_empty())
         {
             commands.push(
-                self.command(words)
+                command(words, |word| self.specifiers(word))
                     .ok_or_else(|| bad(entry, "a program and its arguments"))?,
             );
         }
@@ -324,61 +329,6 @@ impl Reader {
         }
         list.extend(commands);
         Ok(())
-    }
-
-    /// One command, its prefixes read. `+` and `!` change privileges, of which there are none here.
-    fn command(&self, words: &[String]) -> Option<Command> {
-        let (program, arguments) = words.split_first()?;
-        let name = program.trim_start_matches(['-', ':', '+', '!']);
-        let prefixes = &program[..program.len() - name.len()];
-        if name.is_empty() || name.starts_with('@') {
-            return None;
-        }
-        let argv = std::iter::once(name).chain(arguments.iter().map(String::as_str));
-        Some(Command {
-            argv: argv
-                .map(|word| {
-                    if word == r"\;" {
-                        ";".to_owned()
-                    } else {
-                        self.specifiers(word)
-                    }
-                })
-                .collect(),
-            ignore_failure: prefixes.contains('-'),
-            literal: prefixes.contains(':'),
-        })
-    }
-
-    /// Replaces the specifiers of systemd.unit(5); one that isn't known stays as it is.
-    fn specifiers(&self, text: &str) -> String {
-        let stem = self
-            .unit
-            .name
-            .rsplit_once('.')
-            .map_or(self.unit.name.as_str(), |(stem, _)| stem);
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(at) = rest.find('%') {
-            out.push_str(&rest[..at]);
-            let (replacement, length) = match rest[at + 1..].chars().next() {
-                Some('H' | 'l') => (self.host.as_str(), 2),
-                Some('n') => (self.unit.name.as_str(), 2),
-                Some('N' | 'p') => (stem, 2),
-                Some('t') => ("/run", 2),
-                Some('S') => ("/var/lib", 2),
-                Some('L') => ("/var/log", 2),
-                Some('C') => ("/var/cache", 2),
-                Some('E') => ("/etc", 2),
-                Some('h') => ("/root", 2),
-                Some('%') => ("%", 2),
-                _ => ("%", 1),
-            };
-            out.push_str(replacement);
-            rest = &rest[at + length..];
-        }
-        out.push_str(rest);
-        out
     }
 }
 

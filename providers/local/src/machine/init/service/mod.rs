@@ -1,26 +1,22 @@
 //! A service from its start to its end, restarts included: the states of systemd.service(5) as one
 //! straight line of code.
 
-use std::{cell::RefCell, collections::BTreeSet, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeSet, convert::Infallible, rc::Rc};
 
-use rustix::process::{Pid, Signal, getpid};
 use tokio::{
     sync::oneshot,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    exit::Outcome,
-    machine::Machine,
-    notify::NotifySocket,
-    spawn::{Process, SpawnError, spawn},
-    units::Entry,
-};
+use super::{entry::Entry, exit::Outcome, machine::Machine, notify::NotifySocket};
 use crate::machine::{
-    UnitState, processes,
-    unit::{Command, Service, ServiceType, Unit},
+    UnitState,
+    unit::{Service, ServiceType, Unit},
 };
+use processes::until;
+
+mod processes;
 
 /// Told once how the first start went.
 pub type Started = oneshot::Sender<Result<(), Outcome>>;
@@ -211,9 +207,10 @@ impl Activation {
                 self.entry.update(|status| status.pid = None);
                 self.remain(started).await
             }
+            never = drain(socket.as_ref()) => match never {},
             () = self.stop.cancelled() => {
                 self.stopping();
-                self.exec_stop(&mut main).await;
+                self.exec_stop(Some(&main)).await;
                 self.terminate(&mut main).await
             }
         }
@@ -226,163 +223,9 @@ impl Activation {
             announce(started, Ok(()));
             self.stop.cancelled().await;
             self.stopping();
-            for command in &self.service.exec_stop {
-                self.run_to_end_of_stop(command, None).await;
-            }
+            self.exec_stop(None).await;
         }
         Outcome::Success
-    }
-
-    /// Runs a command that has to end before the service can go on.
-    async fn run_to_end(&self, command: &Command, deadline: Option<Instant>) -> Outcome {
-        let mut process = match self.spawn(command, None) {
-            Ok(process) => process,
-            Err(error) => return self.not_spawned(&error, command.ignore_failure),
-        };
-        let outcome = tokio::select! {
-            biased;
-            exit = process.ended() => {
-                let outcome = Outcome::of(exit, &self.service);
-                if outcome != Outcome::Success {
-                    self.say(format!("Control process exited, {exit}"));
-                }
-                outcome
-            }
-            () = self.stop.cancelled() => self.terminate(&mut process).await,
-            () = until(deadline) => {
-                self.say("start operation timed out. Terminating.");
-                self.terminate(&mut process).await;
-                return Outcome::Timeout;
-            }
-        };
-        if command.ignore_failure {
-            Outcome::Success
-        } else {
-            outcome
-        }
-    }
-
-    /// `ExecStop=`, while the main process still runs.
-    async fn exec_stop(&self, main: &mut Process) {
-        let pid = main.pid.as_raw_pid().to_string();
-        for command in &self.service.exec_stop {
-            self.run_to_end_of_stop(command, Some(("MAINPID", &pid)))
-                .await;
-        }
-        if !self.service.exec_stop.is_empty() {
-            // What ExecStop asked of it may take a moment; only then is it signalled.
-            let gone = tokio::time::timeout(
-                self.service.timeout_stop.unwrap_or(Duration::MAX),
-                main.ended(),
-            )
-            .await;
-            drop(gone);
-        }
-    }
-
-    async fn run_to_end_of_stop(&self, command: &Command, extra: Option<(&str, &str)>) {
-        match self.spawn_unrecorded(command, extra) {
-            Ok(mut process) => {
-                tokio::select! {
-                    _ = process.ended() => {}
-                    () = until(self.stop_deadline()) => process.signal_group(Signal::KILL),
-                }
-            }
-            Err(error) => self.say(error.to_string()),
-        }
-    }
-
-    /// `KillSignal=`, `TimeoutStopSec=`, SIGKILL.
-    async fn terminate(&self, process: &mut Process) -> Outcome {
-        process.signal_group(self.service.kill_signal);
-        tokio::select! {
-            biased;
-            exit = process.ended() => {
-                let outcome = Outcome::of(exit, &self.service);
-                // A oneshot that ends by the signal that it was sent has done what it was told.
-                if outcome == Outcome::Signal { Outcome::Success } else { outcome }
-            }
-            () = until(self.stop_deadline()) => {
-                self.say(format!("State 'stop-sigterm' timed out. Killing process {}.", process.pid));
-                process.signal_group(Signal::KILL);
-                process.ended().await;
-                Outcome::Timeout
-            }
-        }
-    }
-
-    /// Ends what the service's processes have left behind, as KillMode=control-group does.
-    async fn end_stragglers(&self) {
-        let mark = format!("INVOCATION_ID={}", self.invocation.borrow());
-        let deadline = self.stop_deadline();
-        let mut pause = Duration::from_millis(1);
-        let mut told = BTreeSet::new();
-        loop {
-            let mut left = processes::descendants(getpid());
-            left.retain(|process| {
-                self.groups.borrow().contains(&process.group)
-                    || processes::has_variable(process.pid, &mark)
-            });
-            if left.is_empty() {
-                return;
-            }
-            let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            for process in &left {
-                if late || told.insert(process.pid.as_raw_pid()) {
-                    let signal = if late {
-                        Signal::KILL
-                    } else {
-                        self.service.kill_signal
-                    };
-                    self.say(format!(
-                        "Killing process {} with signal {signal:?}.",
-                        process.pid
-                    ));
-                    // It ended on its own, or it will still be there in the next round.
-                    let _ = processes::signal(process, signal);
-                }
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(50));
-        }
-    }
-
-    fn spawn(&self, command: &Command, extra: Option<(&str, &str)>) -> Result<Process, SpawnError> {
-        let process = self.spawn_unrecorded(command, extra)?;
-        self.entry
-            .update(|status| status.pid = process.pid.as_raw_pid().try_into().ok());
-        Ok(process)
-    }
-
-    /// A process that isn't the one to show as the unit's.
-    fn spawn_unrecorded(
-        &self,
-        command: &Command,
-        extra: Option<(&str, &str)>,
-    ) -> Result<Process, SpawnError> {
-        let invocation = self.invocation.borrow().clone();
-        let mut variables = vec![("INVOCATION_ID", invocation.as_str())];
-        variables.extend(extra);
-        let process = spawn(
-            &self.machine,
-            &self.entry,
-            &self.service,
-            command,
-            &variables,
-        )?;
-        self.groups
-            .borrow_mut()
-            .insert(Pid::as_raw_pid(process.pid));
-        Ok(process)
-    }
-
-    fn not_spawned(&self, error: &SpawnError, ignore: bool) -> Outcome {
-        self.say(error.to_string());
-        let outcome = error.exit().map_or(Outcome::Resources, |exit| {
-            self.say(format!("Main process exited, {exit}"));
-            Outcome::ExitCode
-        });
-        if ignore { Outcome::Success } else { outcome }
     }
 
     fn stopping(&self) {
@@ -390,12 +233,6 @@ impl Activation {
             .console
             .say(format!("Stopping {}...", self.unit.title()));
         self.entry.set_state(UnitState::Stopping);
-    }
-
-    fn stop_deadline(&self) -> Option<Instant> {
-        self.service
-            .timeout_stop
-            .map(|timeout| Instant::now() + timeout)
     }
 
     fn say(&self, line: impl AsRef<str>) {
@@ -412,10 +249,10 @@ fn announce(started: &mut Option<Started>, result: Result<(), Outcome>) {
     }
 }
 
-/// Resolves at the deadline, if there is one.
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
+/// Never resolves; keeps a notify service's socket empty meanwhile.
+async fn drain(socket: Option<&NotifySocket>) -> Infallible {
+    match socket {
+        Some(socket) => socket.drain().await,
         None => std::future::pending().await,
     }
 }

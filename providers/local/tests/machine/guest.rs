@@ -1,0 +1,264 @@
+//! The handle: power on and off, pause, files.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use hakube_local::machine::{GuestError, UnitState};
+use nix::sys::signal::Signal;
+
+use crate::support::{Machine, SLEEPER, init_pid, init_program, signal, state};
+
+/// A shell whose grandchild has left its session and its process group.
+const FAMILY: &str =
+    "[Service]\nExecStart=/bin/sh -c 'setsid sleep 1001 & sleep 1002 & exec sleep 1003'\n";
+
+#[tokio::test]
+async fn boots_once_and_again() {
+    let machine = Machine::booted(&[("s.service", SLEEPER)]).await;
+    let first = machine
+        .until_state("s.service", UnitState::Running)
+        .await
+        .pid;
+    machine.boot().await;
+    assert_eq!(
+        machine.unit("s.service").await.unwrap().pid,
+        first,
+        "booting a running machine does nothing"
+    );
+    machine
+        .until_true("first boot over", || {
+            machine
+                .file("/var/lib/cloud/instance/boot-finished")
+                .exists()
+        })
+        .await;
+
+    machine.guest.shut_down().await.unwrap();
+    assert!(!machine.guest.is_running().await);
+    assert_eq!(machine.processes(), []);
+    machine.guest.shut_down().await.unwrap();
+
+    // The second boot runs no user data, but starts what is enabled.
+    fs::write(
+        machine.file("/etc/systemd/system/s.service"),
+        SLEEPER.replace("1000", "2000"),
+    )
+    .unwrap();
+    machine.boot().await;
+    let second = machine
+        .until_state("s.service", UnitState::Running)
+        .await
+        .pid
+        .unwrap();
+    machine
+        .until_true("exec", || {
+            fs::read_to_string(format!("/proc/{second}/cmdline"))
+                .unwrap_or_default()
+                .contains("2000")
+        })
+        .await;
+    let console = machine.console();
+    assert_eq!(console.matches("Booting m1").count(), 2, "{console}");
+    assert_eq!(console.matches("Created symlink").count(), 1, "{console}");
+    assert!(
+        console.contains("Stopped s.service - Sleeper."),
+        "{console}"
+    );
+}
+
+#[tokio::test]
+async fn two_boots_at_once_make_one_machine() {
+    let machine = Machine::new(&[("s.service", SLEEPER)]);
+    let boots = (0..4).map(|_| {
+        let (guest, spec) = (machine.guest.clone(), machine.spec.clone());
+        tokio::spawn(async move { guest.boot(&spec, &[init_program()]).await })
+    });
+    for boot in boots.collect::<Vec<_>>() {
+        boot.await.unwrap().unwrap();
+    }
+    machine.until_state("s.service", UnitState::Running).await;
+    assert_eq!(machine.processes().len(), 1);
+}
+
+#[tokio::test]
+async fn an_init_process_that_fails_says_why() {
+    let machine = Machine::new(&[]);
+    let failed = machine
+        .guest
+        .boot(&machine.spec, &["/bin/false".into()])
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(failed, GuestError::Boot { .. }) && failed.to_string().contains("exit status: 1"),
+        "{failed}"
+    );
+    let failed = machine
+        .guest
+        .boot(&machine.spec, &["/nonexistent".into()])
+        .await
+        .unwrap_err();
+    assert!(failed.to_string().contains("/nonexistent"), "{failed}");
+}
+
+#[tokio::test]
+async fn stopping_and_cutting_the_power_orphan_nothing() {
+    let machine = Machine::booted(&[("family.service", FAMILY)]).await;
+    machine
+        .until_true("family", || machine.processes().len() == 3)
+        .await;
+    machine.guest.shut_down().await.unwrap();
+    assert_eq!(machine.processes(), []);
+
+    let machine = Machine::booted(&[("family.service", FAMILY)]).await;
+    machine
+        .until_true("family", || machine.processes().len() == 3)
+        .await;
+    let guest = machine.guest.clone();
+    let watcher = tokio::spawn(async move { guest.exited().await });
+    machine.guest.kill().await.unwrap();
+    assert_eq!(machine.processes(), []);
+    watcher.await.unwrap();
+    assert!(!machine.guest.is_running().await);
+}
+
+#[tokio::test]
+async fn a_killed_init_process_takes_its_services_along_and_the_next_boot_the_rest() {
+    let machine = Machine::booted(&[("family.service", FAMILY)]).await;
+    machine
+        .until_true("family", || machine.processes().len() == 3)
+        .await;
+    let main = machine.unit("family.service").await.unwrap().pid.unwrap() as i32;
+    signal(init_pid(&machine), Signal::SIGKILL);
+    machine.guest.exited().await;
+    machine
+        .until_true("pdeathsig", || state(main).is_none_or(|state| state == 'Z'))
+        .await;
+    let survivors: Vec<i32> = machine.processes().iter().map(|(pid, _)| *pid).collect();
+    machine.boot().await;
+    for pid in survivors {
+        assert!(
+            state(pid).is_none_or(|state| state == 'Z'),
+            "{pid} survived the second boot"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_paused_machine_stands_still_and_goes_on() {
+    let machine = Machine::booted(&[("family.service", FAMILY)]).await;
+    machine
+        .until_true("family", || machine.processes().len() == 3)
+        .await;
+    machine.guest.pause().await.unwrap();
+    assert!(machine.guest.is_running().await);
+    assert!(
+        machine.processes().iter().all(|(_, state)| *state == 'T'),
+        "{:?}",
+        machine.processes()
+    );
+    assert_eq!(state(init_pid(&machine)), Some('T'));
+    assert!(matches!(
+        machine.guest.units().await,
+        Err(GuestError::Paused { .. })
+    ));
+
+    machine.guest.resume().await.unwrap();
+    assert!(machine.processes().iter().all(|(_, state)| *state != 'T'));
+    machine
+        .until_state("family.service", UnitState::Running)
+        .await;
+
+    machine.guest.pause().await.unwrap();
+    machine.guest.shut_down().await.unwrap();
+    assert_eq!(machine.processes(), []);
+}
+
+#[tokio::test]
+async fn put_files_have_exactly_their_mode_and_stay_in_the_machine() {
+    let machine = Machine::booted(&[]).await;
+    for mode in [0o600, 0o777, 0o444] {
+        machine
+            .guest
+            .put_file("/etc/deep/er/x", mode, &[0, 255, b'\n'])
+            .await
+            .unwrap();
+        assert_eq!(
+            fs::metadata(machine.file("/etc/deep/er/x"))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o7777,
+            mode
+        );
+        assert_eq!(
+            fs::read(machine.file("/etc/deep/er/x")).unwrap(),
+            [0, 255, b'\n']
+        );
+    }
+    assert_eq!(
+        fs::read_dir(machine.file("/etc/deep/er")).unwrap().count(),
+        1,
+        "no temporary file is left"
+    );
+    for bad in ["relative", "/etc/../../../x", "/"] {
+        let refused = machine.guest.put_file(bad, 0o600, b"x").await.unwrap_err();
+        assert!(matches!(refused, GuestError::Refused { .. }), "{refused}");
+    }
+    machine.guest.shut_down().await.unwrap();
+    let refused = machine
+        .guest
+        .put_file("/etc/x", 0o600, b"x")
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, GuestError::NotRunning { .. }),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn user_data_without_effect_is_said_on_the_console() {
+    let machine = Machine::with_user_data("#!/bin/sh\nrm -rf /\n");
+    machine.boot().await;
+    assert!(
+        machine
+            .console()
+            .contains("does not start with the line #cloud-config"),
+        "{}",
+        machine.console()
+    );
+    assert_eq!(machine.guest.units().await.unwrap(), []);
+
+    let machine = Machine::with_user_data(
+        "#cloud-config\nhostname: other\npackages: [x]\nruncmd: [reboot]\n",
+    );
+    machine.boot().await;
+    assert_eq!(machine.read("/etc/hostname"), "other\n");
+    let console = machine.console();
+    assert!(
+        console.contains("packages: not emulated")
+            && console.contains("runcmd \"reboot\": not carried out"),
+        "{console}"
+    );
+}
+
+/// Several users share the host: nothing of a machine is readable to the others, even where its
+/// directory was.
+#[tokio::test]
+async fn the_directory_is_the_owner_s_alone() {
+    let machine = Machine::new(&[("s.service", SLEEPER)]);
+    fs::create_dir_all(machine.guest.dir()).unwrap();
+    fs::set_permissions(machine.guest.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+    machine.boot().await;
+    machine.until_state("s.service", UnitState::Running).await;
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(machine.guest.dir()), 0o700);
+    for entry in fs::read_dir(machine.guest.dir()).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(
+            mode(&path),
+            if path.is_dir() { 0o700 } else { 0o600 },
+            "{}",
+            path.display()
+        );
+    }
+}
