@@ -24,7 +24,9 @@ fn main() -> ExitCode {
 }
 
 fn serve(home: &OsString, project: &OsString, time_scale: &OsString) -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
     let served = (|| -> Result<(), Box<dyn std::error::Error>> {
         let program = std::env::current_exe()?;
         let config = ServeConfig {
@@ -34,7 +36,9 @@ fn serve(home: &OsString, project: &OsString, time_scale: &OsString) -> ExitCode
             init_command: vec![program.into(), "init".into()],
             listen: None,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         Ok(runtime.block_on(hakube_local::serve(config))?)
     })();
     match served {

@@ -53,17 +53,10 @@ where
         .header(header::USER_AGENT, "GoogleHC/1.0")
         .header(header::CONNECTION, "close")
         .body(Empty::<bytes::Bytes>::new())?;
-    let answer = async {
-        let answer = sender.send_request(request).await?;
-        Ok::<_, Fault>(answer.status())
-    };
-    tokio::select! {
-        status = answer => status,
-        ended = connection => {
-            ended?;
-            Err("closed without an answer".into())
-        }
-    }
+    // The sender goes with the answer, and that ends the connection.
+    let answer = async move { sender.send_request(request).await };
+    let (answer, _) = tokio::join!(answer, connection);
+    Ok(answer?.status())
 }
 
 static TLS: LazyLock<Result<Arc<ClientConfig>, rustls::Error>> = LazyLock::new(|| {

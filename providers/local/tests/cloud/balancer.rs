@@ -18,7 +18,9 @@ async fn two_backends(cloud: &TestCloud, port: u16) {
         let groups = format!("{zone}/instanceGroups");
         cloud.make(&groups, json!({"name": "ig"})).await;
         let members = json!({"instances": [{"instance": format!("{zone}/instances/{name}")}]});
-        cloud.make(&format!("{groups}/ig/addInstances"), members).await;
+        cloud
+            .make(&format!("{groups}/ig/addInstances"), members)
+            .await;
         backends.push(json!({"group": format!("{zone}/instanceGroups/ig")}));
     }
     let check = json!({
@@ -36,12 +38,17 @@ async fn two_backends(cloud: &TestCloud, port: u16) {
         "healthChecks": [format!("{REGION}/healthChecks/hc")],
         "backends": backends,
     });
-    cloud.make(&format!("{REGION}/backendServices"), service).await;
+    cloud
+        .make(&format!("{REGION}/backendServices"), service)
+        .await;
 }
 
 async fn health(cloud: &TestCloud, zone: &str) -> Value {
     let body = json!({"group": format!("{zone}/instanceGroups/ig")});
-    let answer = cloud.post(&format!("{SERVICE}/getHealth"), body).await.unwrap();
+    let answer = cloud
+        .post(&format!("{SERVICE}/getHealth"), body)
+        .await
+        .unwrap();
     answer["healthStatus"][0]["healthState"].clone()
 }
 
@@ -63,7 +70,8 @@ async fn traffic_goes_to_healthy_backends_and_to_all_when_none_is() {
     let cloud = TestCloud::start().await;
     two_backends(&cloud, 18200).await;
     let ip = cloud.reserve("front").await;
-    let rule = json!({"name": "rule", "IPAddress": ip, "ports": ["18200"], "backendService": SERVICE});
+    let rule =
+        json!({"name": "rule", "IPAddress": ip, "ports": ["18200"], "backendService": SERVICE});
     cloud.make(&format!("{REGION}/forwardingRules"), rule).await;
     let front = format!("{ip}:18200");
 
@@ -71,17 +79,34 @@ async fn traffic_goes_to_healthy_backends_and_to_all_when_none_is() {
     assert_eq!(answers(&front).await, names(&["m1", "m2"]));
 
     cloud.local.kill("m1").await.unwrap();
-    until("m1 is not used", async || answers(&front).await == names(&["m2"])).await;
-    until("m1 is unhealthy", async || health(&cloud, ZONE).await == "UNHEALTHY").await;
+    until("m1 is not used", async || {
+        answers(&front).await == names(&["m2"])
+    })
+    .await;
+    until("m1 is unhealthy", async || {
+        health(&cloud, ZONE).await == "UNHEALTHY"
+    })
+    .await;
 
     // The path is gone, the server isn't: unhealthy, and yet the last resort.
     cloud.local.pause("m2").await.unwrap();
-    until("m2 is unhealthy", async || health(&cloud, OTHER_ZONE).await == "UNHEALTHY").await;
+    until("m2 is unhealthy", async || {
+        health(&cloud, OTHER_ZONE).await == "UNHEALTHY"
+    })
+    .await;
     cloud.local.resume("m2").await.unwrap();
-    until("m2 answers again", async || answers(&front).await == names(&["m2"])).await;
+    until("m2 answers again", async || {
+        answers(&front).await == names(&["m2"])
+    })
+    .await;
 
-    cloud.make(&format!("{ZONE}/instances/m1/start"), json!({})).await;
-    until("both answer", async || answers(&front).await == names(&["m1", "m2"])).await;
+    cloud
+        .make(&format!("{ZONE}/instances/m1/start"), json!({}))
+        .await;
+    until("both answer", async || {
+        answers(&front).await == names(&["m1", "m2"])
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -95,10 +120,14 @@ async fn an_address_moves_from_a_machine_to_a_balancer_and_back() {
     cloud.make(&add, config.clone()).await;
     assert_eq!(answers(&front).await, names(&["m1"]));
 
-    let rule = json!({"name": "rule", "IPAddress": ip, "ports": ["18201"], "backendService": SERVICE});
+    let rule =
+        json!({"name": "rule", "IPAddress": ip, "ports": ["18201"], "backendService": SERVICE});
     let rules = format!("{REGION}/forwardingRules");
     let early = cloud.post(&rules, rule.clone()).await.unwrap_err();
-    assert_eq!(early.message, "Specified IP address is in-use and would result in a conflict.");
+    assert_eq!(
+        early.message,
+        "Specified IP address is in-use and would result in a conflict."
+    );
     let delete = format!(
         "{ZONE}/instances/m1/deleteAccessConfig?networkInterface=nic0&accessConfig=External%20NAT"
     );
@@ -118,7 +147,10 @@ async fn a_patched_service_uses_the_groups_that_it_has_now() {
     two_backends(&cloud, 18202).await;
     let rule = json!({"name": "rule", "allPorts": true, "backendService": SERVICE});
     cloud.make(&format!("{REGION}/forwardingRules"), rule).await;
-    let rule = cloud.get(&format!("{REGION}/forwardingRules/rule")).await.unwrap();
+    let rule = cloud
+        .get(&format!("{REGION}/forwardingRules/rule"))
+        .await
+        .unwrap();
     let front = format!("{}:18202", rule["IPAddress"].as_str().unwrap());
     assert_eq!(answers(&front).await, names(&["m1", "m2"]));
 

@@ -13,33 +13,58 @@ async fn only_the_token_opens_the_api_and_web_pages_never_do() {
     let cloud = TestCloud::start().await;
     let url = format!("{}/compute/v1/projects/{PROJECT}/zones", cloud.status.url);
     let plain = || cloud.http.get(&url);
-    let mode = std::fs::metadata(&cloud.status.token_file).unwrap().permissions().mode();
+    let mode = std::fs::metadata(&cloud.status.token_file)
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
 
     let none = cloud.send(plain()).await.unwrap_err();
     assert_eq!((none.status, none.reason.as_str()), (401, "authError"));
-    let wrong = cloud.send(plain().bearer_auth("0".repeat(64))).await.unwrap_err();
+    let wrong = cloud
+        .send(plain().bearer_auth("0".repeat(64)))
+        .await
+        .unwrap_err();
     assert_eq!(wrong.status, 401);
-    let page = plain().bearer_auth(cloud.token()).header("Origin", "http://evil.example");
+    let page = plain()
+        .bearer_auth(cloud.token())
+        .header("Origin", "http://evil.example");
     assert_eq!(cloud.send(page).await.unwrap_err().status, 403);
-    let rebound = plain().bearer_auth(cloud.token()).header("Host", "evil.example:8780");
+    let rebound = plain()
+        .bearer_auth(cloud.token())
+        .header("Host", "evil.example:8780");
     assert_eq!(cloud.send(rebound).await.unwrap_err().status, 403);
     // Google's own client for Rust sends the host without the port.
-    let host = cloud.status.url.trim_start_matches("http://").split(':').next().unwrap();
+    let host = cloud
+        .status
+        .url
+        .trim_start_matches("http://")
+        .split(':')
+        .next()
+        .unwrap();
     let portless = plain().bearer_auth(cloud.token()).header("Host", host);
     assert!(cloud.send(portless).await.is_ok());
-    let admin = cloud.http.post(format!("{}/local/v1/stop", cloud.status.url));
+    let admin = cloud
+        .http
+        .post(format!("{}/local/v1/stop", cloud.status.url));
     assert_eq!(cloud.send(admin).await.unwrap_err().status, 401);
 }
 
 #[tokio::test]
 async fn a_home_has_one_daemon() {
     let cloud = TestCloud::start().await;
-    let again = cloud.local.ensure_started(&options(cloud.home(), "0")).await.unwrap();
+    let again = cloud
+        .local
+        .ensure_started(&options(cloud.home(), "0"))
+        .await
+        .unwrap();
     assert_eq!(again.pid, cloud.status.pid);
 
     let command = options(cloud.home(), "0").command;
-    let second = std::process::Command::new(&command[0]).args(&command[1..]).output().unwrap();
+    let second = std::process::Command::new(&command[0])
+        .args(&command[1..])
+        .output()
+        .unwrap();
     assert!(!second.status.success());
     let words = String::from_utf8_lossy(&second.stderr);
     assert!(words.contains("runs already"), "{words}");
@@ -59,7 +84,10 @@ async fn a_daemon_that_dies_at_start_leaves_its_last_words() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("state.json"), r#"{"version": 99}"#).unwrap();
     let local = LocalCloud::at(home.path());
-    let error = local.ensure_started(&options(home.path(), "0")).await.unwrap_err();
+    let error = local
+        .ensure_started(&options(home.path(), "0"))
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("has version 99"), "{error}");
 }
 
@@ -70,21 +98,34 @@ async fn after_sigkill_resources_are_there_and_machines_never_noticed() {
     let ip = cloud.reserve("front").await;
     let config = json!([{"natIP": ip}]);
     cloud.web_machine(ZONE, "m1", 18080, config).await;
-    cloud.make(&format!("{ZONE}/instances"), instance("m2")).await;
+    cloud
+        .make(&format!("{ZONE}/instances"), instance("m2"))
+        .await;
     let unit_pid = async || {
         let machines = cloud.local.machines().await.unwrap();
         let units = machines.into_iter().find(|m| m.name == "m1").unwrap().units;
-        units.iter().find(|unit| unit.name == "web.service").unwrap().pid
+        units
+            .iter()
+            .find(|unit| unit.name == "web.service")
+            .unwrap()
+            .pid
     };
     let before = unit_pid().await;
 
     kill(cloud.status.pid);
-    until("the daemon is gone", async || cloud.local.status().await.unwrap().is_none()).await;
+    until("the daemon is gone", async || {
+        cloud.local.status().await.unwrap().is_none()
+    })
+    .await;
     hakube_local::machine::Guest::at(cloud.home().join("machines/europe-west1-b/m2"))
         .kill()
         .await
         .unwrap();
-    let status = cloud.local.ensure_started(&options(cloud.home(), "0")).await.unwrap();
+    let status = cloud
+        .local
+        .ensure_started(&options(cloud.home(), "0"))
+        .await
+        .unwrap();
 
     assert_eq!(status.url, cloud.status.url);
     assert_eq!(fetch(&format!("{ip}:18080")).await.as_deref(), Some("m1"));
@@ -98,15 +139,26 @@ async fn after_a_stop_what_ran_boots_again_and_what_was_off_stays_off() {
     let cloud = TestCloud::start().await;
     cloud.open_port(18081).await;
     let internal = cloud.web_machine(ZONE, "m1", 18081, json!([])).await;
-    cloud.make(&format!("{ZONE}/instances"), instance("m2")).await;
-    cloud.make(&format!("{ZONE}/instances/m2/stop"), json!({})).await;
+    cloud
+        .make(&format!("{ZONE}/instances"), instance("m2"))
+        .await;
+    cloud
+        .make(&format!("{ZONE}/instances/m2/stop"), json!({}))
+        .await;
 
     assert!(cloud.local.stop().await.unwrap());
     assert_eq!(fetch(&format!("{internal}:18081")).await, None);
-    cloud.local.ensure_started(&options(cloud.home(), "0")).await.unwrap();
+    cloud
+        .local
+        .ensure_started(&options(cloud.home(), "0"))
+        .await
+        .unwrap();
 
     let address = format!("{internal}:18081");
-    until("the machine serves again", async || fetch(&address).await.is_some()).await;
+    until("the machine serves again", async || {
+        fetch(&address).await.is_some()
+    })
+    .await;
     let m2 = cloud.get(&format!("{ZONE}/instances/m2")).await.unwrap();
     assert_eq!(m2["status"], "TERMINATED");
 }
@@ -114,17 +166,28 @@ async fn after_a_stop_what_ran_boots_again_and_what_was_off_stays_off() {
 #[tokio::test]
 async fn an_operation_cut_short_by_sigkill_is_finished_by_the_next_daemon() {
     let cloud = TestCloud::at_scale("0.1").await;
-    let operation = cloud.post("global/networks", json!({"name": "n1", "autoCreateSubnetworks": true}));
+    let operation = cloud.post(
+        "global/networks",
+        json!({"name": "n1", "autoCreateSubnetworks": true}),
+    );
     let operation = operation.await.unwrap();
     assert_ne!(operation["status"], "DONE");
 
     kill(cloud.status.pid);
-    until("the daemon is gone", async || cloud.local.status().await.unwrap().is_none()).await;
-    cloud.local.ensure_started(&options(cloud.home(), "0")).await.unwrap();
+    until("the daemon is gone", async || {
+        cloud.local.status().await.unwrap().is_none()
+    })
+    .await;
+    cloud
+        .local
+        .ensure_started(&options(cloud.home(), "0"))
+        .await
+        .unwrap();
 
     let operation = cloud.done(operation).await;
     assert_eq!(operation["error"], serde_json::Value::Null);
-    let firewall = json!({"name": "f1", "network": "global/networks/n1", "allowed": [{"IPProtocol": "tcp"}]});
+    let firewall =
+        json!({"name": "f1", "network": "global/networks/n1", "allowed": [{"IPProtocol": "tcp"}]});
     cloud.make("global/firewalls", firewall).await;
 }
 
@@ -135,7 +198,10 @@ async fn what_is_not_emulated_says_so() {
         (Method::GET, "global/routes"),
         (Method::POST, "zones/europe-west1-b/instances/i/suspend"),
         (Method::PUT, "regions/europe-west1/addresses/a"),
-        (Method::POST, "regions/europe-west1/forwardingRules/r/setTarget"),
+        (
+            Method::POST,
+            "regions/europe-west1/forwardingRules/r/setTarget",
+        ),
     ] {
         let refusal = cloud.send(cloud.request(method, path)).await.unwrap_err();
         assert_eq!(refusal.status, 501, "{path}");

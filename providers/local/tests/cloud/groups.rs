@@ -18,24 +18,47 @@ async fn a_manager_keeps_as_many_instances_as_it_was_told() {
         "targetSize": 2,
         "instanceTemplate": "global/instanceTemplates/tpl",
     });
-    cloud.make(&format!("{ZONE}/instanceGroupManagers"), manager).await;
+    cloud
+        .make(&format!("{ZONE}/instanceGroupManagers"), manager)
+        .await;
     let path = format!("{ZONE}/instanceGroupManagers/nodes");
     let size = async || {
-        let answer = cloud.post(&format!("{path}/listManagedInstances"), json!({})).await.unwrap();
-        let running = cloud.get(&format!("{ZONE}/instances?filter=labels.group%3Dnodes")).await.unwrap();
+        let answer = cloud
+            .post(&format!("{path}/listManagedInstances"), json!({}))
+            .await
+            .unwrap();
+        let running = cloud
+            .get(&format!("{ZONE}/instances?filter=labels.group%3Dnodes"))
+            .await
+            .unwrap();
         let running = running["items"].as_array().map_or(0, Vec::len);
         let managed = answer["managedInstances"].as_array().unwrap();
         assert_eq!(managed.len(), running);
-        assert!(managed.iter().all(|member| member["instanceStatus"] == "RUNNING"));
-        assert!(managed.iter().all(|m| m["instance"].as_str().unwrap().contains("/instances/node-")));
+        assert!(
+            managed
+                .iter()
+                .all(|member| member["instanceStatus"] == "RUNNING")
+        );
+        assert!(
+            managed
+                .iter()
+                .all(|m| m["instance"].as_str().unwrap().contains("/instances/node-"))
+        );
         running
     };
     assert_eq!(size().await, 2);
-    cloud.make(&format!("{path}/resize?size=3"), json!({})).await;
+    cloud
+        .make(&format!("{path}/resize?size=3"), json!({}))
+        .await;
     assert_eq!(size().await, 3);
-    cloud.make(&format!("{path}/resize?size=1"), json!({})).await;
+    cloud
+        .make(&format!("{path}/resize?size=1"), json!({}))
+        .await;
     assert_eq!(size().await, 1);
-    cloud.delete("global/instanceTemplates/tpl").await.unwrap_err();
+    cloud
+        .delete("global/instanceTemplates/tpl")
+        .await
+        .unwrap_err();
     cloud.delete(&path).await.unwrap();
     assert!(cloud.local.machines().await.unwrap().is_empty());
     cloud.delete("global/instanceTemplates/tpl").await.unwrap();

@@ -57,10 +57,15 @@ impl TestCloud {
 
     pub async fn at_scale(time_scale: &str) -> Self {
         // Twice is fine, too: all tests install the same.
-        rustls::crypto::ring::default_provider().install_default().ok();
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
         let home = tempfile::tempdir().unwrap();
         let local = LocalCloud::at(home.path());
-        let status = local.ensure_started(&options(home.path(), time_scale)).await.unwrap();
+        let status = local
+            .ensure_started(&options(home.path(), time_scale))
+            .await
+            .unwrap();
         Self {
             local,
             status,
@@ -110,7 +115,8 @@ impl TestCloud {
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Result<Value, Refusal> {
-        self.send(self.request(Method::POST, path).json(&body)).await
+        self.send(self.request(Method::POST, path).json(&body))
+            .await
     }
 
     pub async fn delete(&self, path: &str) -> Result<Value, Refusal> {
@@ -133,15 +139,22 @@ impl TestCloud {
     pub async fn done(&self, mut operation: Value) -> Value {
         let link = operation["selfLink"].as_str().unwrap().to_owned();
         while operation["status"] != "DONE" {
-            let wait = self.http.post(format!("{link}/wait")).bearer_auth(self.token());
+            let wait = self
+                .http
+                .post(format!("{link}/wait"))
+                .bearer_auth(self.token());
             operation = self.send(wait).await.unwrap();
         }
         operation
     }
 
     pub async fn reserve(&self, name: &str) -> String {
-        self.make(&format!("{REGION}/addresses"), json!({"name": name})).await;
-        let address = self.get(&format!("{REGION}/addresses/{name}")).await.unwrap();
+        self.make(&format!("{REGION}/addresses"), json!({"name": name}))
+            .await;
+        let address = self
+            .get(&format!("{REGION}/addresses/{name}"))
+            .await
+            .unwrap();
         address["address"].as_str().unwrap().to_owned()
     }
 
@@ -167,14 +180,20 @@ impl TestCloud {
         let internal = nic["networkIP"].as_str().unwrap().to_owned();
         let zone = zone.trim_start_matches("zones/");
         let page = name.to_owned().into_bytes().into();
-        self.local.put_file(zone, name, "/srv/name", 0o644, page).await.unwrap();
+        self.local
+            .put_file(zone, name, "/srv/name", 0o644, page)
+            .await
+            .unwrap();
         let env = format!("ADDRESS={internal}\nPORT={port}\n");
         self.local
             .put_file(zone, name, "/etc/web.env", 0o600, env.into())
             .await
             .unwrap();
         let address = format!("{internal}:{port}");
-        until("the web server answers", async || fetch(&address).await.is_some()).await;
+        until("the web server answers", async || {
+            fetch(&address).await.is_some()
+        })
+        .await;
         internal
     }
 }
@@ -185,11 +204,22 @@ impl Drop for TestCloud {
         let local = self.local.clone();
         // A runtime can't be entered from within another one, so this takes a thread.
         let cleaning = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async {
                 let _ = local.stop().await;
-                for zone in std::fs::read_dir(home.join("machines")).into_iter().flatten().flatten() {
-                    for machine in std::fs::read_dir(zone.path()).into_iter().flatten().flatten() {
+                for zone in std::fs::read_dir(home.join("machines"))
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                {
+                    for machine in std::fs::read_dir(zone.path())
+                        .into_iter()
+                        .flatten()
+                        .flatten()
+                    {
                         let _ = Guest::at(machine.path()).kill().await;
                     }
                 }
@@ -244,7 +274,9 @@ pub async fn fetch(address: &str) -> Option<String> {
         let (head, body) = answer.split_once("\r\n\r\n")?;
         head.contains(" 200 ").then(|| body.to_owned())
     };
-    tokio::time::timeout(Duration::from_secs(2), exchange).await.ok()?
+    tokio::time::timeout(Duration::from_secs(2), exchange)
+        .await
+        .ok()?
 }
 
 /// Awaits a condition.
