@@ -280,3 +280,7 @@ fn open_ports(state: &State, instance: &Instance, notes: &mut BTreeSet<String>) 
     }
     open
 }
+
+#[cfg(test)]
+#[path = "desired_tests.rs"]
+mod tests;
