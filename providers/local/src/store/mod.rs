@@ -7,6 +7,7 @@ mod table;
 
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
@@ -21,9 +22,13 @@ pub struct Store {
     /// Counts the changes; waiters for operations listen to it.
     version: watch::Sender<u64>,
     saved: watch::Sender<Saved>,
-    dirty: Notify,
+    /// Told when somebody waits for the disk.
+    awaited: Notify,
     path: PathBuf,
 }
+
+/// How long a change that nobody waits for may stay in memory.
+const SOON: Duration = Duration::from_millis(100);
 
 /// How far `state.json` is.
 #[derive(Debug, Clone, Default)]
@@ -40,7 +45,7 @@ impl Store {
             state: Mutex::new(state),
             version: watch::Sender::new(0),
             saved: watch::Sender::new(Saved::default()),
-            dirty: Notify::new(),
+            awaited: Notify::new(),
             path,
         }
     }
@@ -88,11 +93,11 @@ impl Store {
             *current += 1;
             version = *current;
         });
-        self.dirty.notify_one();
         version
     }
 
     async fn until_saved(&self, version: u64) -> Result<(), ApiError> {
+        self.awaited.notify_one();
         let mut saved = self.saved.subscribe();
         let reached = saved
             .wait_for(|saved| {
@@ -126,10 +131,15 @@ impl Store {
         }
     }
 
-    /// Writes changes to disk as they come; several at once when they come faster than the disk.
+    /// Writes changes to disk: at once when somebody waits for that, else soon, and several at once
+    /// when they come faster than the disk.
     pub async fn save_forever(&self) {
+        let mut changes = self.version.subscribe();
         loop {
-            self.dirty.notified().await;
+            // The sender lives in self: this can't fail.
+            let _ = changes.changed().await;
+            let _ = tokio::time::timeout(SOON, self.awaited.notified()).await;
+            changes.mark_unchanged();
             self.save().await;
         }
     }
