@@ -6,7 +6,7 @@ use hakube_local::LocalCloud;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{PROJECT, TestCloud, ZONE, fetch, instance, options, until};
+use crate::support::{PROJECT, REGION, TestCloud, ZONE, fetch, instance, options, until};
 
 #[tokio::test]
 async fn only_the_token_opens_the_api_and_web_pages_never_do() {
@@ -189,6 +189,25 @@ async fn an_operation_cut_short_by_sigkill_is_finished_by_the_next_daemon() {
     let firewall =
         json!({"name": "f1", "network": "global/networks/n1", "allowed": [{"IPProtocol": "tcp"}]});
     cloud.make("global/firewalls", firewall).await;
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_written_is_an_error_until_it_can() {
+    let cloud = TestCloud::start().await;
+    let addresses = format!("{REGION}/addresses");
+    let path = format!("{addresses}?requestId=6f1c2b5e-8d0e-4c39-9a53-0d4c5b1b2a11");
+    // Nothing can be renamed to the name of a directory, not even by root.
+    let file = cloud.home().join("state.json");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let refusal = cloud.post(&path, json!({"name": "a"})).await.unwrap_err();
+    assert_eq!(refusal.status, 503);
+    assert!(refusal.message.contains("state.json"), "{refusal:?}");
+
+    std::fs::remove_dir(&file).unwrap();
+    cloud.make(&path, json!({"name": "a"})).await;
+    let address = cloud.get(&format!("{addresses}/a")).await.unwrap();
+    assert_eq!(address["status"], "RESERVED");
 }
 
 #[tokio::test]
