@@ -184,41 +184,40 @@ impl Cloud {
     /// Notices when a machine dies by itself.
     pub fn watch(&self, key: &Key) {
         let (cloud, key) = (self.clone(), key.clone());
-        let id = move |cloud: &Cloud, key: &Key| {
-            let id = cloud
-                .store()
-                .read(|state| Some(state.instances.get(key)?.resource.meta.id.clone()));
-            id
-        };
-        let watched = id(&cloud, &key);
         self.spawn(async move {
-            let guest = cloud.guest(&key);
-            guest.exited().await;
-            // A reset has a machine die and another one live, of the same instance.
-            if guest.is_running().await || id(&cloud, &key) != watched {
-                return;
+            cloud.guest(&key).exited().await;
+            // A reset has one machine die and another one live: who is told of the first one's end
+            // after the second one's beginning must not take it for the second one's.
+            let why = "The machine has stopped by itself.";
+            let mark = || cloud.mark_terminated(&key, why);
+            if cloud.guests().if_dead(&key, mark).await == Some(true) {
+                cloud.reconcile().await;
             }
-            cloud
-                .terminated(&key, "The machine has stopped by itself.")
-                .await;
         });
     }
 
     /// An instance whose machine is gone is TERMINATED, unless an operation expects that.
     pub async fn terminated(&self, key: &Key, why: &str) {
-        let changed = self
-            .store()
-            .update(|state| match state.instances.get_mut(key) {
-                Some(instance) if instance.status == Status::Running => {
+        if self.mark_terminated(key, why) {
+            self.reconcile().await;
+        }
+    }
+
+    fn mark_terminated(&self, key: &Key, why: &str) -> bool {
+        let changed = self.store().update(|state| {
+            let is_due = state.due_boots.contains(key);
+            match state.instances.get_mut(key) {
+                Some(instance) if instance.status == Status::Running && !is_due => {
                     instance.status = Status::Terminated;
                     instance.status_message = Some(why.to_owned());
                     true
                 }
                 _ => false,
-            });
+            }
+        });
         if changed {
             tracing::info!(instance = %key, why, "instance terminated");
-            self.reconcile().await;
         }
+        changed
     }
 }

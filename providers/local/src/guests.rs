@@ -76,6 +76,13 @@ impl Guests {
             .map_err(|error| failed(key, &error))
     }
 
+    /// Calls `then` if a machine is dead, before anybody can boot it.
+    pub async fn if_dead<T>(&self, key: &Key, then: impl FnOnce() -> T) -> Option<T> {
+        let lock = self.lock(key);
+        let _turn = lock.lock().await;
+        (!self.get(key).is_running().await).then(then)
+    }
+
     /// Deletes a machine that is down, with all its files.
     pub async fn remove(&self, key: &Key) -> Result<(), ApiError> {
         let directory = self.directory(key);

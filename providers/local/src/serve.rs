@@ -259,7 +259,7 @@ async fn bind(config: &ServeConfig, block: Block) -> Result<Claim, (SocketAddr, 
 
 /// A project starts with one network.
 fn add_default_network(state: &mut State) -> Result<(), ServeError> {
-    let is_new = state.networks.len() == 0 && state.operations.len() == 0;
+    let is_new = state.networks.is_empty() && state.operations.is_empty();
     if !is_new {
         return Ok(());
     }

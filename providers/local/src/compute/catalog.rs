@@ -95,7 +95,9 @@ pub fn image_link(state: &State, field: &str, text: &str) -> Result<String, ApiE
     );
     let parts: Vec<&str> = path.split('/').collect();
     let found = match *parts.as_slice() {
-        ["projects", project, "global", "images", "family", family] => IMAGES
+        // gcloud names families by their zonal view.
+        ["projects", project, "zones", _, "imageFamilyViews", family]
+        | ["projects", project, "global", "images", "family", family] => IMAGES
             .iter()
             .find(|(p, f, _)| *p == project && *f == family),
         ["projects", project, "global", "images", name] => {

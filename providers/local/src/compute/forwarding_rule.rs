@@ -161,14 +161,14 @@ impl ForwardingRule {
             let why = "Exactly one of ports, portRange and allPorts must be specified.";
             return Err(ApiError::invalid("resource.ports", "", why));
         }
-        if self.ports.len() > MAX_PORTS || self.ports.iter().any(|port| port.len() != 1) {
+        if self.ports.len() > MAX_PORTS || self.ports.iter().any(|port| port.size() != 1) {
             let ports: Vec<String> = self.ports.iter().map(ToString::to_string).collect();
             let why = format!("Must be at most {MAX_PORTS} single ports.");
             return Err(ApiError::invalid("resource.ports", ports.join(","), why));
         }
         if self
             .port_range
-            .is_some_and(|range| range.len() > PortRange::MOST_SERVED)
+            .is_some_and(|range| range.size() > PortRange::MOST_SERVED)
         {
             let what = format!("port ranges of more than {} ports", PortRange::MOST_SERVED);
             return Err(ApiError::not_emulated(what));

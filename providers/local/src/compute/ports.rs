@@ -35,7 +35,7 @@ impl PortRange {
     }
 
     /// How many ports it has.
-    pub fn len(self) -> usize {
+    pub fn size(self) -> usize {
         usize::from(self.last - self.first) + 1
     }
 }

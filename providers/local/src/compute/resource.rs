@@ -179,7 +179,7 @@ pub fn now() -> String {
         .to_string()
 }
 
-/// A fresh fingerprint: opaque, base64, different after each change.
+/// A fresh fingerprint: opaque, URL-safe base64 as clients decode it, different after each change.
 pub fn fresh_fingerprint() -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::URL_SAFE.encode(rand::random::<[u8; 8]>())

@@ -266,7 +266,7 @@ fn open_ports(state: &State, instance: &Instance, notes: &mut BTreeSet<String>) 
             continue;
         }
         for range in firewall.tcp_ports() {
-            if range.len() > PortRange::MOST_SERVED {
+            if range.size() > PortRange::MOST_SERVED {
                 notes.insert(format!(
                     "ports {range} of firewall rule {} are not served at external addresses: more \
                      than {} at a time are not emulated",
@@ -280,3 +280,7 @@ fn open_ports(state: &State, instance: &Instance, notes: &mut BTreeSet<String>) 
     }
     open
 }
+
+#[cfg(test)]
+#[path = "desired_tests.rs"]
+mod tests;

@@ -1,6 +1,6 @@
 //! External addresses and balancers: real TCP listeners on loopback addresses.
 //!
-//! [`desired`] says, from the state alone, who should listen where and forward what to whom;
+//! `desired` says, from the state alone, who should listen where and forward what to whom;
 //! [`Plane`] makes it so.
 
 mod desired;

@@ -53,17 +53,10 @@ where
         .header(header::USER_AGENT, "GoogleHC/1.0")
         .header(header::CONNECTION, "close")
         .body(Empty::<bytes::Bytes>::new())?;
-    let answer = async {
-        let answer = sender.send_request(request).await?;
-        Ok::<_, Fault>(answer.status())
-    };
-    tokio::select! {
-        status = answer => status,
-        ended = connection => {
-            ended?;
-            Err("closed without an answer".into())
-        }
-    }
+    // The sender goes with the answer, and that ends the connection.
+    let answer = async move { sender.send_request(request).await };
+    let (answer, _) = tokio::join!(answer, connection);
+    Ok(answer?.status())
 }
 
 static TLS: LazyLock<Result<Arc<ClientConfig>, rustls::Error>> = LazyLock::new(|| {
@@ -114,5 +107,81 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::net::SocketAddrV4;
+    use std::time::Duration;
+
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+
+    /// A server whose certificate is for somebody else and by nobody, that answers with this.
+    async fn serve(answer: &'static str) -> SocketAddrV4 {
+        let key = rcgen::generate_simple_self_signed(["elsewhere.example".to_owned()]).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![key.cert.der().clone()],
+                PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap(),
+            )
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string().parse().unwrap();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            let _ = stream.read(&mut [0; 1024]).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        });
+        address
+    }
+
+    async fn is_well(address: SocketAddrV4, protocol: Protocol) -> bool {
+        let probe = Probe {
+            address,
+            protocol,
+            path: "/readyz".into(),
+            host: String::new(),
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
+            healthy_after: 1,
+            unhealthy_after: 1,
+            admitted: true,
+        };
+        answers_well(&probe).await
+    }
+
+    #[tokio::test]
+    async fn https_needs_a_200_and_no_certificate_in_particular() {
+        let well = serve("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        assert!(is_well(well, Protocol::Https).await);
+        let sick = serve("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n").await;
+        assert!(!is_well(sick, Protocol::Https).await);
+        let mute = serve("").await;
+        assert!(!is_well(mute, Protocol::Https).await);
+        let plain = serve("HTTP/1.1 200 OK\r\n\r\n").await;
+        assert!(!is_well(plain, Protocol::Http).await);
+    }
+
+    #[tokio::test]
+    async fn tcp_needs_somebody_who_listens() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string().parse().unwrap();
+        assert!(is_well(address, Protocol::Tcp).await);
+        drop(listener);
+        assert!(!is_well(address, Protocol::Tcp).await);
     }
 }

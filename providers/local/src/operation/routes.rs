@@ -32,6 +32,7 @@ pub fn routes() -> Router<Cloud> {
 
 async fn get_one(Shared(cloud): Shared<Cloud>, place: Place) -> Answer {
     let key = place.key()?;
+    cloud.store().flush().await?;
     cloud.store().read(|state| {
         let operation = state.get::<Operation>(&key)?;
         Ok(Json(Value::Object(crud::view(operation, state))))

@@ -61,7 +61,8 @@ impl Cloud {
         change: impl FnOnce(&mut State) -> Result<Request, ApiError>,
     ) -> Answer {
         let id = id.checked()?;
-        let (key, is_new) = self
+        let mut accepted = None;
+        let saved = self
             .store()
             .transact(|state| {
                 let repeated = state
@@ -69,7 +70,7 @@ impl Cloud {
                     .within(scope)
                     .find(|(_, operation)| id.is_some() && operation.client_operation_id == id);
                 if let Some((key, _)) = repeated {
-                    return Ok((key.clone(), false));
+                    return Ok(key.clone());
                 }
                 let request = change(state)?;
                 let (key, operation) = Operation::pending(state, &request, id);
@@ -81,16 +82,19 @@ impl Cloud {
                 };
                 state.jobs.insert(key.clone(), job);
                 forget_oldest(state);
-                Ok((key, true))
+                accepted = Some(key.clone());
+                Ok(key)
             })
-            .await?;
-        if is_new {
+            .await;
+        // A change that could not be written is in force, and its work is to be done.
+        if let Some(key) = accepted {
             let cloud = self.clone();
-            let key = key.clone();
             self.spawn(async move { run(&cloud, &key).await });
         }
+        let key = saved?;
         if self.is_instant() {
             self.wait_for_operation(&key, AT_ONCE).await;
+            self.store().flush().await?;
         }
         self.store().read(|state| {
             let operation = state.get::<Operation>(&key)?;

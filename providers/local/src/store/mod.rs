@@ -7,6 +7,7 @@ mod table;
 
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
@@ -21,16 +22,21 @@ pub struct Store {
     /// Counts the changes; waiters for operations listen to it.
     version: watch::Sender<u64>,
     saved: watch::Sender<Saved>,
-    dirty: Notify,
+    /// Told when somebody waits for the disk.
+    awaited: Notify,
     path: PathBuf,
 }
+
+/// How long a change that nobody waits for may stay in memory.
+const SOON: Duration = Duration::from_millis(100);
 
 /// How far `state.json` is.
 #[derive(Debug, Clone, Default)]
 struct Saved {
     version: u64,
-    /// Set when the last attempt failed: up to which change, and why.
-    failure: Option<(u64, String)>,
+    attempts: u64,
+    /// Why the last attempt failed, if it did.
+    failure: Option<String>,
 }
 
 impl Store {
@@ -40,7 +46,7 @@ impl Store {
             state: Mutex::new(state),
             version: watch::Sender::new(0),
             saved: watch::Sender::new(Saved::default()),
-            dirty: Notify::new(),
+            awaited: Notify::new(),
             path,
         }
     }
@@ -58,7 +64,8 @@ impl Store {
         f(&self.lock())
     }
 
-    /// Changes the state, or leaves it as it was when `f` fails. On return the change is on disk.
+    /// Changes the state, or leaves it as it was when `f` fails. On return the change is on disk; when
+    /// it could not be written it is in force all the same, and the error says so.
     pub async fn transact<T>(
         &self,
         f: impl FnOnce(&mut State) -> Result<T, ApiError>,
@@ -72,6 +79,13 @@ impl Store {
         };
         self.until_saved(version).await?;
         Ok(value)
+    }
+
+    /// Returns when everything that can be seen now is on disk: what a client has been told of must
+    /// not be taken back after a crash.
+    pub async fn flush(&self) -> Result<(), ApiError> {
+        let version = *self.version.borrow();
+        self.until_saved(version).await
     }
 
     /// Changes the state; it reaches the disk soon. For what can be found out again after a crash.
@@ -88,29 +102,31 @@ impl Store {
             *current += 1;
             version = *current;
         });
-        self.dirty.notify_one();
         version
     }
 
     async fn until_saved(&self, version: u64) -> Result<(), ApiError> {
         let mut saved = self.saved.subscribe();
-        let reached = saved
-            .wait_for(|saved| {
-                saved.version >= version
-                    || saved.failure.as_ref().is_some_and(|(at, _)| *at >= version)
-            })
-            .await;
-        match reached.as_deref() {
-            Ok(saved) if saved.version >= version => Ok(()),
-            Ok(Saved {
-                failure: Some((_, why)),
-                ..
-            }) => Err(ApiError::backend(format!(
-                "The change could not be written to {}: {why}",
-                self.path.display()
-            ))),
-            Ok(_) | Err(_) => Err(ApiError::backend("The local cloud is shutting down.")),
-        }
+        let attempts = {
+            let now = saved.borrow();
+            if now.version >= version {
+                return Ok(());
+            }
+            now.attempts
+        };
+        self.awaited.notify_one();
+        let is_over = |now: &Saved| {
+            now.version >= version || (now.attempts > attempts && now.failure.is_some())
+        };
+        let why = match saved.wait_for(is_over).await.as_deref() {
+            Ok(now) if now.version >= version => return Ok(()),
+            Ok(now) => now.failure.clone().unwrap_or_default(),
+            Err(_) => "the local cloud is shutting down".into(),
+        };
+        Err(ApiError::backend(format!(
+            "The change could not be written to {}: {why}",
+            self.path.display()
+        )))
     }
 
     /// Resolves with `Some` as soon as `f` finds what it looks for.
@@ -126,10 +142,18 @@ impl Store {
         }
     }
 
-    /// Writes changes to disk as they come; several at once when they come faster than the disk.
+    /// Writes changes to disk: at once when somebody waits for that, else soon, and several at once
+    /// when they come faster than the disk.
     pub async fn save_forever(&self) {
+        let mut changes = self.version.subscribe();
         loop {
-            self.dirty.notified().await;
+            tokio::select! {
+                () = self.awaited.notified() => {}
+                _ = changes.changed() => {
+                    let _ = tokio::time::timeout(SOON, self.awaited.notified()).await;
+                }
+            }
+            changes.mark_unchanged();
             self.save().await;
         }
     }
@@ -147,16 +171,14 @@ impl Store {
                 .unwrap_or_else(|stopped| Err(std::io::Error::other(stopped))),
             Err(error) => Err(std::io::Error::other(error)),
         };
-        self.saved.send_modify(|saved| match written {
-            Ok(()) => {
-                *saved = Saved {
-                    version,
-                    failure: None,
+        self.saved.send_modify(|saved| {
+            saved.attempts += 1;
+            saved.failure = written.as_ref().err().map(ToString::to_string);
+            match written {
+                Ok(()) => saved.version = version,
+                Err(error) => {
+                    tracing::error!(path = %self.path.display(), %error, "state not written");
                 }
-            }
-            Err(error) => {
-                tracing::error!(path = %self.path.display(), %error, "state not written");
-                saved.failure = Some((version, error.to_string()));
             }
         });
     }

@@ -79,6 +79,11 @@ impl<R: Resource> Table<R> {
         self.iter().filter(move |(key, _)| key.scope == *scope)
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -1,0 +1,51 @@
+//! The local cloud as a program of its own: what the tests kill and start again, and a way to try it
+//! with gcloud. `local-cloud serve HOME PROJECT TIME_SCALE`; `local-cloud init DIR` is its machines'.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use hakube_local::ServeConfig;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match arguments.as_slice() {
+        [command, directory] if command == "init" => {
+            hakube_local::machine::init(Path::new(directory))
+        }
+        [command, home, project, time_scale] if command == "serve" => {
+            serve(home, project, time_scale)
+        }
+        _ => {
+            eprintln!("usage: local-cloud serve HOME PROJECT TIME_SCALE | local-cloud init DIR");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn serve(home: &OsString, project: &OsString, time_scale: &OsString) -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+    let served = (|| -> Result<(), Box<dyn std::error::Error>> {
+        let program = std::env::current_exe()?;
+        let config = ServeConfig {
+            home: home.into(),
+            project: project.to_string_lossy().into_owned(),
+            time_scale: time_scale.to_string_lossy().parse()?,
+            init_command: vec![program.into(), "init".into()],
+            listen: None,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        Ok(runtime.block_on(hakube_local::serve(config))?)
+    })();
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The local cloud, driven over its API as any client would. Its daemon is the example
+//! `local-cloud`, which cargo builds with the tests; its machines really run.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod addresses;
+mod balancer;
+mod daemon;
+mod errors;
+mod groups;
+mod instances;
+mod lists;
+mod support;
+mod time;
