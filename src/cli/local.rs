@@ -145,6 +145,8 @@ fn print_machines(machines: Vec<MachineSummary>, format: Format) -> Result<()> {
 }
 
 async fn serve(home: PathBuf, time_scale: f64) -> Result<()> {
+    // Whoever starts the daemon sends its stderr to daemon.log.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     let hakube = std::env::current_exe()
         .map_err(|error| Error::failed("could not find this program's own file").because(error))?;
     hakube_local::serve(ServeConfig {

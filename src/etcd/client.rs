@@ -46,10 +46,15 @@ impl EtcdClient {
     {
         let mut last = EtcdError::Unreachable { at: "no address".into(), why: "no member is known".into() };
         for &at in via {
-            let answer = match self.connect(at).await {
-                Ok(client) => call(client).await.map_err(|error| EtcdError::from_client(&error)),
-                Err(error) => Err(error),
+            let answer = async {
+                let client = self.connect(at).await?;
+                call(client).await.map_err(|error| EtcdError::from_client(&error))
             };
+            // The client's own timeouts don't cover a TLS handshake with a process that is paused.
+            let answer = tokio::time::timeout(CALL, answer).await.unwrap_or_else(|_| {
+                let why = format!("no answer within {} s", CALL.as_secs());
+                Err(EtcdError::Unreachable { at: at.to_string(), why })
+            });
             match answer {
                 Err(error @ EtcdError::Unreachable { .. }) => last = at_address(at, error),
                 answer => return answer,

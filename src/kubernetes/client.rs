@@ -17,6 +17,8 @@ use std::time::Duration;
 /// An API server that doesn't answer in this time is not ready: a passthrough balancer's check and
 /// kubelet's own give up sooner.
 const PROBE: Duration = Duration::from_secs(2);
+/// How long a call about objects may take.
+const CALL: Duration = Duration::from_secs(10);
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 
 /// A client that trusts the cluster's CA and bears the administrator's certificate.
@@ -54,7 +56,6 @@ impl KubeClient {
         let ca = pem_to_der(&self.admin.ca).map_err(|error| broken(&error))?;
         config.root_cert = Some(ca);
         config.connect_timeout = Some(PROBE);
-        config.read_timeout = Some(Duration::from_secs(10));
         config.proxy_url = None;
         config.auth_info = AuthInfo {
             client_certificate_data: Some(encode(&self.admin.certificate)),
@@ -87,9 +88,8 @@ impl Kubernetes for KubeClient {
 
     async fn nodes(&self, endpoint: SocketAddr) -> Result<Vec<NodeView>> {
         let nodes: Api<Node> = Api::all(self.kube(endpoint)?);
-        let list = nodes.list(&ListParams::default()).await.map_err(|error| {
-            Error::failed("could not list the cluster's nodes").because(error).transient()
-        })?;
+        let list = in_time(async { nodes.list(&ListParams::default()).await }).await;
+        let list = list.map_err(|error| Error::failed("could not list the cluster's nodes").because(error).transient())?;
         Ok(list.items.into_iter().map(node_view).collect())
     }
 
@@ -104,14 +104,28 @@ impl Kubernetes for KubeClient {
     }
 }
 
+/// A call's answer, or why there is none. The client's own timeouts don't cover a TLS handshake with a
+/// process that is paused.
+async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
+    match tokio::time::timeout(CALL, call).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("the API server didn't answer within {} s", CALL.as_secs())),
+    }
+}
+
 /// Creates an object; one that exists is as good.
 async fn create<K>(api: &Api<K>, object: &K) -> Result<()>
 where
     K: Clone + serde::de::DeserializeOwned + serde::Serialize + std::fmt::Debug,
 {
-    match api.create(&PostParams::default(), object).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+    let created = in_time(async {
+        match api.create(&PostParams::default(), object).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            answer => answer.map(drop),
+        }
+    });
+    match created.await {
+        Ok(()) => Ok(()),
         Err(error) => Err(Error::failed("could not let nodes join").because(error).transient()),
     }
 }

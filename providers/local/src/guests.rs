@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::compute::error::ApiError;
@@ -64,6 +65,14 @@ impl Guests {
         let _turn = lock.lock().await;
         let down = self.get(key).shut_down().await;
         down.map_err(|error| failed(key, &error))
+    }
+
+    /// Shuts a machine down, and cuts the power of one that takes longer than `grace`.
+    pub async fn power_off(&self, key: &Key, grace: Duration) -> Result<(), ApiError> {
+        match tokio::time::timeout(grace, self.shut_down(key)).await {
+            Ok(down) => down,
+            Err(_) => self.kill(key).await,
+        }
     }
 
     /// Cuts a machine's power.

@@ -32,7 +32,17 @@ impl Execution<'_> {
             address,
             bind: self.means.bind_address(address),
         }));
-        self.means.channel.put(machine, &files).await
+        let what = format!("machine {} to boot and take its files", machine.name);
+        let booted = wait::until(&what, self.means.timeout, self.means.pace, async || {
+            match self.means.channel.put(machine, &files).await {
+                Err(error) if error.transient => Err(error.to_string()),
+                answer => Ok(answer),
+            }
+        });
+        match booted.await {
+            Ok(answer) => answer,
+            Err(error) => Err(self.with_console(error, machine).await),
+        }
     }
 
     /// Its API server, controller manager and scheduler start; `/readyz` is the proof.

@@ -20,6 +20,11 @@ use crate::compute::resource::{Target, Type};
 use crate::compute::scope::{Key, Scope};
 use crate::store::{Phase, State};
 
+/// How long Compute Engine lets a machine shut down before it cuts the power: usually 90 s.
+const SHUTDOWN_PERIOD: Duration = Duration::from_secs(90);
+/// How long it is here at least, whatever the time scale: processes need real time to end.
+const SHORTEST_SHUTDOWN: Duration = Duration::from_millis(500);
+
 /// The query parameter that makes a change repeatable.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -199,7 +204,8 @@ async fn release(cloud: &Cloud, job: &Job) -> Result<(), ApiError> {
         _ => Vec::new(),
     };
     cloud.reconcile().await;
-    let downs = going.iter().map(|key| cloud.guests().shut_down(key));
+    let grace = cloud.scaled(SHUTDOWN_PERIOD).max(SHORTEST_SHUTDOWN);
+    let downs = going.iter().map(|key| cloud.guests().power_off(key, grace));
     join_all(downs).await.into_iter().collect()
 }
 
