@@ -10,6 +10,9 @@ mod replicas;
 mod step;
 mod teardown;
 
+#[cfg(test)]
+mod tests;
+
 pub use step::{Action, Key, Plan, QuorumChange, Step};
 
 use crate::cluster::{EtcdView, Intent, Observed, Phase};
@@ -27,9 +30,10 @@ pub fn plan(intent: &Intent, observed: &Observed) -> Result<Plan> {
     check_known(intent, observed)?;
     let mut draft = Draft::new(observed.etcd.quorum());
     foundation::plan(intent, observed, &mut draft);
+    removal::burdens(intent, observed, &mut draft);
     replicas::plan(intent, observed, &mut draft);
     endpoint::plan(intent, observed, &mut draft);
-    removal::plan(intent, observed, &mut draft);
+    removal::replicas(intent, observed, &mut draft);
     nodes::plan(intent, observed, &mut draft);
     let plan = draft.finish();
     check_quorum(&plan)?;

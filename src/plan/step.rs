@@ -153,6 +153,12 @@ impl Draft {
         key
     }
 
+    /// A voter that is down will be back by the end of the steps so far. What is projected from here
+    /// on must need them.
+    pub(super) fn voter_recovers(&mut self) {
+        self.quorum.healthy += 1;
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.steps.iter().any(|step| step.key == key)
     }
