@@ -7,6 +7,7 @@ use crate::settings::{
 };
 use crate::machine::Programs;
 use crate::pki::Lifetimes;
+use hakube_provider::{ResourceId, ResourceKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -140,6 +141,12 @@ impl Intent {
     /// The replica of that name.
     pub fn replica(&self, name: &str) -> Option<&ReplicaIntent> {
         self.replicas.iter().find(|replica| replica.name == name)
+    }
+
+    /// Whether `down` leaves the resource, because the operator said so: KUBE_DELETE_NETWORK=false.
+    pub fn keeps(&self, resource: &ResourceId) -> bool {
+        let is_network = matches!(resource.kind, ResourceKind::Network | ResourceKind::Subnetwork);
+        is_network && self.spec.network.delete == Some(false)
     }
 
     /// The number of nodes asked for.

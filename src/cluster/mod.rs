@@ -1,6 +1,9 @@
 //! What a cluster is: plain data, and the arithmetic of quorum. Nothing here does anything.
 
 mod edit;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+pub mod fixtures;
 mod intent;
 mod names;
 mod observed;

@@ -114,4 +114,9 @@ impl Observed {
     pub fn api_ready(&self, replica: &str) -> bool {
         self.apis.get(replica).is_some_and(|api| api.ready)
     }
+
+    /// Whether a member's machine is gone, and its data with it: it never comes back as what it was.
+    pub fn is_lost(&self, member: &MemberView) -> bool {
+        self.inventory.machine(&member.name).is_none()
+    }
 }

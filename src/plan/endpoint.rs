@@ -3,6 +3,7 @@
 //! Promote: everything of the balancer that can exist before the swap does; the swap itself needs only
 //! that the new replica's API server is ready. Demote is the mirror image.
 
+use super::replicas::is_born_with_endpoint;
 use super::step::{Action, Draft, Key, key};
 use crate::cluster::{ClusterSpec, Intent, Observed};
 use hakube_provider::{
@@ -10,11 +11,25 @@ use hakube_provider::{
     ResourceKind, Scope,
 };
 
+const BALANCER: &str = "balancer";
+const POINT: &str = "point-endpoint";
+/// The key of the step after which clients can rely on the endpoint.
+pub(super) const AWAIT: &str = "await-endpoint";
+
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     if intent.is_balanced() {
         promote(intent, observed, draft);
     } else {
         demote(intent, observed, draft);
+    }
+}
+
+/// Of every plan that brings the endpoint to answer, this is the proof.
+fn await_answer(observed: &Observed, draft: &mut Draft) {
+    if draft.has(POINT) || !observed.endpoint_ready {
+        let mut needs = draft.keys("control-plane/");
+        needs.extend([BALANCER.to_owned(), POINT.to_owned()]);
+        draft.add(AWAIT, "wait until the endpoint answers", Action::AwaitEndpoint, &needs);
     }
 }
 
@@ -31,7 +46,7 @@ fn promote(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     if have != want || !balancer.health_check {
         let needs = draft.keys(if live { "control-plane/" } else { "machine/" });
         draft.add(
-            "balancer",
+            BALANCER,
             format!("put {} behind the load balancer", want.join(" and ")),
             Action::EnsureBalancer(balancer_spec(&intent.spec, wanted)),
             &needs,
@@ -39,9 +54,9 @@ fn promote(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     }
     if !live {
         let mut needs = draft.keys("control-plane/");
-        needs.extend(["balancer".to_owned(), "reserve-address".to_owned()]);
-        let point = draft.add(
-            "point-endpoint",
+        needs.extend([BALANCER.to_owned(), "reserve-address".to_owned()]);
+        draft.add(
+            POINT,
             "move the endpoint's address to the load balancer",
             Action::PointEndpoint {
                 endpoint: endpoint_spec(&intent.spec),
@@ -49,29 +64,34 @@ fn promote(intent: &Intent, observed: &Observed, draft: &mut Draft) {
             },
             &needs,
         );
-        draft.add("await-endpoint", "wait until the endpoint answers", Action::AwaitEndpoint, &[point]);
     }
+    await_answer(observed, draft);
 }
 
 fn demote(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     let Some(replica) = intent.replicas.first() else { return };
     let inventory = &observed.inventory;
-    let Some(address) = &inventory.address else { return };
-    let holder = inventory.machines.iter().find(|m| m.external_address == Some(address.address));
-    let point = "point-endpoint".to_owned();
-    if holder.is_none_or(|machine| machine.name != replica.name) && inventory.machine(&replica.name).is_some() {
+    let machine = inventory.machine(&replica.name);
+    let holds = match (machine, &inventory.address) {
+        (None, _) => is_born_with_endpoint(intent),
+        (Some(_), None) => false,
+        (Some(machine), Some(address)) => machine.external_address == Some(address.address),
+    };
+    if !holds {
+        let mut needs = draft.keys("control-plane/");
+        needs.push("reserve-address".to_owned());
         draft.add(
-            point.clone(),
+            POINT,
             format!("move the endpoint's address to {}", replica.name),
             Action::PointEndpoint {
                 endpoint: endpoint_spec(&intent.spec),
                 target: EndpointTarget::Machine(machine_ref(replica)),
             },
-            &draft.keys("control-plane/"),
+            &needs,
         );
-        draft.add("await-endpoint", "wait until the endpoint answers", Action::AwaitEndpoint, &[point.clone()]);
     }
-    delete_balancer(intent, observed, &[point], draft);
+    await_answer(observed, draft);
+    delete_balancer(intent, observed, &[POINT.to_owned()], draft);
 }
 
 /// The balancer's parts, in the order in which they let go of each other.

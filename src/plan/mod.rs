@@ -10,6 +10,9 @@ mod replicas;
 mod step;
 mod teardown;
 
+#[cfg(test)]
+mod tests;
+
 pub use step::{Action, Plan, QuorumChange, Step};
 
 use crate::cluster::{EtcdView, Intent, Observed, Phase};
@@ -27,13 +30,13 @@ pub fn plan(intent: &Intent, observed: &Observed) -> Result<Plan> {
     check_known(intent, observed)?;
     let mut draft = Draft::new(observed.etcd.quorum());
     foundation::plan(intent, observed, &mut draft);
+    removal::burdens(intent, observed, &mut draft);
     replicas::plan(intent, observed, &mut draft);
     endpoint::plan(intent, observed, &mut draft);
-    removal::plan(intent, observed, &mut draft);
+    removal::replicas(intent, observed, &mut draft);
     nodes::plan(intent, observed, &mut draft);
-    let plan = draft.finish();
-    check_quorum(&plan)?;
-    Ok(plan)
+    check_quorum(intent, observed, &draft)?;
+    Ok(draft.finish())
 }
 
 /// An etcd that holds data and can't be asked is never assumed to be gone.
@@ -55,9 +58,14 @@ fn check_known(intent: &Intent, observed: &Observed) -> Result<()> {
 }
 
 /// Invariant 1: no step takes healthy voters below quorum.
-fn check_quorum(plan: &Plan) -> Result<()> {
-    for step in &plan.steps {
-        let Some(change) = step.quorum else { continue };
+fn check_quorum(intent: &Intent, observed: &Observed, draft: &Draft) -> Result<()> {
+    let now = observed.etcd.quorum();
+    for (step, change) in draft.member_changes() {
+        if intent.formed && !draft.with_recovered(now).holds() {
+            return Err(Error::refused(format!("etcd has no quorum, so nobody can {}", step.says))
+                .because(format!("now: {now}"))
+                .hint("bring a dead replica's machine back first; hakube never forces a new cluster over data"));
+        }
         if change.before.holds() && !change.after.holds() {
             return Err(Error::refused(format!("{} would cost etcd its quorum", step.says))
                 .because(format!("before: {}; after: {}", change.before, change.after)));

@@ -1,5 +1,6 @@
 //! Nodes: a group of identical machines for each zone.
 
+use super::endpoint::AWAIT;
 use super::step::{Action, Draft, Key, key};
 use crate::cluster::{Intent, NodeGroupIntent, Observed};
 use crate::machine;
@@ -17,13 +18,13 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
             found.is_none_or(|found| found.size != group.size)
         })
         .collect();
-    let mut ready: Vec<Key> = Vec::new();
+    let mut ready: Vec<Key> = vec![AWAIT.to_owned()];
     if !short.is_empty() {
         let admit = draft.add(
             "admit-nodes",
             "let nodes join, with a token that expires",
             Action::AdmitNodes,
-            &["await-endpoint".to_owned()],
+            &ready,
         );
         for group in short {
             let spec = group_spec(intent, group);

@@ -6,26 +6,57 @@ use crate::cluster::{Intent, MemberRole, MemberView, Observed};
 use hakube_provider::{ResourceId, ResourceKind, Scope};
 use std::collections::BTreeSet;
 
-pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
-    let inventory = &observed.inventory;
-    let members = observed.etcd.members().iter().map(|member| member.name.as_str());
-    let machines = inventory.machines.iter().map(|machine| machine.name.as_str());
-    let disks = inventory.disks.iter().filter_map(|disk| disk.name.strip_suffix("-pd"));
-    let unwanted: BTreeSet<&str> = members
-        .chain(machines)
-        .chain(disks)
-        .filter(|name| intent.replica(name).is_none())
-        .collect();
-    for name in unwanted {
+/// Members that are a burden leave before anything else: etcd takes no new member beside a voter that
+/// is down, and no second learner.
+///
+/// One whose machine is gone is a burden even where the replica should stay: its data went with the
+/// machine, so it joins anew.
+pub(super) fn burdens(intent: &Intent, observed: &Observed, draft: &mut Draft) {
+    for member in observed.etcd.members() {
+        let wanted = intent.replica(&member.name).is_some();
+        let lost = observed.is_lost(member);
+        let idle = member.role == MemberRole::Learner || !member.healthy;
+        if lost || (!wanted && idle) {
+            let left = leave_etcd(member, &[], draft);
+            if lost && wanted {
+                delete_disk(intent, observed, &member.name, &[left], draft);
+            }
+        }
+    }
+}
+
+/// Replicas that should no longer be there.
+pub(super) fn replicas(intent: &Intent, observed: &Observed, draft: &mut Draft) {
+    for name in unwanted(intent, observed) {
         // Clients first: the address or the backend leaves before anything of the replica stops. And
         // a replica that replaces this one votes first.
         let mut needs = draft.keys("point-endpoint");
         needs.extend(draft.keys("balancer"));
         needs.extend(draft.keys("control-plane/"));
-        let gone = observed.etcd.member(name).map(|member| leave_etcd(member, &needs, draft));
-        needs.extend(gone);
+        let left = key("leave", name);
+        if let Some(member) = observed.etcd.member(name).filter(|_| !draft.has(&left)) {
+            leave_etcd(member, &needs, draft);
+        }
+        needs.push(left);
         delete_machine(intent, observed, name, &needs, draft);
     }
+}
+
+/// The names of what is there of such replicas. The leader's comes last: it hands over to one that
+/// stays.
+fn unwanted<'a>(intent: &Intent, observed: &'a Observed) -> Vec<&'a str> {
+    let inventory = &observed.inventory;
+    let members = observed.etcd.members().iter().map(|member| member.name.as_str());
+    let machines = inventory.machines.iter().map(|machine| machine.name.as_str());
+    let disks = inventory.disks.iter().filter_map(|disk| disk.name.strip_suffix("-pd"));
+    let names: BTreeSet<&str> =
+        members.chain(machines).chain(disks).filter(|name| intent.replica(name).is_none()).collect();
+    let leads = |name: &str| {
+        observed.etcd.member(name).is_some_and(|member| member.role == MemberRole::Leader)
+    };
+    let (leader, mut others): (Vec<&str>, Vec<&str>) = names.into_iter().partition(|name| leads(name));
+    others.extend(leader);
+    others
 }
 
 /// A leader hands over first (removing it stops writes for seconds), then another member removes it.
@@ -33,11 +64,13 @@ fn leave_etcd(member: &MemberView, needs: &[Key], draft: &mut Draft) -> Key {
     let name = &member.name;
     let mut needs = needs.to_vec();
     if member.role == MemberRole::Leader {
+        let mut after = needs.clone();
+        after.extend(draft.keys("leave/"));
         needs.push(draft.add(
             key("hand-leadership", name),
             format!("move etcd's leadership away from {name}"),
             Action::HandLeadership { from: name.clone() },
-            &needs,
+            &after,
         ));
     }
     let votes = member.role != MemberRole::Learner;
@@ -53,15 +86,20 @@ fn leave_etcd(member: &MemberView, needs: &[Key], draft: &mut Draft) -> Key {
 
 fn delete_machine(intent: &Intent, observed: &Observed, name: &str, needs: &[Key], draft: &mut Draft) {
     let mut needs = needs.to_vec();
-    let delete = |kind, zone: &str, name: String, needs: &[Key], draft: &mut Draft| {
-        let resource = ResourceId { kind, scope: Scope::Zone(zone.to_owned()), name };
-        draft.add(delete_key(&resource), format!("delete {resource}"), Action::Delete(resource), needs)
-    };
     if let Some(machine) = observed.inventory.machine(name) {
-        needs.push(delete(ResourceKind::Machine, &machine.zone, name.to_owned(), &needs, draft));
+        needs.push(delete(ResourceKind::Machine, &machine.zone, name, &needs, draft));
     }
-    let disk = intent.spec.names.data_disk(name);
-    if let Some(disk) = observed.inventory.disks.iter().find(|found| found.name == disk) {
-        delete(ResourceKind::Disk, &disk.zone, disk.name.clone(), &needs, draft);
+    delete_disk(intent, observed, name, &needs, draft);
+}
+
+fn delete_disk(intent: &Intent, observed: &Observed, replica: &str, needs: &[Key], draft: &mut Draft) {
+    let name = intent.spec.names.data_disk(replica);
+    if let Some(disk) = observed.inventory.disks.iter().find(|disk| disk.name == name) {
+        delete(ResourceKind::Disk, &disk.zone, &name, needs, draft);
     }
+}
+
+fn delete(kind: ResourceKind, zone: &str, name: &str, needs: &[Key], draft: &mut Draft) -> Key {
+    let resource = ResourceId { kind, scope: Scope::Zone(zone.to_owned()), name: name.to_owned() };
+    draft.add(delete_key(&resource), format!("delete {resource}"), Action::Delete(resource), needs)
 }

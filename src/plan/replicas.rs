@@ -1,17 +1,23 @@
 //! Replicas that should be there: machine, secrets, etcd's member, API server.
 
 use super::step::{Action, Draft, Key, key};
-use crate::cluster::{ClusterSpec, Intent, MemberRole, Observed, Quorum, ReplicaIntent};
+use crate::cluster::{ClusterSpec, Intent, MemberRole, MemberView, Observed, Quorum, ReplicaIntent};
 use crate::machine;
 use hakube_provider::{DiskSpec, ExternalAddress, MachineRef, MachineSpec, MachineState};
 use std::collections::BTreeMap;
 
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
-    let ready: Vec<Key> = intent
-        .replicas
-        .iter()
-        .filter_map(|replica| one(intent, observed, replica, draft))
-        .collect();
+    let mut replicas: Vec<&ReplicaIntent> = intent.replicas.iter().collect();
+    // etcd takes no new member beside a voter that is down, nor beside a learner: voters are put right
+    // first, then the learner gets its vote, then others join.
+    replicas.sort_by_key(|replica| member_of(observed, replica).map_or(2, |member| u8::from(is_learner(member))));
+    let mut voters: Vec<Key> = Vec::new();
+    for replica in replicas {
+        let last = one(intent, observed, replica, &voters, draft);
+        if member_of(observed, replica).is_some_and(|member| !is_learner(member)) {
+            voters.extend(last);
+        }
+    }
     if !observed.kubeconfig {
         draft.add(
             "write-kubeconfig",
@@ -20,13 +26,25 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
             &["reserve-address".to_owned()],
         );
     }
-    if !observed.endpoint_ready && !ready.is_empty() && !intent.is_balanced() {
-        draft.add("await-endpoint", "wait until the endpoint answers", Action::AwaitEndpoint, &ready);
-    }
 }
 
-/// The steps for one replica; the key of the last when there is any.
-fn one(intent: &Intent, observed: &Observed, replica: &ReplicaIntent, draft: &mut Draft) -> Option<Key> {
+/// The replica's member, unless its data is gone: then it joins as a new one.
+fn member_of<'a>(observed: &'a Observed, replica: &ReplicaIntent) -> Option<&'a MemberView> {
+    observed.etcd.member(&replica.name).filter(|member| !observed.is_lost(member))
+}
+
+fn is_learner(member: &MemberView) -> bool {
+    member.role == MemberRole::Learner
+}
+
+/// The steps for one replica, which joins after `voters`; the key of the last when there is any.
+fn one(
+    intent: &Intent,
+    observed: &Observed,
+    replica: &ReplicaIntent,
+    voters: &[Key],
+    draft: &mut Draft,
+) -> Option<Key> {
     let name = &replica.name;
     let machine = MachineRef { name: name.clone(), zone: replica.zone.clone() };
     let running = observed
@@ -36,6 +54,7 @@ fn one(intent: &Intent, observed: &Observed, replica: &ReplicaIntent, draft: &mu
     if !running {
         let mut needs = draft.keys("firewall/");
         needs.extend(["network".to_owned(), "reserve-address".to_owned()]);
+        needs.extend(draft.keys(&format!("delete/disk-{}-", intent.spec.names.data_disk(name))));
         draft.add(
             key("machine", name),
             format!("make machine {name} in {}", replica.zone),
@@ -43,8 +62,7 @@ fn one(intent: &Intent, observed: &Observed, replica: &ReplicaIntent, draft: &mu
             &needs,
         );
     }
-    let member = observed.etcd.member(name);
-    let started = member.is_some_and(|member| member.started);
+    let started = member_of(observed, replica).is_some_and(|member| member.started);
     let api_ready = observed.api_ready(name);
     if !started || !api_ready {
         draft.add(
@@ -54,31 +72,45 @@ fn one(intent: &Intent, observed: &Observed, replica: &ReplicaIntent, draft: &mu
             &[key("machine", name)],
         );
     }
-    member_steps(intent, observed, &machine, draft);
-    (!api_ready).then(|| {
-        draft.add(
-            key("control-plane", name),
-            format!("start the control plane on {name}"),
-            Action::StartControlPlane(machine),
-            &[key("secrets", name), key("form", name), key("promote", name)],
-        )
-    })
+    member_steps(intent, observed, replica, voters, draft);
+    if api_ready {
+        return None;
+    }
+    let last = draft.add(
+        key("control-plane", name),
+        format!("start the control plane on {name}"),
+        Action::StartControlPlane(machine),
+        &[key("secrets", name), key("form", name), key("promote", name)],
+    );
+    if member_of(observed, replica).is_some_and(|member| !is_learner(member) && !member.healthy) {
+        draft.voter_recovers();
+    }
+    Some(last)
 }
 
 /// A first member forms etcd. A further one joins as a learner, which changes no quorum, and votes
 /// only when it has caught up. One learner at a time: etcd refuses a second.
-fn member_steps(intent: &Intent, observed: &Observed, machine: &MachineRef, draft: &mut Draft) {
-    let name = &machine.name;
-    let secrets = [key("secrets", name)];
-    let first = intent.replicas.first().is_some_and(|first| first.name == *name);
-    match observed.etcd.member(name) {
-        None if first && !intent.formed && observed.etcd.members().is_empty() => {
+fn member_steps(
+    intent: &Intent,
+    observed: &Observed,
+    replica: &ReplicaIntent,
+    voters: &[Key],
+    draft: &mut Draft,
+) {
+    let name = &replica.name;
+    let machine = &MachineRef { name: name.clone(), zone: replica.zone.clone() };
+    let mut needs = vec![key("secrets", name)];
+    needs.extend_from_slice(voters);
+    let is_first = intent.replicas.first() == Some(replica);
+    match member_of(observed, replica) {
+        // One that runs already was formed just before a crash, and has yet to be taken down as formed.
+        member if is_first && !intent.formed => {
             draft.add_member_change(
                 key("form", name),
                 format!("form etcd on {name}"),
                 Action::FormEtcd(machine.clone()),
-                &secrets,
-                Quorum::plus_voter,
+                &needs,
+                |quorum| if member.is_some() { quorum } else { quorum.plus_voter() },
             );
         }
         None => {
@@ -86,43 +118,48 @@ fn member_steps(intent: &Intent, observed: &Observed, machine: &MachineRef, draf
                 key("join", name),
                 format!("add {name} to etcd as a learner"),
                 Action::JoinEtcd(machine.clone()),
-                &secrets,
+                &needs,
                 |quorum| quorum,
             );
-            promote(machine, draft);
+            promote(machine, &needs, draft);
         }
-        Some(member) if member.role == MemberRole::Learner => {
+        Some(member) if is_learner(member) => {
             if !member.started {
                 draft.add_member_change(
                     key("join", name),
                     format!("start etcd's learner on {name}"),
                     Action::JoinEtcd(machine.clone()),
-                    &secrets,
+                    &needs,
                     |quorum| quorum,
                 );
             }
-            promote(machine, draft);
+            promote(machine, &needs, draft);
         }
         Some(_) => {}
     }
 }
 
-fn promote(machine: &MachineRef, draft: &mut Draft) {
+fn promote(machine: &MachineRef, needs: &[Key], draft: &mut Draft) {
     let name = &machine.name;
+    let mut needs = needs.to_vec();
+    needs.push(key("join", name));
     draft.add_member_change(
         key("promote", name),
         format!("give {name} a vote once it has caught up"),
         Action::PromoteMember(machine.clone()),
-        &[key("join", name)],
+        &needs,
         Quorum::plus_voter,
     );
+}
+
+/// The first replica's machine is born with the endpoint's address on it, unless a balancer gets it.
+pub(super) fn is_born_with_endpoint(intent: &Intent) -> bool {
+    !intent.formed && !intent.is_balanced()
 }
 
 fn machine_spec(intent: &Intent, replica: &ReplicaIntent) -> MachineSpec {
     let spec = &intent.spec;
     let machines = &spec.replica_machines;
-    // The first replica is born with the endpoint's address on it, unless a balancer gets it.
-    let bears_endpoint = !intent.formed && !intent.is_balanced();
     MachineSpec {
         cluster: spec.cluster.clone(),
         machine: MachineRef { name: replica.name.clone(), zone: replica.zone.clone() },
@@ -137,7 +174,7 @@ fn machine_spec(intent: &Intent, replica: &ReplicaIntent) -> MachineSpec {
         }),
         network: spec.network.name.clone(),
         subnetwork: spec.network.subnetwork.clone(),
-        external: if bears_endpoint {
+        external: if is_born_with_endpoint(intent) {
             ExternalAddress::Reserved(spec.names.address())
         } else {
             ExternalAddress::Ephemeral

@@ -116,11 +116,12 @@ impl Plan {
 pub(super) struct Draft {
     steps: Vec<Step>,
     quorum: Quorum,
+    recovering: usize,
 }
 
 impl Draft {
     pub(super) fn new(quorum: Quorum) -> Self {
-        Self { steps: Vec::new(), quorum }
+        Self { steps: Vec::new(), quorum, recovering: 0 }
     }
 
     /// Adds a step; of the steps that it needs, those that aren't in the plan are done already.
@@ -151,6 +152,23 @@ impl Draft {
             step.quorum = Some(QuorumChange { before, after: self.quorum });
         }
         key
+    }
+
+    /// A voter that is down will be back by the end of the steps so far. What is projected from here
+    /// on must need them.
+    pub(super) fn voter_recovers(&mut self) {
+        self.quorum.healthy += 1;
+        self.recovering += 1;
+    }
+
+    /// The quorum when all voters that the plan brings back are back.
+    pub(super) fn with_recovered(&self, now: Quorum) -> Quorum {
+        Quorum { healthy: now.healthy + self.recovering, ..now }
+    }
+
+    /// The steps that change etcd's members, in their order.
+    pub(super) fn member_changes(&self) -> impl Iterator<Item = (&Step, QuorumChange)> {
+        self.steps.iter().filter_map(|step| Some((step, step.quorum?)))
     }
 
     pub(super) fn has(&self, key: &str) -> bool {

@@ -23,7 +23,7 @@ fn holders(kind: ResourceKind) -> &'static [ResourceKind] {
 }
 
 pub(super) fn plan(intent: &Intent, observed: &Observed) -> Plan {
-    let mut resources: Vec<&ResourceId> = observed.inventory.resources.iter().collect();
+    let mut resources: Vec<&ResourceId> = observed.inventory.resources.iter().filter(|resource| !intent.keeps(resource)).collect();
     // ResourceKind's own order is one in which nothing is deleted before what holds it.
     resources.sort();
     let mut draft = Draft::new(Quorum { voters: 0, healthy: 0 });

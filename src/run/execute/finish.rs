@@ -27,10 +27,11 @@ impl Execution<'_> {
     pub(super) async fn prove_empty(&self) -> Result<()> {
         let cluster = &self.intent.spec.cluster;
         let inventory = self.means.provider.inspect(cluster).await?;
-        if inventory.resources.is_empty() {
+        let left = inventory.resources.iter().filter(|resource| !self.intent.keeps(resource));
+        let names: Vec<String> = left.map(ToString::to_string).collect();
+        if names.is_empty() {
             return Ok(());
         }
-        let names: Vec<String> = inventory.resources.iter().map(ToString::to_string).collect();
         Err(Error::new(Kind::LeftBehind, format!("{} resources of cluster {cluster} are left", names.len()))
             .because(names.join("\n"))
             .hint("to try again: hakube down"))

@@ -1,0 +1,62 @@
+//! Intents for tests, made as an operator's are: from variables, through the settings.
+
+use super::{ClusterSpec, Intent, ReplicaIntent};
+use crate::machine::{Program, Programs};
+use crate::settings::{Sources, resolve};
+
+/// A region's zones.
+pub const ZONES: [&str; 3] = ["europe-west1-b", "europe-west1-c", "europe-west1-d"];
+
+/// The settings of a cluster of zone b, with these variables on top.
+pub fn spec(variables: &[(&str, &str)]) -> ClusterSpec {
+    let base = [
+        ("KUBERNETES_PROVIDER", "gce"),
+        ("PROJECT", "demo-project"),
+        ("KUBE_GCE_ZONE", ZONES[0]),
+        ("NUM_NODES", "0"),
+    ];
+    let env = base.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let sources = Sources {
+        env: env.collect(),
+        home_dir: Some("/home/ada".into()),
+        working_dir: "/work".into(),
+        ..Sources::default()
+    };
+    let resolved = resolve(&sources).unwrap_or_else(|errors| panic!("{variables:?}: {errors}"));
+    ClusterSpec::new(&resolved.settings, programs())
+}
+
+/// A new cluster's intent.
+pub fn intent(variables: &[(&str, &str)]) -> Intent {
+    Intent::new(spec(variables))
+}
+
+/// The intent of a multi-zone cluster whose replicas have these suffixes (`""` for the first), one in
+/// each zone.
+pub fn replicas(suffixes: &[&str]) -> Intent {
+    let mut intent = intent(&[("MULTIZONE", "true")]);
+    let names = intent.spec.names.clone();
+    let zones = ZONES.iter().cycle();
+    intent.replicas = suffixes
+        .iter()
+        .zip(zones)
+        .map(|(suffix, zone)| ReplicaIntent {
+            name: if suffix.is_empty() { names.master() } else { names.replica(suffix) },
+            zone: (*zone).to_owned(),
+        })
+        .collect();
+    intent.formed = true;
+    intent
+}
+
+/// Where its programs are: Kubernetes' own, and a stand-in for the kubelet.
+pub fn programs() -> Programs {
+    let host = |name: &str| Program::Host(format!("/opt/kubernetes/{name}").into());
+    Programs {
+        etcd: Program::Host("/usr/bin/etcd".into()),
+        kube_apiserver: host("kube-apiserver"),
+        kube_controller_manager: host("kube-controller-manager"),
+        kube_scheduler: host("kube-scheduler"),
+        kubelet: Program::StandIn { hakube: "/usr/local/bin/hakube".into() },
+    }
+}

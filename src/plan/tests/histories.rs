@@ -1,0 +1,185 @@
+//! Random histories: commands, crashes between and within steps, machines that stop or vanish. Whatever
+//! happened, the same loop brings the cluster to what its intent says.
+
+use super::world::World;
+use crate::cluster::fixtures::{self, ZONES};
+use crate::cluster::{
+    Intent, RemovalRequest, ReplicaIntent, Zones, add_replicas, begin_teardown, choose_removal,
+};
+use proptest::prelude::*;
+
+/// Something that happens to a cluster. Numbers choose among what is there.
+#[derive(Debug, Clone)]
+enum Event {
+    /// The loop runs for so many steps and crashes, perhaps in the middle of the next.
+    Run { steps: usize, half: bool, order: u64 },
+    /// The loop runs until nothing is left to do.
+    Converge { order: u64 },
+    Replicate { count: usize, zone: Option<usize> },
+    /// A replicate failed for good: the intent goes back to what it was before.
+    TurnBack,
+    Remove { replica: usize },
+    Kill { machine: usize, gone: bool },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (0..30_usize, any::<bool>(), any::<u64>())
+            .prop_map(|(steps, half, order)| Event::Run { steps, half, order }),
+        3 => any::<u64>().prop_map(|order| Event::Converge { order }),
+        3 => (1..=2_usize, proptest::option::of(0..ZONES.len()))
+            .prop_map(|(count, zone)| Event::Replicate { count, zone }),
+        1 => Just(Event::TurnBack),
+        2 => any::<usize>().prop_map(|replica| Event::Remove { replica }),
+        2 => (any::<usize>(), any::<bool>()).prop_map(|(machine, gone)| Event::Kill { machine, gone }),
+    ]
+}
+
+/// A cluster and what happened to it.
+#[derive(Debug, Clone)]
+struct Past {
+    multizone: bool,
+    always_balanced: bool,
+    custom_network: bool,
+    nodes: u32,
+    events: Vec<Event>,
+}
+
+fn past() -> impl Strategy<Value = Past> {
+    let events = proptest::collection::vec(event(), 0..12);
+    (any::<[bool; 3]>(), 0..3_u32, events).prop_map(|([multizone, always_balanced, custom_network], nodes, events)| {
+        Past { multizone, always_balanced, custom_network, nodes, events }
+    })
+}
+
+impl Past {
+    /// The world that comes of it.
+    fn replay(&self) -> World {
+        let mut history = History { world: World::empty(self.intent()), before: None, names: 0 };
+        for event in &self.events {
+            history.happen(event);
+        }
+        history.world
+    }
+
+    fn intent(&self) -> Intent {
+        let word = |yes: bool| if yes { "true" } else { "false" };
+        fixtures::intent(&[
+            ("MULTIZONE", word(self.multizone)),
+            ("CREATE_CUSTOM_NETWORK", word(self.custom_network)),
+            ("HAKUBE_LOAD_BALANCER", if self.always_balanced { "always" } else { "auto" }),
+            ("NUM_NODES", &self.nodes.to_string()),
+        ])
+    }
+}
+
+struct History {
+    world: World,
+    /// The replicas before the last replicate.
+    before: Option<Vec<ReplicaIntent>>,
+    names: usize,
+}
+
+impl History {
+    fn happen(&mut self, event: &Event) {
+        match *event {
+            Event::Run { steps, half, order } => {
+                let plan = self.world.plan();
+                self.world.run(&plan, order, steps, half);
+            }
+            Event::Converge { order } => self.world.converge(order),
+            Event::Replicate { count, zone } => self.replicate(count, zone),
+            Event::TurnBack => {
+                if let Some(before) = self.before.take() {
+                    self.world.intent.replicas = before;
+                }
+            }
+            Event::Remove { replica } => self.remove(replica),
+            Event::Kill { machine, gone } => self.kill(machine, gone),
+        }
+    }
+
+    fn replicate(&mut self, count: usize, zone: Option<usize>) {
+        let zones = Zones {
+            asked: zone.map(|zone| ZONES[zone].to_owned()),
+            up: ZONES.map(str::to_owned).to_vec(),
+        };
+        let names = &mut self.names;
+        let suffix = || {
+            *names += 1;
+            format!("r{names:02}")
+        };
+        // A zone that isn't the cluster's is refused, which is nothing that happens.
+        if let Ok(intent) = add_replicas(&self.world.intent, &zones, count, suffix)
+            && intent.replicas.len() <= 5
+        {
+            self.before = Some(self.world.intent.replicas.clone());
+            self.world.intent = intent;
+        }
+    }
+
+    /// As the command has it: only when nothing is unfinished, and when the rules allow it.
+    fn remove(&mut self, replica: usize) {
+        let World { intent, observed, .. } = &self.world;
+        let unfinished = !intent.formed || self.before.is_some() && !self.world.plan().is_empty();
+        let name = intent.replicas[replica % intent.replicas.len()].name.clone();
+        let request = RemovalRequest { name: Some(name), zone: None, force: true };
+        if !unfinished && let Ok(removal) = choose_removal(intent, observed, &request) {
+            self.world.intent = removal.intent;
+            self.before = None;
+        }
+    }
+
+    /// More failures than etcd survives are another story: see `blocked`.
+    fn kill(&mut self, machine: usize, gone: bool) {
+        let machines = &self.world.observed.inventory.machines;
+        if machines.len() < 2 {
+            return;
+        }
+        let name = machines[machine % machines.len()].name.clone();
+        if self.world.survives_without(&name) {
+            self.world.kill(&name, gone);
+        }
+    }
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// The same command twice does nothing the second time, whatever came before.
+    #[test]
+    fn every_history_converges(past in past(), order in any::<u64>()) {
+        past.replay().converge(order);
+    }
+
+    /// After a crash between any two steps or in the middle of any, the loop finishes what was begun.
+    #[test]
+    fn a_crash_anywhere_is_finished_by_the_next_run(past in past(), order in any::<u64>(), half in any::<bool>()) {
+        let world = past.replay();
+        let plan = world.plan();
+        for steps in 0..=plan.steps.len() {
+            let mut crashed = world.clone();
+            crashed.run(&plan, order, steps, half);
+            crashed.converge(order);
+        }
+    }
+
+    /// Deleting leaves nothing, from any state and through any crash, and the address goes after
+    /// everything that clients could reach by it.
+    #[test]
+    fn every_history_ends_with_nothing_left(past in past(), order in any::<u64>()) {
+        let world = past.replay();
+        let intent = begin_teardown(&world.intent);
+        let world = world.with_intent(intent);
+        let plan = world.plan();
+        for steps in 0..=plan.steps.len() {
+            let mut crashed = world.clone();
+            crashed.run(&plan, order, steps, false);
+            crashed.converge(order);
+        }
+    }
+}

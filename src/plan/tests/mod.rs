@@ -1,0 +1,41 @@
+//! Plans: what is in them, and what becomes of a world that carries them out.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod blocked;
+mod crashes;
+mod growing;
+mod histories;
+mod shrinking;
+mod teardown;
+mod up;
+mod world;
+
+use super::Plan;
+use std::fmt::Write as _;
+
+/// A plan as people see it, with what each step waits for.
+fn shown(plan: &Plan) -> String {
+    let number = |key: &String| plan.steps.iter().position(|step| step.key == *key).map_or(0, |at| at + 1);
+    let mut text = String::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        let _ = write!(text, "{:>2}. {}", index + 1, step.says);
+        let mut needs: Vec<usize> = step.needs.iter().map(number).collect();
+        needs.sort_unstable();
+        if !needs.is_empty() {
+            let needs: Vec<String> = needs.iter().map(ToString::to_string).collect();
+            let _ = write!(text, "  (after {})", needs.join(", "));
+        }
+        if let Some(change) = step.quorum {
+            let _ = write!(text, "  [etcd: {}; then {}]", change.before, change.after);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Whether `one` is done before `other` begins, in every order that the needs allow.
+fn is_before(plan: &Plan, one: &str, other: &str) -> bool {
+    let step = plan.steps.iter().find(|step| step.key == other).unwrap_or_else(|| panic!("no {other} in {plan:#?}"));
+    step.needs.iter().any(|need| need == one || is_before(plan, one, need))
+}

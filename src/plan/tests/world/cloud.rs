@@ -1,0 +1,140 @@
+//! What a provider makes and deletes, and in which order it lets things go.
+
+use super::{ELSEWHERE, ENDPOINT, World};
+use crate::cluster::{EtcdView, Phase};
+use hakube_provider::{
+    Disk, ExternalAddress, Machine, MachineRef, MachineSpec, MachineState, NodeGroup, NodeGroupSpec,
+    ResourceId, ResourceKind, Scope,
+};
+use std::collections::BTreeMap;
+
+impl World {
+    pub(super) fn region(&self) -> Scope {
+        Scope::Region(self.intent.spec.zone.region().to_owned())
+    }
+
+    pub(super) fn make(&mut self, kind: ResourceKind, scope: Scope, name: &str) {
+        let resource = ResourceId { kind, scope, name: name.to_owned() };
+        let resources = &mut self.observed.inventory.resources;
+        if !resources.contains(&resource) {
+            resources.push(resource);
+        }
+    }
+
+    pub(super) fn runs(&self, name: &str) -> bool {
+        self.observed.inventory.machine(name).is_some_and(|machine| machine.state == MachineState::Running)
+    }
+
+    pub(super) fn machine_mut(&mut self, name: &str) -> Option<&mut Machine> {
+        self.observed.inventory.machines.iter_mut().find(|machine| machine.name == name)
+    }
+
+    pub(super) fn make_disk(&mut self, spec: &MachineSpec) {
+        let Some(disk) = &spec.data_disk else { return };
+        let disks = &mut self.observed.inventory.disks;
+        if !disks.iter().any(|found| found.name == disk.name) {
+            disks.push(Disk { name: disk.name.clone(), zone: spec.machine.zone.clone(), user: None });
+        }
+        self.make(ResourceKind::Disk, Scope::Zone(spec.machine.zone.clone()), &disk.name);
+    }
+
+    pub(super) fn ensure_machine(&mut self, spec: &MachineSpec) {
+        let MachineRef { name, zone } = &spec.machine;
+        self.make_disk(spec);
+        let inventory = &self.observed.inventory;
+        let external = match &spec.external {
+            ExternalAddress::Reserved(address) => {
+                assert!(inventory.has(ResourceKind::Address, address), "{name} wants {address}, which isn't there");
+                assert!(self.holder().is_none(), "{name} wants an address that another has");
+                ENDPOINT
+            }
+            ExternalAddress::None | ExternalAddress::Ephemeral => ELSEWHERE,
+        };
+        if let Some(machine) = self.machine_mut(name) {
+            machine.state = MachineState::Running;
+            // It boots with its data, and etcd starts.
+            self.set_health(name, true);
+            return;
+        }
+        self.observed.inventory.machines.push(Machine {
+            name: name.clone(),
+            zone: zone.clone(),
+            state: MachineState::Running,
+            internal_address: None,
+            external_address: Some(external),
+            labels: BTreeMap::new(),
+        });
+        self.make(ResourceKind::Machine, Scope::Zone(zone.clone()), name);
+        if self.observed.etcd == EtcdView::Absent {
+            self.observed.etcd = EtcdView::Unknown { why: "nobody answers".to_owned() };
+        }
+    }
+
+    pub(super) fn ensure_node_group(&mut self, spec: &NodeGroupSpec) {
+        self.make(ResourceKind::MachineTemplate, Scope::Global, &spec.template);
+        self.make(ResourceKind::NodeGroup, Scope::Zone(spec.machine.machine.zone.clone()), &spec.name);
+        let groups = &mut self.observed.inventory.node_groups;
+        groups.retain(|group| group.name != spec.name);
+        groups.push(NodeGroup {
+            name: spec.name.clone(),
+            zone: spec.machine.machine.zone.clone(),
+            size: spec.size,
+            machines: Vec::new(),
+        });
+    }
+
+    /// The machine and what was on it is gone, for whatever reason.
+    pub(super) fn lose_machine(&mut self, name: &str) {
+        let inventory = &mut self.observed.inventory;
+        inventory.machines.retain(|machine| machine.name != name);
+        inventory.resources.retain(|found| found.kind != ResourceKind::Machine || found.name != name);
+        for group in &mut inventory.balancer.groups {
+            group.machines.retain(|machine| machine != name);
+        }
+        self.equipped.remove(name);
+        self.observed.apis.remove(name);
+        if self.observed.inventory.machines.is_empty() {
+            self.observed.etcd = EtcdView::Absent;
+        }
+    }
+
+    pub(super) fn delete(&mut self, resource: &ResourceId) {
+        let teardown = self.intent.phase == Phase::Absent;
+        let name = &resource.name;
+        let inventory = &self.observed.inventory;
+        let any = |kinds: &[ResourceKind]| inventory.resources.iter().any(|found| kinds.contains(&found.kind));
+        use ResourceKind as K;
+        match resource.kind {
+            K::Machine => {
+                let on = inventory.machine(name).and_then(|machine| machine.external_address);
+                assert!(teardown || on != Some(ENDPOINT), "{name} has the endpoint");
+                assert!(teardown || self.observed.etcd.member(name).is_none(), "{name} is a member of etcd");
+                return self.lose_machine(name);
+            }
+            K::Address => assert!(teardown && !any(&[K::Machine, K::ForwardingRule]), "the endpoint's address"),
+            K::BackendService => assert!(!any(&[K::ForwardingRule]), "in use"),
+            K::HealthCheck | K::BackendGroup => assert!(!any(&[K::BackendService]), "in use"),
+            K::MachineTemplate => assert!(!any(&[K::NodeGroup]), "in use"),
+            K::Disk => {
+                let owner = name.strip_suffix("-pd").unwrap();
+                assert!(inventory.machine(owner).is_none(), "in use");
+            }
+            K::Firewall => assert!(!any(&[K::Machine, K::NodeGroup]), "open no more, and still used"),
+            K::Subnetwork | K::Network => assert!(!any(&[K::Machine, K::NodeGroup, K::Firewall]), "in use"),
+            K::ForwardingRule | K::NodeGroup => {}
+        }
+        let inventory = &mut self.observed.inventory;
+        inventory.resources.retain(|found| found != resource);
+        let balancer = &mut inventory.balancer;
+        match resource.kind {
+            K::Address => inventory.address = None,
+            K::Disk => inventory.disks.retain(|disk| disk.name != *name),
+            K::HealthCheck => balancer.health_check = false,
+            K::BackendService => balancer.backends = None,
+            K::BackendGroup => balancer.groups.retain(|group| group.name != *name),
+            K::ForwardingRule => balancer.forwarding = None,
+            K::NodeGroup => inventory.node_groups.retain(|group| group.name != *name),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! etcd's members, and what etcd refuses.
+
+use super::World;
+use crate::cluster::{ApiView, EtcdView, MemberRole, MemberView};
+use hakube_provider::MachineRef;
+
+impl World {
+    pub(super) fn set_health(&mut self, name: &str, healthy: bool) {
+        if let Some(member) = self.member_mut(name) {
+            member.healthy = healthy && member.started;
+        }
+    }
+
+    pub(super) fn members_mut(&mut self) -> &mut Vec<MemberView> {
+        if !matches!(self.observed.etcd, EtcdView::Known(_)) {
+            self.observed.etcd = EtcdView::Known(Vec::new());
+        }
+        match &mut self.observed.etcd {
+            EtcdView::Known(members) => members,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn member_mut(&mut self, name: &str) -> Option<&mut MemberView> {
+        match &mut self.observed.etcd {
+            EtcdView::Known(members) => members.iter_mut().find(|member| member.name == name),
+            _ => None,
+        }
+    }
+
+    pub(super) fn new_member(&mut self, name: &str, role: MemberRole) {
+        self.members_made += 1;
+        let id = self.members_made;
+        let started = role != MemberRole::Learner;
+        self.members_mut().push(MemberView { id, name: name.to_owned(), role, started, healthy: started });
+    }
+
+    pub(super) fn form_etcd(&mut self, machine: &MachineRef) {
+        assert!(!self.intent.formed, "a second, empty etcd");
+        assert!(self.equipped.contains(&machine.name), "etcd on {} without certificates", machine.name);
+        if self.observed.etcd.members().is_empty() {
+            self.new_member(&machine.name, MemberRole::Leader);
+        }
+    }
+
+    pub(super) fn join_etcd(&mut self, machine: &MachineRef, start: bool) {
+        let name = &machine.name;
+        let members = self.observed.etcd.members();
+        if !members.iter().any(|member| member.name == *name) {
+            // etcd: "too many learner members in cluster", "unhealthy cluster".
+            assert!(members.iter().all(|member| member.role != MemberRole::Learner), "{name} is a second learner");
+            assert!(members.iter().all(|member| member.healthy), "{name} joins beside a voter that is down");
+            self.new_member(name, MemberRole::Learner);
+        }
+        if start {
+            assert!(self.equipped.contains(name) && self.runs(name), "etcd can't start on {name}");
+            let member = self.member_mut(name).unwrap();
+            (member.started, member.healthy) = (true, true);
+        }
+    }
+
+    pub(super) fn promote(&mut self, name: &str) {
+        assert!(self.quorum().holds());
+        let member = self.member_mut(name).unwrap_or_else(|| panic!("{name} isn't a member"));
+        assert!(member.role == MemberRole::Learner && member.healthy, "{name} never catches up: {member:?}");
+        member.role = MemberRole::Voter;
+    }
+
+    pub(super) fn start_control_plane(&mut self, name: &str) {
+        assert!(self.equipped.contains(name) && self.runs(name), "{name} can't start");
+        let member = self.observed.etcd.member(name).unwrap_or_else(|| panic!("{name} isn't a member"));
+        assert!(member.role != MemberRole::Learner && member.healthy, "an API server on {member:?}");
+        assert!(self.quorum().holds());
+        self.observed.apis.insert(name.to_owned(), ApiView { ready: true, stand_in: Some(true) });
+    }
+
+    /// Whoever may lead, the one that leaves next would be the worst choice.
+    pub(super) fn hand_leadership(&mut self, from: &str) {
+        let wanted = |name: &str| self.intent.replica(name).is_some();
+        let may_lead = |member: &&MemberView| member.role == MemberRole::Voter && member.healthy && member.name != from;
+        let voters = self.observed.etcd.members().iter().filter(may_lead);
+        let successor = voters.min_by_key(|member| wanted(&member.name)).map(|member| member.name.clone());
+        self.set_leader(&successor.unwrap_or_else(|| panic!("nobody takes over from {from}")));
+    }
+
+    pub(super) fn set_leader(&mut self, name: &str) {
+        for member in self.members_mut() {
+            if member.role == MemberRole::Leader {
+                member.role = MemberRole::Voter;
+            }
+            if member.name == name {
+                member.role = MemberRole::Leader;
+            }
+        }
+    }
+
+    pub(super) fn remove_member(&mut self, replica: &str, id: u64) {
+        assert!(self.quorum().holds(), "without quorum etcd removes nobody: {}", self.quorum());
+        let member = self.observed.etcd.members().iter().find(|member| member.id == id).unwrap().clone();
+        assert_eq!(member.name, replica);
+        assert_ne!(member.role, MemberRole::Leader, "writes stop for seconds when the leader is removed");
+        if member.healthy && member.role == MemberRole::Voter {
+            assert!(self.quorum().voters > 1, "{replica} is the last voter");
+            assert!(self.holder().is_none_or(|machine| machine.name != replica), "{replica} has the endpoint");
+            let balancer = &self.observed.inventory.balancer;
+            let serves = balancer.forwarding.is_some() && balancer.machines().contains(&replica);
+            assert!(!serves, "clients are still sent to {replica}");
+        }
+        self.members_mut().retain(|member| member.id != id);
+        self.observed.apis.remove(replica);
+    }
+}

@@ -1,0 +1,240 @@
+//! A world that does what a plan says, and objects to what the real one would refuse: a second
+//! learner, a backend that isn't ready, an address pulled from under its clients.
+//!
+//! Steps run in any order that their `needs` allow, so that a need that is missing shows; and a run may
+//! end before any step or in the middle of one, as a crash does.
+
+mod cloud;
+mod endpoint;
+mod etcd;
+
+use crate::cluster::{Intent, MemberRole, NodeView, Observed, Phase, Quorum};
+use crate::plan::{Action, Plan, Step, plan};
+use hakube_provider::{Address, MachineState, ResourceKind, Scope};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+const ENDPOINT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
+const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+
+/// What an operator wants and what is there.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub intent: Intent,
+    pub observed: Observed,
+    /// Machines that have their certificates and keys.
+    equipped: BTreeSet<String>,
+    nodes: Vec<NodeView>,
+    members_made: u64,
+}
+
+impl World {
+    /// Nothing is there yet.
+    pub fn empty(intent: Intent) -> Self {
+        Self {
+            intent,
+            observed: Observed::default(),
+            equipped: BTreeSet::new(),
+            nodes: Vec::new(),
+            members_made: 0,
+        }
+    }
+
+    /// Everything is there.
+    pub fn settled(intent: Intent) -> Self {
+        let mut world = Self::empty(Intent { formed: false, ..intent });
+        world.converge(0);
+        world
+    }
+
+    /// Nothing is left to do, with this intent instead of the one that it was made with.
+    pub fn with_intent(mut self, intent: Intent) -> Self {
+        self.intent = intent;
+        self
+    }
+
+    /// The plan, which has the shape of one.
+    pub fn plan(&self) -> Plan {
+        let made = plan(&self.intent, &self.observed).unwrap_or_else(|error| panic!("{error}\n{self:#?}"));
+        assert_eq!(plan(&self.intent, &self.observed).unwrap(), made, "the same world, another plan");
+        check_shape(&made);
+        made
+    }
+
+    /// The keys of the plan's steps.
+    pub fn keys(&self) -> Vec<String> {
+        self.plan().steps.into_iter().map(|step| step.key).collect()
+    }
+
+    /// Does all that is planned; then nothing is left to do.
+    pub fn converge(&mut self, order: u64) {
+        let plan = self.plan();
+        self.run(&plan, order, plan.steps.len(), false);
+        let left = self.plan();
+        match self.intent.phase {
+            Phase::Present => assert!(left.is_empty(), "after {plan:#?}\nis left {left:#?}\nof {self:#?}"),
+            Phase::Absent => assert!(self.observed.inventory.resources.is_empty(), "{self:#?}"),
+        }
+    }
+
+    /// Does so many steps, in one of the orders that their needs allow, and with `half` a part of the
+    /// next.
+    pub fn run(&mut self, plan: &Plan, order: u64, steps: usize, half: bool) {
+        let mut rng = StdRng::seed_from_u64(order);
+        let mut waiting: Vec<&Step> = plan.steps.iter().collect();
+        let mut done: BTreeSet<&str> = BTreeSet::new();
+        let mut next = |done: &BTreeSet<&str>| {
+            let is_ready = |step: &Step| step.needs.iter().all(|need| done.contains(need.as_str()));
+            let ready: Vec<usize> = (0..waiting.len()).filter(|&at| is_ready(waiting[at])).collect();
+            // Order 0 is the plan's own.
+            let chosen = if order == 0 { 0 } else { rng.random_range(0..ready.len().max(1)) };
+            ready.get(chosen).map(|&at| waiting.remove(at))
+        };
+        for _ in 0..steps {
+            let Some(step) = next(&done) else { break };
+            self.apply(step);
+            done.insert(&step.key);
+        }
+        if half && let Some(step) = next(&done) {
+            self.begin(step);
+            self.look();
+        }
+    }
+
+    fn apply(&mut self, step: &Step) {
+        if let Some(change) = step.quorum {
+            assert_eq!(self.quorum().voters, change.before.voters, "before {}", step.key);
+        }
+        let held = self.quorum().holds();
+        self.act(&step.action);
+        self.look();
+        if let Some(change) = step.quorum {
+            assert_eq!(self.quorum().voters, change.after.voters, "after {}", step.key);
+        }
+        assert!(!held || self.quorum().holds(), "{} cost etcd its quorum: {}", step.key, self.quorum());
+    }
+
+    /// What shows of the world only when it is looked at.
+    fn look(&mut self) {
+        let answers = self.endpoint_answers();
+        self.observed.endpoint_ready = answers;
+        self.observed.nodes = answers.then(|| self.nodes.clone());
+    }
+
+    fn quorum(&self) -> Quorum {
+        self.observed.etcd.quorum()
+    }
+
+    fn act(&mut self, action: &Action) {
+        match action {
+            Action::EnsureNetwork(spec) => self.make(ResourceKind::Network, Scope::Global, &spec.name),
+            Action::EnsureFirewall(spec) => self.make(ResourceKind::Firewall, Scope::Global, &spec.name),
+            Action::ReserveAddress(spec) => {
+                self.observed.inventory.address = Some(Address { name: spec.name.clone(), address: ENDPOINT });
+                self.make(ResourceKind::Address, self.region(), &spec.name);
+            }
+            Action::EnsureMachine(spec) => self.ensure_machine(spec),
+            Action::DeliverSecrets(machine) => {
+                assert!(self.runs(&machine.name), "secrets for {}, which doesn't run", machine.name);
+                self.equipped.insert(machine.name.clone());
+            }
+            Action::FormEtcd(machine) => {
+                self.form_etcd(machine);
+                self.intent.formed = true;
+            }
+            Action::JoinEtcd(machine) => self.join_etcd(machine, true),
+            Action::PromoteMember(machine) => self.promote(&machine.name),
+            Action::StartControlPlane(machine) => self.start_control_plane(&machine.name),
+            Action::EnsureBalancer(spec) => self.ensure_balancer(spec),
+            Action::PointEndpoint { target, .. } => self.point_endpoint(target),
+            Action::AwaitEndpoint => assert!(self.endpoint_answers(), "awaited for ever: {self:#?}"),
+            Action::HandLeadership { from } => self.hand_leadership(from),
+            Action::RemoveMember { replica, member } => self.remove_member(replica, *member),
+            Action::Delete(resource) => self.delete(resource),
+            Action::AdmitNodes => assert!(self.endpoint_answers(), "nobody to admit nodes"),
+            Action::EnsureNodeGroup(spec) => self.ensure_node_group(spec),
+            Action::AwaitNodes { count } => {
+                assert!(self.endpoint_answers(), "nobody to ask for nodes");
+                let there: u32 = self.observed.inventory.node_groups.iter().map(|group| group.size).sum();
+                assert!(there >= *count, "awaited for ever: {count} nodes of {there}");
+                self.nodes = (0..*count)
+                    .map(|n| NodeView { name: format!("node-{n}"), zone: String::new(), ready: true })
+                    .collect();
+            }
+            Action::WriteKubeconfig => {
+                assert!(self.observed.inventory.address.is_some(), "a kubeconfig without a server");
+                self.observed.kubeconfig = true;
+            }
+            Action::RemoveKubeconfig => self.observed.kubeconfig = false,
+            Action::ProveEmpty => assert_eq!(self.observed.inventory.resources, [], "left behind"),
+        }
+    }
+
+    /// The part of a step after which a crash leaves something new.
+    fn begin(&mut self, step: &Step) {
+        match &step.action {
+            Action::EnsureMachine(spec) => self.make_disk(spec),
+            Action::FormEtcd(machine) => self.form_etcd(machine),
+            Action::JoinEtcd(machine) => self.join_etcd(machine, false),
+            Action::EnsureBalancer(spec) => self.observed.inventory.balancer.health_check |= {
+                self.make(ResourceKind::HealthCheck, self.region(), &spec.name);
+                true
+            },
+            Action::PointEndpoint { .. } => self.release_endpoint(),
+            Action::EnsureNodeGroup(spec) => {
+                self.make(ResourceKind::MachineTemplate, Scope::Global, &spec.template);
+            }
+            _ => {}
+        }
+    }
+
+    /// A machine stops, or is deleted behind our back.
+    pub fn kill(&mut self, name: &str, gone: bool) {
+        self.observed.apis.remove(name);
+        self.set_health(name, false);
+        if self.observed.etcd.member(name).is_some_and(|member| member.role == MemberRole::Leader) {
+            let voters = self.observed.etcd.members().iter();
+            let healthy = voters.filter(|member| member.role == MemberRole::Voter && member.healthy);
+            let next = healthy.map(|member| member.name.clone()).next();
+            if let Some(next) = next {
+                self.set_leader(&next);
+            } else if let Some(member) = self.member_mut(name) {
+                member.role = MemberRole::Voter;
+            }
+        }
+        if gone {
+            self.lose_machine(name);
+            if let Some(member) = self.member_mut(name).filter(|member| !member.started) {
+                // Nobody knows any more whose learner it was going to be.
+                member.name = format!("member-{:x}", member.id);
+            }
+        } else if let Some(machine) = self.machine_mut(name) {
+            machine.state = MachineState::Stopped;
+        }
+        self.look();
+    }
+
+    /// Whether etcd would keep its quorum without that machine.
+    pub fn survives_without(&self, name: &str) -> bool {
+        let member = self.observed.etcd.member(name);
+        let votes = member.is_some_and(|member| member.role != MemberRole::Learner && member.healthy);
+        let Quorum { voters, healthy } = self.quorum();
+        !votes || Quorum { voters, healthy: healthy - 1 }.holds()
+    }
+}
+
+fn check_shape(plan: &Plan) {
+    let mut earlier: BTreeSet<&str> = BTreeSet::new();
+    for step in &plan.steps {
+        for need in &step.needs {
+            assert!(earlier.contains(need.as_str()), "{} needs {need}, which isn't before it", step.key);
+        }
+        assert!(earlier.insert(&step.key), "two steps {}", step.key);
+        if let Some(change) = step.quorum {
+            let loses = change.before.holds() && !change.after.holds();
+            assert!(!loses, "{} costs the quorum", step.key);
+        }
+    }
+}
