@@ -46,6 +46,12 @@ impl Paths {
     }
 }
 
+/// Reads all the files, so that one that can't be merged into is found before there is anything to
+/// merge. Blocks on files.
+pub fn check(paths: &Paths) -> Result<()> {
+    paths.iter().try_for_each(|path| read(path).map(drop))
+}
+
 /// Whether some file has a cluster of this name that is this server, verified with this authority
 /// (PEM). A file that can't be read has none.
 pub fn reaches(paths: &Paths, name: &str, server: &str, ca: &str) -> bool {

@@ -2,6 +2,7 @@
 //! then runs the same loop: observe, plan, show, run, observe.
 
 mod down;
+mod preflight;
 mod reconcile;
 mod remove;
 mod replicate;

@@ -1,6 +1,6 @@
 //! `replicate`: more replicas.
 
-use super::{Operation, conduct};
+use super::{Operation, conduct, preflight};
 use super::up::tell_next;
 use crate::cluster::{Zones, add_replicas};
 use crate::error::{Error, Result};
@@ -71,13 +71,9 @@ async fn edit(
     let zones = Zones { asked: request.zone.clone(), up: means.provider.zones().await? };
     let intent = add_replicas(&stored.intent, &zones, request.count, suffix)?;
     let new = intent.replicas.iter().filter(|replica| stored.intent.replica(&replica.name).is_none());
-    let preflight = PreflightSpec {
-        zones: new.map(|replica| replica.zone.clone()).collect(),
-        machine_types: vec![spec.replica_machines.machine_type.clone()],
-    };
-    if let Some(finding) = means.provider.preflight(&preflight).await?.into_iter().next() {
-        return Err(finding.into());
-    }
+    let zones = new.map(|replica| replica.zone.clone()).collect();
+    let machine_types = vec![spec.replica_machines.machine_type.clone()];
+    preflight::machines(means.provider.as_ref(), PreflightSpec { zones, machine_types }).await?;
     operation.store(&intent, &request.words(), Some(&stored.intent)).await
 }
 

@@ -1,13 +1,12 @@
 //! `up`: a cluster with one replica.
 
-use super::{Operation, conduct};
+use super::{Operation, conduct, preflight};
 use crate::cluster::{ClusterSpec, Intent};
 use crate::error::{Error, Result};
 use crate::output::Event;
 use crate::pki::Authorities;
 use crate::run::{Session, Stored, programs};
 use crate::settings::{Resolved, table};
-use hakube_provider::PreflightSpec;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -35,7 +34,7 @@ async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
     };
     let means = operation.connect(&spec, authorities).await?;
     if fresh {
-        preflight(&stored.intent, means.provider.as_ref()).await?;
+        preflight::new_cluster(session, &stored.intent, &means).await?;
         stored = operation.store(&stored.intent, "up", None).await?;
     }
     if new && !session.dry_run {
@@ -89,19 +88,6 @@ fn lasting(resolved: &Resolved) -> BTreeMap<String, String> {
     let passing = table::THIS_MACHINE.settings.iter().copied().chain(commands);
     let lasting = resolved.values.iter().filter(|value| passing.clone().all(|setting| setting.key != value.key));
     lasting.map(|value| (value.key.to_owned(), value.value.clone())).collect()
-}
-
-async fn preflight(intent: &Intent, provider: &dyn hakube_provider::Provider) -> Result<()> {
-    let mut machine_types = vec![intent.spec.replica_machines.machine_type.clone()];
-    if intent.node_count() > 0 {
-        machine_types.push(intent.spec.node_machines.machine_type.clone());
-    }
-    let spec = PreflightSpec { zones: vec![intent.spec.zone.name().to_owned()], machine_types };
-    let mut findings = provider.preflight(&spec).await?.into_iter();
-    let Some(first) = findings.next() else { return Ok(()) };
-    let rest: Vec<String> = findings.map(|finding| finding.to_string()).collect();
-    let error = Error::from(first);
-    Err(if rest.is_empty() { error } else { error.because(rest.join("\n")) })
 }
 
 /// A cluster's authorities are made once. Those of an etcd that holds data are never made again.

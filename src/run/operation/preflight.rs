@@ -1,0 +1,53 @@
+//! What can't work, found before anything is made.
+
+use crate::cluster::Intent;
+use crate::error::{Error, Result};
+use crate::kubeconfig;
+use crate::run::{Means, Session};
+use crate::settings::table;
+use hakube_provider::{PreflightSpec, Provider};
+
+/// For a new cluster: the user's kubeconfig can be written, the zone is there, and the provider has
+/// nothing against it.
+///
+/// # Errors
+/// Bad input, or what the provider says.
+pub(super) async fn new_cluster(session: &Session, intent: &Intent, means: &Means) -> Result<()> {
+    kubeconfig::check(&means.kubeconfig)?;
+    check_zone(session, intent, means.provider.as_ref()).await?;
+    let spec = &intent.spec;
+    let mut machine_types = vec![spec.replica_machines.machine_type.clone()];
+    if intent.node_count() > 0 {
+        machine_types.push(spec.node_machines.machine_type.clone());
+    }
+    let zones = vec![spec.zone.name().to_owned()];
+    machines(means.provider.as_ref(), PreflightSpec { zones, machine_types }).await
+}
+
+/// The provider can make such machines in these zones. All its findings in one error.
+///
+/// # Errors
+/// What the provider found.
+pub(super) async fn machines(provider: &dyn Provider, spec: PreflightSpec) -> Result<()> {
+    let mut findings = provider.preflight(&spec).await?.into_iter();
+    let Some(first) = findings.next() else { return Ok(()) };
+    let rest: Vec<String> = findings.map(|finding| finding.to_string()).collect();
+    let error = Error::from(first);
+    Err(if rest.is_empty() { error } else { error.because(rest.join("\n")) })
+}
+
+async fn check_zone(session: &Session, intent: &Intent, provider: &dyn Provider) -> Result<()> {
+    let zone = &intent.spec.zone;
+    let known = provider.zones().await?;
+    if known.iter().any(|name| name == zone.name()) {
+        return Ok(());
+    }
+    let setting = session.resolved.values.iter().find(|value| value.key == table::ZONE.key);
+    let origin = setting.map(|value| format!(", {}", value.origin)).unwrap_or_default();
+    let error = Error::bad_input(format!("{} is {:?}{origin}: there is no such zone", table::ZONE.key, zone.name()));
+    Err(if known.is_empty() {
+        error.because(format!("the provider has no region {}", zone.region()))
+    } else {
+        error.hint(format!("the zones of {}: {}", zone.region(), known.join(", ")))
+    })
+}
