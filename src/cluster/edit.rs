@@ -4,6 +4,9 @@ use super::{EtcdView, Intent, MemberRole, Observed, Phase, ReplicaIntent};
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 
+#[cfg(test)]
+mod tests;
+
 /// The zones that a replica may go to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zones {
@@ -77,7 +80,11 @@ fn emptiest_zone(intent: &Intent, up: &[String]) -> String {
     }
     let replicas_in = |zone: &str| intent.replicas.iter().filter(|r| r.zone == zone).count();
     let zones: BTreeSet<&String> = up.iter().collect();
-    zones.into_iter().min_by_key(|zone| replicas_in(zone)).cloned().unwrap_or(home)
+    zones
+        .into_iter()
+        .min_by_key(|zone| replicas_in(zone))
+        .cloned()
+        .unwrap_or(home)
 }
 
 fn fresh_name(intent: &Intent, suffix: &mut impl FnMut() -> String) -> String {
@@ -114,7 +121,11 @@ pub struct Removal {
 /// # Errors
 /// No such replica (bad input). Refused: the last replica; etcd can't be asked; quorum would be lost,
 /// or is lost already; a replica that doesn't answer, without `force`.
-pub fn choose_removal(intent: &Intent, observed: &Observed, request: &RemovalRequest) -> Result<Removal> {
+pub fn choose_removal(
+    intent: &Intent,
+    observed: &Observed,
+    request: &RemovalRequest,
+) -> Result<Removal> {
     let replica = pick(intent, observed, request)?.clone();
     let cluster = &intent.spec.cluster;
     if intent.replicas.len() == 1 {
@@ -127,33 +138,64 @@ pub fn choose_removal(intent: &Intent, observed: &Observed, request: &RemovalReq
     check_quorum(observed, &replica, request.force)?;
     let mut next = intent.clone();
     next.replicas.retain(|other| other.name != replica.name);
-    Ok(Removal { intent: next, replica })
+    Ok(Removal {
+        intent: next,
+        replica,
+    })
 }
 
-fn pick<'a>(intent: &'a Intent, observed: &Observed, request: &RemovalRequest) -> Result<&'a ReplicaIntent> {
-    let names = || intent.replicas.iter().map(|r| r.name.as_str()).collect::<Vec<_>>().join(", ");
+fn pick<'a>(
+    intent: &'a Intent,
+    observed: &Observed,
+    request: &RemovalRequest,
+) -> Result<&'a ReplicaIntent> {
+    let names = || {
+        intent
+            .replicas
+            .iter()
+            .map(|r| r.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let in_zone = |replica: &&ReplicaIntent| {
-        request.zone.as_ref().is_none_or(|zone| *zone == replica.zone)
+        request
+            .zone
+            .as_ref()
+            .is_none_or(|zone| *zone == replica.zone)
     };
     if let Some(name) = &request.name {
         let found = intent.replica(name).ok_or_else(|| {
-            Error::bad_input(format!("cluster {} has no replica {name}", intent.spec.cluster))
-                .hint(format!("its replicas: {}", names()))
+            Error::bad_input(format!(
+                "cluster {} has no replica {name}",
+                intent.spec.cluster
+            ))
+            .hint(format!("its replicas: {}", names()))
         })?;
         return Some(found).filter(in_zone).ok_or_else(|| {
-            Error::bad_input(format!("replica {name} is in {}, not in the zone asked for", found.zone))
+            Error::bad_input(format!(
+                "replica {name} is in {}, not in the zone asked for",
+                found.zone
+            ))
         });
     }
     let healthy = |replica: &ReplicaIntent| {
-        observed.etcd.member(&replica.name).is_some_and(|member| member.healthy)
+        observed
+            .etcd
+            .member(&replica.name)
+            .is_some_and(|member| member.healthy)
     };
     // With --force the dead one is meant; else the newest, because it was added last.
     let candidates = intent.replicas.iter().filter(in_zone);
-    let dead = candidates.clone().find(|replica| request.force && !healthy(replica));
+    let dead = candidates
+        .clone()
+        .find(|replica| request.force && !healthy(replica));
     dead.or(candidates.last()).ok_or_else(|| {
         let zone = request.zone.as_deref().unwrap_or_default();
-        Error::bad_input(format!("cluster {} has no replica in zone {zone}", intent.spec.cluster))
-            .hint(format!("its replicas: {}", names()))
+        Error::bad_input(format!(
+            "cluster {} has no replica in zone {zone}",
+            intent.spec.cluster
+        ))
+        .hint(format!("its replicas: {}", names()))
     })
 }
 
@@ -161,9 +203,11 @@ fn pick<'a>(intent: &'a Intent, observed: &Observed, request: &RemovalRequest) -
 fn check_quorum(observed: &Observed, replica: &ReplicaIntent, force: bool) -> Result<()> {
     let name = &replica.name;
     if let EtcdView::Unknown { why } = &observed.etcd {
-        return Err(Error::refused(format!("could not ask etcd whether it can do without {name}"))
-            .because(why)
-            .hint("what isn't known blocks whatever lowers a margin; see: hakube status"));
+        return Err(Error::refused(format!(
+            "could not ask etcd whether it can do without {name}"
+        ))
+        .because(why)
+        .hint("what isn't known blocks whatever lowers a margin; see: hakube status"));
     }
     let Some(member) = observed.etcd.member(name) else {
         return Ok(());
@@ -179,16 +223,20 @@ fn check_quorum(observed: &Observed, replica: &ReplicaIntent, force: bool) -> Re
             .hint("bring a dead replica's machine back first; hakube never forces a new cluster over data"));
     }
     if !after.holds() {
-        return Err(Error::refused(format!("without {name} etcd would lose its quorum"))
-            .because(format!("now: {now}; then: {after}"))
-            .hint("remove or repair the replica that is down first: hakube status"));
+        return Err(
+            Error::refused(format!("without {name} etcd would lose its quorum"))
+                .because(format!("now: {now}; then: {after}"))
+                .hint("remove or repair the replica that is down first: hakube status"),
+        );
     }
     if !member.healthy && !force {
         return Err(Error::refused(format!(
             "replica {name} doesn't answer: it may be dead, or only out of reach from here"
         ))
         .because(format!("now: {now}; without it: {after}"))
-        .hint(format!("if it is dead for good: hakube down --replica {name} --force"))
+        .hint(format!(
+            "if it is dead for good: hakube down --replica {name} --force"
+        ))
         .hint("--force removes its member without asking it, and deletes its machine and disk"));
     }
     Ok(())
@@ -196,5 +244,8 @@ fn check_quorum(observed: &Observed, replica: &ReplicaIntent, force: bool) -> Re
 
 /// The whole cluster should be gone.
 pub fn begin_teardown(intent: &Intent) -> Intent {
-    Intent { phase: Phase::Absent, ..intent.clone() }
+    Intent {
+        phase: Phase::Absent,
+        ..intent.clone()
+    }
 }

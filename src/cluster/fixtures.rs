@@ -15,7 +15,10 @@ pub fn spec(variables: &[(&str, &str)]) -> ClusterSpec {
         ("KUBE_GCE_ZONE", ZONES[0]),
         ("NUM_NODES", "0"),
     ];
-    let env = base.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let env = base
+        .iter()
+        .chain(variables)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let sources = Sources {
         env: env.collect(),
         home_dir: Some("/home/ada".into()),
@@ -41,7 +44,11 @@ pub fn replicas(suffixes: &[&str]) -> Intent {
         .iter()
         .zip(zones)
         .map(|(suffix, zone)| ReplicaIntent {
-            name: if suffix.is_empty() { names.master() } else { names.replica(suffix) },
+            name: if suffix.is_empty() {
+                names.master()
+            } else {
+                names.replica(suffix)
+            },
             zone: (*zone).to_owned(),
         })
         .collect();
@@ -57,6 +64,8 @@ pub fn programs() -> Programs {
         kube_apiserver: host("kube-apiserver"),
         kube_controller_manager: host("kube-controller-manager"),
         kube_scheduler: host("kube-scheduler"),
-        kubelet: Program::StandIn { hakube: "/usr/local/bin/hakube".into() },
+        kubelet: Program::StandIn {
+            hakube: "/usr/local/bin/hakube".into(),
+        },
     }
 }

@@ -9,6 +9,8 @@ mod cloud_config;
 mod flags;
 mod programs;
 mod runtime_files;
+#[cfg(test)]
+mod tests;
 mod units;
 
 pub use programs::{Program, Programs};

@@ -29,7 +29,12 @@ fn await_answer(observed: &Observed, draft: &mut Draft) {
     if draft.has(POINT) || !observed.endpoint_ready {
         let mut needs = draft.keys("control-plane/");
         needs.extend([BALANCER.to_owned(), POINT.to_owned()]);
-        draft.add(AWAIT, "wait until the endpoint answers", Action::AwaitEndpoint, &needs);
+        draft.add(
+            AWAIT,
+            "wait until the endpoint answers",
+            Action::AwaitEndpoint,
+            &needs,
+        );
     }
 }
 
@@ -47,7 +52,7 @@ fn promote(intent: &Intent, observed: &Observed, draft: &mut Draft) {
         let needs = draft.keys(if live { "control-plane/" } else { "machine/" });
         draft.add(
             BALANCER,
-            format!("put {} behind the load balancer", want.join(" and ")),
+            format!("put {} behind the load balancer", want.join(", ")),
             Action::EnsureBalancer(balancer_spec(&intent.spec, wanted)),
             &needs,
         );
@@ -69,7 +74,9 @@ fn promote(intent: &Intent, observed: &Observed, draft: &mut Draft) {
 }
 
 fn demote(intent: &Intent, observed: &Observed, draft: &mut Draft) {
-    let Some(replica) = intent.replicas.first() else { return };
+    let Some(replica) = intent.replicas.first() else {
+        return;
+    };
     let inventory = &observed.inventory;
     let machine = inventory.machine(&replica.name);
     let holds = match (machine, &inventory.address) {
@@ -101,7 +108,12 @@ fn delete_balancer(intent: &Intent, observed: &Observed, after: &[Key], draft: &
     let region = Scope::Region(intent.spec.zone.region().to_owned());
     let mut needs = after.to_vec();
     let delete = |resource: ResourceId, needs: &[Key], draft: &mut Draft| {
-        draft.add(delete_key(&resource), format!("delete {resource}"), Action::Delete(resource), needs)
+        draft.add(
+            delete_key(&resource),
+            format!("delete {resource}"),
+            Action::Delete(resource),
+            needs,
+        )
     };
     if balancer.backends.is_some() {
         let service = ResourceId {
@@ -112,7 +124,11 @@ fn delete_balancer(intent: &Intent, observed: &Observed, after: &[Key], draft: &
         needs.push(delete(service, after, draft));
     }
     if balancer.health_check {
-        let check = ResourceId { kind: ResourceKind::HealthCheck, scope: region, name };
+        let check = ResourceId {
+            kind: ResourceKind::HealthCheck,
+            scope: region,
+            name,
+        };
         delete(check, &needs, draft);
     }
     for group in &balancer.groups {
@@ -131,7 +147,10 @@ pub(super) fn delete_key(resource: &ResourceId) -> Key {
 }
 
 fn machine_ref(replica: &crate::cluster::ReplicaIntent) -> MachineRef {
-    MachineRef { name: replica.name.clone(), zone: replica.zone.clone() }
+    MachineRef {
+        name: replica.name.clone(),
+        zone: replica.zone.clone(),
+    }
 }
 
 fn balancer_spec(spec: &ClusterSpec, backends: Vec<MachineRef>) -> BalancerSpec {

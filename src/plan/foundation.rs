@@ -13,7 +13,10 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
         draft.add(
             "reserve-address",
             format!("reserve the endpoint's address {name}"),
-            Action::ReserveAddress(AddressSpec { cluster: spec.cluster.clone(), name }),
+            Action::ReserveAddress(AddressSpec {
+                cluster: spec.cluster.clone(),
+                name,
+            }),
             &[],
         );
     }
@@ -33,7 +36,11 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     for firewall in missing {
         draft.add(
             key("firewall", &firewall.name),
-            format!("open {} for {}", firewall.tcp_ports.join(", "), describe(&firewall)),
+            format!(
+                "open {} for {}",
+                firewall.tcp_ports.join(", "),
+                describe(&firewall)
+            ),
             Action::EnsureFirewall(firewall),
             &["network".to_owned()],
         );
@@ -46,7 +53,10 @@ fn network(spec: &ClusterSpec) -> NetworkSpec {
         name: spec.network.name.clone(),
         subnetwork: spec.network.custom.then(|| {
             let name = spec.network.subnetwork.clone();
-            (name.unwrap_or_else(|| spec.network.name.clone()), spec.network.node_range)
+            (
+                name.unwrap_or_else(|| spec.network.name.clone()),
+                spec.network.node_range,
+            )
         }),
     }
 }
@@ -68,8 +78,18 @@ fn firewalls(spec: &ClusterSpec) -> Vec<FirewallSpec> {
     let api = [spec.api.port.to_string()];
     vec![
         rule(names.api_firewall(), anywhere, master.clone(), &api),
-        rule(names.etcd_firewall(), tags(&[master.clone()]), master.clone(), &["2379-2380".into()]),
-        rule(names.internal_firewall(), tags(&[master, names.minion()]), names.minion(), &["10250".into()]),
+        rule(
+            names.etcd_firewall(),
+            tags(&[master.clone()]),
+            master.clone(),
+            &["2379-2380".into()],
+        ),
+        rule(
+            names.internal_firewall(),
+            tags(&[master, names.minion()]),
+            names.minion(),
+            &["10250".into()],
+        ),
     ]
 }
 

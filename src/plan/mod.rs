@@ -67,8 +67,11 @@ fn check_quorum(intent: &Intent, observed: &Observed, draft: &Draft) -> Result<(
                 .hint("bring a dead replica's machine back first; hakube never forces a new cluster over data"));
         }
         if change.before.holds() && !change.after.holds() {
-            return Err(Error::refused(format!("{} would cost etcd its quorum", step.says))
-                .because(format!("before: {}; after: {}", change.before, change.after)));
+            return Err(
+                Error::refused(format!("{} would cost etcd its quorum", step.says)).because(
+                    format!("before: {}; after: {}", change.before, change.after),
+                ),
+            );
         }
     }
     Ok(())

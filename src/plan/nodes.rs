@@ -14,7 +14,11 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
         .iter()
         .filter(|group| {
             let name = names.node_group(&group.zone);
-            let found = observed.inventory.node_groups.iter().find(|found| found.name == name);
+            let found = observed
+                .inventory
+                .node_groups
+                .iter()
+                .find(|found| found.name == name);
             found.is_none_or(|found| found.size != group.size)
         })
         .collect();
@@ -37,9 +41,17 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
         }
     }
     let count = intent.node_count();
-    let up = observed.nodes.as_ref().map_or(0, |nodes| nodes.iter().filter(|node| node.ready).count());
+    let up = observed
+        .nodes
+        .as_ref()
+        .map_or(0, |nodes| nodes.iter().filter(|node| node.ready).count());
     if count > 0 && (up as u64) < u64::from(count) {
-        draft.add("await-nodes", format!("wait until {count} nodes are ready"), Action::AwaitNodes { count }, &ready);
+        draft.add(
+            "await-nodes",
+            format!("wait until {count} nodes are ready"),
+            Action::AwaitNodes { count },
+            &ready,
+        );
     }
 }
 
@@ -51,11 +63,16 @@ fn group_spec(intent: &Intent, group: &NodeGroupIntent) -> NodeGroupSpec {
     NodeGroupSpec {
         name: name.clone(),
         // A template can't be changed: named for its content, another content is another template.
-        template: spec.names.node_template(&machine::digest(&(&user_data, nodes))),
+        template: spec
+            .names
+            .node_template(&machine::digest(&(&user_data, nodes))),
         size: group.size,
         machine: MachineSpec {
             cluster: spec.cluster.clone(),
-            machine: MachineRef { name, zone: group.zone.clone() },
+            machine: MachineRef {
+                name,
+                zone: group.zone.clone(),
+            },
             machine_type: nodes.machine_type.clone(),
             image: spec.replica_machines.image.clone(),
             boot_disk_gb: nodes.disk_gb,

@@ -46,15 +46,32 @@ pub(super) fn replicas(intent: &Intent, observed: &Observed, draft: &mut Draft) 
 /// stays.
 fn unwanted<'a>(intent: &Intent, observed: &'a Observed) -> Vec<&'a str> {
     let inventory = &observed.inventory;
-    let members = observed.etcd.members().iter().map(|member| member.name.as_str());
-    let machines = inventory.machines.iter().map(|machine| machine.name.as_str());
-    let disks = inventory.disks.iter().filter_map(|disk| disk.name.strip_suffix("-pd"));
-    let names: BTreeSet<&str> =
-        members.chain(machines).chain(disks).filter(|name| intent.replica(name).is_none()).collect();
+    let members = observed
+        .etcd
+        .members()
+        .iter()
+        .map(|member| member.name.as_str());
+    let machines = inventory
+        .machines
+        .iter()
+        .map(|machine| machine.name.as_str());
+    let disks = inventory
+        .disks
+        .iter()
+        .filter_map(|disk| disk.name.strip_suffix("-pd"));
+    let names: BTreeSet<&str> = members
+        .chain(machines)
+        .chain(disks)
+        .filter(|name| intent.replica(name).is_none())
+        .collect();
     let leads = |name: &str| {
-        observed.etcd.member(name).is_some_and(|member| member.role == MemberRole::Leader)
+        observed
+            .etcd
+            .member(name)
+            .is_some_and(|member| member.role == MemberRole::Leader)
     };
-    let (leader, mut others): (Vec<&str>, Vec<&str>) = names.into_iter().partition(|name| leads(name));
+    let (leader, mut others): (Vec<&str>, Vec<&str>) =
+        names.into_iter().partition(|name| leads(name));
     others.extend(leader);
     others
 }
@@ -78,28 +95,69 @@ fn leave_etcd(member: &MemberView, needs: &[Key], draft: &mut Draft) -> Key {
     draft.add_member_change(
         key("leave", name),
         format!("remove {name} from etcd"),
-        Action::RemoveMember { replica: name.clone(), member: member.id },
+        Action::RemoveMember {
+            replica: name.clone(),
+            member: member.id,
+        },
         &needs,
-        |quorum| if votes { quorum.minus_voter(healthy) } else { quorum },
+        |quorum| {
+            if votes {
+                quorum.minus_voter(healthy)
+            } else {
+                quorum
+            }
+        },
     )
 }
 
-fn delete_machine(intent: &Intent, observed: &Observed, name: &str, needs: &[Key], draft: &mut Draft) {
+fn delete_machine(
+    intent: &Intent,
+    observed: &Observed,
+    name: &str,
+    needs: &[Key],
+    draft: &mut Draft,
+) {
     let mut needs = needs.to_vec();
     if let Some(machine) = observed.inventory.machine(name) {
-        needs.push(delete(ResourceKind::Machine, &machine.zone, name, &needs, draft));
+        needs.push(delete(
+            ResourceKind::Machine,
+            &machine.zone,
+            name,
+            &needs,
+            draft,
+        ));
     }
     delete_disk(intent, observed, name, &needs, draft);
 }
 
-fn delete_disk(intent: &Intent, observed: &Observed, replica: &str, needs: &[Key], draft: &mut Draft) {
+fn delete_disk(
+    intent: &Intent,
+    observed: &Observed,
+    replica: &str,
+    needs: &[Key],
+    draft: &mut Draft,
+) {
     let name = intent.spec.names.data_disk(replica);
-    if let Some(disk) = observed.inventory.disks.iter().find(|disk| disk.name == name) {
+    if let Some(disk) = observed
+        .inventory
+        .disks
+        .iter()
+        .find(|disk| disk.name == name)
+    {
         delete(ResourceKind::Disk, &disk.zone, &name, needs, draft);
     }
 }
 
 fn delete(kind: ResourceKind, zone: &str, name: &str, needs: &[Key], draft: &mut Draft) -> Key {
-    let resource = ResourceId { kind, scope: Scope::Zone(zone.to_owned()), name: name.to_owned() };
-    draft.add(delete_key(&resource), format!("delete {resource}"), Action::Delete(resource), needs)
+    let resource = ResourceId {
+        kind,
+        scope: Scope::Zone(zone.to_owned()),
+        name: name.to_owned(),
+    };
+    draft.add(
+        delete_key(&resource),
+        format!("delete {resource}"),
+        Action::Delete(resource),
+        needs,
+    )
 }

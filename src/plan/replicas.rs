@@ -1,7 +1,9 @@
 //! Replicas that should be there: machine, secrets, etcd's member, API server.
 
 use super::step::{Action, Draft, Key, key};
-use crate::cluster::{ClusterSpec, Intent, MemberRole, MemberView, Observed, Quorum, ReplicaIntent};
+use crate::cluster::{
+    ClusterSpec, Intent, MemberRole, MemberView, Observed, Quorum, ReplicaIntent,
+};
 use crate::machine;
 use hakube_provider::{DiskSpec, ExternalAddress, MachineRef, MachineSpec, MachineState};
 use std::collections::BTreeMap;
@@ -10,7 +12,9 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     let mut replicas: Vec<&ReplicaIntent> = intent.replicas.iter().collect();
     // etcd takes no new member beside a voter that is down, nor beside a learner: voters are put right
     // first, then the learner gets its vote, then others join.
-    replicas.sort_by_key(|replica| member_of(observed, replica).map_or(2, |member| u8::from(is_learner(member))));
+    replicas.sort_by_key(|replica| {
+        member_of(observed, replica).map_or(2, |member| u8::from(is_learner(member)))
+    });
     let mut voters: Vec<Key> = Vec::new();
     for replica in replicas {
         let last = one(intent, observed, replica, &voters, draft);
@@ -30,7 +34,10 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
 
 /// The replica's member, unless its data is gone: then it joins as a new one.
 fn member_of<'a>(observed: &'a Observed, replica: &ReplicaIntent) -> Option<&'a MemberView> {
-    observed.etcd.member(&replica.name).filter(|member| !observed.is_lost(member))
+    observed
+        .etcd
+        .member(&replica.name)
+        .filter(|member| !observed.is_lost(member))
 }
 
 fn is_learner(member: &MemberView) -> bool {
@@ -46,7 +53,10 @@ fn one(
     draft: &mut Draft,
 ) -> Option<Key> {
     let name = &replica.name;
-    let machine = MachineRef { name: name.clone(), zone: replica.zone.clone() };
+    let machine = MachineRef {
+        name: name.clone(),
+        zone: replica.zone.clone(),
+    };
     let running = observed
         .inventory
         .machine(name)
@@ -54,7 +64,10 @@ fn one(
     if !running {
         let mut needs = draft.keys("firewall/");
         needs.extend(["network".to_owned(), "reserve-address".to_owned()]);
-        needs.extend(draft.keys(&format!("delete/disk-{}-", intent.spec.names.data_disk(name))));
+        needs.extend(draft.keys(&format!(
+            "delete/disk-{}-",
+            intent.spec.names.data_disk(name)
+        )));
         draft.add(
             key("machine", name),
             format!("make machine {name} in {}", replica.zone),
@@ -80,7 +93,11 @@ fn one(
         key("control-plane", name),
         format!("start the control plane on {name}"),
         Action::StartControlPlane(machine),
-        &[key("secrets", name), key("form", name), key("promote", name)],
+        &[
+            key("secrets", name),
+            key("form", name),
+            key("promote", name),
+        ],
     );
     if member_of(observed, replica).is_some_and(|member| !is_learner(member) && !member.healthy) {
         draft.voter_recovers();
@@ -98,7 +115,10 @@ fn member_steps(
     draft: &mut Draft,
 ) {
     let name = &replica.name;
-    let machine = &MachineRef { name: name.clone(), zone: replica.zone.clone() };
+    let machine = &MachineRef {
+        name: name.clone(),
+        zone: replica.zone.clone(),
+    };
     let mut needs = vec![key("secrets", name)];
     needs.extend_from_slice(voters);
     let is_first = intent.replicas.first() == Some(replica);
@@ -110,7 +130,13 @@ fn member_steps(
                 format!("form etcd on {name}"),
                 Action::FormEtcd(machine.clone()),
                 &needs,
-                |quorum| if member.is_some() { quorum } else { quorum.plus_voter() },
+                |quorum| {
+                    if member.is_some() {
+                        quorum
+                    } else {
+                        quorum.plus_voter()
+                    }
+                },
             );
         }
         None => {
@@ -162,7 +188,10 @@ fn machine_spec(intent: &Intent, replica: &ReplicaIntent) -> MachineSpec {
     let machines = &spec.replica_machines;
     MachineSpec {
         cluster: spec.cluster.clone(),
-        machine: MachineRef { name: replica.name.clone(), zone: replica.zone.clone() },
+        machine: MachineRef {
+            name: replica.name.clone(),
+            zone: replica.zone.clone(),
+        },
         machine_type: machines.machine_type.clone(),
         image: machines.image.clone(),
         boot_disk_gb: machines.root_disk_gb,
@@ -191,6 +220,9 @@ fn replica_labels(spec: &ClusterSpec) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("hakube-role".to_owned(), "replica".to_owned()),
         ("multizone".to_owned(), spec.multizone.to_string()),
-        ("etcd-quorum-read".to_owned(), spec.quorum_reads.enabled.to_string()),
+        (
+            "etcd-quorum-read".to_owned(),
+            spec.quorum_reads.enabled.to_string(),
+        ),
     ])
 }

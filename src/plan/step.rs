@@ -2,8 +2,8 @@
 
 use crate::cluster::Quorum;
 use hakube_provider::{
-    AddressSpec, BalancerSpec, EndpointSpec, EndpointTarget, FirewallSpec, MachineRef,
-    MachineSpec, NetworkSpec, NodeGroupSpec, ResourceId,
+    AddressSpec, BalancerSpec, EndpointSpec, EndpointTarget, FirewallSpec, MachineRef, MachineSpec,
+    NetworkSpec, NodeGroupSpec, ResourceId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -121,14 +121,34 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(quorum: Quorum) -> Self {
-        Self { steps: Vec::new(), quorum, recovering: 0 }
+        Self {
+            steps: Vec::new(),
+            quorum,
+            recovering: 0,
+        }
     }
 
     /// Adds a step; of the steps that it needs, those that aren't in the plan are done already.
-    pub(super) fn add(&mut self, key: impl Into<Key>, says: impl Into<String>, action: Action, needs: &[Key]) -> Key {
+    pub(super) fn add(
+        &mut self,
+        key: impl Into<Key>,
+        says: impl Into<String>,
+        action: Action,
+        needs: &[Key],
+    ) -> Key {
         let key = key.into();
-        let needs = needs.iter().filter(|need| self.has(need)).cloned().collect();
-        self.steps.push(Step { key: key.clone(), says: says.into(), action, needs, quorum: None });
+        let needs = needs
+            .iter()
+            .filter(|need| self.has(need))
+            .cloned()
+            .collect();
+        self.steps.push(Step {
+            key: key.clone(),
+            says: says.into(),
+            action,
+            needs,
+            quorum: None,
+        });
         key
     }
 
@@ -144,12 +164,18 @@ impl Draft {
     ) -> Key {
         let mut needs = needs.to_vec();
         let last = self.steps.iter().rev().find(|step| step.quorum.is_some());
-        needs.extend(last.map(|step| step.key.clone()).filter(|key| !needs.contains(key)));
+        needs.extend(
+            last.map(|step| step.key.clone())
+                .filter(|key| !needs.contains(key)),
+        );
         let key = self.add(key, says, action, &needs);
         let before = self.quorum;
         self.quorum = after(before);
         if let Some(step) = self.steps.last_mut() {
-            step.quorum = Some(QuorumChange { before, after: self.quorum });
+            step.quorum = Some(QuorumChange {
+                before,
+                after: self.quorum,
+            });
         }
         key
     }
@@ -163,12 +189,17 @@ impl Draft {
 
     /// The quorum when all voters that the plan brings back are back.
     pub(super) fn with_recovered(&self, now: Quorum) -> Quorum {
-        Quorum { healthy: now.healthy + self.recovering, ..now }
+        Quorum {
+            healthy: now.healthy + self.recovering,
+            ..now
+        }
     }
 
     /// The steps that change etcd's members, in their order.
     pub(super) fn member_changes(&self) -> impl Iterator<Item = (&Step, QuorumChange)> {
-        self.steps.iter().filter_map(|step| Some((step, step.quorum?)))
+        self.steps
+            .iter()
+            .filter_map(|step| Some((step, step.quorum?)))
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
@@ -177,7 +208,11 @@ impl Draft {
 
     /// The keys of the steps whose key starts so.
     pub(super) fn keys(&self, start: &str) -> Vec<Key> {
-        self.steps.iter().filter(|step| step.key.starts_with(start)).map(|step| step.key.clone()).collect()
+        self.steps
+            .iter()
+            .filter(|step| step.key.starts_with(start))
+            .map(|step| step.key.clone())
+            .collect()
     }
 
     pub(super) fn finish(self) -> Plan {

@@ -17,16 +17,37 @@ fn holders(kind: ResourceKind) -> &'static [ResourceKind] {
         K::MachineTemplate => &[K::NodeGroup],
         K::Disk => &[K::Machine],
         K::Firewall => &[K::Machine, K::NodeGroup],
-        K::Subnetwork => &[K::Machine, K::NodeGroup, K::MachineTemplate, K::Firewall, K::BackendGroup],
-        K::Network => &[K::Machine, K::NodeGroup, K::MachineTemplate, K::Firewall, K::BackendGroup, K::Subnetwork],
+        K::Subnetwork => &[
+            K::Machine,
+            K::NodeGroup,
+            K::MachineTemplate,
+            K::Firewall,
+            K::BackendGroup,
+        ],
+        K::Network => &[
+            K::Machine,
+            K::NodeGroup,
+            K::MachineTemplate,
+            K::Firewall,
+            K::BackendGroup,
+            K::Subnetwork,
+        ],
     }
 }
 
 pub(super) fn plan(intent: &Intent, observed: &Observed) -> Plan {
-    let mut resources: Vec<&ResourceId> = observed.inventory.resources.iter().filter(|resource| !intent.keeps(resource)).collect();
+    let mut resources: Vec<&ResourceId> = observed
+        .inventory
+        .resources
+        .iter()
+        .filter(|resource| !intent.keeps(resource))
+        .collect();
     // ResourceKind's own order is one in which nothing is deleted before what holds it.
     resources.sort();
-    let mut draft = Draft::new(Quorum { voters: 0, healthy: 0 });
+    let mut draft = Draft::new(Quorum {
+        voters: 0,
+        healthy: 0,
+    });
     let mut all: Vec<Key> = Vec::new();
     for resource in &resources {
         let needs: Vec<Key> = resources
@@ -41,12 +62,20 @@ pub(super) fn plan(intent: &Intent, observed: &Observed) -> Plan {
             &needs,
         ));
     }
-    all.push(draft.add(
+    let proof = draft.add(
         "prove-empty",
-        format!("prove that nothing of cluster {} is left", intent.spec.cluster),
+        format!(
+            "prove that nothing of cluster {} is left",
+            intent.spec.cluster
+        ),
         Action::ProveEmpty,
         &all,
-    ));
-    draft.add("remove-kubeconfig", "take its context out of the kubeconfig", Action::RemoveKubeconfig, &all);
+    );
+    draft.add(
+        "remove-kubeconfig",
+        "take its context out of the kubeconfig",
+        Action::RemoveKubeconfig,
+        &[proof],
+    );
     draft.finish()
 }

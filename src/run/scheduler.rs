@@ -11,6 +11,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
+#[cfg(test)]
+mod tests;
+
 /// What becomes of the other steps when one has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
@@ -36,7 +39,7 @@ pub struct StepRecord {
 pub struct RunReport {
     /// The steps that were begun, in the order in which they ended.
     pub steps: Vec<StepRecord>,
-    /// Whether it was told to stop before all steps were begun.
+    /// Whether it was told to stop before all steps were done.
     pub interrupted: bool,
 }
 
@@ -47,7 +50,8 @@ impl RunReport {
     }
 }
 
-/// Runs the plan. When `stop` is cancelled the steps in flight are waited for and none begins.
+/// Runs the plan. When `stop` is cancelled the steps in flight are waited for, but not tried again, and
+/// none begins.
 pub async fn run<F>(
     plan: &Plan,
     on_failure: OnFailure,
@@ -64,8 +68,8 @@ where
     let mut done: BTreeSet<&str> = BTreeSet::new();
     let mut running = FuturesUnordered::new();
     loop {
-        let halted = stop.is_cancelled()
-            || (on_failure == OnFailure::Stop && report.failure().is_some());
+        let halted =
+            stop.is_cancelled() || (on_failure == OnFailure::Stop && report.failure().is_some());
         if !halted {
             let (ready, rest): (Vec<&Step>, Vec<&Step>) = waiting
                 .into_iter()
@@ -73,26 +77,37 @@ where
             waiting = rest;
             for step in ready {
                 let execute = &execute;
-                running.push(async move {
-                    (step, one(step, retry_for, reporter, execute).await)
-                });
+                running.push(
+                    async move { (step, one(step, retry_for, stop, reporter, execute).await) },
+                );
             }
         }
-        let Some((step, record)) = running.next().await else { break };
+        let Some((step, record)) = running.next().await else {
+            break;
+        };
         if record.error.is_none() {
             done.insert(&step.key);
         }
         report.steps.push(record);
     }
-    report.interrupted = stop.is_cancelled() && !waiting.is_empty();
+    report.interrupted = stop.is_cancelled() && done.len() < plan.steps.len();
     report
 }
 
-async fn one<F>(step: &Step, retry_for: Duration, reporter: &dyn Reporter, execute: &F) -> StepRecord
+async fn one<F>(
+    step: &Step,
+    retry_for: Duration,
+    stop: &CancellationToken,
+    reporter: &dyn Reporter,
+    execute: &F,
+) -> StepRecord
 where
     F: AsyncFn(&Step) -> Result<()>,
 {
-    let event = StepEvent { step: step.key.clone(), says: step.says.clone() };
+    let event = StepEvent {
+        step: step.key.clone(),
+        says: step.says.clone(),
+    };
     reporter.event(&Event::StepStarted(event.clone()));
     let started = Instant::now();
     let mut waits = ExponentialBuilder::default()
@@ -107,17 +122,33 @@ where
             Err(error) => error,
         };
         let wait = waits.next().unwrap_or(Duration::from_secs(10));
-        if !error.transient || started.elapsed() + wait > retry_for {
+        if !error.transient || stop.is_cancelled() || started.elapsed() + wait > retry_for {
             break Some(error);
         }
         tracing::debug!(step = step.key, %error, "trying again");
-        reporter.event(&Event::StepRetried { step: event.clone(), error: error.to_string() });
-        tokio::time::sleep(wait).await;
+        reporter.event(&Event::StepRetried {
+            step: event.clone(),
+            error: error.to_string(),
+        });
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => break Some(error),
+        }
     };
     let took = started.elapsed();
     reporter.event(&match &error {
-        None => Event::StepFinished { step: event, seconds: took.as_secs_f64() },
-        Some(error) => Event::StepFailed { step: event, error: error.to_string() },
+        None => Event::StepFinished {
+            step: event,
+            seconds: took.as_secs_f64(),
+        },
+        Some(error) => Event::StepFailed {
+            step: event,
+            error: error.to_string(),
+        },
     });
-    StepRecord { key: step.key.clone(), took, error }
+    StepRecord {
+        key: step.key.clone(),
+        took,
+        error,
+    }
 }

@@ -15,7 +15,9 @@ fn refusal(world: &World) -> Error {
 }
 
 fn unknown() -> EtcdView {
-    EtcdView::Unknown { why: "10.0.0.2:2379: connection refused".to_owned() }
+    EtcdView::Unknown {
+        why: "10.0.0.2:2379: connection refused".to_owned(),
+    }
 }
 
 #[test]
@@ -43,7 +45,10 @@ fn an_etcd_that_was_formed_and_is_gone_is_never_made_anew() {
     world.observed = Observed::default();
     let error = refusal(&world);
     assert!(error.message.contains("etcd's data with them"), "{error}");
-    assert!(error.hints.iter().any(|hint| hint.contains("hakube down")), "{error:?}");
+    assert!(
+        error.hints.iter().any(|hint| hint.contains("hakube down")),
+        "{error:?}"
+    );
 }
 
 /// What isn't known, or gone, is no reason to keep anything that should go.
@@ -59,12 +64,22 @@ fn a_teardown_is_never_blocked() {
 
 #[test]
 fn a_removal_that_would_cost_the_quorum_is_refused_with_the_arithmetic() {
-    let mut world = World::settled(replicas(&["", "abc", "def"])).with_intent(replicas(&["", "abc"]));
-    let EtcdView::Known(members) = &mut world.observed.etcd else { panic!("{world:#?}") };
+    let mut world =
+        World::settled(replicas(&["", "abc", "def"])).with_intent(replicas(&["", "abc"]));
+    let EtcdView::Known(members) = &mut world.observed.etcd else {
+        panic!("{world:#?}")
+    };
     // It doesn't answer, but its API server does: nothing brings it back.
-    members.iter_mut().find(|member| member.name == ABC).unwrap().healthy = false;
+    members
+        .iter_mut()
+        .find(|member| member.name == ABC)
+        .unwrap()
+        .healthy = false;
     let error = refusal(&world);
-    assert_eq!(error.message, "remove kubernetes-master-def from etcd would cost etcd its quorum");
+    assert_eq!(
+        error.message,
+        "remove kubernetes-master-def from etcd would cost etcd its quorum"
+    );
     assert_eq!(
         error.causes,
         ["before: 2 of 3 voters healthy, 2 needed; after: 1 of 2 voters healthy, 2 needed"]
@@ -90,7 +105,11 @@ fn without_quorum_a_machine_that_stopped_is_started_again() {
     world.kill(ABC, false);
     assert_eq!(
         world.keys(),
-        [format!("machine/{ABC}"), format!("secrets/{ABC}"), format!("control-plane/{ABC}")]
+        [
+            format!("machine/{ABC}"),
+            format!("secrets/{ABC}"),
+            format!("control-plane/{ABC}")
+        ]
     );
     world.converge(0);
 }

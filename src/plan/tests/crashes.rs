@@ -2,8 +2,8 @@
 //! of it lost.
 
 use super::world::World;
-use crate::cluster::fixtures::{self, replicas};
 use crate::cluster::Intent;
+use crate::cluster::fixtures::{self, replicas};
 
 const ABC: &str = "kubernetes-master-abc";
 
@@ -12,7 +12,11 @@ const ABC: &str = "kubernetes-master-abc";
 fn crashed_after(from: World, to: Intent, key: &str, half: bool) -> World {
     let mut world = from.with_intent(to);
     let plan = world.plan();
-    let done = plan.steps.iter().position(|step| step.key == key).unwrap_or_else(|| panic!("no {key}: {plan:#?}"));
+    let done = plan
+        .steps
+        .iter()
+        .position(|step| step.key == key)
+        .unwrap_or_else(|| panic!("no {key}: {plan:#?}"));
     world.run(&plan, 0, done + 1, half);
     world
 }
@@ -23,7 +27,12 @@ fn up(key: &str, half: bool) -> World {
 }
 
 fn replicate(key: &str, half: bool) -> World {
-    crashed_after(World::settled(replicas(&[""])), replicas(&["", "abc"]), key, half)
+    crashed_after(
+        World::settled(replicas(&[""])),
+        replicas(&["", "abc"]),
+        key,
+        half,
+    )
 }
 
 #[test]
@@ -44,42 +53,103 @@ fn of_up() {
         ("secrets/kubernetes-master", false, rest(0)),
         // etcd runs, but the crash came before the intent learnt of it.
         ("secrets/kubernetes-master", true, rest(0)),
-        ("form/kubernetes-master", false, vec![rest(0)[0], rest(2)[0], rest(3)[0], rest(4)[0]]),
-        ("control-plane/kubernetes-master", false, vec!["write-kubeconfig"]),
+        (
+            "form/kubernetes-master",
+            false,
+            vec![rest(0)[0], rest(2)[0], rest(3)[0], rest(4)[0]],
+        ),
+        (
+            "control-plane/kubernetes-master",
+            false,
+            vec!["write-kubeconfig"],
+        ),
         ("write-kubeconfig", false, vec![]),
     ];
     for (key, half, left) in table {
-        assert_eq!(up(key, half).keys(), left, "after {key}, half of the next: {half}");
+        assert_eq!(
+            up(key, half).keys(),
+            left,
+            "after {key}, half of the next: {half}"
+        );
     }
 }
 
 #[test]
 fn of_replicate() {
     let [machine, secrets, join, promote, control_plane] =
-        ["machine", "secrets", "join", "promote", "control-plane"].map(|verb| format!("{verb}/{ABC}"));
-    let member = [secrets.as_str(), join.as_str(), promote.as_str(), control_plane.as_str()];
+        ["machine", "secrets", "join", "promote", "control-plane"]
+            .map(|verb| format!("{verb}/{ABC}"));
+    let member = [
+        secrets.as_str(),
+        join.as_str(),
+        promote.as_str(),
+        control_plane.as_str(),
+    ];
     let swap = ["point-endpoint", "await-endpoint"];
     let with_balancer = ["balancer", "point-endpoint", "await-endpoint"];
     let table = [
-        ("a machine without a member", &machine, false, [&member[..], &with_balancer].concat()),
-        ("a learner that never started", &secrets, true, [&member[..], &with_balancer].concat()),
+        (
+            "a machine without a member",
+            &machine,
+            false,
+            [&member[..], &with_balancer].concat(),
+        ),
+        (
+            "a learner that never started",
+            &secrets,
+            true,
+            [&member[..], &with_balancer].concat(),
+        ),
         (
             "a learner that runs",
             &join,
             false,
-            [&[secrets.as_str(), promote.as_str(), control_plane.as_str()][..], &with_balancer].concat(),
+            [
+                &[secrets.as_str(), promote.as_str(), control_plane.as_str()][..],
+                &with_balancer,
+            ]
+            .concat(),
         ),
         (
             "a voter without an API server",
             &promote,
             false,
-            [&[secrets.as_str(), control_plane.as_str()][..], &with_balancer].concat(),
+            [
+                &[secrets.as_str(), control_plane.as_str()][..],
+                &with_balancer,
+            ]
+            .concat(),
         ),
-        ("a replica without a balancer", &control_plane, false, with_balancer.to_vec()),
-        ("a health check, and no more of the balancer", &control_plane, true, with_balancer.to_vec()),
-        ("a balancer without a rule", &"balancer".to_owned(), false, swap.to_vec()),
-        ("the address on nobody", &"balancer".to_owned(), true, swap.to_vec()),
-        ("all but the proof", &"point-endpoint".to_owned(), false, vec![]),
+        (
+            "a replica without a balancer",
+            &control_plane,
+            false,
+            with_balancer.to_vec(),
+        ),
+        (
+            "a health check, and no more of the balancer",
+            &control_plane,
+            true,
+            with_balancer.to_vec(),
+        ),
+        (
+            "a balancer without a rule",
+            &"balancer".to_owned(),
+            false,
+            swap.to_vec(),
+        ),
+        (
+            "the address on nobody",
+            &"balancer".to_owned(),
+            true,
+            swap.to_vec(),
+        ),
+        (
+            "all but the proof",
+            &"point-endpoint".to_owned(),
+            false,
+            vec![],
+        ),
     ];
     for (what, key, half, left) in table {
         assert_eq!(replicate(key, half).keys(), left, "{what}");
@@ -89,8 +159,10 @@ fn of_replicate() {
 /// The intent goes back to one replica, and the same loop that makes things removes them.
 #[test]
 fn of_replicate_turned_back() {
-    let abc_gone =
-        ["delete/machine-kubernetes-master-abc-in-europe-west1-c", "delete/disk-kubernetes-master-abc-pd-in-europe-west1-c"];
+    let abc_gone = [
+        "delete/machine-kubernetes-master-abc-in-europe-west1-c",
+        "delete/disk-kubernetes-master-abc-pd-in-europe-west1-c",
+    ];
     let leave = ["leave/kubernetes-master-abc"];
     let balancer_gone = [
         "delete/backend-service-kubernetes-master-lb-in-europe-west1",
@@ -101,12 +173,36 @@ fn of_replicate_turned_back() {
     let swap_back = ["point-endpoint", "await-endpoint"];
     let table = [
         (format!("machine/{ABC}"), false, abc_gone.to_vec()),
-        (format!("secrets/{ABC}"), true, [&leave[..], &abc_gone].concat()),
-        (format!("join/{ABC}"), false, [&leave[..], &abc_gone].concat()),
-        (format!("promote/{ABC}"), false, [&leave[..], &abc_gone].concat()),
-        ("balancer".to_owned(), false, [&balancer_gone[..], &leave, &abc_gone].concat()),
-        ("balancer".to_owned(), true, [&swap_back[..], &balancer_gone, &leave, &abc_gone].concat()),
-        ("point-endpoint".to_owned(), false, [&swap_back[..], &balancer_gone, &leave, &abc_gone].concat()),
+        (
+            format!("secrets/{ABC}"),
+            true,
+            [&leave[..], &abc_gone].concat(),
+        ),
+        (
+            format!("join/{ABC}"),
+            false,
+            [&leave[..], &abc_gone].concat(),
+        ),
+        (
+            format!("promote/{ABC}"),
+            false,
+            [&leave[..], &abc_gone].concat(),
+        ),
+        (
+            "balancer".to_owned(),
+            false,
+            [&balancer_gone[..], &leave, &abc_gone].concat(),
+        ),
+        (
+            "balancer".to_owned(),
+            true,
+            [&swap_back[..], &balancer_gone, &leave, &abc_gone].concat(),
+        ),
+        (
+            "point-endpoint".to_owned(),
+            false,
+            [&swap_back[..], &balancer_gone, &leave, &abc_gone].concat(),
+        ),
     ];
     for (key, half, left) in table {
         let world = replicate(&key, half).with_intent(replicas(&[""]));

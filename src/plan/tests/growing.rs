@@ -22,10 +22,22 @@ fn the_third_replica() {
 #[test]
 fn the_balancer_is_made_while_the_machine_boots_and_gets_the_address_when_the_replica_is_ready() {
     let plan = grown(&[""], &["", "abc"]).plan();
-    assert!(is_before(&plan, "machine/kubernetes-master-abc", "balancer"));
-    assert!(!is_before(&plan, "secrets/kubernetes-master-abc", "balancer"));
+    assert!(is_before(
+        &plan,
+        "machine/kubernetes-master-abc",
+        "balancer"
+    ));
+    assert!(!is_before(
+        &plan,
+        "secrets/kubernetes-master-abc",
+        "balancer"
+    ));
     assert!(is_before(&plan, "balancer", "point-endpoint"));
-    assert!(is_before(&plan, "control-plane/kubernetes-master-abc", "point-endpoint"));
+    assert!(is_before(
+        &plan,
+        "control-plane/kubernetes-master-abc",
+        "point-endpoint"
+    ));
     assert!(is_before(&plan, "point-endpoint", "await-endpoint"));
 }
 
@@ -33,17 +45,40 @@ fn the_balancer_is_made_while_the_machine_boots_and_gets_the_address_when_the_re
 #[test]
 fn behind_a_live_balancer_a_backend_is_ready_first() {
     let plan = grown(&["", "abc"], &["", "abc", "def"]).plan();
-    assert!(is_before(&plan, "control-plane/kubernetes-master-def", "balancer"));
-    assert!(!plan.steps.iter().any(|step| step.key == "point-endpoint"), "the address stays where it is");
+    assert!(is_before(
+        &plan,
+        "control-plane/kubernetes-master-def",
+        "balancer"
+    ));
+    assert!(
+        !plan.steps.iter().any(|step| step.key == "point-endpoint"),
+        "the address stays where it is"
+    );
 }
 
 #[test]
 fn machines_are_made_together_and_members_join_one_after_another() {
     let plan = grown(&[""], &["", "abc", "def"]).plan();
-    assert!(!is_before(&plan, "machine/kubernetes-master-abc", "machine/kubernetes-master-def"));
-    assert!(!is_before(&plan, "control-plane/kubernetes-master-abc", "join/kubernetes-master-def"));
-    assert!(is_before(&plan, "promote/kubernetes-master-abc", "join/kubernetes-master-def"));
-    let votes: Vec<usize> = plan.steps.iter().filter_map(|step| Some(step.quorum?.after.voters)).collect();
+    assert!(!is_before(
+        &plan,
+        "machine/kubernetes-master-abc",
+        "machine/kubernetes-master-def"
+    ));
+    assert!(!is_before(
+        &plan,
+        "control-plane/kubernetes-master-abc",
+        "join/kubernetes-master-def"
+    ));
+    assert!(is_before(
+        &plan,
+        "promote/kubernetes-master-abc",
+        "join/kubernetes-master-def"
+    ));
+    let votes: Vec<usize> = plan
+        .steps
+        .iter()
+        .filter_map(|step| Some(step.quorum?.after.voters))
+        .collect();
     assert_eq!(votes, [1, 2, 2, 3], "a learner has no vote");
 }
 
@@ -51,7 +86,19 @@ fn machines_are_made_together_and_members_join_one_after_another() {
 #[test]
 fn the_only_replica_is_replaced_by_another() {
     let plan = grown(&[""], &["abc"]).plan();
-    assert!(is_before(&plan, "control-plane/kubernetes-master-abc", "point-endpoint"));
-    assert!(is_before(&plan, "point-endpoint", "hand-leadership/kubernetes-master"));
-    assert!(is_before(&plan, "hand-leadership/kubernetes-master", "leave/kubernetes-master"));
+    assert!(is_before(
+        &plan,
+        "control-plane/kubernetes-master-abc",
+        "point-endpoint"
+    ));
+    assert!(is_before(
+        &plan,
+        "point-endpoint",
+        "hand-leadership/kubernetes-master"
+    ));
+    assert!(is_before(
+        &plan,
+        "hand-leadership/kubernetes-master",
+        "leave/kubernetes-master"
+    ));
 }

@@ -12,14 +12,28 @@ use proptest::prelude::*;
 #[derive(Debug, Clone)]
 enum Event {
     /// The loop runs for so many steps and crashes, perhaps in the middle of the next.
-    Run { steps: usize, half: bool, order: u64 },
+    Run {
+        steps: usize,
+        half: bool,
+        order: u64,
+    },
     /// The loop runs until nothing is left to do.
-    Converge { order: u64 },
-    Replicate { count: usize, zone: Option<usize> },
+    Converge {
+        order: u64,
+    },
+    Replicate {
+        count: usize,
+        zone: Option<usize>,
+    },
     /// A replicate failed for good: the intent goes back to what it was before.
     TurnBack,
-    Remove { replica: usize },
-    Kill { machine: usize, gone: bool },
+    Remove {
+        replica: usize,
+    },
+    Kill {
+        machine: usize,
+        gone: bool,
+    },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -47,15 +61,25 @@ struct Past {
 
 fn past() -> impl Strategy<Value = Past> {
     let events = proptest::collection::vec(event(), 0..12);
-    (any::<[bool; 3]>(), 0..3_u32, events).prop_map(|([multizone, always_balanced, custom_network], nodes, events)| {
-        Past { multizone, always_balanced, custom_network, nodes, events }
-    })
+    (any::<[bool; 3]>(), 0..3_u32, events).prop_map(
+        |([multizone, always_balanced, custom_network], nodes, events)| Past {
+            multizone,
+            always_balanced,
+            custom_network,
+            nodes,
+            events,
+        },
+    )
 }
 
 impl Past {
     /// The world that comes of it.
     fn replay(&self) -> World {
-        let mut history = History { world: World::empty(self.intent()), before: None, names: 0 };
+        let mut history = History {
+            world: World::empty(self.intent()),
+            before: None,
+            names: 0,
+        };
         for event in &self.events {
             history.happen(event);
         }
@@ -67,7 +91,14 @@ impl Past {
         fixtures::intent(&[
             ("MULTIZONE", word(self.multizone)),
             ("CREATE_CUSTOM_NETWORK", word(self.custom_network)),
-            ("HAKUBE_LOAD_BALANCER", if self.always_balanced { "always" } else { "auto" }),
+            (
+                "HAKUBE_LOAD_BALANCER",
+                if self.always_balanced {
+                    "always"
+                } else {
+                    "auto"
+                },
+            ),
             ("NUM_NODES", &self.nodes.to_string()),
         ])
     }
@@ -120,10 +151,18 @@ impl History {
 
     /// As the command has it: only when nothing is unfinished, and when the rules allow it.
     fn remove(&mut self, replica: usize) {
-        let World { intent, observed, .. } = &self.world;
+        let World {
+            intent, observed, ..
+        } = &self.world;
         let unfinished = !intent.formed || self.before.is_some() && !self.world.plan().is_empty();
-        let name = intent.replicas[replica % intent.replicas.len()].name.clone();
-        let request = RemovalRequest { name: Some(name), zone: None, force: true };
+        let name = intent.replicas[replica % intent.replicas.len()]
+            .name
+            .clone();
+        let request = RemovalRequest {
+            name: Some(name),
+            zone: None,
+            force: true,
+        };
         if !unfinished && let Ok(removal) = choose_removal(intent, observed, &request) {
             self.world.intent = removal.intent;
             self.before = None;
@@ -144,7 +183,11 @@ impl History {
 }
 
 fn config() -> ProptestConfig {
-    ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig {
+        cases: 256,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {

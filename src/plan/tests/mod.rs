@@ -16,7 +16,12 @@ use std::fmt::Write as _;
 
 /// A plan as people see it, with what each step waits for.
 fn shown(plan: &Plan) -> String {
-    let number = |key: &String| plan.steps.iter().position(|step| step.key == *key).map_or(0, |at| at + 1);
+    let number = |key: &String| {
+        plan.steps
+            .iter()
+            .position(|step| step.key == *key)
+            .map_or(0, |at| at + 1)
+    };
     let mut text = String::new();
     for (index, step) in plan.steps.iter().enumerate() {
         let _ = write!(text, "{:>2}. {}", index + 1, step.says);
@@ -36,6 +41,12 @@ fn shown(plan: &Plan) -> String {
 
 /// Whether `one` is done before `other` begins, in every order that the needs allow.
 fn is_before(plan: &Plan, one: &str, other: &str) -> bool {
-    let step = plan.steps.iter().find(|step| step.key == other).unwrap_or_else(|| panic!("no {other} in {plan:#?}"));
-    step.needs.iter().any(|need| need == one || is_before(plan, one, need))
+    let step = plan
+        .steps
+        .iter()
+        .find(|step| step.key == other)
+        .unwrap_or_else(|| panic!("no {other} in {plan:#?}"));
+    step.needs
+        .iter()
+        .any(|need| need == one || is_before(plan, one, need))
 }

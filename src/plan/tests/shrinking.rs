@@ -15,9 +15,15 @@ fn shrunk(from: &[&str], to: &[&str]) -> World {
 
 fn lead(world: &mut World, name: &str) {
     use crate::cluster::EtcdView::Known;
-    let Known(members) = &mut world.observed.etcd else { panic!("{world:#?}") };
+    let Known(members) = &mut world.observed.etcd else {
+        panic!("{world:#?}")
+    };
     for member in members {
-        member.role = if member.name == name { MemberRole::Leader } else { MemberRole::Voter };
+        member.role = if member.name == name {
+            MemberRole::Leader
+        } else {
+            MemberRole::Voter
+        };
     }
 }
 
@@ -62,8 +68,10 @@ fn clients_go_before_the_member_and_the_member_before_the_machine() {
         (shrunk(&["", "def"], &[""]), "point-endpoint"),
     ] {
         let name = world.observed.inventory.machines.last().unwrap().clone();
-        let (leave, delete) =
-            (format!("leave/{}", name.name), format!("delete/machine-{}-in-{}", name.name, name.zone));
+        let (leave, delete) = (
+            format!("leave/{}", name.name),
+            format!("delete/machine-{}-in-{}", name.name, name.zone),
+        );
         let plan = world.plan();
         assert!(is_before(&plan, clients, &leave));
         assert!(is_before(&plan, &leave, &delete));
@@ -75,7 +83,11 @@ fn the_balancer_goes_only_when_the_address_has_left_it() {
     let plan = shrunk(&["", "abc"], &[""]).plan();
     let service = "delete/backend-service-kubernetes-master-lb-in-europe-west1";
     assert!(is_before(&plan, "point-endpoint", service));
-    for part in plan.steps.iter().filter(|step| step.key.contains("health-check") || step.key.contains("group")) {
+    for part in plan
+        .steps
+        .iter()
+        .filter(|step| step.key.contains("health-check") || step.key.contains("group"))
+    {
         assert!(is_before(&plan, service, &part.key), "{}", part.key);
     }
 }
@@ -85,7 +97,11 @@ fn the_balancer_goes_only_when_the_address_has_left_it() {
 fn of_two_that_go_the_leader_goes_last() {
     let mut world = shrunk(&["", "abc", "def"], &[""]);
     lead(&mut world, ABC);
-    assert!(is_before(&world.plan(), &format!("leave/{DEF}"), &format!("hand-leadership/{ABC}")));
+    assert!(is_before(
+        &world.plan(),
+        &format!("leave/{DEF}"),
+        &format!("hand-leadership/{ABC}")
+    ));
 }
 
 /// The other way round etcd would be left with one healthy voter of two.
@@ -93,7 +109,11 @@ fn of_two_that_go_the_leader_goes_last() {
 fn of_two_that_go_the_dead_one_goes_first() {
     let mut world = shrunk(&["", "abc", "def"], &[""]);
     world.kill(DEF, true);
-    assert!(is_before(&world.plan(), &format!("leave/{DEF}"), &format!("leave/{ABC}")));
+    assert!(is_before(
+        &world.plan(),
+        &format!("leave/{DEF}"),
+        &format!("leave/{ABC}")
+    ));
 }
 
 #[test]
@@ -113,7 +133,9 @@ fn what_is_left_of_a_replica_nobody_wants_is_found_by_machine_member_or_disk() {
 
     // A learner that never started has no name, and without its machine nobody knows whose it was.
     let mut member = World::settled(replicas(&["", "abc"]));
-    let crate::cluster::EtcdView::Known(members) = &mut member.observed.etcd else { panic!("{member:#?}") };
+    let crate::cluster::EtcdView::Known(members) = &mut member.observed.etcd else {
+        panic!("{member:#?}")
+    };
     members.push(MemberView {
         id: 31,
         name: "member-1f".to_owned(),
@@ -129,12 +151,20 @@ fn what_is_left_of_a_replica_nobody_wants_is_found_by_machine_member_or_disk() {
 fn a_learner_nobody_wants_leaves_before_another_joins() {
     let mut world = World::settled(replicas(&[""])).with_intent(replicas(&["", "abc"]));
     let plan = world.plan();
-    let joined = 1 + plan.steps.iter().position(|step| step.key == format!("join/{ABC}")).unwrap();
+    let joined = 1 + plan
+        .steps
+        .iter()
+        .position(|step| step.key == format!("join/{ABC}"))
+        .unwrap();
     world.run(&plan, 0, joined, false);
     let mut intent = replicas(&["", "abc", "def"]);
     intent.replicas.remove(1);
     let world = world.with_intent(intent);
-    assert!(is_before(&world.plan(), &format!("leave/{ABC}"), &format!("join/{DEF}")));
+    assert!(is_before(
+        &world.plan(),
+        &format!("leave/{ABC}"),
+        &format!("join/{DEF}")
+    ));
 }
 
 /// Its data is gone, so its member never comes back: it joins as a new one.

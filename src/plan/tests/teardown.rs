@@ -11,14 +11,20 @@ fn whole_cluster(variables: &[(&str, &str)]) -> World {
     let mut all = vec![("MULTIZONE", "true"), ("NUM_NODES", "2")];
     all.extend(variables);
     let mut intent = fixtures::intent(&all);
-    intent.replicas.push(ReplicaIntent { name: intent.spec.names.replica("abc"), zone: ZONES[1].to_owned() });
+    intent.replicas.push(ReplicaIntent {
+        name: intent.spec.names.replica("abc"),
+        zone: ZONES[1].to_owned(),
+    });
     let world = World::settled(intent);
     let absent = begin_teardown(&world.intent);
     world.with_intent(absent)
 }
 
 fn deletes(plan: &Plan, kind: ResourceKind) -> Vec<&str> {
-    let of_kind = plan.steps.iter().filter(|step| matches!(&step.action, Action::Delete(found) if found.kind == kind));
+    let of_kind = plan
+        .steps
+        .iter()
+        .filter(|step| matches!(&step.action, Action::Delete(found) if found.kind == kind));
     of_kind.map(|step| step.key.as_str()).collect()
 }
 
@@ -30,7 +36,9 @@ fn a_cluster_of_two_with_nodes() {
 #[test]
 fn the_address_goes_after_everything_that_can_hold_it() {
     let plan = whole_cluster(&[]).plan();
-    let [address] = deletes(&plan, ResourceKind::Address)[..] else { panic!("{plan:#?}") };
+    let [address] = deletes(&plan, ResourceKind::Address)[..] else {
+        panic!("{plan:#?}")
+    };
     for kind in [ResourceKind::Machine, ResourceKind::ForwardingRule] {
         let holders = deletes(&plan, kind);
         assert!(!holders.is_empty());
@@ -44,7 +52,11 @@ fn the_address_goes_after_everything_that_can_hold_it() {
 #[test]
 fn the_proof_comes_after_every_deletion_and_the_kubeconfig_goes_after_the_proof() {
     let plan = whole_cluster(&[]).plan();
-    for step in plan.steps.iter().filter(|step| matches!(step.action, Action::Delete(_))) {
+    for step in plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step.action, Action::Delete(_)))
+    {
         assert!(is_before(&plan, &step.key, "prove-empty"), "{}", step.key);
     }
     assert!(is_before(&plan, "prove-empty", "remove-kubeconfig"));
@@ -59,8 +71,15 @@ fn the_network_stays_only_when_the_operator_says_so() {
         (&[("KUBE_DELETE_NETWORK", "false")], false),
     ] {
         let plan = whole_cluster(variables).plan();
-        assert_eq!(!deletes(&plan, ResourceKind::Network).is_empty(), goes, "{variables:?}");
-        assert!(!deletes(&plan, ResourceKind::Firewall).is_empty(), "firewalls are the cluster's own");
+        assert_eq!(
+            !deletes(&plan, ResourceKind::Network).is_empty(),
+            goes,
+            "{variables:?}"
+        );
+        assert!(
+            !deletes(&plan, ResourceKind::Firewall).is_empty(),
+            "firewalls are the cluster's own"
+        );
     }
 }
 

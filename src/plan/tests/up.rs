@@ -17,13 +17,19 @@ fn a_new_cluster() {
 
 #[test]
 fn a_new_cluster_behind_a_balancer_with_nodes() {
-    insta::assert_snapshot!(shown(&up(&[("HAKUBE_LOAD_BALANCER", "always"), ("NUM_NODES", "3")])));
+    insta::assert_snapshot!(shown(&up(&[
+        ("HAKUBE_LOAD_BALANCER", "always"),
+        ("NUM_NODES", "3")
+    ])));
 }
 
 #[test]
 fn the_first_machine_is_born_with_the_endpoints_address_unless_a_balancer_gets_it() {
     for (mode, external) in [
-        ("auto", ExternalAddress::Reserved("kubernetes-master-ip".to_owned())),
+        (
+            "auto",
+            ExternalAddress::Reserved("kubernetes-master-ip".to_owned()),
+        ),
         ("always", ExternalAddress::Ephemeral),
     ] {
         let plan = up(&[("HAKUBE_LOAD_BALANCER", mode)]);
@@ -39,8 +45,12 @@ fn the_first_machine_is_born_with_the_endpoints_address_unless_a_balancer_gets_i
 #[test]
 fn address_and_network_wait_for_nothing() {
     let plan = up(&[]);
-    let free: Vec<&str> =
-        plan.steps.iter().filter(|step| step.needs.is_empty()).map(|step| step.key.as_str()).collect();
+    let free: Vec<&str> = plan
+        .steps
+        .iter()
+        .filter(|step| step.needs.is_empty())
+        .map(|step| step.key.as_str())
+        .collect();
     assert_eq!(free, ["reserve-address", "network"]);
 }
 
@@ -53,7 +63,11 @@ fn nodes_are_let_in_when_the_endpoint_answers() {
 
 #[test]
 fn up_again_does_nothing() {
-    for variables in [&[][..], &[("NUM_NODES", "3")], &[("HAKUBE_LOAD_BALANCER", "always")]] {
+    for variables in [
+        &[][..],
+        &[("NUM_NODES", "3")],
+        &[("HAKUBE_LOAD_BALANCER", "always")],
+    ] {
         let world = World::settled(fixtures::intent(variables));
         assert_eq!(world.keys(), Vec::<String>::new(), "{variables:?}");
     }
@@ -72,5 +86,12 @@ fn an_endpoint_that_does_not_answer_yet_is_waited_for() {
 fn a_node_group_of_another_size_is_given_its_size() {
     let mut world = World::settled(fixtures::intent(&[("NUM_NODES", "3")]));
     world.intent.nodes[0].size = 5;
-    assert_eq!(world.keys(), ["admit-nodes", "nodes/kubernetes-minion-group-europe-west1-b", "await-nodes"]);
+    assert_eq!(
+        world.keys(),
+        [
+            "admit-nodes",
+            "nodes/kubernetes-minion-group-europe-west1-b",
+            "await-nodes"
+        ]
+    );
 }

@@ -3,8 +3,8 @@
 use super::{ELSEWHERE, ENDPOINT, World};
 use crate::cluster::{EtcdView, Phase};
 use hakube_provider::{
-    Disk, ExternalAddress, Machine, MachineRef, MachineSpec, MachineState, NodeGroup, NodeGroupSpec,
-    ResourceId, ResourceKind, Scope,
+    Disk, ExternalAddress, Machine, MachineRef, MachineSpec, MachineState, NodeGroup,
+    NodeGroupSpec, ResourceId, ResourceKind, Scope,
 };
 use std::collections::BTreeMap;
 
@@ -14,7 +14,11 @@ impl World {
     }
 
     pub(super) fn make(&mut self, kind: ResourceKind, scope: Scope, name: &str) {
-        let resource = ResourceId { kind, scope, name: name.to_owned() };
+        let resource = ResourceId {
+            kind,
+            scope,
+            name: name.to_owned(),
+        };
         let resources = &mut self.observed.inventory.resources;
         if !resources.contains(&resource) {
             resources.push(resource);
@@ -22,20 +26,35 @@ impl World {
     }
 
     pub(super) fn runs(&self, name: &str) -> bool {
-        self.observed.inventory.machine(name).is_some_and(|machine| machine.state == MachineState::Running)
+        self.observed
+            .inventory
+            .machine(name)
+            .is_some_and(|machine| machine.state == MachineState::Running)
     }
 
     pub(super) fn machine_mut(&mut self, name: &str) -> Option<&mut Machine> {
-        self.observed.inventory.machines.iter_mut().find(|machine| machine.name == name)
+        self.observed
+            .inventory
+            .machines
+            .iter_mut()
+            .find(|machine| machine.name == name)
     }
 
     pub(super) fn make_disk(&mut self, spec: &MachineSpec) {
         let Some(disk) = &spec.data_disk else { return };
         let disks = &mut self.observed.inventory.disks;
         if !disks.iter().any(|found| found.name == disk.name) {
-            disks.push(Disk { name: disk.name.clone(), zone: spec.machine.zone.clone(), user: None });
+            disks.push(Disk {
+                name: disk.name.clone(),
+                zone: spec.machine.zone.clone(),
+                user: None,
+            });
         }
-        self.make(ResourceKind::Disk, Scope::Zone(spec.machine.zone.clone()), &disk.name);
+        self.make(
+            ResourceKind::Disk,
+            Scope::Zone(spec.machine.zone.clone()),
+            &disk.name,
+        );
     }
 
     pub(super) fn ensure_machine(&mut self, spec: &MachineSpec) {
@@ -44,8 +63,14 @@ impl World {
         let inventory = &self.observed.inventory;
         let external = match &spec.external {
             ExternalAddress::Reserved(address) => {
-                assert!(inventory.has(ResourceKind::Address, address), "{name} wants {address}, which isn't there");
-                assert!(self.holder().is_none(), "{name} wants an address that another has");
+                assert!(
+                    inventory.has(ResourceKind::Address, address),
+                    "{name} wants {address}, which isn't there"
+                );
+                assert!(
+                    self.holder().is_none(),
+                    "{name} wants an address that another has"
+                );
                 ENDPOINT
             }
             ExternalAddress::None | ExternalAddress::Ephemeral => ELSEWHERE,
@@ -66,13 +91,19 @@ impl World {
         });
         self.make(ResourceKind::Machine, Scope::Zone(zone.clone()), name);
         if self.observed.etcd == EtcdView::Absent {
-            self.observed.etcd = EtcdView::Unknown { why: "nobody answers".to_owned() };
+            self.observed.etcd = EtcdView::Unknown {
+                why: "nobody answers".to_owned(),
+            };
         }
     }
 
     pub(super) fn ensure_node_group(&mut self, spec: &NodeGroupSpec) {
         self.make(ResourceKind::MachineTemplate, Scope::Global, &spec.template);
-        self.make(ResourceKind::NodeGroup, Scope::Zone(spec.machine.machine.zone.clone()), &spec.name);
+        self.make(
+            ResourceKind::NodeGroup,
+            Scope::Zone(spec.machine.machine.zone.clone()),
+            &spec.name,
+        );
         let groups = &mut self.observed.inventory.node_groups;
         groups.retain(|group| group.name != spec.name);
         groups.push(NodeGroup {
@@ -87,7 +118,9 @@ impl World {
     pub(super) fn lose_machine(&mut self, name: &str) {
         let inventory = &mut self.observed.inventory;
         inventory.machines.retain(|machine| machine.name != name);
-        inventory.resources.retain(|found| found.kind != ResourceKind::Machine || found.name != name);
+        inventory
+            .resources
+            .retain(|found| found.kind != ResourceKind::Machine || found.name != name);
         for group in &mut inventory.balancer.groups {
             group.machines.retain(|machine| machine != name);
         }
@@ -102,16 +135,29 @@ impl World {
         let teardown = self.intent.phase == Phase::Absent;
         let name = &resource.name;
         let inventory = &self.observed.inventory;
-        let any = |kinds: &[ResourceKind]| inventory.resources.iter().any(|found| kinds.contains(&found.kind));
+        let any = |kinds: &[ResourceKind]| {
+            inventory
+                .resources
+                .iter()
+                .any(|found| kinds.contains(&found.kind))
+        };
         use ResourceKind as K;
         match resource.kind {
             K::Machine => {
-                let on = inventory.machine(name).and_then(|machine| machine.external_address);
+                let on = inventory
+                    .machine(name)
+                    .and_then(|machine| machine.external_address);
                 assert!(teardown || on != Some(ENDPOINT), "{name} has the endpoint");
-                assert!(teardown || self.observed.etcd.member(name).is_none(), "{name} is a member of etcd");
+                assert!(
+                    teardown || self.observed.etcd.member(name).is_none(),
+                    "{name} is a member of etcd"
+                );
                 return self.lose_machine(name);
             }
-            K::Address => assert!(teardown && !any(&[K::Machine, K::ForwardingRule]), "the endpoint's address"),
+            K::Address => assert!(
+                teardown && !any(&[K::Machine, K::ForwardingRule]),
+                "the endpoint's address"
+            ),
             K::BackendService => assert!(!any(&[K::ForwardingRule]), "in use"),
             K::HealthCheck | K::BackendGroup => assert!(!any(&[K::BackendService]), "in use"),
             K::MachineTemplate => assert!(!any(&[K::NodeGroup]), "in use"),
@@ -119,8 +165,13 @@ impl World {
                 let owner = name.strip_suffix("-pd").unwrap();
                 assert!(inventory.machine(owner).is_none(), "in use");
             }
-            K::Firewall => assert!(!any(&[K::Machine, K::NodeGroup]), "open no more, and still used"),
-            K::Subnetwork | K::Network => assert!(!any(&[K::Machine, K::NodeGroup, K::Firewall]), "in use"),
+            K::Firewall => assert!(
+                !any(&[K::Machine, K::NodeGroup]),
+                "open no more, and still used"
+            ),
+            K::Subnetwork | K::Network => {
+                assert!(!any(&[K::Machine, K::NodeGroup, K::Firewall]), "in use")
+            }
             K::ForwardingRule | K::NodeGroup => {}
         }
         let inventory = &mut self.observed.inventory;

@@ -1,7 +1,9 @@
 //! The balancer, and where the endpoint's address is.
 
 use super::{ENDPOINT, World};
-use hakube_provider::{BackendGroup, BalancerSpec, EndpointTarget, Machine, MachineRef, ResourceKind, Scope};
+use hakube_provider::{
+    BackendGroup, BalancerSpec, EndpointTarget, Machine, MachineRef, ResourceKind, Scope,
+};
 use std::collections::BTreeMap;
 
 impl World {
@@ -9,8 +11,14 @@ impl World {
         let live = self.observed.inventory.balancer.forwarding.is_some();
         let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for MachineRef { name, zone } in &spec.backends {
-            assert!(self.observed.inventory.machine(name).is_some(), "backend {name} isn't there");
-            assert!(!live || self.observed.api_ready(name), "clients are sent to {name}, which isn't ready");
+            assert!(
+                self.observed.inventory.machine(name).is_some(),
+                "backend {name} isn't there"
+            );
+            assert!(
+                !live || self.observed.api_ready(name),
+                "clients are sent to {name}, which isn't ready"
+            );
             groups.entry(zone).or_default().push(name.clone());
         }
         let groups: Vec<BackendGroup> = groups
@@ -21,9 +29,16 @@ impl World {
                 machines,
             })
             .collect();
-        self.observed.inventory.resources.retain(|resource| resource.kind != ResourceKind::BackendGroup);
+        self.observed
+            .inventory
+            .resources
+            .retain(|resource| resource.kind != ResourceKind::BackendGroup);
         for group in &groups {
-            self.make(ResourceKind::BackendGroup, Scope::Zone(group.zone.clone()), &group.name);
+            self.make(
+                ResourceKind::BackendGroup,
+                Scope::Zone(group.zone.clone()),
+                &group.name,
+            );
         }
         self.make(ResourceKind::HealthCheck, self.region(), &spec.name);
         self.make(ResourceKind::BackendService, self.region(), &spec.name);
@@ -35,13 +50,18 @@ impl World {
 
     /// The machine that the endpoint's address is on.
     pub(super) fn holder(&self) -> Option<&Machine> {
-        self.observed.inventory.machines.iter().find(|machine| machine.external_address == Some(ENDPOINT))
+        self.observed
+            .inventory
+            .machines
+            .iter()
+            .find(|machine| machine.external_address == Some(ENDPOINT))
     }
 
     pub(super) fn endpoint_answers(&self) -> bool {
         let inventory = &self.observed.inventory;
         let ready = |name: &str| self.runs(name) && self.observed.api_ready(name);
-        let balanced = inventory.balancer.forwarding.is_some() && inventory.balancer.machines().into_iter().any(ready);
+        let balanced = inventory.balancer.forwarding.is_some()
+            && inventory.balancer.machines().into_iter().any(ready);
         balanced || self.holder().is_some_and(|machine| ready(&machine.name))
     }
 
@@ -51,22 +71,37 @@ impl World {
         inventory.resources.retain(|resource| resource.name != rule);
         inventory.balancer.forwarding = None;
         for machine in &mut inventory.machines {
-            machine.external_address = machine.external_address.filter(|address| *address != ENDPOINT);
+            machine.external_address = machine
+                .external_address
+                .filter(|address| *address != ENDPOINT);
         }
     }
 
     pub(super) fn point_endpoint(&mut self, target: &EndpointTarget) {
-        assert!(self.observed.inventory.address.is_some(), "an address that isn't reserved");
+        assert!(
+            self.observed.inventory.address.is_some(),
+            "an address that isn't reserved"
+        );
         self.release_endpoint();
         match target {
             EndpointTarget::Machine(machine) => {
-                assert!(self.observed.api_ready(&machine.name), "clients are sent to {machine:?}");
+                assert!(
+                    self.observed.api_ready(&machine.name),
+                    "clients are sent to {machine:?}"
+                );
                 self.machine_mut(&machine.name).unwrap().external_address = Some(ENDPOINT);
             }
             EndpointTarget::Balancer => {
                 let backends = self.observed.inventory.balancer.machines();
-                assert!(!backends.is_empty() && backends.iter().all(|name| self.observed.api_ready(name)));
-                self.make(ResourceKind::ForwardingRule, self.region(), &self.intent.spec.names.forwarding_rule());
+                assert!(
+                    !backends.is_empty()
+                        && backends.iter().all(|name| self.observed.api_ready(name))
+                );
+                self.make(
+                    ResourceKind::ForwardingRule,
+                    self.region(),
+                    &self.intent.spec.names.forwarding_rule(),
+                );
                 self.observed.inventory.balancer.forwarding = Some(ENDPOINT);
             }
         }

@@ -32,12 +32,22 @@ impl World {
         self.members_made += 1;
         let id = self.members_made;
         let started = role != MemberRole::Learner;
-        self.members_mut().push(MemberView { id, name: name.to_owned(), role, started, healthy: started });
+        self.members_mut().push(MemberView {
+            id,
+            name: name.to_owned(),
+            role,
+            started,
+            healthy: started,
+        });
     }
 
     pub(super) fn form_etcd(&mut self, machine: &MachineRef) {
         assert!(!self.intent.formed, "a second, empty etcd");
-        assert!(self.equipped.contains(&machine.name), "etcd on {} without certificates", machine.name);
+        assert!(
+            self.equipped.contains(&machine.name),
+            "etcd on {} without certificates",
+            machine.name
+        );
         if self.observed.etcd.members().is_empty() {
             self.new_member(&machine.name, MemberRole::Leader);
         }
@@ -48,12 +58,23 @@ impl World {
         let members = self.observed.etcd.members();
         if !members.iter().any(|member| member.name == *name) {
             // etcd: "too many learner members in cluster", "unhealthy cluster".
-            assert!(members.iter().all(|member| member.role != MemberRole::Learner), "{name} is a second learner");
-            assert!(members.iter().all(|member| member.healthy), "{name} joins beside a voter that is down");
+            assert!(
+                members
+                    .iter()
+                    .all(|member| member.role != MemberRole::Learner),
+                "{name} is a second learner"
+            );
+            assert!(
+                members.iter().all(|member| member.healthy),
+                "{name} joins beside a voter that is down"
+            );
             self.new_member(name, MemberRole::Learner);
         }
         if start {
-            assert!(self.equipped.contains(name) && self.runs(name), "etcd can't start on {name}");
+            assert!(
+                self.equipped.contains(name) && self.runs(name),
+                "etcd can't start on {name}"
+            );
             let member = self.member_mut(name).unwrap();
             (member.started, member.healthy) = (true, true);
         }
@@ -61,25 +82,50 @@ impl World {
 
     pub(super) fn promote(&mut self, name: &str) {
         assert!(self.quorum().holds());
-        let member = self.member_mut(name).unwrap_or_else(|| panic!("{name} isn't a member"));
-        assert!(member.role == MemberRole::Learner && member.healthy, "{name} never catches up: {member:?}");
+        let member = self
+            .member_mut(name)
+            .unwrap_or_else(|| panic!("{name} isn't a member"));
+        assert!(
+            member.role == MemberRole::Learner && member.healthy,
+            "{name} never catches up: {member:?}"
+        );
         member.role = MemberRole::Voter;
     }
 
     pub(super) fn start_control_plane(&mut self, name: &str) {
-        assert!(self.equipped.contains(name) && self.runs(name), "{name} can't start");
-        let member = self.observed.etcd.member(name).unwrap_or_else(|| panic!("{name} isn't a member"));
-        assert!(member.role != MemberRole::Learner && member.healthy, "an API server on {member:?}");
+        assert!(
+            self.equipped.contains(name) && self.runs(name),
+            "{name} can't start"
+        );
+        let member = self
+            .observed
+            .etcd
+            .member(name)
+            .unwrap_or_else(|| panic!("{name} isn't a member"));
+        assert!(
+            member.role != MemberRole::Learner && member.healthy,
+            "an API server on {member:?}"
+        );
         assert!(self.quorum().holds());
-        self.observed.apis.insert(name.to_owned(), ApiView { ready: true, stand_in: Some(true) });
+        self.observed.apis.insert(
+            name.to_owned(),
+            ApiView {
+                ready: true,
+                stand_in: Some(true),
+            },
+        );
     }
 
     /// Whoever may lead, the one that leaves next would be the worst choice.
     pub(super) fn hand_leadership(&mut self, from: &str) {
         let wanted = |name: &str| self.intent.replica(name).is_some();
-        let may_lead = |member: &&MemberView| member.role == MemberRole::Voter && member.healthy && member.name != from;
+        let may_lead = |member: &&MemberView| {
+            member.role == MemberRole::Voter && member.healthy && member.name != from
+        };
         let voters = self.observed.etcd.members().iter().filter(may_lead);
-        let successor = voters.min_by_key(|member| wanted(&member.name)).map(|member| member.name.clone());
+        let successor = voters
+            .min_by_key(|member| wanted(&member.name))
+            .map(|member| member.name.clone());
         self.set_leader(&successor.unwrap_or_else(|| panic!("nobody takes over from {from}")));
     }
 
@@ -95,13 +141,31 @@ impl World {
     }
 
     pub(super) fn remove_member(&mut self, replica: &str, id: u64) {
-        assert!(self.quorum().holds(), "without quorum etcd removes nobody: {}", self.quorum());
-        let member = self.observed.etcd.members().iter().find(|member| member.id == id).unwrap().clone();
+        assert!(
+            self.quorum().holds(),
+            "without quorum etcd removes nobody: {}",
+            self.quorum()
+        );
+        let member = self
+            .observed
+            .etcd
+            .members()
+            .iter()
+            .find(|member| member.id == id)
+            .unwrap()
+            .clone();
         assert_eq!(member.name, replica);
-        assert_ne!(member.role, MemberRole::Leader, "writes stop for seconds when the leader is removed");
+        assert_ne!(
+            member.role,
+            MemberRole::Leader,
+            "writes stop for seconds when the leader is removed"
+        );
         if member.healthy && member.role == MemberRole::Voter {
             assert!(self.quorum().voters > 1, "{replica} is the last voter");
-            assert!(self.holder().is_none_or(|machine| machine.name != replica), "{replica} has the endpoint");
+            assert!(
+                self.holder().is_none_or(|machine| machine.name != replica),
+                "{replica} has the endpoint"
+            );
             let balancer = &self.observed.inventory.balancer;
             let serves = balancer.forwarding.is_some() && balancer.machines().contains(&replica);
             assert!(!serves, "clients are still sent to {replica}");

@@ -44,7 +44,10 @@ impl World {
 
     /// Everything is there.
     pub fn settled(intent: Intent) -> Self {
-        let mut world = Self::empty(Intent { formed: false, ..intent });
+        let mut world = Self::empty(Intent {
+            formed: false,
+            ..intent
+        });
         world.converge(0);
         world
     }
@@ -57,8 +60,13 @@ impl World {
 
     /// The plan, which has the shape of one.
     pub fn plan(&self) -> Plan {
-        let made = plan(&self.intent, &self.observed).unwrap_or_else(|error| panic!("{error}\n{self:#?}"));
-        assert_eq!(plan(&self.intent, &self.observed).unwrap(), made, "the same world, another plan");
+        let made =
+            plan(&self.intent, &self.observed).unwrap_or_else(|error| panic!("{error}\n{self:#?}"));
+        assert_eq!(
+            plan(&self.intent, &self.observed).unwrap(),
+            made,
+            "the same world, another plan"
+        );
         check_shape(&made);
         made
     }
@@ -74,7 +82,10 @@ impl World {
         self.run(&plan, order, plan.steps.len(), false);
         let left = self.plan();
         match self.intent.phase {
-            Phase::Present => assert!(left.is_empty(), "after {plan:#?}\nis left {left:#?}\nof {self:#?}"),
+            Phase::Present => assert!(
+                left.is_empty(),
+                "after {plan:#?}\nis left {left:#?}\nof {self:#?}"
+            ),
             Phase::Absent => assert!(self.observed.inventory.resources.is_empty(), "{self:#?}"),
         }
     }
@@ -87,9 +98,15 @@ impl World {
         let mut done: BTreeSet<&str> = BTreeSet::new();
         let mut next = |done: &BTreeSet<&str>| {
             let is_ready = |step: &Step| step.needs.iter().all(|need| done.contains(need.as_str()));
-            let ready: Vec<usize> = (0..waiting.len()).filter(|&at| is_ready(waiting[at])).collect();
+            let ready: Vec<usize> = (0..waiting.len())
+                .filter(|&at| is_ready(waiting[at]))
+                .collect();
             // Order 0 is the plan's own.
-            let chosen = if order == 0 { 0 } else { rng.random_range(0..ready.len().max(1)) };
+            let chosen = if order == 0 {
+                0
+            } else {
+                rng.random_range(0..ready.len().max(1))
+            };
             ready.get(chosen).map(|&at| waiting.remove(at))
         };
         for _ in 0..steps {
@@ -105,15 +122,30 @@ impl World {
 
     fn apply(&mut self, step: &Step) {
         if let Some(change) = step.quorum {
-            assert_eq!(self.quorum().voters, change.before.voters, "before {}", step.key);
+            assert_eq!(
+                self.quorum().voters,
+                change.before.voters,
+                "before {}",
+                step.key
+            );
         }
         let held = self.quorum().holds();
         self.act(&step.action);
         self.look();
         if let Some(change) = step.quorum {
-            assert_eq!(self.quorum().voters, change.after.voters, "after {}", step.key);
+            assert_eq!(
+                self.quorum().voters,
+                change.after.voters,
+                "after {}",
+                step.key
+            );
         }
-        assert!(!held || self.quorum().holds(), "{} cost etcd its quorum: {}", step.key, self.quorum());
+        assert!(
+            !held || self.quorum().holds(),
+            "{} cost etcd its quorum: {}",
+            step.key,
+            self.quorum()
+        );
     }
 
     /// What shows of the world only when it is looked at.
@@ -129,15 +161,26 @@ impl World {
 
     fn act(&mut self, action: &Action) {
         match action {
-            Action::EnsureNetwork(spec) => self.make(ResourceKind::Network, Scope::Global, &spec.name),
-            Action::EnsureFirewall(spec) => self.make(ResourceKind::Firewall, Scope::Global, &spec.name),
+            Action::EnsureNetwork(spec) => {
+                self.make(ResourceKind::Network, Scope::Global, &spec.name)
+            }
+            Action::EnsureFirewall(spec) => {
+                self.make(ResourceKind::Firewall, Scope::Global, &spec.name)
+            }
             Action::ReserveAddress(spec) => {
-                self.observed.inventory.address = Some(Address { name: spec.name.clone(), address: ENDPOINT });
+                self.observed.inventory.address = Some(Address {
+                    name: spec.name.clone(),
+                    address: ENDPOINT,
+                });
                 self.make(ResourceKind::Address, self.region(), &spec.name);
             }
             Action::EnsureMachine(spec) => self.ensure_machine(spec),
             Action::DeliverSecrets(machine) => {
-                assert!(self.runs(&machine.name), "secrets for {}, which doesn't run", machine.name);
+                assert!(
+                    self.runs(&machine.name),
+                    "secrets for {}, which doesn't run",
+                    machine.name
+                );
                 self.equipped.insert(machine.name.clone());
             }
             Action::FormEtcd(machine) => {
@@ -149,7 +192,9 @@ impl World {
             Action::StartControlPlane(machine) => self.start_control_plane(&machine.name),
             Action::EnsureBalancer(spec) => self.ensure_balancer(spec),
             Action::PointEndpoint { target, .. } => self.point_endpoint(target),
-            Action::AwaitEndpoint => assert!(self.endpoint_answers(), "awaited for ever: {self:#?}"),
+            Action::AwaitEndpoint => {
+                assert!(self.endpoint_answers(), "awaited for ever: {self:#?}")
+            }
             Action::HandLeadership { from } => self.hand_leadership(from),
             Action::RemoveMember { replica, member } => self.remove_member(replica, *member),
             Action::Delete(resource) => self.delete(resource),
@@ -157,14 +202,30 @@ impl World {
             Action::EnsureNodeGroup(spec) => self.ensure_node_group(spec),
             Action::AwaitNodes { count } => {
                 assert!(self.endpoint_answers(), "nobody to ask for nodes");
-                let there: u32 = self.observed.inventory.node_groups.iter().map(|group| group.size).sum();
-                assert!(there >= *count, "awaited for ever: {count} nodes of {there}");
+                let there: u32 = self
+                    .observed
+                    .inventory
+                    .node_groups
+                    .iter()
+                    .map(|group| group.size)
+                    .sum();
+                assert!(
+                    there >= *count,
+                    "awaited for ever: {count} nodes of {there}"
+                );
                 self.nodes = (0..*count)
-                    .map(|n| NodeView { name: format!("node-{n}"), zone: String::new(), ready: true })
+                    .map(|n| NodeView {
+                        name: format!("node-{n}"),
+                        zone: String::new(),
+                        ready: true,
+                    })
                     .collect();
             }
             Action::WriteKubeconfig => {
-                assert!(self.observed.inventory.address.is_some(), "a kubeconfig without a server");
+                assert!(
+                    self.observed.inventory.address.is_some(),
+                    "a kubeconfig without a server"
+                );
                 self.observed.kubeconfig = true;
             }
             Action::RemoveKubeconfig => self.observed.kubeconfig = false,
@@ -178,10 +239,12 @@ impl World {
             Action::EnsureMachine(spec) => self.make_disk(spec),
             Action::FormEtcd(machine) => self.form_etcd(machine),
             Action::JoinEtcd(machine) => self.join_etcd(machine, false),
-            Action::EnsureBalancer(spec) => self.observed.inventory.balancer.health_check |= {
-                self.make(ResourceKind::HealthCheck, self.region(), &spec.name);
-                true
-            },
+            Action::EnsureBalancer(spec) => {
+                self.observed.inventory.balancer.health_check |= {
+                    self.make(ResourceKind::HealthCheck, self.region(), &spec.name);
+                    true
+                }
+            }
             Action::PointEndpoint { .. } => self.release_endpoint(),
             Action::EnsureNodeGroup(spec) => {
                 self.make(ResourceKind::MachineTemplate, Scope::Global, &spec.template);
@@ -194,9 +257,15 @@ impl World {
     pub fn kill(&mut self, name: &str, gone: bool) {
         self.observed.apis.remove(name);
         self.set_health(name, false);
-        if self.observed.etcd.member(name).is_some_and(|member| member.role == MemberRole::Leader) {
+        if self
+            .observed
+            .etcd
+            .member(name)
+            .is_some_and(|member| member.role == MemberRole::Leader)
+        {
             let voters = self.observed.etcd.members().iter();
-            let healthy = voters.filter(|member| member.role == MemberRole::Voter && member.healthy);
+            let healthy =
+                voters.filter(|member| member.role == MemberRole::Voter && member.healthy);
             let next = healthy.map(|member| member.name.clone()).next();
             if let Some(next) = next {
                 self.set_leader(&next);
@@ -219,9 +288,15 @@ impl World {
     /// Whether etcd would keep its quorum without that machine.
     pub fn survives_without(&self, name: &str) -> bool {
         let member = self.observed.etcd.member(name);
-        let votes = member.is_some_and(|member| member.role != MemberRole::Learner && member.healthy);
+        let votes =
+            member.is_some_and(|member| member.role != MemberRole::Learner && member.healthy);
         let Quorum { voters, healthy } = self.quorum();
-        !votes || Quorum { voters, healthy: healthy - 1 }.holds()
+        !votes
+            || Quorum {
+                voters,
+                healthy: healthy - 1,
+            }
+            .holds()
     }
 }
 
@@ -229,7 +304,11 @@ fn check_shape(plan: &Plan) {
     let mut earlier: BTreeSet<&str> = BTreeSet::new();
     for step in &plan.steps {
         for need in &step.needs {
-            assert!(earlier.contains(need.as_str()), "{} needs {need}, which isn't before it", step.key);
+            assert!(
+                earlier.contains(need.as_str()),
+                "{} needs {need}, which isn't before it",
+                step.key
+            );
         }
         assert!(earlier.insert(&step.key), "two steps {}", step.key);
         if let Some(change) = step.quorum {

@@ -1,0 +1,316 @@
+//! What boots on a machine: read back as cloud-init would, and checked against what is delivered later.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use super::*;
+use crate::cluster::fixtures::{self, ZONES};
+use crate::pki::{self, Authorities, ReplicaIdentity};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 128, 0, 2));
+
+/// cloud-config as its readers have it. What isn't text here (`0644` without quotes is a number, and in
+/// YAML 1.1 an octal one) doesn't become text.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    write_files: Vec<Written>,
+    runcmd: Vec<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    path: String,
+    permissions: String,
+    encoding: Option<String>,
+    content: String,
+}
+
+fn read(user_data: &str) -> Document {
+    assert!(
+        user_data.starts_with("#cloud-config\n"),
+        "cloud-init goes by the first line"
+    );
+    // Through JSON's types: a number stays one, and then isn't a string.
+    let value: serde_json::Value = serde_saphyr::from_str(user_data).unwrap();
+    serde_json::from_value(value).unwrap()
+}
+
+impl Document {
+    fn file(&self, path: &str) -> &Written {
+        self.write_files
+            .iter()
+            .find(|file| file.path == path)
+            .unwrap_or_else(|| panic!("no {path}"))
+    }
+
+    fn units(&self) -> impl Iterator<Item = &Written> {
+        self.write_files
+            .iter()
+            .filter(|file| file.path.starts_with("/etc/systemd/system/"))
+    }
+
+    /// The values of a key in all units.
+    fn values(&self, key: &str) -> BTreeSet<&str> {
+        let lines = self.units().flat_map(|unit| unit.content.lines());
+        lines
+            .filter_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+            .collect()
+    }
+
+    /// All flags of all units, one each.
+    fn flags(&self) -> Vec<&str> {
+        let lines = self.units().flat_map(|unit| unit.content.lines());
+        lines
+            .map(|line| line.trim().trim_end_matches(" \\"))
+            .filter(|line| line.starts_with("--"))
+            .collect()
+    }
+}
+
+fn replica(variables: &[(&str, &str)]) -> Document {
+    read(&replica_user_data(&fixtures::spec(variables)))
+}
+
+fn node(variables: &[(&str, &str)]) -> Document {
+    read(&node_user_data(&fixtures::spec(variables), ZONES[0]))
+}
+
+#[test]
+fn a_replica() {
+    insta::assert_snapshot!(replica_user_data(&fixtures::spec(&[])));
+}
+
+#[test]
+fn a_node() {
+    insta::assert_snapshot!(node_user_data(&fixtures::spec(&[]), ZONES[0]));
+}
+
+#[test]
+fn modes_are_text_and_files_are_no_ones_to_change() {
+    for document in [replica(&[]), node(&[])] {
+        for Written {
+            path, permissions, ..
+        } in &document.write_files
+        {
+            let mode = u32::from_str_radix(permissions, 8).unwrap();
+            assert!(
+                permissions.len() == 4 && mode & 0o022 == 0,
+                "{path} has mode {permissions}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_program_that_a_unit_starts_is_there_and_executable() {
+    for document in [replica(&[]), node(&[])] {
+        let programs = document.values("ExecStart");
+        assert!(!programs.is_empty());
+        for command in programs {
+            let program = command.split_whitespace().next().unwrap();
+            assert_eq!(document.file(program).permissions, "0755", "{program}");
+        }
+    }
+}
+
+#[test]
+fn the_units_that_are_enabled_are_there() {
+    for document in [replica(&[]), node(&[])] {
+        let [reload, enable] = &document.runcmd[..] else {
+            panic!("{:?}", document.runcmd)
+        };
+        assert_eq!(reload.join(" "), "systemctl daemon-reload");
+        assert_eq!(enable[..3], ["systemctl", "enable", "--now"]);
+        for unit in &enable[3..] {
+            document.file(&format!("/etc/systemd/system/{unit}"));
+        }
+    }
+}
+
+fn delivered() -> BTreeSet<String> {
+    let spec = fixtures::spec(&[]);
+    let now = jiff::Timestamp::now();
+    let authorities = Authorities::generate(spec.pki.into(), now).unwrap();
+    let identity = ReplicaIdentity {
+        name: spec.names.master(),
+        addresses: vec![ADDRESS],
+        endpoint: ADDRESS,
+        api_port: spec.api.port,
+        service_ip: spec.network.service_address(),
+        dns_domain: spec.network.dns_domain.clone(),
+        extra_sans: Vec::new(),
+    };
+    let mut files = pki::replica_files(&authorities, &identity, spec.pki.into(), now).unwrap();
+    let facts = ReplicaFacts {
+        name: spec.names.master(),
+        address: ADDRESS,
+        bind: ADDRESS,
+    };
+    files.extend([
+        replica_env(&facts),
+        join_env("kubernetes", &[], true),
+        start_marker(),
+    ]);
+    files.into_iter().map(|file| file.path).collect()
+}
+
+/// The channel puts what units and flags name: a path that differs by a letter is a replica that waits
+/// for ever.
+#[test]
+fn every_file_that_a_replica_waits_for_or_reads_is_delivered() {
+    let delivered = delivered();
+    let document = replica(&[]);
+    let mut named = document.values("EnvironmentFile");
+    named.extend(document.values("PathExists"));
+    let values = document
+        .flags()
+        .into_iter()
+        .filter_map(|flag| Some(flag.split_once('=')?.1));
+    named.extend(values.filter(|value| value.starts_with("/etc/")));
+    assert!(named.len() > 20, "{named:?}");
+    for path in named {
+        assert!(
+            delivered.contains(path),
+            "{path} is in no file that is delivered: {delivered:#?}"
+        );
+    }
+}
+
+/// Anything on a machine can read its user data.
+#[test]
+fn nothing_that_is_delivered_as_a_secret_is_in_the_user_data() {
+    let delivered = delivered();
+    let document = replica(&[]);
+    for file in &document.write_files {
+        assert!(!delivered.contains(&file.path), "{} is a secret", file.path);
+    }
+    let node = node(&[]);
+    let kubeconfig = node.file("/etc/kubernetes/bootstrap-kubeconfig");
+    assert_eq!(
+        kubeconfig.content, BOOTSTRAP_KUBECONFIG,
+        "the plan holds no token"
+    );
+    assert_eq!(
+        (
+            kubeconfig.encoding.as_deref(),
+            kubeconfig.permissions.as_str()
+        ),
+        (Some("b64"), "0600")
+    );
+    for text in document
+        .write_files
+        .iter()
+        .chain(&node.write_files)
+        .map(|file| &file.content)
+    {
+        assert!(!text.contains("-----BEGIN"), "{text}");
+    }
+}
+
+/// Each is `unknown flag` to the versions that are supported, and a component that never starts.
+#[test]
+fn no_flag_that_was_removed_is_given_to_any_supported_version() {
+    const REMOVED: [&str; 11] = [
+        "--cloud-config",
+        "--cloud-provider",
+        "--container-runtime",
+        "--enable-v2",
+        "--etcd-quorum-read",
+        "--experimental-",
+        "--insecure-bind-address",
+        "--insecure-port",
+        "--pod-eviction-timeout",
+        "--pod-infra-container-image",
+        "--port",
+    ];
+    for minor in 31..=36 {
+        for wish in ["true", "false"] {
+            let variables = [
+                ("KUBE_VERSION", &*format!("1.{minor}.0")),
+                ("ENABLE_ETCD_QUORUM_READ", wish),
+            ];
+            for document in [replica(&variables), node(&variables)] {
+                for flag in document.flags() {
+                    let name = flag.split('=').next().unwrap();
+                    let removed = REMOVED.iter().find(|removed| {
+                        name == **removed || removed.ends_with('-') && name.starts_with(**removed)
+                    });
+                    assert_eq!(removed, None, "1.{minor} gets {flag}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_operator_asked_of_the_components_is_in_their_flags() {
+    let document = replica(&[
+        ("ETCD_QUOTA_BACKEND_BYTES", "8589934592"),
+        (
+            "ETCD_EXTRA_ARGS",
+            "--heartbeat-interval=200 --election-timeout=2000",
+        ),
+        ("KUBE_FEATURE_GATES", "AllAlpha=true"),
+        ("KUBE_RUNTIME_CONFIG", "api/all=true"),
+        ("SERVICE_CLUSTER_IP_RANGE", "10.3.0.0/16"),
+    ]);
+    let flags = document.flags();
+    for flag in [
+        "--quota-backend-bytes=8589934592",
+        "--heartbeat-interval=200",
+        "--election-timeout=2000",
+        "--feature-gates=AllAlpha=true",
+        "--runtime-config=api/all=true",
+        "--service-cluster-ip-range=10.3.0.0/16",
+    ] {
+        assert!(flags.contains(&flag), "no {flag} in {flags:#?}");
+    }
+}
+
+#[test]
+fn a_replica_is_told_who_it_is_and_whom_it_joins() {
+    let facts = ReplicaFacts {
+        name: "m".to_owned(),
+        address: ADDRESS,
+        bind: Ipv4Addr::UNSPECIFIED.into(),
+    };
+    assert_eq!(
+        replica_env(&facts).content.expose(),
+        "REPLICA=m\nADDRESS=10.128.0.2\nBIND_ADDRESS=0.0.0.0\n"
+    );
+    let members = [
+        ("m", "https://10.128.0.2:2380"),
+        ("n", "https://10.128.0.3:2380"),
+    ];
+    let members = members.map(|(name, url)| (name.to_owned(), url.to_owned()));
+    for (existing, state) in [(true, "existing"), (false, "new")] {
+        assert_eq!(
+            join_env("prod", &members, existing).content.expose(),
+            format!(
+                "ETCD_INITIAL_CLUSTER=m=https://10.128.0.2:2380,n=https://10.128.0.3:2380\n\
+                 ETCD_INITIAL_CLUSTER_STATE={state}\nETCD_INITIAL_CLUSTER_TOKEN=prod\n"
+            )
+        );
+    }
+    for file in [replica_env(&facts), start_marker()] {
+        assert_eq!(file.mode, 0o600);
+    }
+}
+
+/// A template that can't be changed is named for what is in it.
+#[test]
+fn the_same_content_has_the_same_digest_and_another_has_another() {
+    let user_data =
+        |variables: &[(&str, &str)]| node_user_data(&fixtures::spec(variables), ZONES[0]);
+    let one = digest(&user_data(&[]));
+    assert_eq!(one, digest(&user_data(&[])));
+    assert_ne!(one, digest(&user_data(&[("KUBE_NODE_LABELS", "disk=ssd")])));
+    assert!(
+        one.len() == 10 && one.chars().all(|c| c.is_ascii_hexdigit()),
+        "it is part of a name: {one}"
+    );
+}
