@@ -19,6 +19,7 @@ readonly TO_RUN=(
     "etcd-server=etcd"
     "util-linux=setpriv"
 )
+readonly TO_STORY=("curl=curl")
 # Not packaged everywhere. What uses it does without when it can't be had.
 readonly TO_ASK=("kubernetes-client=kubectl")
 # The tests put what hakube makes before other implementations.
