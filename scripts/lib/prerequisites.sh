@@ -1,0 +1,132 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034  # the lists are for the scripts that source this
+#
+# What this machine needs to build, run and test hakube. Sourced by the scripts: says what is missing,
+# and installs it. Talk goes to stderr; stdout belongs to the script.
+
+ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
+readonly ROOT
+
+# A Debian or Ubuntu package each, and the program or file that proves it is there.
+readonly TO_BUILD=(
+    "ca-certificates=/etc/ssl/certs/ca-certificates.crt"
+    "gcc=cc"
+    "libc6-dev=/usr/include/stdio.h"
+    "protobuf-compiler=protoc"                                    # etcd's client is generated from .proto files,
+    "libprotobuf-dev=/usr/include/google/protobuf/descriptor.proto"   # which include this one
+)
+readonly TO_RUN=(
+    "etcd-server=etcd"
+    "util-linux=setpriv"
+)
+readonly TO_STORY=("curl=curl")
+# Not packaged everywhere. What uses it does without when it can't be had.
+readonly TO_ASK=("kubernetes-client=kubectl")
+# The tests put what hakube makes before other implementations.
+readonly TO_TEST=("curl=curl" "openssl=openssl" "procps=ps")
+readonly TO_BENCH=("python3=python3")
+readonly TO_CHECK=("shellcheck=shellcheck")
+
+# Learners, which replicas join etcd as.
+readonly OLDEST_ETCD=3.4
+
+say() {
+    printf '%s\n' "$*" >&2
+}
+
+die() {
+    say "${0##*/}: $*"
+    exit 1
+}
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+at_least() { # VERSION WANTED
+    printf '%s\n%s\n' "$2" "$1" | sort --version-sort --check=quiet
+}
+
+as_root() {
+    if ((EUID == 0)); then
+        "$@"
+    elif has sudo; then
+        sudo "$@"
+    else
+        die "this needs root, and there is no sudo: $*"
+    fi
+}
+
+missing() { # PACKAGE=PROOF...
+    local requirement proof
+    for requirement in "$@"; do
+        proof=${requirement#*=}
+        [[ -e $proof ]] || has "$proof" || printf '%s\n' "${requirement%%=*}"
+    done
+}
+
+is_packaged() { # PACKAGE
+    apt-cache policy "$1" 2>/dev/null | grep --quiet 'Candidate: [^(]'
+}
+
+# Installs what is missing of these, or stops and says what it is.
+need() { # PACKAGE=PROOF...
+    local packages
+    mapfile -t packages < <(missing "$@")
+    ((${#packages[@]})) || return 0
+    has apt-get || die "install first what these Debian packages hold: ${packages[*]}"
+    say "Missing here: ${packages[*]}. Installing with apt-get."
+    as_root apt-get update --quiet --quiet >&2
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install --yes --quiet --quiet --no-install-recommends "${packages[@]}" >&2
+    [[ " ${packages[*]} " != *" etcd-server "* ]] || stop_packaged_etcd
+}
+
+# The same for what can be done without.
+want() { # PACKAGE=PROOF...
+    local requirement
+    for requirement in "$@"; do
+        [[ -n $(missing "$requirement") ]] || continue
+        if has apt-get && is_packaged "${requirement%%=*}"; then
+            need "$requirement"
+        else
+            say "There is no ${requirement#*=} here, and no package of it: going on without."
+        fi
+    done
+}
+
+# The package starts an etcd of its own, on 127.0.0.1:2379, where systemd runs. hakube's have addresses
+# of their own and don't need it.
+stop_packaged_etcd() {
+    [[ -d /run/systemd/system ]] || return 0
+    say "The package etcd-server has started an etcd on 127.0.0.1:2379. hakube starts its own: turning that one off."
+    as_root systemctl disable --now etcd.service >&2
+}
+
+need_etcd() {
+    local version
+    need "${TO_RUN[@]}"
+    version=$(etcd --version | sed -n 's/^etcd Version: //p')
+    at_least "$version" "$OLDEST_ETCD" ||
+        die "etcd $version is too old: replicas join as learners, which etcd has since $OLDEST_ETCD"
+}
+
+need_rust() {
+    local wanted found
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml")
+    # Where rustup puts it; a shell that was there before doesn't have it in PATH.
+    PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
+    has cargo || die "there is no Rust here, and hakube needs $wanted or newer. To get it: https://rustup.rs"
+    found=$(rustc --version | cut --delimiter=' ' --fields=2)
+    at_least "$found" "$wanted" ||
+        die "Rust $found is too old: hakube needs $wanted or newer. With rustup: rustup update stable"
+}
+
+# The processes of every HAKUBE_HOME and every machine below this directory.
+processes_of() { # DIRECTORY
+    # The pattern is in no command line of its own.
+    {
+        grep -lasF -f <(printf '%s' "$1") /proc/[0-9]*/cmdline
+        grep -lasF -f <(printf '%s\n' "HAKUBE_HOME=$1" "MACHINE_ROOT=$1") /proc/[0-9]*/environ
+    } | cut --delimiter=/ --fields=3 | sort --numeric-sort --unique
+}
