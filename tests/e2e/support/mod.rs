@@ -1,0 +1,21 @@
+//! What the tests stand on: a home of their own, and clients that aren't hakube's.
+
+mod api;
+mod cluster;
+mod emulator;
+mod etcd;
+mod home;
+mod outcome;
+mod processes;
+mod wait;
+mod writer;
+
+pub use api::Api;
+pub use cluster::{assert_agreement, assert_api_works, assert_gone, replica_names};
+pub use emulator::{Emulator, Inventory};
+pub use etcd::Etcd;
+pub use home::{Home, Running};
+pub use outcome::Outcome;
+pub use processes::Process;
+pub use wait::eventually;
+pub use writer::{Record, Writer};
