@@ -8,4 +8,9 @@
 
 mod support;
 
+mod crash;
+mod failures;
+mod kube_up;
 mod lifecycle;
+mod nodes;
+mod reboot;

@@ -7,10 +7,36 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The names of the replicas that `status -o json` lists.
 pub fn replica_names(status: &Value) -> Vec<String> {
-    let replicas = status["replicas"].as_array().unwrap();
-    replicas
+    names_where(status, |_| true)
+}
+
+/// The replica of this name in `status -o json`.
+pub fn replica<'a>(status: &'a Value, name: &str) -> &'a Value {
+    let found = status["replicas"]
+        .as_array()
+        .unwrap()
         .iter()
-        .map(|replica| replica["name"].as_str().unwrap().to_owned())
+        .find(|replica| replica["name"] == name);
+    found.unwrap_or_else(|| panic!("no replica {name} in {status:#}"))
+}
+
+/// The names of those of this role that are healthy.
+pub fn replicas_that_are(status: &Value, role: &str) -> Vec<String> {
+    names_where(status, |replica| {
+        replica["role"] == role && replica["etcd_healthy"] == true
+    })
+}
+
+/// The names of those in this zone.
+pub fn replicas_in(status: &Value, zone: &str) -> Vec<String> {
+    names_where(status, |replica| replica["zone"] == zone)
+}
+
+fn names_where(status: &Value, which: impl Fn(&Value) -> bool) -> Vec<String> {
+    let replicas = status["replicas"].as_array().unwrap().iter();
+    replicas
+        .filter(|replica| which(replica))
+        .map(|replica| last_part(&replica["name"]))
         .collect()
 }
 

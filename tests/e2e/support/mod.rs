@@ -11,11 +11,13 @@ mod wait;
 mod writer;
 
 pub use api::Api;
-pub use cluster::{assert_agreement, assert_api_works, assert_gone, replica_names};
+pub use cluster::{
+    assert_agreement, assert_api_works, assert_gone, replica, replica_names, replicas_in,
+    replicas_that_are,
+};
 pub use emulator::{Emulator, Inventory};
 pub use etcd::Etcd;
-pub use home::{Home, Running};
+pub use home::Home;
 pub use outcome::Outcome;
-pub use processes::Process;
 pub use wait::eventually;
-pub use writer::{Record, Writer};
+pub use writer::Writer;
