@@ -46,10 +46,15 @@ impl EtcdClient {
     {
         let mut last = EtcdError::Unreachable { at: "no address".into(), why: "no member is known".into() };
         for &at in via {
-            let answer = match self.connect(at).await {
-                Ok(client) => call(client).await.map_err(|error| EtcdError::from_client(&error)),
-                Err(error) => Err(error),
+            let answer = async {
+                let client = self.connect(at).await?;
+                call(client).await.map_err(|error| EtcdError::from_client(&error))
             };
+            // The client's own limits don't cover the TLS handshake, which a frozen member, or one that
+            // starts and finds no quorum, never answers.
+            let answer = tokio::time::timeout(CONNECT + CALL, answer).await.unwrap_or_else(|_| {
+                Err(EtcdError::Unreachable { at: at.to_string(), why: "it accepts connections and says nothing".into() })
+            });
             match answer {
                 Err(error @ EtcdError::Unreachable { .. }) => last = at_address(at, error),
                 answer => return answer,
