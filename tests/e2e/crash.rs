@@ -99,7 +99,7 @@ async fn a_removal_dies_and_is_finished_by_the_same_command() {
     let gone = "kubernetes-master";
     let command = format!("down --replica {gone} -o json");
     let mut removal = home.start(&command);
-    removal.until_step("remove/").await;
+    removal.until_step("leave/").await;
     removal.kill().await;
     assert_eq!(
         home.status().await["unfinished"]["operation"],
