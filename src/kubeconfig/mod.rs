@@ -16,7 +16,7 @@ mod tests;
 
 pub use error::KubeconfigError;
 pub use file::KubeconfigFile;
-pub use paths::{Paths, entry_name, install, reaches, uninstall};
+pub use paths::{Paths, check, entry_name, install, reaches, uninstall};
 pub use render::{Access, Credentials, render, server_url};
 
 /// Result of this module.

@@ -64,6 +64,12 @@ pub fn reaches(paths: &Paths, name: &str, server: &str, ca: &str) -> bool {
     })
 }
 
+/// Whether [`install`] could write entries of this name now: every file is a kubeconfig, and the one
+/// that would be written can be locked. Blocks on files.
+pub fn check(paths: &Paths, name: &str) -> Result<()> {
+    KubeconfigFile::load(paths.file_of(name)?).map(drop)
+}
+
 /// Merges the access into the kubeconfig files and, if asked, makes it kubectl's current context.
 /// Returns the file that holds it. Blocks on files.
 pub fn install(paths: &Paths, access: &Access, make_current: bool) -> Result<PathBuf> {

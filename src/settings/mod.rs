@@ -58,6 +58,15 @@ impl Resolved {
             .iter()
             .any(|value| value.key == setting.key && value.origin.is_given())
     }
+
+    /// A setting as errors name it: `KUBE_GCE_ZONE is "mars-1", from --zone`.
+    pub fn quote(&self, setting: &Setting) -> String {
+        let found = self.values.iter().find(|value| value.key == setting.key);
+        found.map_or_else(
+            || setting.key.to_owned(),
+            |value| format!("{} is {:?}, {}", value.key, value.value, value.origin),
+        )
+    }
 }
 
 /// Resolves the settings, or says everything that is wrong with them.

@@ -3,11 +3,12 @@
 use super::Operation;
 use crate::cluster::{ClusterSpec, Intent, Phase};
 use crate::error::{Error, Result};
+use crate::kubeconfig;
 use crate::output::Event;
 use crate::pki::Authorities;
 use crate::run::{Session, Stored, programs};
 use crate::settings::{Resolved, table};
-use hakube_provider::PreflightSpec;
+use hakube_provider::{PreflightSpec, Provider};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -34,6 +35,8 @@ async fn run(session: &Session, operation: &mut Operation<'_>, calls: &mut u64) 
     let spec = stored.intent.spec.clone();
     let backend = session.backend(&spec, true).await?;
     if fresh {
+        check_kubeconfig(session)?;
+        check_zone(session, backend.provider.as_ref()).await?;
         preflight(&stored.intent, backend.provider.as_ref()).await?;
         stored = operation.store(&stored.intent, "up", None).await?;
     }
@@ -97,7 +100,33 @@ fn lasting(resolved: &Resolved) -> BTreeMap<String, String> {
     lasting.map(|value| (value.key.to_owned(), value.value.clone())).collect()
 }
 
-async fn preflight(intent: &Intent, provider: &dyn hakube_provider::Provider) -> Result<()> {
+/// A kubeconfig that can't be written is known before anything is made.
+fn check_kubeconfig(session: &Session) -> Result<()> {
+    if session.dry_run {
+        return Ok(());
+    }
+    let settings = &session.resolved.settings;
+    kubeconfig::check(&kubeconfig::Paths::new(&settings.kubeconfig), &settings.kube_context).map_err(|error| {
+        Error::from(error).because(session.resolved.quote(&table::KUBECONFIG))
+    })
+}
+
+/// Only the provider knows which zones there are.
+async fn check_zone(session: &Session, provider: &dyn Provider) -> Result<()> {
+    let zone = &session.resolved.settings.zone;
+    let up = provider.zones().await?;
+    if up.iter().any(|known| known == zone.name()) {
+        return Ok(());
+    }
+    let error = Error::bad_input(format!("{}: there is no such zone, or it is down", session.resolved.quote(&table::ZONE)));
+    Err(if up.is_empty() {
+        error.hint(format!("{} has no region {}; a zone is, for example, europe-west1-b", session.resolved.settings.provider.name(), zone.region()))
+    } else {
+        error.hint(format!("the zones of {}: {}", zone.region(), up.join(", ")))
+    })
+}
+
+async fn preflight(intent: &Intent, provider: &dyn Provider) -> Result<()> {
     let mut machine_types = vec![intent.spec.replica_machines.machine_type.clone()];
     if intent.node_count() > 0 {
         machine_types.push(intent.spec.node_machines.machine_type.clone());
