@@ -8,9 +8,12 @@
 
 mod support;
 
+mod bad_input;
+mod contracts;
 mod crash;
 mod failures;
 mod kube_up;
 mod lifecycle;
 mod nodes;
 mod reboot;
+mod secrets;

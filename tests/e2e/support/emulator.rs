@@ -68,17 +68,33 @@ impl Emulator {
         self.send(Method::GET, path, None).await
     }
 
-    /// POST, and waits for the operation that it begins.
+    /// Makes a resource.
     pub async fn make(&self, path: &str, body: Value) {
         let operation = self.send(Method::POST, path, Some(body)).await;
-        let link = operation["selfLink"].as_str().unwrap();
-        let path = link.strip_prefix(&format!("{}/", self.project)).unwrap();
+        self.await_done(&operation).await;
+    }
+
+    /// Deletes a resource.
+    pub async fn delete(&self, path: &str) {
+        let operation = self.send(Method::DELETE, path, None).await;
+        self.await_done(&operation).await;
+    }
+
+    async fn await_done(&self, operation: &Value) {
+        let path = self.path_of(operation);
         let done = self.send(Method::POST, &format!("{path}/wait"), None).await;
         assert_eq!(
             (&done["status"], &done["error"]),
             (&json!("DONE"), &Value::Null),
             "{done}"
         );
+    }
+
+    fn path_of(&self, resource: &Value) -> String {
+        let link = resource["selfLink"].as_str().unwrap();
+        link.strip_prefix(&format!("{}/", self.project))
+            .unwrap()
+            .to_owned()
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Value {
@@ -124,12 +140,7 @@ impl Emulator {
 
     /// The machines in an instance group.
     pub async fn group_members(&self, group: &Value) -> BTreeSet<String> {
-        let path = group["selfLink"]
-            .as_str()
-            .unwrap()
-            .strip_prefix(&format!("{}/", self.project))
-            .unwrap()
-            .to_owned();
+        let path = self.path_of(group);
         let list = self
             .send(
                 Method::POST,

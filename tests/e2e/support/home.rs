@@ -18,6 +18,8 @@ use tokio::process::{Child, ChildStdout, Command};
 /// so that the stand-ins run on every machine.
 const PROGRAMS: [&str; 3] = ["etcd", "setsid", "setpriv"];
 
+const HAKUBE: &str = env!("CARGO_BIN_EXE_hakube");
+
 /// A directory with everything that hakube keeps. When it is dropped, in a panic too, no process of it
 /// is left.
 pub struct Home {
@@ -91,14 +93,34 @@ impl Home {
         self.start_with(environment, arguments).end().await
     }
 
+    /// The same, where every write to a file fails.
+    pub async fn run_where_no_file_can_grow(&self, arguments: &str) -> Outcome {
+        let script = r#"trap "" XFSZ; ulimit -f 0; exec "$@""#;
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", script, "sh", HAKUBE])
+            .args(arguments.split_whitespace());
+        self.spawn(command, &[], arguments).end().await
+    }
+
     /// Starts `hakube` with these arguments, and lets it run.
     pub fn start(&self, arguments: &str) -> Running {
         self.start_with(&[], arguments)
     }
 
     fn start_with(&self, environment: &[(&str, &str)], arguments: &str) -> Running {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hakube"))
-            .args(arguments.split_whitespace())
+        let mut command = Command::new(HAKUBE);
+        command.args(arguments.split_whitespace());
+        self.spawn(command, environment, arguments)
+    }
+
+    fn spawn(
+        &self,
+        mut command: Command,
+        environment: &[(&str, &str)],
+        arguments: &str,
+    ) -> Running {
+        let mut child = command
             .env_clear()
             .envs(&self.environment)
             .envs(environment.iter().copied())
