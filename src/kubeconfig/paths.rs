@@ -46,18 +46,18 @@ impl Paths {
     }
 }
 
-/// Reads all the files, so that one that can't be merged into is found before there is anything to
-/// merge. Blocks on files.
-pub fn check(paths: &Paths) -> Result<()> {
-    paths.iter().try_for_each(|path| read(path).map(drop))
-}
-
 /// Whether some file has a cluster of this name that is this server, verified with this authority
 /// (PEM). A file that can't be read has none.
 pub fn reaches(paths: &Paths, name: &str, server: &str, ca: &str) -> bool {
     paths.iter().any(|path| {
         read(path).ok().flatten().is_some_and(|document| document.reaches(name, server, ca))
     })
+}
+
+/// Whether [`install`] could write entries of this name now: every file is a kubeconfig, and the one
+/// that would be written can be locked. Blocks on files.
+pub fn check(paths: &Paths, name: &str) -> Result<()> {
+    KubeconfigFile::load(paths.file_of(name)?).map(drop)
 }
 
 /// Merges the access into the kubeconfig files and, if asked, makes it kubectl's current context.

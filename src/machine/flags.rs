@@ -148,7 +148,11 @@ pub(super) fn kubelet_configuration(spec: &ClusterSpec) -> String {
     let config = serde_json::json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "authentication": {"anonymous": {"enabled": false}, "webhook": {"enabled": true}},
+        "authentication": {
+            "anonymous": {"enabled": false},
+            "webhook": {"enabled": true},
+            "x509": {"clientCAFile": format!("{PKI}/ca.crt")},
+        },
         "authorization": {"mode": "Webhook"},
         "clusterDNS": [dns],
         "clusterDomain": spec.network.dns_domain,

@@ -28,6 +28,9 @@ pub const DATA_DEVICE: &str = "master-pd";
 /// the nodes puts it in: a plan holds no token.
 pub const BOOTSTRAP_KUBECONFIG: &str = "HAKUBE_BOOTSTRAP_KUBECONFIG_BASE64";
 
+/// What stands in a node's document for the CA that its kubelet's clients are verified with, base64.
+pub const KUBELET_CLIENT_CA: &str = "HAKUBE_KUBELET_CLIENT_CA_BASE64";
+
 /// The document that every replica of a cluster boots with.
 pub fn replica_user_data(spec: &ClusterSpec) -> String {
     let programs = &spec.programs;
@@ -46,6 +49,7 @@ pub fn node_user_data(spec: &ClusterSpec, zone: &str) -> String {
     let programs = &spec.programs;
     let mut files = vec![programs.file("kubelet", &programs.kubelet, spec)];
     files.push(File::base64("/etc/kubernetes/bootstrap-kubeconfig", 0o600, BOOTSTRAP_KUBECONFIG));
+    files.push(File::base64("/etc/kubernetes/pki/ca.crt", 0o644, KUBELET_CLIENT_CA));
     files.extend(units::node(spec, zone));
     CloudConfig::new(files, &["kubelet.service"]).render()
 }

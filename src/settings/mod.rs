@@ -48,6 +48,17 @@ pub struct Resolved {
     pub warnings: Vec<Warning>,
 }
 
+impl Resolved {
+    /// A setting as errors name it: `KUBE_GCE_ZONE is "mars-1", from --zone`.
+    pub fn quote(&self, setting: &table::Setting) -> String {
+        let found = self.values.iter().find(|value| value.key == setting.key);
+        found.map_or_else(
+            || setting.key.to_owned(),
+            |value| format!("{} is {:?}, {}", value.key, value.value, value.origin),
+        )
+    }
+}
+
 /// Resolves the settings, or says everything that is wrong with them.
 pub fn resolve(sources: &Sources) -> Result<Resolved, SettingErrors> {
     let source::Read {

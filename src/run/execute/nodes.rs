@@ -4,7 +4,7 @@ use super::Execution;
 use crate::error::{Error, Result};
 use crate::kubeconfig::{self, Access, Credentials};
 use crate::kubernetes::{BootstrapToken, socket};
-use crate::machine::BOOTSTRAP_KUBECONFIG;
+use crate::machine::{BOOTSTRAP_KUBECONFIG, KUBELET_CLIENT_CA};
 use crate::pki::Secret;
 use crate::run::wait;
 use base64::Engine as _;
@@ -29,9 +29,13 @@ impl Execution<'_> {
 
     pub(super) async fn ensure_node_group(&self, spec: &NodeGroupSpec) -> Result<()> {
         let kubeconfig = self.bootstrap_kubeconfig()?;
-        let encoded = base64::engine::general_purpose::STANDARD.encode(kubeconfig.expose());
+        let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
         let mut spec = spec.clone();
-        spec.machine.user_data = spec.machine.user_data.replace(BOOTSTRAP_KUBECONFIG, &encoded);
+        spec.machine.user_data = spec
+            .machine
+            .user_data
+            .replace(BOOTSTRAP_KUBECONFIG, &encode(kubeconfig.expose()))
+            .replace(KUBELET_CLIENT_CA, &encode(self.means.authorities.kubernetes_ca()));
         Ok(self.means.provider.ensure_node_group(&spec).await?)
     }
 

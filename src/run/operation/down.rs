@@ -47,7 +47,7 @@ async fn teardown(
         None => Stored { intent, unfinished: None },
     };
     if let Err(error) = operation.converge(&mut stored, means).await {
-        return Err(name_what_is_left(session, means, error).await);
+        return Err(name_what_is_left(session, &stored.intent, means, error).await);
     }
     if !session.dry_run {
         session.store.delete_cluster(session.cluster()).await?;
@@ -61,12 +61,13 @@ fn unknown_cluster(session: &Session) -> Result<Intent> {
     Ok(Intent::new(ClusterSpec::new(settings, programs::find(settings, &session.path)?)))
 }
 
-async fn name_what_is_left(session: &Session, means: &Means, error: Error) -> Error {
+async fn name_what_is_left(session: &Session, intent: &Intent, means: &Means, error: Error) -> Error {
     if error.kind == Kind::LeftBehind || session.stop.is_cancelled() {
         return error;
     }
     let Ok(inventory) = means.provider.inspect(session.cluster()).await else { return error };
-    let names: Vec<String> = inventory.resources.iter().map(ToString::to_string).collect();
+    let left = inventory.resources.iter().filter(|resource| !intent.keeps(resource));
+    let names: Vec<String> = left.map(ToString::to_string).collect();
     if names.is_empty() {
         return error;
     }

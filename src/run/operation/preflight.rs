@@ -13,7 +13,10 @@ use hakube_provider::{PreflightSpec, Provider};
 /// # Errors
 /// Bad input, or what the provider says.
 pub(super) async fn new_cluster(session: &Session, intent: &Intent, means: &Means) -> Result<()> {
-    kubeconfig::check(&means.kubeconfig)?;
+    if !session.dry_run {
+        kubeconfig::check(&means.kubeconfig, &means.context)
+            .map_err(|error| Error::from(error).because(session.resolved.quote(&table::KUBECONFIG)))?;
+    }
     check_zone(session, intent, means.provider.as_ref()).await?;
     let spec = &intent.spec;
     let mut machine_types = vec![spec.replica_machines.machine_type.clone()];
@@ -42,11 +45,10 @@ async fn check_zone(session: &Session, intent: &Intent, provider: &dyn Provider)
     if known.iter().any(|name| name == zone.name()) {
         return Ok(());
     }
-    let setting = session.resolved.values.iter().find(|value| value.key == table::ZONE.key);
-    let origin = setting.map(|value| format!(", {}", value.origin)).unwrap_or_default();
-    let error = Error::bad_input(format!("{} is {:?}{origin}: there is no such zone", table::ZONE.key, zone.name()));
+    let asked = session.resolved.quote(&table::ZONE);
+    let error = Error::bad_input(format!("{asked}: there is no such zone, or it is down"));
     Err(if known.is_empty() {
-        error.because(format!("the provider has no region {}", zone.region()))
+        error.hint(format!("{} has no region {}", intent.spec.provider.name(), zone.region()))
     } else {
         error.hint(format!("the zones of {}: {}", zone.region(), known.join(", ")))
     })

@@ -1,0 +1,433 @@
+//! Bad input: a clear error that names the setting, where its value comes from and what is valid, and
+//! nothing is made.
+
+use crate::support::{Emulator, Home, assert_agreement};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+/// A wrong value, and what must be said about it.
+struct Case {
+    environment: &'static [(&'static str, &'static str)],
+    arguments: &'static str,
+    says: &'static [&'static str],
+}
+
+const fn case(
+    environment: &'static [(&'static str, &'static str)],
+    arguments: &'static str,
+    says: &'static [&'static str],
+) -> Case {
+    Case {
+        environment,
+        arguments,
+        says,
+    }
+}
+
+/// Each names the setting, the value's origin, and the valid form.
+const SETTINGS: &[Case] = &[
+    case(
+        &[],
+        "up --zone europe",
+        &["KUBE_GCE_ZONE", "from --zone", "such as europe-west1-b"],
+    ),
+    case(
+        &[],
+        "up --provider azure",
+        &[
+            "KUBERNETES_PROVIDER",
+            "from --provider",
+            "local or gce or libvirt",
+        ],
+    ),
+    case(
+        &[("CLUSTER_NAME", "Bad_Name")],
+        "up",
+        &[
+            "CLUSTER_NAME",
+            "from the environment",
+            "[a-z]([-a-z0-9]{0,61}[a-z0-9])?",
+        ],
+    ),
+    case(
+        &[],
+        "up --cluster 1st",
+        &[
+            "CLUSTER_NAME",
+            "from --cluster",
+            "[a-z]([-a-z0-9]{0,61}[a-z0-9])?",
+        ],
+    ),
+    case(
+        &[("CLUSTER_IP_RANGE", "10.0.0.0/16")],
+        "up",
+        &[
+            "CLUSTER_IP_RANGE",
+            "from the environment",
+            "overlaps SERVICE_CLUSTER_IP_RANGE",
+            "outside that of",
+        ],
+    ),
+    case(
+        &[("CLUSTER_IP_RANGE", "10.64.0.0/30")],
+        "up --nodes 3",
+        &[
+            "CLUSTER_IP_RANGE",
+            "from the environment",
+            "too small",
+            "an address range",
+        ],
+    ),
+    case(
+        &[("SERVICE_CLUSTER_IP_RANGE", "10.0.0.0/30")],
+        "up",
+        &[
+            "SERVICE_CLUSTER_IP_RANGE",
+            "from the environment",
+            "too small",
+            "an address range",
+        ],
+    ),
+    case(
+        &[("SERVICE_CLUSTER_IP_RANGE", "here")],
+        "up",
+        &[
+            "SERVICE_CLUSTER_IP_RANGE",
+            "from the environment",
+            "an address range",
+        ],
+    ),
+    case(
+        &[("KUBE_DNS_SERVER_IP", "192.168.0.1")],
+        "up",
+        &[
+            "KUBE_DNS_SERVER_IP",
+            "from the environment",
+            "outside SERVICE_CLUSTER_IP_RANGE",
+            "an address in 10.0.0.0/16",
+        ],
+    ),
+    case(
+        &[("MULTIZONE", "maybe")],
+        "up",
+        &["MULTIZONE", "from the environment", "true or false"],
+    ),
+    case(
+        &[],
+        "up --multizone=2",
+        &["MULTIZONE", "from --multizone", "true or false"],
+    ),
+    case(
+        &[("ENABLE_ETCD_QUORUM_READS", "perhaps")],
+        "up",
+        &[
+            "ENABLE_ETCD_QUORUM_READ",
+            "from the environment as ENABLE_ETCD_QUORUM_READS",
+            "true or false",
+        ],
+    ),
+    case(
+        &[("NUM_NODES", "-1")],
+        "up",
+        &["NUM_NODES", "from the environment", "a whole number from 0"],
+    ),
+    case(
+        &[("NUM_NODES", "abc")],
+        "up",
+        &["NUM_NODES", "from the environment", "a whole number from 0"],
+    ),
+    case(
+        &[],
+        "up --nodes -1",
+        &["NUM_NODES", "from --nodes", "a whole number from 0"],
+    ),
+    case(
+        &[],
+        "up --env-file /nonexistent/settings",
+        &["/nonexistent/settings", "from --env-file", "NAME=value"],
+    ),
+    case(
+        &[("MULTIZONE", "maybe"), ("NUM_NODES", "abc")],
+        "up",
+        &["2 settings are wrong", "MULTIZONE", "NUM_NODES"],
+    ),
+];
+
+/// Each is found out by the command that needs what isn't there.
+const COMMANDS: &[Case] = &[
+    case(
+        &[],
+        "up --etcd-binary /nonexistent/etcd",
+        &["/nonexistent/etcd", "HAKUBE_ETCD_BINARY", "etcd-server"],
+    ),
+    case(
+        &[],
+        "up --kube-binaries /nonexistent",
+        &["/nonexistent", "HAKUBE_KUBE_BINARIES", "kube-apiserver"],
+    ),
+    case(
+        &[],
+        "status --cluster atlantis",
+        &["there is no cluster atlantis", "hakube up"],
+    ),
+    case(
+        &[],
+        "replicate --cluster atlantis",
+        &["there is no cluster atlantis"],
+    ),
+    case(
+        &[],
+        "reconcile --cluster atlantis",
+        &["there is no cluster atlantis"],
+    ),
+    case(
+        &[],
+        "kubeconfig --cluster atlantis",
+        &["there is no cluster atlantis"],
+    ),
+    case(
+        &[],
+        "down --cluster atlantis",
+        &["there is no cluster atlantis"],
+    ),
+    case(
+        &[],
+        "down --replica x --cluster atlantis",
+        &["there is no cluster atlantis"],
+    ),
+    case(
+        &[("HAKUBE_HOME", "/proc/hakube")],
+        "up",
+        &[
+            "/proc/hakube",
+            "HAKUBE_HOME",
+            "a directory that can be written",
+        ],
+    ),
+    case(&[], "up --no-such-flag", &["--no-such-flag"]),
+    case(&[], "elevate", &["elevate"]),
+];
+
+#[tokio::test]
+async fn a_wrong_setting_is_named_with_its_origin_and_what_is_valid() {
+    let home = Home::new();
+    for case in SETTINGS {
+        home.run_with(case.environment, case.arguments)
+            .await
+            .exited(2)
+            .says(case.says);
+        assert!(
+            !home.path().exists(),
+            "`{}` made HAKUBE_HOME",
+            case.arguments
+        );
+    }
+    assert_nothing_made(&home);
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named_and_nothing_is_made() {
+    let home = Home::new();
+    for case in COMMANDS {
+        home.run_with(case.environment, case.arguments)
+            .await
+            .exited(2)
+            .says(case.says);
+        assert_nothing_made(&home);
+    }
+}
+
+#[tokio::test]
+async fn an_env_file_is_named_with_the_line() {
+    let home = Home::new();
+    let file = home.beside("settings");
+    std::fs::write(&file, "# Mine.\nMULTIZONE=true\nNUM_NODES=many\n").unwrap();
+    let file = file.to_str().unwrap();
+    let words = [
+        "NUM_NODES",
+        &format!("from env file {file} line 3"),
+        "a whole number",
+    ];
+    home.run(&format!("up --env-file {file}"))
+        .await
+        .exited(2)
+        .says(&words);
+    assert_nothing_made(&home);
+}
+
+#[tokio::test]
+async fn without_etcd_the_package_is_named() {
+    let home = Home::new();
+    let programs = home.beside("programs-without-etcd");
+    std::fs::create_dir(&programs).unwrap();
+    symlink(home.beside("bin/setsid"), programs.join("setsid")).unwrap();
+    let environment = [("PATH", programs.to_str().unwrap())];
+    home.run_with(&environment, "up").await.exited(2).says(&[
+        "no etcd in PATH",
+        "etcd-server",
+        "--etcd-binary",
+    ]);
+    assert_nothing_made(&home);
+}
+
+#[tokio::test]
+async fn a_zone_that_the_provider_does_not_have_is_refused_before_anything_is_made() {
+    let home = Home::new();
+    home.run("local start").await.succeeded();
+    let before = Emulator::of(&home).await.inventory().await;
+    let case = |zone: &'static str| {
+        (
+            format!("up --zone {zone}"),
+            ["KUBE_GCE_ZONE", zone, "from --zone", "europe-west1-b"],
+        )
+    };
+    for (command, says) in ["europe-west1-q", "mars-north1-b"].map(case) {
+        home.run(&command).await.exited(2).says(&says);
+    }
+    assert_eq!(Emulator::of(&home).await.inventory().await, before);
+    assert_no_state(&home);
+}
+
+#[tokio::test]
+async fn a_kubeconfig_that_is_none_is_left_untouched_and_nothing_is_made() {
+    let home = Home::new();
+    home.run("local start").await.succeeded();
+    let before = Emulator::of(&home).await.inventory().await;
+    for text in ["}{ token: [s3cr3t", "- a list\n- of things\n", "\u{1}\u{2}"] {
+        std::fs::write(home.kubeconfig(), text).unwrap();
+        let outcome = home.run("up").await.exited(2);
+        let outcome = outcome.says(&[
+            "KUBECONFIG",
+            home.kubeconfig().to_str().unwrap(),
+            "from the environment",
+            "--kubeconfig",
+        ]);
+        assert!(
+            !outcome.stderr.contains("s3cr3t"),
+            "it shows what may be a secret: {outcome}"
+        );
+        assert_eq!(std::fs::read_to_string(home.kubeconfig()).unwrap(), text);
+    }
+    home.run("up --kubeconfig /proc/kubeconfig")
+        .await
+        .exited(2)
+        .says(&["/proc/kubeconfig", "from --kubeconfig"]);
+    assert_eq!(Emulator::of(&home).await.inventory().await, before);
+    assert_no_state(&home);
+}
+
+#[tokio::test]
+async fn state_of_a_newer_version_is_left_alone() {
+    let home = Home::new();
+    let directory = home.path().join("state/kubernetes");
+    std::fs::create_dir_all(&directory).unwrap();
+    let (file, text) = (
+        directory.join("intent.json"),
+        r#"{"format":99,"intent":"of the future"}"#,
+    );
+    std::fs::write(&file, text).unwrap();
+    for command in [
+        "status",
+        "up",
+        "replicate",
+        "reconcile",
+        "down --yes",
+        "down --replica",
+    ] {
+        home.run(command)
+            .await
+            .exited(2)
+            .says(&["intent.json", "99", "newer"]);
+        assert_eq!(
+            std::fs::read_to_string(&file).unwrap(),
+            text,
+            "after `{command}`"
+        );
+    }
+    assert_eq!(home.processes(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_is_not_changed_by_what_it_does_not_have() {
+    let home = Home::new();
+    home.run("up").await.succeeded();
+    let before = assert_agreement(&home, 1).await;
+    let master = &["kubernetes-master"][..];
+    let cases = [
+        (
+            "replicate --zone us-central1-b",
+            2,
+            &[
+                "us-central1-b",
+                "outside region europe-west1",
+                "europe-west1-c",
+            ][..],
+        ),
+        (
+            "replicate --zone europe-west1-q",
+            2,
+            &["there is no zone europe-west1-q", "europe-west1-c"],
+        ),
+        ("down --replica kubernetes-mistress", 2, master),
+        ("down --replica --zone europe-west1-d", 2, master),
+        (
+            "down --replica kubernetes-master --zone europe-west1-d",
+            2,
+            &["europe-west1-b"],
+        ),
+        // It exists, and not like that.
+        (
+            "up --nodes 3",
+            3,
+            &["exists, with other settings", "NUM_NODES=3", "from --nodes"],
+        ),
+        // A script says --yes.
+        ("down", 3, &["kubernetes", "hakube down --yes"]),
+    ];
+    for (command, exit, says) in cases {
+        home.run(command).await.exited(exit).says(says);
+        assert_eq!(home.status().await, before, "after `{command}`");
+    }
+}
+
+/// A limit on the size of files stands in for a disk that is full: both let a write fail half way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn state_that_cannot_be_written_is_as_it_was() {
+    let home = Home::new();
+    home.run("up").await.succeeded();
+    let before = assert_agreement(&home, 1).await;
+    let documents = || {
+        ["intent.json", "pki.json"]
+            .map(|name| std::fs::read(home.path().join("state/kubernetes").join(name)).unwrap())
+    };
+    let stored = documents();
+    let outcome = home.run_where_no_file_can_grow("replicate").await;
+    assert!(matches!(outcome.exit, Some(1 | 2)), "{outcome}");
+    let outcome = outcome.says(&["state"]);
+    assert_eq!(documents(), stored, "after {outcome}");
+    assert_eq!(home.status().await, before);
+    home.run("replicate").await.succeeded();
+    assert_agreement(&home, 2).await;
+}
+
+fn assert_nothing_made(home: &Home) {
+    assert_no_state(home);
+    let made = ["local/machines", "local/state.json"].map(|name| home.path().join(name));
+    assert_eq!(
+        made.iter().filter(|path| path.exists()).count(),
+        0,
+        "{made:?}"
+    );
+    assert!(!home.kubeconfig().exists());
+    assert_eq!(home.processes(), []);
+}
+
+fn assert_no_state(home: &Home) {
+    let directories = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten();
+    for cluster in directories(&home.path().join("state")) {
+        for name in ["intent.json", "pki.json"] {
+            let file = cluster.path().join(name);
+            assert!(!file.exists(), "{} was made", file.display());
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! What others script against: fields, events, exit codes, and what a dry run doesn't do.
+
+use crate::support::{Emulator, Home, Outcome, assert_agreement, assert_gone};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+#[track_caller]
+fn assert_fields(value: &Value, fields: &[&str]) {
+    let there: Vec<&String> = value
+        .as_object()
+        .unwrap_or_else(|| panic!("no object: {value}"))
+        .keys()
+        .collect();
+    assert_eq!(there, fields);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_have_their_fields_in_json_and_yaml() {
+    let home = Home::new();
+    let off = home.run("local status -o json").await.succeeded().json();
+    let fields = ["running", "pid", "url", "project", "token_file", "machines"];
+    assert_fields(&off, &fields);
+    assert_eq!(off["running"], false);
+    home.run("up --nodes 1").await.succeeded();
+    let on = home.run("local status -o json").await.succeeded().json();
+    assert_fields(&on, &fields);
+    assert_eq!((&on["running"], &on["machines"]), (&json!(true), &json!(2)));
+
+    let status = home.status().await;
+    let fields = [
+        "cluster",
+        "provider",
+        "version",
+        "endpoint",
+        "quorum",
+        "etcd_quorum_reads",
+        "replicas",
+        "nodes",
+        "unfinished",
+    ];
+    assert_fields(&status, &fields);
+    assert_fields(&status["endpoint"], &["address", "port", "mode", "ready"]);
+    assert_fields(
+        &status["quorum"],
+        &["voters", "healthy", "needed", "survives"],
+    );
+    let fields = [
+        "name",
+        "zone",
+        "address",
+        "role",
+        "etcd_healthy",
+        "api_ready",
+        "machine",
+        "stand_in",
+    ];
+    assert_fields(&status["replicas"][0], &fields);
+    assert_fields(&status["nodes"][0], &["name", "zone", "ready"]);
+    let expected = json!({"cluster": "kubernetes", "provider": "local", "version": "v1.36.0"});
+    for (field, value) in expected.as_object().unwrap() {
+        assert_eq!(&status[field], value);
+    }
+    assert_eq!(
+        status["replicas"][0]["stand_in"], true,
+        "it is said plainly"
+    );
+    let yaml = home.run("status -o yaml").await.succeeded().stdout;
+    assert_eq!(serde_saphyr::from_str::<Value>(&yaml).unwrap(), status);
+    let table = home.run("status").await.succeeded().stdout;
+    for word in [
+        "kubernetes-master",
+        "leader",
+        "stand-in",
+        "survives 0 failures",
+    ] {
+        assert!(table.contains(word), "{word}: {table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changing_commands_write_one_event_a_line_and_a_summary() {
+    let home = Home::new();
+    let up = home.run("up -o json").await.succeeded();
+    assert_eq!(
+        up.stderr, "",
+        "events are data; there is nothing else to say"
+    );
+    let events = up.events();
+    let of = |name: &str| {
+        events
+            .iter()
+            .filter(|event| event["event"] == name)
+            .collect::<Vec<_>>()
+    };
+    let [plan] = of("plan")[..] else {
+        panic!("one plan: {up}")
+    };
+    let planned: Vec<&Value> = plan["steps"].as_array().unwrap().iter().collect();
+    for step in &planned {
+        assert!(
+            ["step", "says", "needs"]
+                .iter()
+                .all(|field| !step[field].is_null()),
+            "{step}"
+        );
+    }
+    for event in of("step_started") {
+        assert_fields(event, &["event", "step", "says"]);
+    }
+    for event in of("step_finished") {
+        assert_fields(event, &["event", "step", "says", "seconds"]);
+    }
+    assert_eq!(
+        of("step_finished").len(),
+        planned.len(),
+        "each planned step is done"
+    );
+    let summary = up.summary();
+    assert_fields(
+        &summary,
+        &[
+            "event",
+            "operation",
+            "ok",
+            "seconds",
+            "steps",
+            "api_calls",
+            "endpoint_gap_ms",
+        ],
+    );
+    assert_eq!(
+        (&summary["operation"], &summary["ok"]),
+        (&json!("up"), &json!(true))
+    );
+    assert_eq!(summary["steps"], planned.len());
+    assert!(summary["api_calls"].as_u64().unwrap() > 0, "{summary}");
+
+    let refused = home.run("down --replica -o json").await.exited(3);
+    let events = refused.events();
+    let error = events
+        .iter()
+        .find(|event| event["event"] == "error")
+        .unwrap_or_else(|| panic!("{refused}"));
+    assert_fields(error, &["event", "message", "causes", "hints", "exit_code"]);
+    assert_eq!(error["exit_code"], 3);
+    assert_eq!(refused.summary()["ok"], false);
+
+    let again = home.run("up").await.succeeded().says(&["exists already"]);
+    assert_eq!(again.stdout, "", "talk isn't data");
+    assert_eq!(
+        home.run("up -o json").await.succeeded().summary()["steps"],
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dry_run_changes_nothing_and_its_plan_is_the_one_that_is_run() {
+    let home = Home::new();
+    home.run("local start").await.succeeded();
+    let empty = Emulator::of(&home).await.inventory().await;
+    let planned = planned_steps(&home.run("plan up -o json").await.succeeded());
+    assert_gone(&home, &empty).await;
+    assert_eq!(
+        planned_steps(&home.run("up -o json").await.succeeded()),
+        planned
+    );
+
+    let before = (
+        Emulator::of(&home).await.inventory().await,
+        files(&home.path().join("state")),
+        home.status().await,
+    );
+    let kubeconfig = std::fs::read(home.kubeconfig()).unwrap();
+    let planned = planned_steps(&home.run("plan down -o json").await.succeeded());
+    for command in [
+        "up --dry-run",
+        "replicate --dry-run",
+        "replicate --count 2 --dry-run -o json",
+        "plan replicate",
+        "reconcile --dry-run",
+        "down --dry-run",
+        "plan down --yes",
+    ] {
+        home.run(command).await.succeeded();
+        let after = (
+            Emulator::of(&home).await.inventory().await,
+            files(&home.path().join("state")),
+            home.status().await,
+        );
+        assert_eq!(after, before, "after `{command}`");
+        assert_eq!(
+            std::fs::read(home.kubeconfig()).unwrap(),
+            kubeconfig,
+            "after `{command}`"
+        );
+    }
+    let text = home.run("plan replicate").await.succeeded().stdout;
+    assert!(
+        text.contains("load balancer") && text.contains("1 of 1 voters healthy"),
+        "{text}"
+    );
+    assert_eq!(
+        planned_steps(&home.run("down --yes -o json").await.succeeded()),
+        planned
+    );
+}
+
+fn planned_steps(outcome: &Outcome) -> Vec<Value> {
+    let plan = outcome
+        .events()
+        .into_iter()
+        .find(|event| event["event"] == "plan");
+    let plan = plan.unwrap_or_else(|| panic!("no plan in {outcome}"));
+    plan["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["step"].clone())
+        .collect()
+}
+
+/// Every file below with its content.
+fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&entry.path()));
+        } else {
+            found.insert(entry.path(), std::fs::read(entry.path()).unwrap());
+        }
+    }
+    found
+}
+
+/// 0, 2, 3 and 4 are seen in most other tests.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exit_codes_tell_a_failure_from_a_provider_that_says_no() {
+    let home = Home::new();
+    let broken = [
+        ("HAKUBE_ETCD_BINARY", "/bin/false"),
+        ("HAKUBE_TIMEOUT", "2s"),
+    ];
+    home.run_with(&broken, "up")
+        .await
+        .exited(1)
+        .says(&["etcd", "kubernetes-master"]);
+    home.run("local stop").await.succeeded();
+    home.run("status")
+        .await
+        .exited(5)
+        .says(&["hakube local start"]);
+    home.run("down --yes").await.succeeded();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_behind_is_named() {
+    let home = Home::new();
+    home.run("local start").await.succeeded();
+    let before = Emulator::of(&home).await.inventory().await;
+    let own_network = [
+        ("KUBE_GCE_NETWORK", "ours"),
+        ("CREATE_CUSTOM_NETWORK", "true"),
+    ];
+    home.run_with(&own_network, "up").await.succeeded();
+    // Somebody else's firewall holds on to the network.
+    let emulator = Emulator::of(&home).await;
+    let allowed = json!([{"IPProtocol": "tcp", "ports": ["22"]}]);
+    let firewall =
+        json!({"name": "somebody-elses", "network": "global/networks/ours", "allowed": allowed});
+    emulator.make("global/firewalls", firewall).await;
+    home.run("down --yes")
+        .await
+        .exited(6)
+        .says(&["ours", "somebody-elses", "hakube down"]);
+    assert!(emulator.inventory().await["networks"].contains("ours"));
+    emulator.delete("global/firewalls/somebody-elses").await;
+    home.run("down --yes").await.succeeded();
+    assert_gone(&home, &before).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_printed_kubeconfig_works_and_a_named_file_is_written_beside_what_is_in_it() {
+    let home = Home::new();
+    let file = home.beside("mine");
+    let others = "apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers:\n- name: somebody\n  user:\n    token: theirs\n";
+    std::fs::write(&file, others).unwrap();
+    home.run(&format!("up --kubeconfig {}", file.display()))
+        .await
+        .succeeded();
+    assert!(
+        !home.kubeconfig().exists(),
+        "only the named file is written"
+    );
+    let merged: Value = serde_saphyr::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let users = merged["users"].as_array().unwrap();
+    assert!(
+        users.contains(&json!({"name": "somebody", "user": {"token": "theirs"}})),
+        "{users:?}"
+    );
+    assert_eq!(merged["current-context"], "hakube-kubernetes");
+
+    let printed = home.run("kubeconfig").await.succeeded().stdout;
+    let printed = kube::config::Kubeconfig::from_yaml(&printed).unwrap();
+    let api = crate::support::Api::with(printed).await;
+    api.write("printed").await.unwrap();
+    assert_agreement(&home, 1).await;
+    home.run(&format!("down --yes --kubeconfig {}", file.display()))
+        .await
+        .succeeded();
+    let left: Value = serde_saphyr::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(left["users"].as_array().unwrap().len(), 1, "{left:#}");
+}

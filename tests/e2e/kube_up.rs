@@ -1,0 +1,82 @@
+//! kube-up's own way of saying it: environment variables.
+
+use crate::support::{Home, assert_agreement, replica_names, replicas_in};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_variables_add_and_remove_replicas() {
+    let home = Home::new();
+    let first = [
+        ("MULTIZONE", "true"),
+        ("KUBE_GCE_ZONE", "europe-west1-b"),
+        ("ENABLE_ETCD_QUORUM_READS", "true"),
+    ];
+    home.run_with(&first, "up").await.succeeded();
+    let status = assert_agreement(&home, 1).await;
+    assert_eq!(status["etcd_quorum_reads"], true);
+
+    // MULTIZONE isn't said again: replicas inherit it.
+    for zone in ["europe-west1-c", "europe-west1-d"] {
+        let add = [
+            ("KUBE_REPLICATE_EXISTING_MASTER", "true"),
+            ("KUBE_GCE_ZONE", zone),
+        ];
+        home.run_with(&add, "up").await.succeeded();
+    }
+    let status = assert_agreement(&home, 3).await;
+    assert_eq!(status["etcd_quorum_reads"], true, "replicas inherit it");
+    let of_zone = |zone| replicas_in(&status, zone);
+    let [b, c, d] = ["europe-west1-b", "europe-west1-c", "europe-west1-d"].map(of_zone);
+    assert_eq!([b.len(), c.len(), d.len()], [1, 1, 1], "{status:#}");
+
+    let by_zone = [
+        ("KUBE_DELETE_NODES", "false"),
+        ("KUBE_GCE_ZONE", "europe-west1-c"),
+    ];
+    home.run_with(&by_zone, "down").await.succeeded();
+    let status = assert_agreement(&home, 2).await;
+    assert_eq!(replicas_in(&status, "europe-west1-c"), [] as [&str; 0]);
+
+    let by_name = [
+        ("KUBE_DELETE_NODES", "false"),
+        ("KUBE_GCE_ZONE", "europe-west1-b"),
+        ("KUBE_REPLICA_NAME", b[0].as_str()),
+    ];
+    home.run_with(&by_name, "down").await.succeeded();
+    let status = assert_agreement(&home, 1).await;
+    assert_eq!(replica_names(&status), d, "the one that wasn't named stays");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_zone_needs_multizone() {
+    let home = Home::new();
+    home.run("up --zone europe-west1-b").await.succeeded();
+    let before = assert_agreement(&home, 1).await;
+    home.run("replicate --zone europe-west1-c")
+        .await
+        .exited(3)
+        .says(&["MULTIZONE=true", "europe-west1-b"]);
+    // Too late: it is the cluster that is made for several zones, not the replica.
+    let add = [
+        ("MULTIZONE", "true"),
+        ("KUBE_REPLICATE_EXISTING_MASTER", "true"),
+        ("KUBE_GCE_ZONE", "europe-west1-c"),
+    ];
+    home.run_with(&add, "up")
+        .await
+        .exited(3)
+        .says(&["MULTIZONE=true"]);
+    assert_eq!(home.status().await, before, "a refusal changes nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quorum_reads_that_cannot_be_switched_off_are_not_switched_off_in_silence() {
+    let home = Home::new();
+    let off = [("ENABLE_ETCD_QUORUM_READ", "false")];
+    let warning = ["ENABLE_ETCD_QUORUM_READ is false", "can't be switched off"];
+    home.run_with(&off, "up").await.succeeded().says(&warning);
+    assert_eq!(
+        home.status().await["etcd_quorum_reads"],
+        false,
+        "it is recorded"
+    );
+}

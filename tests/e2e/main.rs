@@ -1,0 +1,19 @@
+//! End to end: the built program, the local cloud, real etcd. Each test has a HAKUBE_HOME of its own,
+//! so they run at the same time, and beside whatever else its user does.
+//!
+//! Nothing here shares code with the program: what it says is checked against etcd's own member list,
+//! against the emulator's REST answers, and by writing through the endpoint as any client would.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+mod bad_input;
+mod contracts;
+mod crash;
+mod failures;
+mod kube_up;
+mod lifecycle;
+mod nodes;
+mod reboot;
+mod secrets;

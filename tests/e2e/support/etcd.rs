@@ -1,0 +1,80 @@
+//! etcd, asked directly: its own word on who is a member.
+
+use super::Home;
+use etcd_client::{Certificate, Client, ConnectOptions, GetOptions, Identity, TlsOptions};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A client of one replica's member, with the certificate of that machine's API server.
+#[derive(Clone)]
+pub struct Etcd {
+    client: Client,
+}
+
+impl Etcd {
+    /// The member of a replica, as `status -o json` lists it.
+    pub async fn of(home: &Home, replica: &Value) -> Self {
+        let text = |field: &str| {
+            replica[field]
+                .as_str()
+                .unwrap_or_else(|| panic!("{field}: {replica}"))
+        };
+        let pki = home
+            .machine_root(text("zone"), text("name"))
+            .join("etc/kubernetes/pki");
+        let read = |file: &str| std::fs::read(pki.join(file)).unwrap();
+        let tls = TlsOptions::new()
+            .ca_certificate(Certificate::from_pem(read("etcd/ca.crt")))
+            .identity(Identity::from_pem(
+                read("apiserver-etcd-client.crt"),
+                read("apiserver-etcd-client.key"),
+            ));
+        let options = ConnectOptions::new()
+            .with_tls(tls)
+            .with_timeout(Duration::from_secs(10))
+            .with_connect_timeout(Duration::from_secs(5));
+        let client =
+            Client::connect([format!("https://{}:2379", text("address"))], Some(options)).await;
+        Self {
+            client: client.unwrap(),
+        }
+    }
+
+    /// Each member's role by its name, in the words of `status`.
+    pub async fn roles(&self) -> BTreeMap<String, &'static str> {
+        let mut client = self.client.clone();
+        let leader = client.status().await.unwrap().leader();
+        let members = client.member_list().await.unwrap();
+        let role = |member: &etcd_client::Member| match member {
+            member if member.is_learner() => "learner",
+            member if member.id() == leader => "leader",
+            _ => "voter",
+        };
+        members
+            .members()
+            .iter()
+            .map(|member| (member.name().to_owned(), role(member)))
+            .collect()
+    }
+
+    /// Writes a key.
+    pub async fn write(&self, name: &str) -> Result<(), etcd_client::Error> {
+        self.client
+            .clone()
+            .put(format!("/e2e/{name}"), name, None)
+            .await
+            .map(drop)
+    }
+
+    /// The keys that were written.
+    pub async fn written(&self) -> BTreeSet<String> {
+        let all = Some(GetOptions::new().with_prefix());
+        let answer = self.client.clone().get("/e2e/", all).await.unwrap();
+        answer
+            .kvs()
+            .iter()
+            .map(|pair| pair.value_str().unwrap().to_owned())
+            .collect()
+    }
+}

@@ -1,0 +1,23 @@
+//! What the tests stand on: a home of their own, and clients that aren't hakube's.
+
+mod api;
+mod cluster;
+mod emulator;
+mod etcd;
+mod home;
+mod outcome;
+mod processes;
+mod wait;
+mod writer;
+
+pub use api::Api;
+pub use cluster::{
+    assert_agreement, assert_api_works, assert_gone, replica, replica_names, replicas_in,
+    replicas_that_are,
+};
+pub use emulator::{Emulator, Inventory};
+pub use etcd::Etcd;
+pub use home::Home;
+pub use outcome::Outcome;
+pub use wait::eventually;
+pub use writer::Writer;

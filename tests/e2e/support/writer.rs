@@ -1,0 +1,83 @@
+//! A client that never stops writing, and keeps book.
+
+use super::eventually;
+use std::fmt::Display;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+const PACE: Duration = Duration::from_millis(20);
+
+/// What became of each write.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// Those that the server said it has.
+    pub acknowledged: Vec<String>,
+    /// Those that failed, and why. They may have been done all the same.
+    pub refused: Vec<String>,
+}
+
+/// The client.
+pub struct Writer {
+    stop: CancellationToken,
+    record: Arc<Mutex<Record>>,
+    writes: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Writes a new name every 20 ms.
+    pub fn start<W, D, E>(write: W) -> Self
+    where
+        W: Fn(String) -> D + Send + 'static,
+        D: Future<Output = Result<(), E>> + Send,
+        E: Display + Send,
+    {
+        let (stop, record) = (
+            CancellationToken::new(),
+            Arc::new(Mutex::new(Record::default())),
+        );
+        let (stopped, book) = (stop.clone(), Arc::clone(&record));
+        let writes = tokio::spawn(async move {
+            let mut pace = tokio::time::interval(PACE);
+            pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            for number in 0.. {
+                if stopped.is_cancelled() {
+                    return;
+                }
+                pace.tick().await;
+                let name = format!("write-{number}");
+                let result = write(name.clone()).await;
+                let mut book = book.lock().unwrap();
+                match result {
+                    Ok(()) => book.acknowledged.push(name),
+                    Err(error) => book.refused.push(format!("{name}: {error}")),
+                }
+            }
+        });
+        Self {
+            stop,
+            record,
+            writes,
+        }
+    }
+
+    /// Waits until a write that began after this call was acknowledged.
+    pub async fn goes_on(&self) {
+        let acknowledged = || self.record.lock().unwrap().acknowledged.len();
+        // The first may have been in flight.
+        let goal = acknowledged() + 2;
+        eventually("the writer's next write", async || {
+            (acknowledged() >= goal).then_some(())
+        })
+        .await;
+    }
+
+    /// Stops, and tells.
+    pub async fn finish(self) -> Record {
+        self.stop.cancel();
+        self.writes.await.unwrap();
+        std::mem::take(&mut self.record.lock().unwrap())
+    }
+}
