@@ -9,6 +9,7 @@ mod kubeconfig;
 mod local;
 mod plan;
 mod reconcile;
+mod replace;
 mod replicate;
 mod status;
 mod up;
@@ -35,6 +36,8 @@ enum Command {
     Up(up::Args),
     /// Add control-plane replicas; at the second, the address moves to a load balancer
     Replicate(replicate::Args),
+    /// Put a new replica in the place of one that is dead or sick, in the same zone
+    Replace(replace::Args),
     /// Delete the cluster, or with --replica one of its replicas
     Down(down::Args),
     /// Show replicas, etcd's quorum and the endpoint
@@ -99,6 +102,7 @@ async fn dispatch(command: Command) -> Result<()> {
     match command {
         Command::Up(args) => up::run(args, false).await,
         Command::Replicate(args) => replicate::run(args, false).await,
+        Command::Replace(args) => replace::run(args).await,
         Command::Down(args) => down::run(args, false).await,
         Command::Status(args) => status::run(args).await,
         Command::Plan(args) => plan::run(args).await,

@@ -144,6 +144,36 @@ pub fn choose_removal(
     })
 }
 
+/// A new replica in the place and zone of another, which goes. A healthy one goes when the new one votes;
+/// one that is down goes first, because etcd takes no new member beside it.
+///
+/// # Errors
+/// No such replica (bad input). Refused: etcd can't be asked, or has no quorum to remove a member with.
+pub fn replace_replica(
+    intent: &Intent,
+    observed: &Observed,
+    name: &str,
+    mut suffix: impl FnMut() -> String,
+) -> Result<Intent> {
+    let request = RemovalRequest {
+        name: Some(name.to_owned()),
+        ..RemovalRequest::default()
+    };
+    let old = pick(intent, observed, &request)?.clone();
+    let member = observed.etcd.member(name);
+    if !member.is_some_and(|member| member.healthy) {
+        check_quorum(observed, &old, true)?;
+    }
+    let new = ReplicaIntent {
+        name: fresh_name(intent, &mut suffix),
+        zone: old.zone,
+    };
+    let mut next = intent.clone();
+    next.replicas.retain(|replica| replica.name != name);
+    next.replicas.push(new);
+    Ok(next)
+}
+
 fn pick<'a>(
     intent: &'a Intent,
     observed: &Observed,

@@ -26,6 +26,8 @@ pub struct Status {
     pub nodes: Vec<NodeStatus>,
     /// What is running right now, and who runs it.
     pub running: Option<String>,
+    /// What differs from what was asked for, as what would be done about it.
+    pub drift: Vec<String>,
     /// What was begun and not finished.
     pub unfinished: Option<UnfinishedStatus>,
 }
@@ -127,6 +129,9 @@ impl Status {
                 "unfinished: {}, begun {} by {}; to finish it: hakube reconcile",
                 unfinished.operation, unfinished.started, unfinished.by
             );
+        }
+        for drift in &self.drift {
+            let _ = writeln!(text, "differs from what was asked for; to put right: {drift}");
         }
         let mut replicas =
             Table::new(&["REPLICA", "ZONE", "ADDRESS", "ETCD", "API", "MACHINE"]);

@@ -4,6 +4,7 @@ use crate::cluster::{Intent, ReplicaIntent};
 use crate::state::Document;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The stored document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,26 @@ pub struct Unfinished {
     pub by: String,
     /// The replicas before it, for turning back.
     pub previous: Vec<ReplicaIntent>,
+}
+
+impl Unfinished {
+    /// Whether this is the same request.
+    pub fn is(&self, operation: &str, request: &str) -> bool {
+        self.operation == operation && self.request == request
+    }
+
+    /// That the same request goes on.
+    pub fn going_on(&self) -> String {
+        let Self { operation, started, by, .. } = self;
+        format!("going on with the {operation} that {by} began {started}")
+    }
+}
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { operation, started, by, .. } = self;
+        write!(f, "{operation} is unfinished, begun {started} by {by}")
+    }
 }
 
 impl Document for Stored {

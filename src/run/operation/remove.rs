@@ -42,19 +42,12 @@ async fn edit(
         request.zone.as_deref().unwrap_or("any zone")
     );
     if let Some(begun) = &stored.unfinished {
-        if begun.operation == "down --replica" && begun.request == words {
-            session.reporter.event(&Event::note(format!(
-                "going on with the removal that {} began {}",
-                begun.by, begun.started
-            )));
+        if begun.is("down --replica", &words) {
+            session.reporter.event(&Event::note(begun.going_on()));
             return Ok(stored.clone());
         }
         // A removal lowers the margin, and an unfinished operation may have lowered it already.
-        return Err(Error::refused(format!(
-            "{} is unfinished, begun {} by {}",
-            begun.operation, begun.started, begun.by
-        ))
-        .hint("finish it first: hakube reconcile"));
+        return Err(Error::refused(begun.to_string()).hint("finish it first: hakube reconcile"));
     }
     let observed = observe(&stored.intent, means).await?;
     let removal = choose_removal(&stored.intent, &observed, request)?;

@@ -60,11 +60,8 @@ async fn edit(
     means: &Means,
 ) -> Result<Stored> {
     let begun = stored.unfinished.as_ref();
-    if let Some(begun) = begun.filter(|begun| begun.operation == "replicate" && begun.request == request.words()) {
-        session.reporter.event(&Event::note(format!(
-            "going on with the replicate that {} began {}",
-            begun.by, begun.started
-        )));
+    if let Some(begun) = begun.filter(|begun| begun.is("replicate", &request.words())) {
+        session.reporter.event(&Event::note(begun.going_on()));
         return Ok(stored.clone());
     }
     let spec = &stored.intent.spec;
@@ -100,7 +97,7 @@ async fn turn_back(
 }
 
 /// Three letters or digits, as kube-up has them.
-fn suffix() -> String {
+pub(super) fn suffix() -> String {
     const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     let mut rng = rand::rng();
     (0..3).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()

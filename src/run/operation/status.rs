@@ -1,10 +1,11 @@
 //! `status` and `kubeconfig`: looking, without changing.
 
-use crate::cluster::{EtcdView, Intent, MemberRole, Observed};
+use crate::cluster::{EtcdView, Intent, MemberRole, Observed, Phase};
 use crate::error::{Error, Result};
 use crate::kubeconfig;
 use crate::output::{EndpointStatus, NodeStatus, ReplicaStatus, Status, UnfinishedStatus};
 use crate::pki::Secret;
+use crate::plan::{Action, plan};
 use crate::run::execute::admin_access;
 use crate::run::session::Start;
 use crate::run::{Means, Session, Stored, observe};
@@ -64,12 +65,29 @@ fn describe(stored: &Stored, observed: &Observed, running: Option<String>) -> St
             .map(|(name, zone)| replica(name, zone, observed))
             .collect(),
         nodes: nodes(observed),
+        drift: drift(intent, observed, running.is_some()),
         running,
         unfinished: unfinished.as_ref().map(|unfinished| UnfinishedStatus {
             operation: unfinished.operation.clone(),
             started: unfinished.started.to_string(),
             by: unfinished.by.clone(),
         }),
+    }
+}
+
+/// What `reconcile` would do now. What an operation is in the middle of isn't drift.
+fn drift(intent: &Intent, observed: &Observed, running: bool) -> Vec<String> {
+    if running || intent.phase == Phase::Absent {
+        return Vec::new();
+    }
+    match plan(intent, observed) {
+        Ok(plan) => {
+            // Whose kubeconfig lacks the context is no difference of the cluster's.
+            let steps = plan.steps.into_iter();
+            let drift = steps.filter(|step| step.action != Action::WriteKubeconfig);
+            drift.map(|step| step.says).collect()
+        }
+        Err(refusal) => vec![refusal.message],
     }
 }
 
