@@ -9,6 +9,7 @@ mod kubeconfig;
 mod local;
 mod plan;
 mod reconcile;
+mod repair;
 mod replace;
 mod replicate;
 mod status;
@@ -48,6 +49,8 @@ enum Command {
     Reconcile(reconcile::Args),
     /// List what was done to the cluster, by whom, and how long it took
     History(history::Args),
+    /// Put right what differs from what was asked for, once or continuously
+    Repair(repair::Args),
     /// Print a kubeconfig for the cluster's administrator
     Kubeconfig(kubeconfig::Args),
     /// Show each setting, its value, and where that comes from
@@ -102,6 +105,7 @@ async fn dispatch(command: Command) -> Result<()> {
     match command {
         Command::Up(args) => up::run(args, false).await,
         Command::Replicate(args) => replicate::run(args, false).await,
+        Command::Repair(args) => repair::run(args).await,
         Command::Replace(args) => replace::run(args).await,
         Command::Down(args) => down::run(args, false).await,
         Command::Status(args) => status::run(args).await,

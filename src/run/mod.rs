@@ -16,7 +16,7 @@ pub use means::Means;
 pub use observe::observe;
 pub use backend::{local_cloud, local_error, start_local};
 pub use operation::{
-    ReplicateRequest, admin_kubeconfig, down, reconcile, remove_replica, replace, replicate, status, up,
+    ReplicateRequest, admin_kubeconfig, down, reconcile, remove_replica, repair, replace, replicate, status, up, watch,
 };
 pub use session::Session;
 pub use stored::{Stored, Unfinished};

@@ -22,11 +22,17 @@ async fn connect(session: &Session, stored: &Stored) -> Result<Means> {
 /// # Errors
 /// There is no such cluster, or its provider can't be asked.
 pub async fn status(session: &Session) -> Result<Status> {
+    let (stored, observed) = look(session).await?;
+    let running = session.store.lock_holder(session.cluster()).await?.map(|lock| lock.to_string());
+    Ok(describe(&stored, &observed, running))
+}
+
+/// What was asked for, and what is there.
+pub(super) async fn look(session: &Session) -> Result<(Stored, Observed)> {
     let stored = session.existing().await?;
     let means = connect(session, &stored).await?;
     let observed = observe(&stored.intent, &means).await?;
-    let running = session.store.lock_holder(session.cluster()).await?.map(|lock| lock.to_string());
-    Ok(describe(&stored, &observed, running))
+    Ok((stored, observed))
 }
 
 /// A kubeconfig for the cluster's administrator.

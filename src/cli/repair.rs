@@ -1,0 +1,37 @@
+//! `hakube repair`.
+
+use super::context;
+use super::flags::{ClusterFlags, OutputFlag};
+use crate::error::Result;
+use crate::run;
+use std::time::Duration;
+
+/// Flags of `repair`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Go on looking, and repair whenever something differs
+    #[arg(long, conflicts_with = "dry_run")]
+    watch: bool,
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "watch",
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    every: u64,
+    #[command(flatten)]
+    cluster: ClusterFlags,
+    #[command(flatten)]
+    output: OutputFlag,
+    /// Show the plan and stop
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Puts right what differs from what was asked for.
+pub async fn run(args: Args) -> Result<()> {
+    let resolved = context::settings(&args.cluster, Vec::new())?;
+    let session = context::changing(resolved, args.output.output, args.dry_run)?;
+    if args.watch {
+        run::watch(&session, Duration::from_secs(args.every)).await
+    } else {
+        run::repair(&session).await
+    }
+}
