@@ -66,7 +66,7 @@ missing() { # PACKAGE=PROOF...
 }
 
 is_packaged() { # PACKAGE
-    apt-cache policy "$1" 2>/dev/null | grep --quiet 'Candidate: [^(]'
+    [[ $(apt-cache policy "$1") == *"Candidate: "[0-9]* ]]
 }
 
 # Installs what is missing of these, or stops and says what it is.
@@ -76,9 +76,9 @@ need() { # PACKAGE=PROOF...
     ((${#packages[@]})) || return 0
     has apt-get || die "install first what these Debian packages hold: ${packages[*]}"
     say "Missing here: ${packages[*]}. Installing with apt-get."
-    as_root apt-get update --quiet --quiet >&2
+    as_root apt-get update --quiet --quiet >/dev/null
     as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install --yes --quiet --quiet --no-install-recommends "${packages[@]}" >&2
+        apt-get install --yes --quiet --quiet --no-install-recommends "${packages[@]}" >/dev/null
     [[ " ${packages[*]} " != *" etcd-server "* ]] || stop_packaged_etcd
 }
 
