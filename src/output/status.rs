@@ -130,8 +130,11 @@ impl Status {
                 unfinished.operation, unfinished.started, unfinished.by
             );
         }
+        if !self.drift.is_empty() {
+            let _ = writeln!(text, "this differs from what was asked for; hakube repair would:");
+        }
         for drift in &self.drift {
-            let _ = writeln!(text, "differs from what was asked for; to put right: {drift}");
+            let _ = writeln!(text, "  - {drift}");
         }
         let mut replicas =
             Table::new(&["REPLICA", "ZONE", "ADDRESS", "ETCD", "API", "MACHINE"]);

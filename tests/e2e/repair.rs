@@ -1,0 +1,59 @@
+//! What differs from what was asked for is named, and put right.
+
+use crate::support::{
+    Api, Emulator, Home, Writer, assert_agreement, assert_api_works, replica_names,
+    replicas_that_are,
+};
+
+/// The first replica is like any other; here it leads, and it is dead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_replica_and_then_a_healthy_one_are_replaced() {
+    let home = Home::new();
+    home.run("up").await.succeeded();
+    home.run("replicate --count 2").await.succeeded();
+    let api = Api::of(&home).await;
+    let server = api.server.clone();
+    let writer = Writer::start(move |name| {
+        let api = api.clone();
+        async move { api.write(&name).await }
+    });
+    writer.goes_on().await;
+
+    let dead = replicas_that_are(&home.status().await, "leader").remove(0);
+    home.kill_machine(&dead).await;
+    home.run(&format!("replace {dead}")).await.succeeded();
+    let status = assert_agreement(&home, 3).await;
+    assert!(!replica_names(&status).contains(&dead));
+
+    let healthy = replicas_that_are(&status, "voter").remove(0);
+    home.run(&format!("replace {healthy}")).await.succeeded();
+    let status = assert_agreement(&home, 3).await;
+    assert!(!replica_names(&status).contains(&healthy));
+    assert_api_works(&home, &server, "after-two-replacements").await;
+
+    let record = writer.finish().await;
+    let there = Api::of(&home).await.written().await;
+    let lost: Vec<_> = record.acknowledged.iter().filter(|name| !there.contains(*name)).collect();
+    assert!(lost.is_empty(), "acknowledged and gone: {lost:?}");
+    home.run("down --yes").await.succeeded();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_deleted_by_hand_is_named_by_status_and_made_anew_by_repair() {
+    let home = Home::new();
+    home.run("up").await.succeeded();
+    home.run("replicate --count 2").await.succeeded();
+    assert_eq!(home.status().await["drift"], serde_json::json!([]));
+    let gone = replicas_that_are(&home.status().await, "voter").remove(0);
+
+    let emulator = Emulator::of(&home).await;
+    emulator.delete(&format!("zones/europe-west1-b/instances/{gone}")).await;
+    let status = home.status().await;
+    let drift = status["drift"].to_string();
+    assert!(drift.contains(&format!("make machine {gone}")), "{drift}");
+
+    home.run("repair").await.succeeded();
+    assert_agreement(&home, 3).await;
+    assert_eq!(home.status().await["drift"], serde_json::json!([]));
+    home.run("down --yes").await.succeeded();
+}
