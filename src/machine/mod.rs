@@ -12,6 +12,8 @@ mod runtime_files;
 mod units;
 
 pub use programs::{Program, Programs};
+#[cfg(test)]
+pub use runtime_files::{JOIN_ENV, REPLICA_ENV, START};
 pub use runtime_files::{ReplicaFacts, join_env, replica_env, start_marker};
 
 use crate::cluster::ClusterSpec;
