@@ -3,7 +3,7 @@
 use super::flags::ClusterFlags;
 use crate::error::{Error, Result};
 use crate::output::{Event, Format, Human, JsonLines, Reporter};
-use crate::run::Session;
+use crate::run::{Live, Session};
 use crate::settings::{Resolved, Severity, Sources, resolve};
 use crate::state::Store;
 use std::sync::Arc;
@@ -62,6 +62,7 @@ fn session(resolved: Resolved, reporter: Arc<dyn Reporter>, dry_run: bool) -> Re
         reporter,
         stop: CancellationToken::new(),
         dry_run,
+        connect: Arc::new(Live),
         path: std::env::var("PATH").unwrap_or_default(),
         started: Instant::now(),
         resolved,

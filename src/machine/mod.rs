@@ -14,6 +14,8 @@ mod tests;
 mod units;
 
 pub use programs::{Program, Programs};
+#[cfg(test)]
+pub use runtime_files::{JOIN_ENV, REPLICA_ENV, START};
 pub use runtime_files::{ReplicaFacts, join_env, replica_env, start_marker};
 
 use crate::cluster::ClusterSpec;

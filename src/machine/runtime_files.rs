@@ -7,7 +7,7 @@ use std::net::IpAddr;
 pub const JOIN_ENV: &str = "/etc/etcd/join.env";
 /// When this file is there, the API server, controller manager and scheduler start.
 pub const START: &str = "/etc/hakube/start";
-pub(super) const REPLICA_ENV: &str = "/etc/hakube/replica.env";
+pub const REPLICA_ENV: &str = "/etc/hakube/replica.env";
 
 /// What a replica knows of itself only once its machine exists.
 #[derive(Debug, Clone, PartialEq, Eq)]

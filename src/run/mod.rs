@@ -1,6 +1,7 @@
 //! Where plans become true: observe, run steps, observe again.
 
 mod backend;
+mod connect;
 mod execute;
 mod gap;
 mod means;
@@ -12,8 +13,12 @@ mod session;
 mod stored;
 mod wait;
 
+#[cfg(test)]
+mod tests;
+
 pub use means::Means;
 pub use observe::observe;
+pub use connect::Live;
 pub use backend::{local_cloud, local_error, start_local};
 pub use operation::{
     ReplicateRequest, admin_kubeconfig, down, reconcile, remove_replica, repair, replace, replicate, status, up, watch,

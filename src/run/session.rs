@@ -1,17 +1,15 @@
 //! What one invocation works with: its settings, the store, and whom it reports to.
 
-use super::backend::{self, Backend};
+use super::backend::Backend;
+use super::connect::{Clients, Connect};
 use super::{Means, Stored};
 use crate::cluster::{ClusterSpec, Phase};
 use crate::error::{Error, Result};
-use crate::etcd::EtcdClient;
 use crate::kubeconfig;
-use crate::kubernetes::KubeClient;
 use crate::output::Reporter;
-use crate::pki::{self, Authorities, AuthorityDocuments};
+use crate::pki::{Authorities, AuthorityDocuments};
 use crate::settings::Resolved;
 use crate::state::Store;
-use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +35,8 @@ pub struct Session {
     pub stop: CancellationToken,
     /// Whether plans are shown and not run.
     pub dry_run: bool,
+    /// How it gets at providers and clusters.
+    pub connect: Arc<dyn Connect>,
     /// The search path for programs.
     pub path: String,
     /// When it began.
@@ -112,7 +112,7 @@ impl Session {
     /// # Errors
     /// It can't be reached.
     pub async fn backend(&self, spec: &ClusterSpec, start: Start) -> Result<Backend> {
-        backend::connect(&self.resolved.settings, spec.provider, spec.zone.region(), start).await
+        self.connect.backend(&self.resolved.settings, spec, start).await
     }
 
     /// Everything that acts on a cluster.
@@ -120,14 +120,12 @@ impl Session {
     /// # Errors
     /// The cluster's keys can't be used.
     pub fn means(&self, spec: &ClusterSpec, backend: Backend, authorities: Authorities) -> Result<Means> {
-        let (now, lifetimes) = (Timestamp::now(), spec.pki);
-        let operator = pki::etcd_client_identity(&authorities, lifetimes, now)?;
-        let admin = pki::admin(&authorities, lifetimes, now)?;
+        let Clients { etcd, kubernetes } = self.connect.clients(&authorities, spec.pki)?;
         let settings = &self.resolved.settings;
         Ok(Means {
             provider: backend.provider,
-            etcd: Arc::new(EtcdClient::new(&operator)),
-            kubernetes: Arc::new(KubeClient::new(&authorities, admin)?),
+            etcd,
+            kubernetes,
             channel: backend.channel,
             authorities: Arc::new(authorities),
             shared_loopback: backend.shared_loopback,

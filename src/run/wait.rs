@@ -1,7 +1,8 @@
 //! Waiting for a condition, bounded in time.
 
 use crate::error::{Error, Result};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Looks at a condition until it holds.
 ///

@@ -54,8 +54,14 @@ impl Objects {
     /// Objects that last as long as this value and its clones.
     #[cfg(test)]
     pub fn in_memory() -> Self {
+        Self::over(Arc::new(InMemory::new()))
+    }
+
+    /// Objects of a test's own.
+    #[cfg(test)]
+    pub fn over(store: Arc<dyn ObjectStore>) -> Self {
         Self {
-            store: Arc::new(InMemory::new()),
+            store,
             location: "memory".into(),
             directory: None,
         }

@@ -33,6 +33,14 @@ impl Store {
         }
     }
 
+    #[cfg(test)]
+    /// A store over these objects, which the test watches.
+    pub fn over(objects: std::sync::Arc<dyn object_store::ObjectStore>) -> Self {
+        Self {
+            objects: Objects::over(objects),
+        }
+    }
+
     /// The names of the clusters that have an intent, sorted.
     pub async fn clusters(&self) -> Result<Vec<String>> {
         let mut clusters = Vec::new();

@@ -9,7 +9,8 @@ use crate::run::wait;
 use futures::future::join_all;
 use hakube_provider::MachineRef;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// etcd wants every voter connected for 5 s before it lets its members change; a little more.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(8);

@@ -1,0 +1,214 @@
+//! The crash matrix: each command stopped for good before and after every call that it makes, then
+//! finished: by the same command, by `reconcile`, or by `down`. One case each.
+//!
+//! Calls are counted, not named: a new step, or a new call in one, is covered without a new test.
+
+use super::converged::{has_replicas, is_gone};
+use super::site::{Command, Fate, Site};
+use super::world::Crash;
+use crate::cluster::RemovalRequest;
+use crate::run::ReplicateRequest;
+
+/// A command and what is there when it begins.
+struct Row {
+    name: &'static str,
+    from: Site,
+    command: Command,
+    /// Replicas before it and after it; 0 after: the cluster is gone.
+    replicas: (usize, usize),
+}
+
+/// What the operator does after the crash.
+#[derive(Debug, Clone, Copy)]
+enum Then {
+    SameAgain,
+    Reconcile,
+    Down,
+}
+
+impl Row {
+    fn run(&self) {
+        let mut failures = Vec::new();
+        let mut cases = 0;
+        for performed in [false, true] {
+            for call in 0.. {
+                let mut crashed = self.from.fork();
+                let crash = Crash { call, performed };
+                let end = crashed.run(&self.command, Fate { crash: Some(crash), ..Fate::default() });
+                match end.result {
+                    None => {}
+                    Some(Ok(())) => break,
+                    Some(Err(error)) => panic!("{}, with no crash by call {call}: {error}", self.name),
+                }
+                for then in [Then::SameAgain, Then::Reconcile, Then::Down] {
+                    cases += 1;
+                    if let Err(why) = self.finish(&crashed, then) {
+                        let when = if performed { "after" } else { "before" };
+                        let at = end.calls.last().cloned().unwrap_or_default();
+                        failures.push(format!("stopped {when} call {call} ({at}), then {then:?}: {why}"));
+                    }
+                }
+            }
+        }
+        println!("crash matrix: {}: {cases} cases, {} failed", self.name, failures.len());
+        let shown = failures.iter().take(12).cloned().collect::<Vec<_>>().join("\n");
+        assert!(failures.is_empty(), "{}: {} of {cases} cases failed:\n{shown}", self.name, failures.len());
+        assert!(cases > 0);
+    }
+
+    fn finish(&self, crashed: &Site, then: Then) -> Result<(), String> {
+        let (before, after) = self.replicas;
+        let mut site = crashed.fork();
+        let stored = site.stored();
+        // Killed between its last change and its last word: what was asked for is there, and asking
+        // again would be asking for more.
+        let finished = stored.as_ref().is_some_and(|stored| stored.unfinished.is_none() && stored.intent.replicas.len() == after);
+        let wanted = stored.as_ref().map_or(0, |stored| stored.intent.replicas.len());
+        match then {
+            Then::SameAgain if finished => {}
+            Then::SameAgain if after == 0 => return go_away(&mut site),
+            Then::SameAgain => again(&mut site, &self.command)?,
+            Then::Reconcile if stored.is_none() => return Ok(()),
+            Then::Reconcile => return reconciled(&mut site, wanted, before == 0, after == 0),
+            Then::Down => return go_away(&mut site),
+        }
+        has_replicas(&site, after)
+    }
+}
+
+fn again(site: &mut Site, command: &Command) -> Result<(), String> {
+    match site.run(command, Fate::default()).result {
+        Some(Ok(())) => Ok(()),
+        other => Err(format!("{command:?} again: {other:?}")),
+    }
+}
+
+fn reconciled(site: &mut Site, wanted: usize, fresh: bool, ends: bool) -> Result<(), String> {
+    let result = site.run(&Command::Reconcile, Fate::default()).result;
+    match result {
+        Some(Ok(())) if ends && site.stored().is_none() => is_gone(site),
+        Some(Ok(())) => has_replicas(site, wanted),
+        // Without keys there is nothing to finish yet, and it says what makes them.
+        Some(Err(error)) if fresh && error.hints.iter().any(|hint| hint.contains("hakube up")) => {
+            again(site, &Command::Up)?;
+            has_replicas(site, wanted)
+        }
+        other => Err(format!("reconcile: {other:?}")),
+    }
+}
+
+/// `down`, from whatever is there. Of a cluster that was never begun, or is gone, it says that there is
+/// none.
+fn go_away(site: &mut Site) -> Result<(), String> {
+    let nothing = site.objects().iter().all(|name| !name.ends_with("/intent.json"));
+    match site.run(&Command::Down, Fate::default()).result {
+        Some(Ok(())) => {}
+        Some(Err(error)) if nothing && error.message.starts_with("there is no cluster") => {}
+        other => return Err(format!("down: {other:?}")),
+    }
+    is_gone(site)
+}
+
+fn up(variables: &[(&'static str, &str)]) -> Site {
+    let mut site = Site::new(variables);
+    site.does(&Command::Up);
+    site
+}
+
+const MULTIZONE: &[(&str, &str)] = &[("MULTIZONE", "true")];
+
+fn replicate(zone: Option<&str>, count: usize) -> Command {
+    Command::Replicate(ReplicateRequest { zone: zone.map(str::to_owned), count })
+}
+
+fn remove(name: &str, force: bool) -> Command {
+    Command::Remove(RemovalRequest { name: Some(name.to_owned()), zone: None, force })
+}
+
+/// A cluster of so many replicas, an hour after it was made.
+fn replicas(count: usize) -> Site {
+    let mut site = up(MULTIZONE);
+    if count > 1 {
+        site.does(&replicate(None, count - 1));
+    }
+    site.world.now += std::time::Duration::from_secs(3600);
+    site
+}
+
+fn leader(site: &Site) -> String {
+    site.world.etcd.leader.and_then(|id| site.world.etcd.member(id)).unwrap().name.clone()
+}
+
+fn follower(site: &Site) -> String {
+    let leader = leader(site);
+    site.world.etcd.members.iter().map(|member| member.name.clone()).find(|name| *name != leader).unwrap()
+}
+
+#[test]
+fn up_in_one_zone() {
+    Row { name: "up", from: Site::new(&[]), command: Command::Up, replicas: (0, 1) }.run();
+}
+
+#[test]
+fn up_with_a_network_nodes_and_a_balancer_of_its_own() {
+    let variables = [("CREATE_CUSTOM_NETWORK", "true"), ("NUM_NODES", "2"), ("HAKUBE_LOAD_BALANCER", "always")];
+    Row { name: "up, all of it", from: Site::new(&variables), command: Command::Up, replicas: (0, 1) }.run();
+}
+
+#[test]
+fn replicate_from_one_to_two_in_one_zone() {
+    let command = replicate(Some("europe-west1-b"), 1);
+    Row { name: "replicate 1-2", from: up(&[]), command, replicas: (1, 2) }.run();
+}
+
+#[test]
+fn replicate_from_one_to_two_across_zones() {
+    let command = replicate(Some("europe-west1-c"), 1);
+    Row { name: "replicate 1-2 across zones", from: replicas(1), command, replicas: (1, 2) }.run();
+}
+
+#[test]
+fn replicate_from_two_to_three() {
+    Row { name: "replicate 2-3", from: replicas(2), command: replicate(None, 1), replicas: (2, 3) }.run();
+}
+
+#[test]
+fn replicate_from_one_to_three_at_once() {
+    Row { name: "replicate 1-3", from: replicas(1), command: replicate(None, 2), replicas: (1, 3) }.run();
+}
+
+#[test]
+fn down_replica_from_three_to_two() {
+    let from = replicas(3);
+    let command = remove(&follower(&from), false);
+    Row { name: "down --replica 3-2", from, command, replicas: (3, 2) }.run();
+}
+
+#[test]
+fn down_replica_of_the_leader() {
+    let from = replicas(3);
+    let command = remove(&leader(&from), false);
+    Row { name: "down --replica 3-2, the leader", from, command, replicas: (3, 2) }.run();
+}
+
+#[test]
+fn down_replica_from_two_to_one() {
+    let from = replicas(2);
+    let command = remove(&leader(&from), false);
+    Row { name: "down --replica 2-1", from, command, replicas: (2, 1) }.run();
+}
+
+#[test]
+fn down_replica_of_a_dead_one() {
+    let mut from = replicas(3);
+    let dead = follower(&from);
+    from.world.cloud.machines.get_mut(&dead).unwrap().boots = None;
+    from.world.tick();
+    let command = remove(&dead, true);
+    Row { name: "down --replica 3-2, a dead one", from, command, replicas: (3, 2) }.run();
+}
+
+#[test]
+fn down_from_three() {
+    Row { name: "down", from: replicas(3), command: Command::Down, replicas: (3, 0) }.run();
+}

@@ -1,0 +1,230 @@
+//! An operator's machine and the world that it acts on: commands run there, one process after another.
+
+use super::world::{Crash, Fault, Process, WatchedStore, World};
+use crate::cluster::{ClusterSpec, RemovalRequest};
+use crate::error::{Error, Result};
+use crate::output::{Event, Reporter};
+use crate::pki::{Authorities, Lifetimes};
+use crate::run::backend::Backend;
+use crate::run::connect::{Clients, Connect};
+use crate::run::session::Start;
+use crate::run::{ReplicateRequest, Session, Stored, down, reconcile, remove_replica, replicate, up};
+use crate::settings::{Resolved, Settings, Sources, resolve};
+use crate::state::Store;
+use async_trait::async_trait;
+use futures::TryStreamExt as _;
+use futures::executor::block_on;
+use object_store::memory::InMemory;
+use object_store::{ObjectStore as _, ObjectStoreExt as _};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// Between two looks at a condition.
+const PACE: Duration = Duration::from_millis(500);
+/// No command takes longer: one that does waits for what never comes.
+const PATIENCE: Duration = Duration::from_secs(6 * 3600);
+
+/// A command, as an operator gives it.
+#[derive(Debug, Clone)]
+pub enum Command {
+    Up,
+    Replicate(ReplicateRequest),
+    Remove(RemovalRequest),
+    Down,
+    Reconcile,
+}
+
+impl Command {
+    async fn run(&self, session: &Session) -> Result<()> {
+        match self {
+            Self::Up => up(session).await,
+            Self::Replicate(request) => replicate(session, request).await,
+            Self::Remove(request) => remove_replica(session, request).await,
+            Self::Down => down(session).await,
+            Self::Reconcile => reconcile(session).await,
+        }
+    }
+}
+
+/// What befalls a process.
+#[derive(Debug, Clone, Default)]
+pub struct Fate {
+    pub crash: Option<Crash>,
+    pub faults: BTreeMap<usize, Fault>,
+    pub dry_run: bool,
+}
+
+/// How a process ended.
+pub struct End {
+    /// `None`: it was killed.
+    pub result: Option<Result<()>>,
+    /// What it called.
+    pub calls: Vec<String>,
+    /// What it said.
+    pub events: Vec<Event>,
+}
+
+/// A world and what an operator has of it: the state, and a kubeconfig.
+pub struct Site {
+    pub world: World,
+    objects: Arc<InMemory>,
+    home: TempDir,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Site {
+    /// Nothing is there yet. The variables are the operator's environment.
+    pub fn new(variables: &[(&'static str, &str)]) -> Self {
+        Self {
+            world: World::default(),
+            objects: Arc::new(InMemory::new()),
+            home: TempDir::new().unwrap(),
+            variables: variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+        }
+    }
+
+    /// Another with the same past.
+    pub fn fork(&self) -> Self {
+        let home = TempDir::new().unwrap();
+        if self.kubeconfig().exists() {
+            std::fs::copy(self.kubeconfig(), home.path().join("kubeconfig")).unwrap();
+        }
+        Self {
+            world: self.world.clone(),
+            objects: Arc::new(self.objects.fork()),
+            home,
+            variables: self.variables.clone(),
+        }
+    }
+
+    fn kubeconfig(&self) -> PathBuf {
+        self.home.path().join("kubeconfig")
+    }
+
+    /// Runs a command that nothing happens to.
+    pub fn does(&mut self, command: &Command) {
+        let end = self.run(command, Fate::default());
+        if let Some(Err(error)) = end.result {
+            panic!("{command:?}: {error}\n{:#?}", self.world);
+        }
+    }
+
+    /// Runs a command in a process of its own.
+    pub fn run(&mut self, command: &Command, fate: Fate) -> End {
+        self.world.tearing_down |= matches!(command, Command::Down);
+        let world = Arc::new(Mutex::new(self.world.clone()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let events = Arc::new(Recorder::default());
+        let (result, calls) = runtime.block_on(async {
+            let Fate { crash, faults, dry_run } = fate;
+            let process = Arc::new(Process::new(Arc::clone(&world), crash, faults));
+            let session = self.session(&process, &events, dry_run);
+            let result = tokio::select! {
+                biased;
+                () = process.dies() => None,
+                result = tokio::time::timeout(PATIENCE, command.run(&session)) => Some(
+                    result.unwrap_or_else(|_| Err(Error::failed(format!("{command:?} never ends")))),
+                ),
+            };
+            (result, process.log())
+        });
+        drop(runtime);
+        self.world = world.lock().unwrap().clone();
+        if result.is_none() {
+            self.expire_lock();
+        }
+        let events = events.0.lock().unwrap().clone();
+        End { result, calls, events }
+    }
+
+    fn session(&self, process: &Arc<Process>, events: &Arc<Recorder>, dry_run: bool) -> Session {
+        let objects = WatchedStore::new(Arc::clone(process), Arc::clone(&self.objects));
+        Session {
+            resolved: self.resolved(),
+            store: Store::over(Arc::new(objects)),
+            reporter: Arc::clone(events) as Arc<dyn Reporter>,
+            stop: CancellationToken::new(),
+            dry_run,
+            connect: Arc::new(Connected(Arc::clone(process))),
+            path: String::new(),
+            started: std::time::Instant::now(),
+        }
+    }
+
+    fn resolved(&self) -> Resolved {
+        let program = std::env::current_exe().unwrap();
+        let home = self.home.path().to_string_lossy().into_owned();
+        let base = [
+            ("KUBERNETES_PROVIDER", "gce".to_owned()),
+            ("PROJECT", "demo-project".to_owned()),
+            ("KUBE_GCE_ZONE", "europe-west1-b".to_owned()),
+            ("NUM_NODES", "0".to_owned()),
+            ("HAKUBE_HOME", home.clone()),
+            ("KUBECONFIG", format!("{home}/kubeconfig")),
+            ("HAKUBE_ETCD_BINARY", program.to_string_lossy().into_owned()),
+        ];
+        let env = base.iter().chain(&self.variables).map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let sources = Sources { env: env.collect(), working_dir: home.into(), ..Sources::default() };
+        resolve(&sources).unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    /// What is stored of the cluster.
+    pub fn stored(&self) -> Option<Stored> {
+        let store = Store::over(Arc::clone(&self.objects) as Arc<dyn object_store::ObjectStore>);
+        block_on(store.read(&self.resolved().settings.cluster)).unwrap()
+    }
+
+    /// The names of the objects that are stored, the lock's aside.
+    pub fn objects(&self) -> Vec<String> {
+        let all: Vec<_> = block_on(self.objects.list(None).try_collect()).unwrap();
+        let names = all.into_iter().map(|object| object.location.to_string());
+        names.filter(|name| !name.contains("/lock/")).collect()
+    }
+
+    /// A killed process is known by its pid to hold its lock no more. In here it has ours, so its lock
+    /// runs out instead.
+    fn expire_lock(&self) {
+        let all: Vec<_> = block_on(self.objects.list(None).try_collect()).unwrap();
+        for object in all.into_iter().filter(|object| object.location.as_ref().contains("/lock/")) {
+            let content = block_on(async { self.objects.get(&object.location).await?.bytes().await }).unwrap();
+            let mut record: serde_json::Value = serde_json::from_slice(&content).unwrap();
+            record["expires"] = "2001-01-01T00:00:00Z".into();
+            let content = serde_json::to_vec(&record).unwrap();
+            block_on(self.objects.put(&object.location, content.into())).unwrap();
+        }
+    }
+}
+
+/// The way into the world for one process.
+struct Connected(Arc<Process>);
+
+#[async_trait]
+impl Connect for Connected {
+    async fn backend(&self, _: &Settings, _: &ClusterSpec, _: Start) -> Result<Backend> {
+        let process = &self.0;
+        Ok(Backend {
+            provider: Arc::clone(process) as _,
+            channel: Arc::clone(process) as _,
+            shared_loopback: false,
+            pace: PACE,
+        })
+    }
+
+    fn clients(&self, _: &Authorities, _: Lifetimes) -> Result<Clients> {
+        Ok(Clients { etcd: Arc::clone(&self.0) as _, kubernetes: Arc::clone(&self.0) as _ })
+    }
+}
+
+/// Keeps what it is told.
+#[derive(Default)]
+struct Recorder(Mutex<Vec<Event>>);
+
+impl Reporter for Recorder {
+    fn event(&self, event: &Event) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}

@@ -1,0 +1,50 @@
+//! API servers, and the endpoint as clients see it.
+
+use super::api::Process;
+use super::{ENDPOINT, Moves::Nothing, World};
+use crate::cluster::{ApiView, NodeView};
+use crate::error::{Error, Result};
+use crate::kubernetes::{BootstrapToken, Kubernetes};
+use async_trait::async_trait;
+use std::net::{IpAddr, SocketAddr};
+
+impl World {
+    fn answers_at(&self, at: IpAddr) -> bool {
+        if at == ENDPOINT {
+            return self.endpoint_answers();
+        }
+        let mut machines = self.cloud.machines.iter().filter(|(_, machine)| machine.address == at);
+        machines.any(|(name, _)| self.api_ready(name))
+    }
+
+    fn nodes(&self) -> Vec<NodeView> {
+        let groups = self.cloud.node_groups.values();
+        let node = |zone: &str, name: &String| NodeView { name: name.clone(), zone: zone.to_owned(), ready: true };
+        groups.flat_map(|group| group.machines.iter().map(|name| node(&group.zone, name))).collect()
+    }
+}
+
+#[async_trait]
+impl Kubernetes for Process {
+    async fn probe(&self, at: SocketAddr) -> ApiView {
+        let ready = self.is_ready(at).await;
+        ApiView { ready, stand_in: ready.then_some(true) }
+    }
+
+    async fn is_ready(&self, at: SocketAddr) -> bool {
+        self.look(|world| world.answers_at(at.ip())).await
+    }
+
+    async fn nodes(&self, endpoint: SocketAddr) -> Result<Vec<NodeView>> {
+        self.look(|world| answer(world, endpoint).map(|()| world.nodes())).await
+    }
+
+    async fn admit_nodes(&self, endpoint: SocketAddr, _: &BootstrapToken) -> Result<()> {
+        self.call("admit nodes", Nothing, |world| answer(world, endpoint)).await
+    }
+}
+
+fn answer(world: &World, endpoint: SocketAddr) -> Result<()> {
+    let answers = world.answers_at(endpoint.ip());
+    answers.then_some(()).ok_or_else(|| Error::failed(format!("{endpoint} doesn't answer")).transient())
+}

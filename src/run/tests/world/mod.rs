@@ -1,0 +1,115 @@
+//! A world in memory: a cloud, the machines in it, and the etcd that runs on them. Plain data: a clone
+//! is another world with the same past.
+//!
+//! It is stricter than the real one. What the real one would let pass and an operator would regret (an
+//! address pulled from under its clients, a leader removed, a second, empty etcd) is a violation here.
+
+mod api;
+mod channel;
+mod cloud;
+mod etcd;
+mod inventory;
+mod kubernetes;
+mod machine;
+mod members;
+mod provider;
+mod store;
+
+pub use api::{Crash, Fault, Process};
+pub use cloud::Cloud;
+pub use etcd::EtcdCluster;
+pub use store::WatchedStore;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+/// The address that is reserved for the endpoint.
+pub const ENDPOINT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
+
+/// Everything that there is.
+#[derive(Debug, Clone, Default)]
+pub struct World {
+    /// The time since it began.
+    pub now: Duration,
+    /// What the provider has.
+    pub cloud: Cloud,
+    /// What etcd's members agree on.
+    pub etcd: EtcdCluster,
+    /// Whether everything is meant to go.
+    pub tearing_down: bool,
+    /// What should never have happened, and the call that did it.
+    pub violations: Vec<String>,
+}
+
+/// What no call may take away.
+#[derive(Debug, Clone, Copy)]
+struct Vitals {
+    quorum: bool,
+    endpoint: bool,
+    reserved: bool,
+}
+
+/// How a call relates to the endpoint's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moves {
+    /// It is elsewhere, or nowhere for a moment.
+    Endpoint,
+    /// It stays where it is.
+    Nothing,
+}
+
+impl World {
+    /// Does what a call does, and holds it to the invariants of DESIGN §3.
+    pub fn perform<T>(&mut self, call: &str, moves: Moves, act: impl FnOnce(&mut Self) -> T) -> T {
+        self.tick();
+        let before = self.vitals();
+        let answer = act(self);
+        self.tick();
+        let after = self.vitals();
+        if !self.tearing_down {
+            self.forbid(before.quorum && !after.quorum, || format!("{call} cost etcd its quorum"));
+            self.forbid(before.reserved && !after.reserved, || format!("{call} gave the endpoint's address away"));
+            let cut_off = before.endpoint && !after.endpoint && moves == Moves::Nothing;
+            self.forbid(cut_off, || format!("{call} cut clients off from the endpoint"));
+        }
+        self.client_writes();
+        answer
+    }
+
+    /// Programs start, stop, catch up and elect, as they do between calls.
+    pub fn tick(&mut self) {
+        self.run_machines();
+        self.elect();
+        self.catch_up();
+    }
+
+    /// Notes what should never have happened.
+    pub fn forbid(&mut self, happened: bool, what: impl FnOnce() -> String) {
+        if happened {
+            let what = what();
+            self.violations.push(what);
+        }
+    }
+
+    fn vitals(&self) -> Vitals {
+        Vitals {
+            quorum: self.has_quorum(),
+            endpoint: self.endpoint_answers(),
+            reserved: self.cloud.address.is_some(),
+        }
+    }
+
+    /// Whether a client of the endpoint gets an answer.
+    pub fn endpoint_answers(&self) -> bool {
+        let cloud = &self.cloud;
+        if cloud.address.is_none() {
+            return false;
+        }
+        let ready = |name: &String| self.api_ready(name);
+        if cloud.rule.is_some() {
+            // The balancer checks its backends' health.
+            return cloud.backends().iter().any(ready);
+        }
+        cloud.holder().is_some_and(|name| ready(&name))
+    }
+}
