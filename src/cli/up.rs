@@ -2,8 +2,9 @@
 
 use super::context;
 use super::flags::{ClusterFlags, MakingFlags, OutputFlag, ZoneFlag};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::run::{self, ReplicateRequest};
+use crate::settings::table;
 
 /// Flags of `up`.
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,11 @@ pub async fn run(args: Args, plan_only: bool) -> Result<()> {
     let mut flags = args.making.pairs();
     flags.extend(args.zone.pairs());
     let resolved = context::settings(&args.cluster, flags)?;
+    if resolved.settings.kube_up.use_existing {
+        return Err(Error::bad_input(resolved.quote(&table::USE_EXISTING))
+            .because("adding nodes to a cluster that exists isn't built yet")
+            .hint("unset it; NUM_NODES is for the cluster's first up"));
+    }
     let replicate = resolved.settings.kube_up.replicate_existing;
     let zone = resolved.settings.zone_given.then(|| resolved.settings.zone.name().to_owned());
     let session = context::changing(resolved, args.output.output, args.dry_run || plan_only)?;

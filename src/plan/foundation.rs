@@ -36,11 +36,7 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     for firewall in missing {
         draft.add(
             key("firewall", &firewall.name),
-            format!(
-                "open {} for {}",
-                firewall.tcp_ports.join(", "),
-                describe(&firewall)
-            ),
+            describe(&firewall),
             Action::EnsureFirewall(firewall),
             &["network".to_owned()],
         );
@@ -94,8 +90,15 @@ fn firewalls(spec: &ClusterSpec) -> Vec<FirewallSpec> {
 }
 
 fn describe(firewall: &FirewallSpec) -> String {
+    let target = &firewall.target_tag;
+    let ports = firewall.tcp_ports.join(", ");
     match &firewall.source {
-        FirewallSource::Ranges(_) => format!("clients of {}", firewall.target_tag),
-        FirewallSource::Tags(tags) => format!("{} to {}", tags.join(" and "), firewall.target_tag),
+        FirewallSource::Ranges(_) => format!("let clients reach {target} on {ports}"),
+        FirewallSource::Tags(tags) if tags == std::slice::from_ref(target) => {
+            format!("let machines tagged {target} reach each other on {ports}")
+        }
+        FirewallSource::Tags(tags) => {
+            format!("let {} reach {target} on {ports}", tags.join(" and "))
+        }
     }
 }

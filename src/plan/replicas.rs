@@ -25,7 +25,7 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     if !observed.kubeconfig {
         draft.add(
             "write-kubeconfig",
-            format!("write context {} to the kubeconfig", intent.spec.cluster),
+            "write the cluster's context to the kubeconfig",
             Action::WriteKubeconfig,
             &["reserve-address".to_owned()],
         );
@@ -62,8 +62,7 @@ fn one(
         .machine(name)
         .is_some_and(|machine| machine.state == MachineState::Running);
     if !running {
-        let mut needs = draft.keys("firewall/");
-        needs.extend(["network".to_owned(), "reserve-address".to_owned()]);
+        let mut needs = vec!["network".to_owned(), "reserve-address".to_owned()];
         needs.extend(draft.keys(&format!(
             "delete/disk-{}-",
             intent.spec.names.data_disk(name)
@@ -78,11 +77,14 @@ fn one(
     let started = member_of(observed, replica).is_some_and(|member| member.started);
     let api_ready = observed.api_ready(name);
     if !started || !api_ready {
+        // From here on machines are talked to, and talk to each other.
+        let mut needs = draft.keys("firewall/");
+        needs.push(key("machine", name));
         draft.add(
             key("secrets", name),
             format!("deliver certificates and keys to {name}"),
             Action::DeliverSecrets(machine.clone()),
-            &[key("machine", name)],
+            &needs,
         );
     }
     member_steps(intent, observed, replica, voters, draft);

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 /// The wish. Recorded with the cluster and inherited by its replicas.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuorumReads {
-    /// Whether hakube's own reads of members and status are linearizable. The API server's always are.
+    /// What was wished for. The API server's reads are linearizable whatever it says, and so are those by
+    /// which hakube tells whether a member is healthy.
     pub enabled: bool,
     /// Who set it, in words ("from the environment"); `None` when nobody did.
     pub set_by: Option<String>,
@@ -36,8 +37,8 @@ impl QuorumReads {
                 variable,
                 format!(
                     "{variable} is false, {set_by}, but quorum reads can't be switched off since Kubernetes \
-                     1.13: the API server of {version} always reads through etcd's quorum. Only hakube's own \
-                     reads of the cluster's state may be answered by a single member. Unset it."
+                     1.13: the API server of {version} always reads through etcd's quorum. It is recorded, and \
+                     changes nothing. Unset it."
                 ),
             )
         })

@@ -35,7 +35,7 @@ group! { HIGH_AVAILABILITY: "High availability", "kube-up's variables for replic
     QUORUM_READ = Setting::new("ENABLE_ETCD_QUORUM_READ", Kind::Bool,
         Unset("reads are quorum reads"),
         "Whether reads go through etcd's quorum. The API server's have, always, since Kubernetes 1.13: `true` \
-         is recorded, and `false` can't be had. For hakube's own reads of the members it counts.")
+         is recorded, and `false` can't be had.")
         .aliases(&["ENABLE_ETCD_QUORUM_READS"]);
     LOAD_BALANCER = Setting::new("HAKUBE_LOAD_BALANCER", Kind::Choice(&["auto", "always"]), Value("auto"),
         "`auto`: the endpoint moves to a load balancer with the second replica. `always`: it is there from the \
