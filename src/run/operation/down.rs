@@ -1,7 +1,7 @@
 //! `down`: nothing is left, or what is left is named.
 
 use super::{Operation, conduct};
-use crate::cluster::{ClusterSpec, Intent, begin_teardown};
+use crate::cluster::{ClusterSpec, Intent, Phase, begin_teardown};
 use crate::error::{Error, Kind, Result};
 use crate::pki::Authorities;
 use crate::run::{Means, Session, Stored, programs};
@@ -13,10 +13,11 @@ use jiff::Timestamp;
 /// # Errors
 /// There is no such cluster; something is left, by name.
 pub async fn down(session: &Session) -> Result<()> {
-    conduct(session, "down", async |operation| run(session, operation).await).await
+    conduct(session, "down", async |operation| finish(session, operation).await).await
 }
 
-async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
+/// Deletes the cluster, from wherever an earlier run of this was stopped.
+pub(super) async fn finish(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
     let known = session.stored().await?;
     let intent = match &known {
         Some(stored) => stored.intent.clone(),
@@ -43,6 +44,8 @@ async fn teardown(
     }
     let intent = begin_teardown(&intent);
     let mut stored = match known {
+        // Begun already: who began it and when stays in the record.
+        Some(stored) if stored.intent.phase == Phase::Absent => stored.clone(),
         Some(stored) => operation.store(&intent, "down", Some(&stored.intent)).await?,
         None => Stored { intent, unfinished: None },
     };

@@ -1,11 +1,12 @@
 //! `reconcile`: finish whatever is unfinished.
 
-use super::{Operation, conduct};
+use super::{Operation, conduct, down};
+use crate::cluster::Phase;
 use crate::error::Result;
 use crate::output::Event;
 use crate::run::Session;
 
-/// Makes the cluster what its intent says.
+/// Makes the cluster what its intent says: a deletion that was begun is finished too.
 ///
 /// # Errors
 /// There is no such cluster; a step failed.
@@ -14,12 +15,15 @@ pub async fn reconcile(session: &Session) -> Result<()> {
 }
 
 async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
-    let mut stored = session.present().await?;
+    let mut stored = session.existing().await?;
     if let Some(begun) = &stored.unfinished {
         session.reporter.event(&Event::note(format!(
             "finishing {}, begun {} by {}",
             begun.operation, begun.started, begun.by
         )));
+    }
+    if stored.intent.phase == Phase::Absent {
+        return down::finish(session, operation).await;
     }
     let means = operation.connect_existing(&stored).await?;
     operation.converge(&mut stored, &means).await

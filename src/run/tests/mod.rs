@@ -6,5 +6,6 @@
 
 mod converged;
 mod crashes;
+mod histories;
 mod site;
 mod world;

@@ -1,7 +1,7 @@
 //! An operator's machine and the world that it acts on: commands run there, one process after another.
 
-use super::world::{Crash, Fault, Process, WatchedStore, World};
-use crate::cluster::{ClusterSpec, RemovalRequest};
+use super::world::{Crash, EtcdCluster, Fault, Process, WatchedStore, World};
+use crate::cluster::{ClusterSpec, Phase, RemovalRequest};
 use crate::error::{Error, Result};
 use crate::output::{Event, Reporter};
 use crate::pki::{Authorities, Lifetimes};
@@ -115,7 +115,7 @@ impl Site {
 
     /// Runs a command in a process of its own.
     pub fn run(&mut self, command: &Command, fate: Fate) -> End {
-        self.world.tearing_down |= matches!(command, Command::Down);
+        self.set_the_stage(command);
         let world = Arc::new(Mutex::new(self.world.clone()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let events = Arc::new(Recorder::default());
@@ -139,6 +139,17 @@ impl Site {
         }
         let events = events.0.lock().unwrap().clone();
         End { result, calls, events }
+    }
+
+    /// What the world may expect of the command.
+    fn set_the_stage(&mut self, command: &Command) {
+        let stored = self.stored();
+        let begun = stored.as_ref().is_some_and(|stored| stored.intent.phase == Phase::Absent);
+        self.world.tearing_down = begun || matches!(command, Command::Down);
+        if stored.is_none() && self.world.cloud.disks.is_empty() {
+            // No cluster, no data: whoever comes next owes nothing to whoever was here.
+            self.world.etcd = EtcdCluster::default();
+        }
     }
 
     fn session(&self, process: &Arc<Process>, events: &Arc<Recorder>, dry_run: bool) -> Session {

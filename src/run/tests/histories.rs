@@ -1,0 +1,206 @@
+//! Random histories: commands, crashes, faults of every sort, machines that die and come back. Every
+//! call of every command is held to the invariants by the world itself; and whatever happened,
+//! `reconcile` finishes it and `down` leaves nothing.
+//!
+//! `HAKUBE_TEST_DEEP=1` tries 10,000 of them, `HAKUBE_TEST_CASES` as many as it says, and
+//! `HAKUBE_TEST_SEED` those of an earlier run.
+
+use super::converged::{has_replicas, is_gone, never_violated};
+use super::site::{Command, Fate, Site};
+use super::world::{Crash, Fault};
+use crate::cluster::RemovalRequest;
+use crate::cluster::fixtures::ZONES;
+use crate::run::ReplicateRequest;
+use hakube_provider::ErrorKind;
+use proptest::prelude::*;
+use proptest::test_runner::{RngSeed, TestCaseError, TestRunner};
+use std::time::Duration;
+
+/// Something that happens to a cluster. Numbers choose among what is there.
+#[derive(Debug, Clone)]
+enum Event {
+    Run { command: Wish, fate: Fate },
+    Machine { machine: usize, how: Blow },
+    Wait { seconds: u64 },
+}
+
+#[derive(Debug, Clone)]
+enum Wish {
+    Up,
+    Replicate { zone: Option<usize>, count: usize },
+    Remove { replica: usize, force: bool },
+    Reconcile,
+    Down,
+}
+
+/// What befalls a machine, with nobody at hakube involved.
+#[derive(Debug, Clone, Copy)]
+enum Blow {
+    Stops,
+    Starts,
+    IsDeleted { disk: bool },
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let zone = proptest::option::of(0..ZONES.len());
+    prop_oneof![
+        2 => Just(Wish::Up),
+        6 => (zone, 1..=2_usize).prop_map(|(zone, count)| Wish::Replicate { zone, count }),
+        4 => (any::<usize>(), any::<bool>()).prop_map(|(replica, force)| Wish::Remove { replica, force }),
+        4 => Just(Wish::Reconcile),
+        1 => Just(Wish::Down),
+    ]
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    let crash = (0..120_usize, any::<bool>()).prop_map(|(call, performed)| Crash { call, performed });
+    let kind = prop_oneof![
+        4 => Just(ErrorKind::Transient { retry_after: None }),
+        1 => Just(ErrorKind::NoCapacity),
+        1 => Just(ErrorKind::Quota),
+        1 => Just(ErrorKind::Fatal),
+    ];
+    let fault = (kind, any::<bool>()).prop_map(|(kind, performed)| Fault { kind, performed });
+    let faults = proptest::collection::btree_map(0..120_usize, fault, 0..5);
+    (proptest::option::weighted(0.5, crash), faults).prop_map(|(crash, faults)| Fate { crash, faults, dry_run: false })
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let how = prop_oneof![
+        Just(Blow::Stops),
+        Just(Blow::Starts),
+        any::<bool>().prop_map(|disk| Blow::IsDeleted { disk }),
+    ];
+    prop_oneof![
+        6 => (wish(), fate()).prop_map(|(command, fate)| Event::Run { command, fate }),
+        2 => (any::<usize>(), how).prop_map(|(machine, how)| Event::Machine { machine, how }),
+        1 => (0..30_u64).prop_map(|seconds| Event::Wait { seconds }),
+    ]
+}
+
+fn happen(site: &mut Site, event: &Event) -> Result<(), String> {
+    match event {
+        Event::Wait { seconds } => site.world.now += Duration::from_secs(*seconds),
+        Event::Machine { machine, how } => befall(site, *machine, *how),
+        Event::Run { command, fate } => {
+            let command = meant(site, command);
+            let end = site.run(&command, fate.clone());
+            never_violated(site).map_err(|why| format!("{command:?} made {:#?}\n{why}", end.calls))?;
+            if let Some(Err(error)) = end.result
+                && error.hints.iter().any(|hint| hint.contains("nothing of the new replica is left"))
+            {
+                let count = site.stored().map_or(0, |stored| stored.intent.replicas.len());
+                has_replicas(site, count).map_err(|why| format!("turned back from {command:?}: {why}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn meant(site: &Site, wish: &Wish) -> Command {
+    match wish {
+        Wish::Up => Command::Up,
+        Wish::Reconcile => Command::Reconcile,
+        Wish::Down => Command::Down,
+        Wish::Replicate { zone, count } => {
+            Command::Replicate(ReplicateRequest { zone: zone.map(|zone| ZONES[zone].to_owned()), count: *count })
+        }
+        Wish::Remove { replica, force } => {
+            let replicas = site.stored().map(|stored| stored.intent.replicas).unwrap_or_default();
+            let name = replicas.get(replica % replicas.len().max(1)).map(|replica| replica.name.clone());
+            Command::Remove(RemovalRequest { name, zone: None, force: *force })
+        }
+    }
+}
+
+/// More failures than etcd survives are another story: nothing is changed then, and that is told.
+fn befall(site: &mut Site, machine: usize, how: Blow) {
+    let world = &mut site.world;
+    let Some(name) = world.cloud.machines.keys().nth(machine % world.cloud.machines.len().max(1)).cloned() else {
+        return;
+    };
+    let boots = world.now + Duration::from_secs(2);
+    let disk = world.cloud.machines[&name].disk.clone();
+    match how {
+        Blow::Starts => world.cloud.machines.get_mut(&name).unwrap().start(boots),
+        _ if !world.survives_without(&name) => return,
+        Blow::Stops => world.cloud.machines.get_mut(&name).unwrap().boots = None,
+        Blow::IsDeleted { disk: too } => {
+            world.lose_machine(&name);
+            if too && let Some(disk) = disk {
+                world.cloud.disks.remove(&disk);
+            }
+        }
+    }
+    world.tick();
+}
+
+/// No more bad luck: what was begun is finished, and what is deleted is gone.
+fn finish(site: &mut Site) -> Result<(), String> {
+    never_violated(site)?;
+    if site.stored().is_some() {
+        reconcile(site)?;
+    }
+    if let Some(stored) = site.stored() {
+        has_replicas(site, stored.intent.replicas.len())?;
+        match site.run(&Command::Down, Fate::default()).result {
+            Some(Ok(())) => {}
+            other => return Err(format!("down: {other:?}")),
+        }
+    }
+    is_gone(site)
+}
+
+fn reconcile(site: &mut Site) -> Result<(), String> {
+    let error = match site.run(&Command::Reconcile, Fate::default()).result {
+        Some(Ok(())) => return Ok(()),
+        Some(Err(error)) => error,
+        None => return Err("killed by nobody".to_owned()),
+    };
+    // An up that was stopped before it made the keys: it says what makes them.
+    let makes_keys = error.hints.iter().any(|hint| hint.contains("hakube up"));
+    match site.run(&Command::Up, Fate::default()).result {
+        Some(Ok(())) if makes_keys => Ok(()),
+        _ => Err(format!("reconcile: {error:?}")),
+    }
+}
+
+fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok().and_then(|value| value.parse().ok())
+}
+
+/// The number of histories in a run.
+fn cases() -> u32 {
+    let deep = std::env::var_os("HAKUBE_TEST_DEEP").is_some_and(|value| value == "1");
+    variable("HAKUBE_TEST_CASES").unwrap_or(if deep { 10_000 } else { 250 })
+}
+
+#[test]
+fn whatever_happened_is_finished_by_reconcile_and_ended_by_down() {
+    let seed = variable("HAKUBE_TEST_SEED").unwrap_or_else(rand::random);
+    let config = ProptestConfig {
+        cases: cases(),
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        max_shrink_iters: 400,
+        ..ProptestConfig::default()
+    };
+    let past = (any::<[bool; 2]>(), 0..2_u32, proptest::collection::vec(event(), 1..10));
+    let outcome = TestRunner::new(config).run(&past, |([multizone, always], nodes, events)| {
+        let word = |yes: bool| if yes { "true" } else { "false" };
+        let mut site = Site::new(&[
+            ("MULTIZONE", word(multizone)),
+            ("HAKUBE_LOAD_BALANCER", if always { "always" } else { "auto" }),
+            ("NUM_NODES", &nodes.to_string()),
+        ]);
+        site.does(&Command::Up);
+        for event in &events {
+            happen(&mut site, event).map_err(TestCaseError::fail)?;
+        }
+        finish(&mut site).map_err(|why| TestCaseError::fail(format!("{why}\n{:#?}", site.world)))
+    });
+    println!("random histories: {} cases, seed {seed}", cases());
+    if let Err(error) = outcome {
+        panic!("HAKUBE_TEST_SEED={seed} shows it again:\n{error}");
+    }
+}
