@@ -1,7 +1,7 @@
 //! `hakube down`.
 
 use super::context;
-use super::flags::{ClusterFlags, OutputFlag, ZoneFlag};
+use super::flags::{ClusterFlags, OutputFlag, WaitFlag, ZoneFlag};
 use crate::cluster::RemovalRequest;
 use crate::error::{Error, Result};
 use crate::run;
@@ -22,6 +22,8 @@ pub struct Args {
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
+    wait: WaitFlag,
+    #[command(flatten)]
     cluster: ClusterFlags,
     #[command(flatten)]
     output: OutputFlag,
@@ -32,7 +34,8 @@ pub struct Args {
 
 /// Deletes the cluster, or with `--replica` (kube-down: KUBE_DELETE_NODES=false) one replica.
 pub async fn run(args: Args, plan_only: bool) -> Result<()> {
-    let resolved = context::settings(&args.cluster, args.zone.pairs())?;
+    let flags = [args.zone.pairs(), args.wait.pairs()].concat();
+    let resolved = context::settings(&args.cluster, flags)?;
     let settings = &resolved.settings;
     let zone = settings.zone_given.then(|| settings.zone.name().to_owned());
     let replica = match args.replica {

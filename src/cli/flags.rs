@@ -9,6 +9,9 @@ pub struct ClusterFlags {
     /// The cluster's name [CLUSTER_NAME]
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
+    /// Where state is kept: file:///dir, s3://bucket/path, gs://bucket/path [HAKUBE_STATE]
+    #[arg(long, value_name = "URL")]
+    state: Option<String>,
     /// A file of NAME=value lines, below the environment in precedence
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
@@ -31,6 +34,7 @@ impl ClusterFlags {
     pub fn pairs(&self) -> Vec<(String, String)> {
         given([
             ("--cluster", &self.cluster),
+            ("--state", &self.state),
             ("--profile", &self.profile),
             ("--timeout", &self.timeout),
             ("--kubeconfig", &self.kubeconfig),
@@ -100,6 +104,21 @@ impl ZoneFlag {
     /// As a setting's flag and its value.
     pub fn pairs(&self) -> Vec<(String, String)> {
         given([("--zone", &self.zone)])
+    }
+}
+
+/// What a command that changes a cluster does while another one is at it.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct WaitFlag {
+    /// Wait for another command on the cluster to end, up to this long: 10m, 90s [HAKUBE_WAIT]
+    #[arg(long, value_name = "DURATION")]
+    wait: Option<String>,
+}
+
+impl WaitFlag {
+    /// As a setting's flag and its value.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        given([("--wait", &self.wait)])
     }
 }
 

@@ -11,6 +11,7 @@ mod plan;
 mod reconcile;
 mod replicate;
 mod status;
+mod unlock;
 mod up;
 
 use crate::error::{Error, Result};
@@ -45,6 +46,8 @@ enum Command {
     Reconcile(reconcile::Args),
     /// List what was done to the cluster, by whom, and how long it took
     History(history::Args),
+    /// Take the cluster's lock away from a command that will not give it back
+    Unlock(unlock::Args),
     /// Print a kubeconfig for the cluster's administrator
     Kubeconfig(kubeconfig::Args),
     /// Show each setting, its value, and where that comes from
@@ -104,6 +107,7 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Plan(args) => plan::run(args).await,
         Command::Reconcile(args) => reconcile::run(args).await,
         Command::History(args) => history::run(args).await,
+        Command::Unlock(args) => unlock::run(args).await,
         Command::Kubeconfig(args) => kubeconfig::run(args).await,
         Command::Env(args) => env::run(args),
         Command::Local(args) => local::run(args).await,

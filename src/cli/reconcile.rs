@@ -1,13 +1,15 @@
 //! `hakube reconcile`.
 
 use super::context;
-use super::flags::{ClusterFlags, OutputFlag};
+use super::flags::{ClusterFlags, OutputFlag, WaitFlag};
 use crate::error::Result;
 use crate::run;
 
 /// Flags of `reconcile`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    #[command(flatten)]
+    wait: WaitFlag,
     #[command(flatten)]
     cluster: ClusterFlags,
     #[command(flatten)]
@@ -19,7 +21,7 @@ pub struct Args {
 
 /// Finishes what is unfinished.
 pub async fn run(args: Args) -> Result<()> {
-    let resolved = context::settings(&args.cluster, Vec::new())?;
+    let resolved = context::settings(&args.cluster, args.wait.pairs())?;
     let session = context::changing(resolved, args.output.output, args.dry_run)?;
     run::reconcile(&session).await
 }

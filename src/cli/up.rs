@@ -1,7 +1,7 @@
 //! `hakube up`.
 
 use super::context;
-use super::flags::{ClusterFlags, MakingFlags, OutputFlag, ZoneFlag};
+use super::flags::{ClusterFlags, MakingFlags, OutputFlag, WaitFlag, ZoneFlag};
 use crate::error::Result;
 use crate::run::{self, ReplicateRequest};
 
@@ -12,6 +12,8 @@ pub struct Args {
     making: MakingFlags,
     #[command(flatten)]
     zone: ZoneFlag,
+    #[command(flatten)]
+    wait: WaitFlag,
     #[command(flatten)]
     cluster: ClusterFlags,
     #[command(flatten)]
@@ -25,6 +27,7 @@ pub struct Args {
 pub async fn run(args: Args, plan_only: bool) -> Result<()> {
     let mut flags = args.making.pairs();
     flags.extend(args.zone.pairs());
+    flags.extend(args.wait.pairs());
     let resolved = context::settings(&args.cluster, flags)?;
     let replicate = resolved.settings.kube_up.replicate_existing;
     let zone = resolved.settings.zone_given.then(|| resolved.settings.zone.name().to_owned());
