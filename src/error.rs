@@ -128,7 +128,7 @@ impl From<crate::pki::PkiError> for Error {
 
 impl From<crate::state::StateError> for Error {
     fn from(error: crate::state::StateError) -> Self {
-        Self::bad_input("could not use the state directory").because(error)
+        Self::bad_input("could not use the state store").because(error)
     }
 }
 

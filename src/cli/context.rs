@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::output::{Event, Format, Human, JsonLines, Reporter};
 use crate::run::{Live, Session};
 use crate::settings::{Resolved, Severity, Sources, resolve};
-use crate::state::Store;
+use crate::state::{Location, Store};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -50,13 +50,19 @@ pub fn changing(resolved: Resolved, output: Format, dry_run: bool) -> Result<Ses
             Severity::Warning => Event::warning(warning.message.clone()),
         });
     }
+    if resolved.settings.state == Location::Memory {
+        reporter.event(&Event::warning(
+            "what is kept in memory:// is forgotten when this command ends: of a cluster that outlives it, \
+             the keys are lost; --state file:///directory keeps them",
+        ));
+    }
     let session = session(resolved, reporter, dry_run)?;
     stop_on_signals(session.stop.clone(), Arc::clone(&session.reporter));
     Ok(session)
 }
 
 fn session(resolved: Resolved, reporter: Arc<dyn Reporter>, dry_run: bool) -> Result<Session> {
-    let store = Store::open(&resolved.settings.home.join("state"))?;
+    let store = Store::open(&resolved.settings.state)?;
     Ok(Session {
         store,
         reporter,

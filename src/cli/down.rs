@@ -1,11 +1,10 @@
 //! `hakube down`.
 
-use super::context;
-use super::flags::{ClusterFlags, OutputFlag, ZoneFlag};
+use super::flags::{ChangeFlags, ZoneFlag};
 use crate::cluster::RemovalRequest;
 use crate::error::{Error, Result};
+use crate::output::ask;
 use crate::run;
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 /// Flags of `down`.
 #[derive(Debug, clap::Args)]
@@ -22,30 +21,24 @@ pub struct Args {
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
-    cluster: ClusterFlags,
-    #[command(flatten)]
-    output: OutputFlag,
-    /// Show the plan and stop
-    #[arg(long)]
-    dry_run: bool,
+    pub change: ChangeFlags,
 }
 
 /// Deletes the cluster, or with `--replica` (kube-down: KUBE_DELETE_NODES=false) one replica.
-pub async fn run(args: Args, plan_only: bool) -> Result<()> {
-    let resolved = context::settings(&args.cluster, args.zone.pairs())?;
+pub async fn run(args: Args) -> Result<()> {
+    let resolved = args.change.settings(&[args.zone.pairs()])?;
     let settings = &resolved.settings;
     let zone = settings.zone_given.then(|| settings.zone.name().to_owned());
     let replica = match args.replica {
         Some(name) => Some(Some(name).filter(|name| !name.is_empty())),
         None => (!settings.kube_up.delete_nodes).then(|| settings.kube_up.replica_name.clone()),
     };
-    let dry_run = args.dry_run || plan_only;
     let name = settings.cluster.clone();
-    let session = context::changing(resolved, args.output.output, dry_run)?;
+    let session = args.change.session(resolved)?;
     if let Some(name) = replica {
         return run::remove_replica(&session, &RemovalRequest { name, zone, force: args.force }).await;
     }
-    if !args.yes && !dry_run {
+    if !args.yes && !args.change.dry_run {
         session.existing().await?;
         confirm(&name)?;
     }
@@ -54,19 +47,12 @@ pub async fn run(args: Args, plan_only: bool) -> Result<()> {
 
 /// On a terminal the cluster's name must be typed; a script says `--yes`.
 fn confirm(cluster: &str) -> Result<()> {
-    let refused = |why: &str| {
-        Error::refused(format!("cluster {cluster} was not deleted: {why}"))
-            .hint("to delete it without being asked: hakube down --yes")
+    let question = format!("This deletes cluster {cluster} and all its data. Type its name to go on: ");
+    let why = match ask(&question) {
+        Some(answer) if answer == cluster => return Ok(()),
+        Some(_) => "that wasn't its name",
+        None => "there is no terminal to ask on",
     };
-    if !std::io::stdin().is_terminal() {
-        return Err(refused("there is no terminal to ask on"));
-    }
-    eprint!("This deletes cluster {cluster} and all its data. Type its name to go on: ");
-    let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    if read.is_err() || answer.trim() != cluster {
-        return Err(refused("that wasn't its name"));
-    }
-    Ok(())
+    Err(Error::refused(format!("cluster {cluster} was not deleted: {why}"))
+        .hint("to delete it without being asked: hakube down --yes"))
 }

@@ -1,6 +1,10 @@
 //! Flags that several commands share. Each is one of the settings: its flag wins over its variable.
 
+use super::context;
+use crate::error::Result;
 use crate::output::Format;
+use crate::run::Session;
+use crate::settings::Resolved;
 use std::path::PathBuf;
 
 /// Which cluster, and from which file settings come.
@@ -9,6 +13,9 @@ pub struct ClusterFlags {
     /// The cluster's name [CLUSTER_NAME]
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
+    /// Where state is kept: file:///dir, s3://bucket/path, gs://bucket/path [HAKUBE_STATE]
+    #[arg(long, value_name = "URL")]
+    state: Option<String>,
     /// A file of NAME=value lines, below the environment in precedence
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
@@ -31,6 +38,7 @@ impl ClusterFlags {
     pub fn pairs(&self) -> Vec<(String, String)> {
         given([
             ("--cluster", &self.cluster),
+            ("--state", &self.state),
             ("--profile", &self.profile),
             ("--timeout", &self.timeout),
             ("--kubeconfig", &self.kubeconfig),
@@ -100,6 +108,40 @@ impl ZoneFlag {
     /// As a setting's flag and its value.
     pub fn pairs(&self) -> Vec<(String, String)> {
         given([("--zone", &self.zone)])
+    }
+}
+
+/// What every command takes that changes a cluster.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ChangeFlags {
+    /// Wait for another command on the cluster to end, up to this long: 10m, 90s [HAKUBE_WAIT]
+    #[arg(long, value_name = "DURATION")]
+    wait: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterFlags,
+    #[command(flatten)]
+    output: OutputFlag,
+    /// Show the plan and stop
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl ChangeFlags {
+    /// The settings of this invocation, with the command's own flags.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, at once.
+    pub fn settings(&self, own: &[Vec<(String, String)>]) -> Result<Resolved> {
+        let flags = [own.concat(), given([("--wait", &self.wait)])].concat();
+        context::settings(&self.cluster, flags)
+    }
+
+    /// The session that changes the cluster, or shows how.
+    ///
+    /// # Errors
+    /// The state directory can't be used.
+    pub fn session(&self, resolved: Resolved) -> Result<Session> {
+        context::changing(resolved, self.output.output, self.dry_run)
     }
 }
 

@@ -13,6 +13,7 @@ mod repair;
 mod replace;
 mod replicate;
 mod status;
+mod unlock;
 mod up;
 
 use crate::error::{Error, Result};
@@ -51,6 +52,8 @@ enum Command {
     History(history::Args),
     /// Put right what differs from what was asked for, once or continuously
     Repair(repair::Args),
+    /// Take the cluster's lock away from a command that will not give it back
+    Unlock(unlock::Args),
     /// Print a kubeconfig for the cluster's administrator
     Kubeconfig(kubeconfig::Args),
     /// Show each setting, its value, and where that comes from
@@ -103,15 +106,16 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 async fn dispatch(command: Command) -> Result<()> {
     match command {
-        Command::Up(args) => up::run(args, false).await,
-        Command::Replicate(args) => replicate::run(args, false).await,
+        Command::Up(args) => up::run(args).await,
+        Command::Replicate(args) => replicate::run(args).await,
         Command::Repair(args) => repair::run(args).await,
         Command::Replace(args) => replace::run(args).await,
-        Command::Down(args) => down::run(args, false).await,
+        Command::Down(args) => down::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Plan(args) => plan::run(args).await,
         Command::Reconcile(args) => reconcile::run(args).await,
         Command::History(args) => history::run(args).await,
+        Command::Unlock(args) => unlock::run(args).await,
         Command::Kubeconfig(args) => kubeconfig::run(args).await,
         Command::Env(args) => env::run(args),
         Command::Local(args) => local::run(args).await,

@@ -23,8 +23,17 @@ enum Command {
 /// Shows a plan.
 pub async fn run(args: Args) -> Result<()> {
     match args.command {
-        Command::Up(args) => up::run(args, true).await,
-        Command::Replicate(args) => replicate::run(args, true).await,
-        Command::Down(args) => down::run(args, true).await,
+        Command::Up(mut args) => {
+            args.change.dry_run = true;
+            up::run(args).await
+        }
+        Command::Replicate(mut args) => {
+            args.change.dry_run = true;
+            replicate::run(args).await
+        }
+        Command::Down(mut args) => {
+            args.change.dry_run = true;
+            down::run(args).await
+        }
     }
 }

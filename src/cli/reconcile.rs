@@ -1,7 +1,6 @@
 //! `hakube reconcile`.
 
-use super::context;
-use super::flags::{ClusterFlags, OutputFlag};
+use super::flags::ChangeFlags;
 use crate::error::Result;
 use crate::run;
 
@@ -9,17 +8,11 @@ use crate::run;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    cluster: ClusterFlags,
-    #[command(flatten)]
-    output: OutputFlag,
-    /// Show the plan and stop
-    #[arg(long)]
-    dry_run: bool,
+    change: ChangeFlags,
 }
 
 /// Finishes what is unfinished.
 pub async fn run(args: Args) -> Result<()> {
-    let resolved = context::settings(&args.cluster, Vec::new())?;
-    let session = context::changing(resolved, args.output.output, args.dry_run)?;
+    let session = args.change.session(args.change.settings(&[])?)?;
     run::reconcile(&session).await
 }

@@ -1,7 +1,6 @@
 //! `hakube repair`.
 
-use super::context;
-use super::flags::{ClusterFlags, OutputFlag};
+use super::flags::ChangeFlags;
 use crate::error::Result;
 use crate::run;
 use std::time::Duration;
@@ -17,18 +16,12 @@ pub struct Args {
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     every: u64,
     #[command(flatten)]
-    cluster: ClusterFlags,
-    #[command(flatten)]
-    output: OutputFlag,
-    /// Show the plan and stop
-    #[arg(long)]
-    dry_run: bool,
+    change: ChangeFlags,
 }
 
 /// Puts right what differs from what was asked for.
 pub async fn run(args: Args) -> Result<()> {
-    let resolved = context::settings(&args.cluster, Vec::new())?;
-    let session = context::changing(resolved, args.output.output, args.dry_run)?;
+    let session = args.change.session(args.change.settings(&[])?)?;
     if args.watch {
         run::watch(&session, Duration::from_secs(args.every)).await
     } else {

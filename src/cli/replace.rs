@@ -1,7 +1,6 @@
 //! `hakube replace`.
 
-use super::context;
-use super::flags::{ClusterFlags, OutputFlag};
+use super::flags::ChangeFlags;
 use crate::error::Result;
 use crate::run;
 
@@ -11,17 +10,11 @@ pub struct Args {
     /// The replica that goes, dead or well
     name: String,
     #[command(flatten)]
-    cluster: ClusterFlags,
-    #[command(flatten)]
-    output: OutputFlag,
-    /// Show the plan and stop
-    #[arg(long)]
-    dry_run: bool,
+    change: ChangeFlags,
 }
 
 /// Puts a new replica in the place of another.
 pub async fn run(args: Args) -> Result<()> {
-    let resolved = context::settings(&args.cluster, Vec::new())?;
-    let session = context::changing(resolved, args.output.output, args.dry_run)?;
+    let session = args.change.session(args.change.settings(&[])?)?;
     run::replace(&session, &args.name).await
 }

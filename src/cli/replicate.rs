@@ -1,7 +1,6 @@
 //! `hakube replicate`.
 
-use super::context;
-use super::flags::{ClusterFlags, OutputFlag, ZoneFlag};
+use super::flags::{ChangeFlags, ZoneFlag};
 use crate::error::Result;
 use crate::run::{self, ReplicateRequest};
 
@@ -14,18 +13,14 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=7))]
     count: u8,
     #[command(flatten)]
-    cluster: ClusterFlags,
-    #[command(flatten)]
-    output: OutputFlag,
-    /// Show the plan and stop
-    #[arg(long)]
-    dry_run: bool,
+    pub change: ChangeFlags,
 }
 
 /// Adds replicas.
-pub async fn run(args: Args, plan_only: bool) -> Result<()> {
-    let resolved = context::settings(&args.cluster, args.zone.pairs())?;
+pub async fn run(args: Args) -> Result<()> {
+    let resolved = args.change.settings(&[args.zone.pairs()])?;
     let zone = resolved.settings.zone_given.then(|| resolved.settings.zone.name().to_owned());
-    let session = context::changing(resolved, args.output.output, args.dry_run || plan_only)?;
-    run::replicate(&session, &ReplicateRequest { zone, count: args.count.into() }).await
+    let session = args.change.session(resolved)?;
+    let count = args.count.into();
+    run::replicate(&session, &ReplicateRequest { zone, count }).await
 }

@@ -1,7 +1,6 @@
 //! `hakube up`.
 
-use super::context;
-use super::flags::{ClusterFlags, MakingFlags, OutputFlag, ZoneFlag};
+use super::flags::{ChangeFlags, MakingFlags, ZoneFlag};
 use crate::error::{Error, Result};
 use crate::run::{self, ReplicateRequest};
 use crate::settings::table;
@@ -14,19 +13,12 @@ pub struct Args {
     #[command(flatten)]
     zone: ZoneFlag,
     #[command(flatten)]
-    cluster: ClusterFlags,
-    #[command(flatten)]
-    output: OutputFlag,
-    /// Show the plan and stop
-    #[arg(long)]
-    dry_run: bool,
+    pub change: ChangeFlags,
 }
 
 /// Makes a cluster; with kube-up's KUBE_REPLICATE_EXISTING_MASTER, adds a replica to one.
-pub async fn run(args: Args, plan_only: bool) -> Result<()> {
-    let mut flags = args.making.pairs();
-    flags.extend(args.zone.pairs());
-    let resolved = context::settings(&args.cluster, flags)?;
+pub async fn run(args: Args) -> Result<()> {
+    let resolved = args.change.settings(&[args.making.pairs(), args.zone.pairs()])?;
     if resolved.settings.kube_up.use_existing {
         return Err(Error::bad_input(resolved.quote(&table::USE_EXISTING))
             .because("adding nodes to a cluster that exists isn't built yet")
@@ -34,7 +26,7 @@ pub async fn run(args: Args, plan_only: bool) -> Result<()> {
     }
     let replicate = resolved.settings.kube_up.replicate_existing;
     let zone = resolved.settings.zone_given.then(|| resolved.settings.zone.name().to_owned());
-    let session = context::changing(resolved, args.output.output, args.dry_run || plan_only)?;
+    let session = args.change.session(resolved)?;
     if replicate {
         run::replicate(&session, &ReplicateRequest { zone, count: 1 }).await
     } else {

@@ -6,12 +6,14 @@
 mod event;
 mod human;
 mod json;
+mod prompt;
 mod status;
 mod table;
 
 pub use event::{Event, StepEvent, Summary};
 pub use human::Human;
 pub use json::JsonLines;
+pub use prompt::ask;
 pub use status::{EndpointStatus, NodeStatus, ReplicaStatus, Status, UnfinishedStatus};
 pub use table::Table;
 
@@ -55,6 +57,11 @@ pub fn print(text: &str) {
     use std::io::Write as _;
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Tells on stderr what happened, where nothing else reports.
+pub fn print_note(text: &str) {
+    eprintln!("{text}");
 }
 
 /// Tells on stderr what is worth worrying about.

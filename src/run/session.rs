@@ -70,7 +70,7 @@ impl Session {
         Err(if known.is_empty() {
             error.hint("to make it: hakube up")
         } else {
-            error.hint(format!("the clusters in {} are: {}", self.resolved.settings.home.display(), known.join(", ")))
+            error.hint(format!("the clusters in {} are: {}", self.resolved.settings.state, known.join(", ")))
         })
     }
 

@@ -3,18 +3,19 @@
 
 use super::derive;
 use super::origin::Origin;
-use super::parse;
+use super::parse::{self, Malformed};
 use super::path::Directories;
 use super::quorum_reads::QuorumReads;
 use super::reader::Reader;
 use super::table;
 use crate::pki::Lifetimes;
+use crate::state::Location;
 use super::types::{
     Api, Etcd, KubeUpMode, LoadBalancer, Network, Nodes, ProviderKind, ReplicaMachines,
     Settings, Versions, Zone,
 };
 use super::validate;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Reads everything; `None` when anything is wrong, which the reader knows.
@@ -40,6 +41,8 @@ pub fn settings(
     let load_balancer = load_balancer(read);
     let kube_binaries = read.read(&table::KUBE_BINARIES, |text| directories.resolve(text));
     let home = home(read, directories, state_home);
+    let state = state(read, directories, home.as_deref());
+    let wait = read.read(&table::WAIT, parse::duration);
     let kubeconfig = kubeconfig(read, directories);
     let context = identity
         .cluster
@@ -71,6 +74,8 @@ pub fn settings(
         timeout: timeout?,
         kube_up: kube_up?,
         home: home?,
+        state: state?,
+        wait: wait.unwrap_or_default(),
         time_scale: time_scale?,
     })
 }
@@ -311,6 +316,25 @@ fn home(
         read.missing(&table::HOME, "there is no home directory to derive it from");
     }
     home
+}
+
+fn state(
+    read: &mut Reader<'_>,
+    directories: &Directories<'_>,
+    home: Option<&Path>,
+) -> Option<Location> {
+    let derived = home.map(|home| Location::Directory(home.join("state")).to_string());
+    read.derive(
+        &table::STATE,
+        |url| match Location::parse(url).map_err(Malformed::new)? {
+            Location::Directory(path) => {
+                let path = directories.resolve(&path.to_string_lossy())?;
+                Ok(Location::Directory(path))
+            }
+            elsewhere => Ok(elsewhere),
+        },
+        derived,
+    )
 }
 
 fn kubeconfig(read: &mut Reader<'_>, directories: &Directories<'_>) -> Option<Vec<PathBuf>> {

@@ -3,6 +3,7 @@
 use super::parse::Malformed;
 use super::quorum_reads::QuorumReads;
 use crate::pki::Lifetimes;
+use crate::state::Location;
 use super::derive::nth_address;
 use ipnet::IpNet;
 use semver::Version;
@@ -61,6 +62,10 @@ pub struct Settings {
     pub kube_up: KubeUpMode,
     /// Everything that hakube keeps lies under this directory. Absolute.
     pub home: PathBuf,
+    /// Where clusters' documents are kept.
+    pub state: Location,
+    /// How long a changing command waits for the cluster's lock.
+    pub wait: Duration,
     /// How long the local cloud's operations take: 0 is no time at all, 1 is as long as the real ones.
     pub time_scale: f64,
 }

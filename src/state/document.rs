@@ -1,4 +1,5 @@
-//! Documents with a format number, so that an older hakube never misreads a newer one's state.
+//! Documents with a format number, so that an older hakube never misreads a newer one's state; and with
+//! the generation of the lock that they were written under, so that a late writer can be refused.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -8,11 +9,13 @@ use super::{Result, StateError};
 use crate::pki::AuthorityDocuments;
 
 const FORMAT: &str = "format";
+const FENCE: &str = "fence";
+const ABSENT: &str = "absent";
 
-/// Something that the store keeps one of per cluster. It must serialise to a JSON object without a
-/// member `format`: the store adds that.
+/// Something that the store keeps one of per cluster. It must serialise to a JSON object without members
+/// `format`, `fence` and `absent`: the store adds those.
 pub trait Document: Serialize + DeserializeOwned {
-    /// The object is `<cluster>/<NAME>.json`.
+    /// The object is `<cluster>/<NAME>.json`. One of [`FENCED`](super::store::FENCED).
     const NAME: &'static str;
     /// The format that is written. Counted up when an older hakube would misread what is written now.
     const FORMAT: u32;
@@ -24,6 +27,7 @@ impl Document for AuthorityDocuments {
 }
 
 /// Where a document was found, for errors.
+#[derive(Clone, Copy)]
 pub(super) struct Origin<'a> {
     pub object: &'a str,
     pub store: &'a str,
@@ -39,38 +43,87 @@ impl Origin<'_> {
     }
 }
 
-pub(super) fn encode<T: Serialize>(origin: &Origin<'_>, format: u32, body: &T) -> Result<Vec<u8>> {
-    let body = serde_json::to_value(body).map_err(|e| origin.malformed(e))?;
-    let Value::Object(body) = body else {
-        return Err(origin.malformed("it isn't a JSON object"));
-    };
-    let mut document = Map::from_iter([(FORMAT.to_owned(), format.into())]);
-    document.extend(body);
-    serde_json::to_vec_pretty(&document).map_err(|e| origin.malformed(e))
+/// A document as it is in the store, whatever it is about.
+#[derive(Debug)]
+pub(super) struct Envelope(Map<String, Value>);
+
+impl Envelope {
+    /// Reads any format, known or not.
+    pub fn parse(origin: &Origin<'_>, content: &[u8]) -> Result<Self> {
+        serde_json::from_slice(content)
+            .map(Self)
+            .map_err(|e| origin.malformed(e))
+    }
+
+    /// A document of this format.
+    pub fn of<T: Serialize>(origin: &Origin<'_>, format: u32, body: &T) -> Result<Self> {
+        let body = serde_json::to_value(body).map_err(|e| origin.malformed(e))?;
+        let Value::Object(body) = body else {
+            return Err(origin.malformed("it isn't a JSON object"));
+        };
+        let mut document = Map::from_iter([(FORMAT.to_owned(), format.into())]);
+        document.extend(body);
+        Ok(Self(document))
+    }
+
+    /// What stands where no document is, or is any more, to keep late writers out.
+    pub fn vacant() -> Self {
+        let members = [(FORMAT, Value::from(1)), (ABSENT, Value::from(true))];
+        Self(Map::from_iter(
+            members.map(|(name, value)| (name.to_owned(), value)),
+        ))
+    }
+
+    /// Whether there is no document here.
+    pub fn is_vacant(&self) -> bool {
+        self.0.get(ABSENT) == Some(&Value::Bool(true))
+    }
+
+    /// The generation of the lock that it was written under; 0 is before the first.
+    pub fn fence(&self) -> u64 {
+        self.0.get(FENCE).and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    /// The same, written under the lock of this generation.
+    pub fn fenced(mut self, generation: u64) -> Self {
+        self.0.insert(FENCE.to_owned(), generation.into());
+        self
+    }
+
+    pub fn encode(&self, origin: &Origin<'_>) -> Result<Vec<u8>> {
+        serde_json::to_vec_pretty(&self.0).map_err(|e| origin.malformed(e))
+    }
+
+    /// What the document says, if its format is one of those up to `known`.
+    pub fn open<T: DeserializeOwned>(mut self, origin: &Origin<'_>, known: u32) -> Result<T> {
+        let format = self.0.shift_remove(FORMAT);
+        self.0.shift_remove(FENCE);
+        match format.as_ref().and_then(Value::as_u64) {
+            None | Some(0) => Err(StateError::NoFormat {
+                object: origin.object.into(),
+                store: origin.store.into(),
+            }),
+            Some(found) if found > u64::from(known) => Err(StateError::NewerFormat {
+                object: origin.object.into(),
+                store: origin.store.into(),
+                found,
+                known,
+            }),
+            Some(_) => serde_json::from_value(self.0.into()).map_err(|e| origin.malformed(e)),
+        }
+    }
 }
 
+/// Something that isn't fenced, since its name is its own.
+pub(super) fn encode<T: Serialize>(origin: &Origin<'_>, format: u32, body: &T) -> Result<Vec<u8>> {
+    Envelope::of(origin, format, body)?.encode(origin)
+}
+
+/// The inverse of [`encode`].
 pub(super) fn decode<T: DeserializeOwned>(
     origin: &Origin<'_>,
     known: u32,
     content: &[u8],
 ) -> Result<T> {
-    let mut document: Map<String, Value> =
-        serde_json::from_slice(content).map_err(|e| origin.malformed(e))?;
-    match document
-        .shift_remove(FORMAT)
-        .as_ref()
-        .and_then(Value::as_u64)
-    {
-        None | Some(0) => Err(StateError::NoFormat {
-            object: origin.object.into(),
-            store: origin.store.into(),
-        }),
-        Some(found) if found > u64::from(known) => Err(StateError::NewerFormat {
-            object: origin.object.into(),
-            store: origin.store.into(),
-            found,
-            known,
-        }),
-        Some(_) => serde_json::from_value(document.into()).map_err(|e| origin.malformed(e)),
-    }
+    Envelope::parse(origin, content)?.open(origin, known)
 }

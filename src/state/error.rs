@@ -19,6 +19,17 @@ pub enum StateError {
         /// The operating system's words.
         source: io::Error,
     },
+    /// The store can't be used as it is configured.
+    #[error(
+        "can't use the state store {store}: {source}; its credentials and endpoint are taken from the \
+             variables AWS_* (s3://) and GOOGLE_* (gs://)"
+    )]
+    Open {
+        /// Where the store is.
+        store: String,
+        /// The store's own words.
+        source: Box<object_store::Error>,
+    },
     /// The store refused or failed. What was there before is there still.
     #[error("can't {action} {object} in {store}: {source}{}", advice(source))]
     Store {
@@ -67,6 +78,12 @@ pub enum StateError {
 }
 
 fn advice(source: &object_store::Error) -> String {
+    if let object_store::Error::Unauthenticated { .. }
+    | object_store::Error::PermissionDenied { .. } = source
+    {
+        return "; check the credentials in the environment (AWS_*, GOOGLE_*) and what they may do"
+            .into();
+    }
     // object_store wraps the operating system's errors in its own, some levels deep.
     let mut cause: Option<&(dyn Error + 'static)> = Some(source);
     while let Some(error) = cause {

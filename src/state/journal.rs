@@ -10,6 +10,9 @@ use super::{Actor, Result, Store};
 
 const FORMAT: u32 = 1;
 
+/// The operations that a cluster's journal keeps; older ones are dropped.
+pub const KEPT: usize = 200;
+
 /// One operation on a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Operation {
@@ -58,12 +61,19 @@ pub struct StepRecord {
 }
 
 impl Store {
-    /// Adds the operation to the cluster's journal. Appending it again (same `id` and `started`)
-    /// replaces it: once when it begins, once when it has ended.
-    pub async fn journal_append(&self, cluster: &str, operation: &Operation) -> Result<()> {
+    pub(super) async fn journal_put(&self, cluster: &str, operation: &Operation) -> Result<()> {
         let key = operation_key(cluster, operation);
         let content = encode(&self.objects.origin(&key), FORMAT, operation)?;
         self.objects.put(&key, content).await
+    }
+
+    /// Drops the oldest operations beyond [`KEPT`].
+    pub(super) async fn journal_trim(&self, cluster: &str) -> Result<()> {
+        let keys = self.objects.list(&journal_prefix(cluster)).await?;
+        for old in &keys[..keys.len().saturating_sub(KEPT)] {
+            self.objects.delete(old).await?;
+        }
+        Ok(())
     }
 
     /// The cluster's operations, oldest first.

@@ -7,6 +7,10 @@
 //! | `<cluster>/journal/<time>-<id>.json`| one operation: who, when, which steps  |
 //! | `<cluster>/lock/<generation>.json`  | who may change the cluster             |
 //!
+//! Documents and journal are written by whoever holds the lock, through its [`LockGuard`]. The journal keeps
+//! the last 200 operations. Of a cluster that is gone the lock's last record stays, and documents that say
+//! that there is none.
+//!
 //! Everything that can be observed instead is not here. Objects are replaced whole or not at all: after
 //! a crash or a full disk the old one is there. In a directory, files have mode 0600 and directories
 //! 0700.
@@ -15,6 +19,7 @@ mod actor;
 mod document;
 mod error;
 mod journal;
+mod location;
 mod lock;
 mod objects;
 mod store;
@@ -26,5 +31,6 @@ pub use actor::Actor;
 pub use document::Document;
 pub use error::{Result, StateError};
 pub use journal::{Operation, Outcome, StepRecord};
-pub use lock::{Holder, LockError, LockGuard};
+pub use location::Location;
+pub use lock::{Holder, LockError, LockGuard, LockRecord};
 pub use store::Store;

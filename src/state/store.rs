@@ -1,15 +1,17 @@
-//! The store: documents of a cluster, and which clusters there are.
-
-use std::path::Path as FilePath;
+//! The store: documents of a cluster, and which clusters there are. Reading is anybody's; writing is for
+//! who holds the lock, by [`LockGuard`](super::LockGuard).
 
 use object_store::path::Path;
 
-use super::document::{decode, encode};
+use super::document::Envelope;
 use super::objects::Objects;
-use super::{Document, Result};
+use super::{Document, Location, Result};
 
-/// What decides that a cluster exists: written first, deleted last.
-const INTENT: &str = "intent.json";
+/// What decides that a cluster exists: written first, forgotten last.
+pub(super) const INTENT: &str = "intent.json";
+
+/// The documents that a lock's generation fences, in the order in which they are forgotten.
+pub(super) const FENCED: [&str; 2] = ["pki.json", INTENT];
 
 /// What hakube keeps. Cloning is cheap; clones share the store.
 #[derive(Debug, Clone)]
@@ -18,19 +20,27 @@ pub struct Store {
 }
 
 impl Store {
-    /// The store in a directory. Makes it if need be, and makes it its owner's only.
-    pub fn open(root: &FilePath) -> Result<Self> {
+    /// The store at a location. A directory is made if need be, and made its owner's only; a bucket must
+    /// exist, which the first read finds out.
+    pub fn open(location: &Location) -> Result<Self> {
+        Ok(Self {
+            objects: Objects::open(location)?,
+        })
+    }
+
+    /// The store in a directory.
+    #[cfg(test)]
+    pub fn in_directory(root: &std::path::Path) -> Result<Self> {
         Ok(Self {
             objects: Objects::in_directory(root)?,
         })
     }
 
-    #[cfg(test)]
     /// A store that is gone with the last clone.
+    #[cfg(test)]
+    #[allow(clippy::expect_used)]
     pub fn memory() -> Self {
-        Self {
-            objects: Objects::in_memory(),
-        }
+        Self::open(&Location::Memory).expect("memory needs no opening")
     }
 
     #[cfg(test)]
@@ -45,7 +55,7 @@ impl Store {
     pub async fn clusters(&self) -> Result<Vec<String>> {
         let mut clusters = Vec::new();
         for name in self.objects.top().await? {
-            if self.objects.get(&key(&name).join(INTENT)).await?.is_some() {
+            if self.envelope(&key(&name).join(INTENT)).await?.is_some() {
                 clusters.push(name);
             }
         }
@@ -55,34 +65,17 @@ impl Store {
     /// The cluster's document of this type; `None` if there is none.
     pub async fn read<T: Document>(&self, cluster: &str) -> Result<Option<T>> {
         let key = document_key::<T>(cluster);
-        match self.objects.get(&key).await? {
-            Some(content) => decode(&self.objects.origin(&key), T::FORMAT, &content).map(Some),
-            None => Ok(None),
-        }
+        let envelope = self.envelope(&key).await?;
+        let open = |envelope: Envelope| envelope.open(&self.objects.origin(&key), T::FORMAT);
+        envelope.map(open).transpose()
     }
 
-    /// Replaces the cluster's document of this type, whole or not at all. For the lock's holder.
-    pub async fn write<T: Document>(&self, cluster: &str, document: &T) -> Result<()> {
-        let key = document_key::<T>(cluster);
-        let content = encode(&self.objects.origin(&key), T::FORMAT, document)?;
-        self.objects.put(&key, content).await
-    }
-
-    /// Forgets the cluster: PKI, journal and, last, intent; so that what a crash leaves half done can
-    /// be seen, and done again. For the lock's holder.
-    ///
-    /// The lock's last record stays (it holds no secret): its generation must not start over, lest
-    /// a holder from before pass for one from after.
-    pub async fn delete_cluster(&self, cluster: &str) -> Result<()> {
-        let (intent, lock) = (key(cluster).join(INTENT), lock_prefix(cluster));
-        for object in self.objects.list(&key(cluster)).await? {
-            if object != intent && !object.prefix_matches(&lock) {
-                self.objects.delete(&object).await?;
-            }
-        }
-        self.objects.sweep_staged(&key(cluster))?;
-        self.objects.sweep_staged(&journal_prefix(cluster))?;
-        self.objects.delete(&intent).await
+    async fn envelope(&self, key: &Path) -> Result<Option<Envelope>> {
+        let Some(content) = self.objects.get(key).await? else {
+            return Ok(None);
+        };
+        let envelope = Envelope::parse(&self.objects.origin(key), &content)?;
+        Ok(Some(envelope).filter(|envelope| !envelope.is_vacant()))
     }
 }
 
@@ -98,6 +91,6 @@ pub(super) fn journal_prefix(cluster: &str) -> Path {
     key(cluster).join("journal")
 }
 
-fn document_key<T: Document>(cluster: &str) -> Path {
+pub(super) fn document_key<T: Document>(cluster: &str) -> Path {
     key(cluster).join(format!("{}.json", T::NAME))
 }

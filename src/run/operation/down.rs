@@ -52,10 +52,7 @@ async fn teardown(
     if let Err(error) = operation.converge(&mut stored, means).await {
         return Err(name_what_is_left(session, &stored.intent, means, error).await);
     }
-    if !session.dry_run {
-        session.store.delete_cluster(session.cluster()).await?;
-    }
-    Ok(())
+    operation.forget().await
 }
 
 /// The settings' own cluster, for one that the store knows nothing of.

@@ -30,12 +30,13 @@ use crate::error::{Error, Result};
 use crate::output::{Event, Summary};
 use crate::pki::Authorities;
 use crate::plan::{Plan, plan};
-use crate::state::{Holder, LockGuard, Operation as JournalEntry, Outcome, StepRecord, Store};
+use crate::state::{Document, Holder, LockGuard, Operation as JournalEntry, Outcome, StepRecord};
 use async_trait::async_trait;
 use hakube_provider::Provider;
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// A plan whose world keeps changing under it is given up after this many rounds.
 const ROUNDS: usize = 4;
@@ -87,7 +88,14 @@ impl<'a> Operation<'a> {
         if session.dry_run {
             return Ok(());
         }
-        let lock = session.store.lock(session.cluster(), Holder::current(self.name)).await?;
+        let lock = session.store.lock_within(
+            session.cluster(),
+            Holder::current(self.name),
+            session.resolved.settings.wait,
+            &session.stop,
+            |held| session.reporter.event(&Event::note(format!("waiting for {held} to end"))),
+        );
+        let lock = lock.await?;
         // Whoever loses the lock begins nothing more: somebody else may have it.
         let (lost, stop) = (lock.lost(), session.stop.clone());
         tokio::spawn(async move {
@@ -126,16 +134,26 @@ impl<'a> Operation<'a> {
         };
         self.write(&stored).await?;
         // Begun: what is killed from here on is in the journal all the same.
-        if self.lock.is_some() {
-            self.session.store.journal_append(self.session.cluster(), &self.entry).await?;
+        if let Some(lock) = &self.lock {
+            lock.journal_append(&self.entry).await?;
         }
         Ok(stored)
     }
 
-    async fn write(&self, stored: &Stored) -> Result<()> {
-        let Some(lock) = &self.lock else { return Ok(()) };
-        lock.check().await?;
-        Ok(self.session.store.write(self.session.cluster(), stored).await?)
+    /// A dry run writes nothing.
+    async fn write(&self, document: &impl Document) -> Result<()> {
+        match &self.lock {
+            Some(lock) => Ok(lock.write(document).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets the cluster; a dry run doesn't.
+    async fn forget(&self) -> Result<()> {
+        match &self.lock {
+            Some(lock) => Ok(lock.delete_cluster().await?),
+            None => Ok(()),
+        }
     }
 
     /// Makes the world what the intent says, and says that it is finished.
@@ -192,7 +210,7 @@ impl<'a> Operation<'a> {
     ) -> RunReport {
         let session = self.session;
         let ledger = StoredLedger {
-            store: &session.store,
+            lock: self.lock.as_ref(),
             stored: stored.clone(),
             formed: AtomicBool::new(stored.intent.formed),
         };
@@ -204,11 +222,12 @@ impl<'a> Operation<'a> {
         });
         let report = run.await;
         stored.intent.formed = ledger.formed.load(Ordering::Acquire);
-        self.record(&report, &execution);
+        let gap = execution.endpoint_gap();
+        self.record(&report, gap);
         report
     }
 
-    fn record(&mut self, report: &RunReport, execution: &Execution<'_>) {
+    fn record(&mut self, report: &RunReport, gap: Option<Duration>) {
         self.entry.steps.extend(report.steps.iter().map(|step| StepRecord {
             key: step.key.clone(),
             seconds: step.took.as_secs_f64(),
@@ -217,7 +236,7 @@ impl<'a> Operation<'a> {
                 Some(error) => Outcome::Failed { error: error.to_string() },
             },
         }));
-        let gap = execution.endpoint_gap().map(|gap| u64::try_from(gap.as_millis()).unwrap_or(u64::MAX));
+        let gap = gap.map(|gap| u64::try_from(gap.as_millis()).unwrap_or(u64::MAX));
         self.entry.endpoint_gap_ms = self.entry.endpoint_gap_ms.max(gap);
     }
 
@@ -240,8 +259,7 @@ impl<'a> Operation<'a> {
             });
             // A cluster that is gone has no journal.
             let exists = self.session.stored().await.is_ok_and(|stored| stored.is_some());
-            let cluster = self.session.cluster();
-            if exists && let Err(error) = self.session.store.journal_append(cluster, &self.entry).await {
+            if exists && let Err(error) = lock.journal_append(&self.entry).await {
                 reporter.event(&Event::warning(format!("the journal wasn't written: {error}")));
             }
             if let Err(error) = lock.release().await {
@@ -272,7 +290,7 @@ fn interrupted(name: &str) -> Error {
 
 /// Remembers in the store that etcd holds data.
 struct StoredLedger<'a> {
-    store: &'a Store,
+    lock: Option<&'a LockGuard>,
     stored: Stored,
     formed: AtomicBool,
 }
@@ -282,7 +300,9 @@ impl Ledger for StoredLedger<'_> {
     async fn etcd_is_formed(&self) -> Result<()> {
         let mut stored = self.stored.clone();
         stored.intent.formed = true;
-        self.store.write(&stored.intent.spec.cluster, &stored).await?;
+        if let Some(lock) = self.lock {
+            lock.write(&stored).await?;
+        }
         self.formed.store(true, Ordering::Release);
         Ok(())
     }

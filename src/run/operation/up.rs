@@ -37,8 +37,8 @@ async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
         preflight::new_cluster(session, &stored.intent, &means).await?;
         stored = operation.store(&stored.intent, "up", None).await?;
     }
-    if new && !session.dry_run {
-        session.store.write(session.cluster(), &means.authorities.to_documents()).await?;
+    if new {
+        operation.write(&means.authorities.to_documents()).await?;
     }
     tell_stand_ins(session, &spec);
     operation.converge(&mut stored, &means).await?;

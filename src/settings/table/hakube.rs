@@ -1,12 +1,21 @@
 //! Where hakube itself keeps things, and how patient it is.
 
-use super::Default::{Derived, Value};
+use super::Default::{Derived, Unset, Value};
 use super::{Group, Kind, Setting, group};
 
 group! { THIS_MACHINE: "This machine", "Where hakube keeps things, and how patient it is.";
     HOME = Setting::new("HAKUBE_HOME", Kind::Path,
         Derived("from XDG_STATE_HOME, or `~/.local/state/hakube`"),
         "Everything that hakube keeps is in this directory: state, local cloud, logs.");
+    STATE = Setting::new("HAKUBE_STATE", Kind::StateUrl,
+        Derived("from HAKUBE_HOME: `file://<home>/state`"),
+        "Where clusters' intents, keys, locks and journals are kept. A team shares a bucket: s3:// takes endpoint \
+         and credentials from `AWS_*`, gs:// from `GOOGLE_APPLICATION_CREDENTIALS` and its like. What is in \
+         memory:// is forgotten when the command ends.")
+        .flag("--state");
+    WAIT = Setting::new("HAKUBE_WAIT", Kind::Duration, Unset("not at all"),
+        "How long a command that changes a cluster waits for another one to be done with it.")
+        .flag("--wait");
     KUBECONFIG = Setting::new("KUBECONFIG", Kind::Paths, Value("~/.kube/config"),
         "The kubeconfig that the cluster's context is written to. Several in the variable: kubectl's rules. \
          The flag takes one.")

@@ -79,6 +79,8 @@ pub enum Kind {
     Path,
     /// Several paths.
     Paths,
+    /// The URL of a state store.
+    StateUrl,
     /// A word of the provider's or of kubectl's.
     Word,
     /// Command-line arguments.
@@ -114,6 +116,9 @@ impl Kind {
             Self::Issuer => "an https URL",
             Self::Path => "a path",
             Self::Paths => "a path, or several separated by colons",
+            Self::StateUrl => {
+                "a URL: file:///directory, s3://bucket/path, gs://bucket/path or memory://"
+            }
             Self::Word => "text without white space",
             Self::Arguments => "arguments of the form --flag=value, separated by spaces",
             Self::Switches => "name=true or name=false, separated by commas",

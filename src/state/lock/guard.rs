@@ -35,11 +35,35 @@ impl Claim {
         }
     }
 
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    /// The fencing token: higher than that of every earlier hold of this cluster's lock.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Creates the record, unless there is one of this generation.
     pub async fn create(&self) -> Result<bool> {
         let record = self.record.lock().await;
         let content = self.encode(&record)?;
-        self.store.objects.create(&self.key(), content).await
+        if self
+            .store
+            .objects
+            .create(&self.key(), content.clone())
+            .await?
+        {
+            return Ok(true);
+        }
+        // A request that was answered, but not to us, is sent again by the client, and then finds its own
+        // doing. The record's nonce makes it unlike all others.
+        let found = self.store.objects.get(&self.key()).await?;
+        Ok(found.is_some_and(|found| found == content))
     }
 
     /// Deletes the record: it didn't win.
@@ -65,7 +89,8 @@ impl Claim {
         Ok(())
     }
 
-    async fn release(&self) -> Result<()> {
+    /// Says in the record that nobody holds it any more.
+    pub async fn release(&self) -> Result<()> {
         let mut record = self.record.lock().await;
         *record = record.released();
         self.store
@@ -89,7 +114,7 @@ impl Claim {
         self.record.lock().await.expires <= Timestamp::now()
     }
 
-    fn lost(&self) -> LockError {
+    pub fn lost(&self) -> LockError {
         LockError::Lost {
             cluster: self.cluster.clone(),
             generation: self.generation,
@@ -134,10 +159,8 @@ impl LockGuard {
         }
     }
 
-    #[cfg(test)]
-    /// The fencing token: higher than that of every earlier hold of this cluster's lock.
-    pub fn generation(&self) -> u64 {
-        self.claim.generation
+    pub(super) fn claim(&self) -> &Claim {
+        &self.claim
     }
 
     /// Cancelled when the lock is known to be lost: stop changing things then.

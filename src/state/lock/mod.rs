@@ -25,16 +25,24 @@
 //!   that ended before they began: so do local files, and so do S3 and GCS since they are strongly
 //!   consistent.)
 //!
-//! # What it can't do
+//! # Fencing
 //!
 //! A holder that is suspended (a closed laptop) past its expiry doesn't know that it lost the lock until
-//! it runs again and renews. [`LockGuard::check`] asks; [`LockGuard::lost`] tells; a generation in what
-//! is written lets the receiver refuse. Clocks of hosts that share a store should agree to well within
-//! a minute.
+//! it runs again and renews. So documents are written through the [`LockGuard`] alone, bear its
+//! generation, and are replaced conditionally: whoever takes over a lock that wasn't given back first
+//! puts its own generation on them, and from then on the store refuses the late writer, who learns with
+//! [`LockError::Lost`] where it stands. `hakube unlock` is such a takeover, given back at once.
+//!
+//! What the store can't fence is a provider: between two steps a holder asks ([`LockGuard::check`]) or is
+//! told ([`LockGuard::lost`]); a call in flight is carried out. Clocks of hosts that share a store should
+//! agree to well within a minute.
 
+mod fence;
 mod guard;
 mod process;
 mod record;
+mod takeover;
+mod wait;
 
 #[cfg(test)]
 mod tests;
@@ -64,7 +72,7 @@ const ROUNDS: u32 = 16;
 pub enum LockError {
     /// Somebody else holds it.
     #[error(
-        "cluster {cluster} is locked: {holder}; wait for that to end and run this again \
+        "cluster {cluster} is locked: {holder}; wait for that to end (--wait 10m) and run this again \
          (should that process have died, the lock falls free by itself at {expires:.0})",
         expires = record.expires
     )]
@@ -85,7 +93,8 @@ pub enum LockError {
     /// Somebody else holds it by now.
     #[error(
         "cluster {cluster}: the lock (generation {generation}) was lost to another process, since this \
-         one did not renew it in time; nothing more is changed: see what the other did, and run this again"
+         one did not renew it in time or somebody ran hakube unlock; nothing more is changed: see what the \
+         other did, and run this again"
     )]
     Lost {
         /// The cluster.
@@ -121,10 +130,24 @@ impl Store {
         holder: Holder,
         hold: Duration,
     ) -> Result<LockGuard, LockError> {
+        let claim = self.claim(cluster, holder, hold, None).await?;
+        Ok(LockGuard::hold(claim))
+    }
+
+    /// Takes the lock for a holder, past the hold of one generation if need be.
+    async fn claim(
+        &self,
+        cluster: &str,
+        holder: Holder,
+        hold: Duration,
+        ousted: Option<u64>,
+    ) -> Result<Claim, LockError> {
         for _ in 0..ROUNDS {
             let now = Timestamp::now();
             let records = self.lock_records(cluster).await?;
-            if let Some(held) = records.iter().find(|record| record.is_live(now)) {
+            let keeps_out =
+                |record: &&LockRecord| record.is_live(now) && Some(record.generation) != ousted;
+            if let Some(held) = records.iter().find(keeps_out) {
                 return Err(LockError::Held {
                     cluster: cluster.to_owned(),
                     holder: held.describe(now),
@@ -135,13 +158,8 @@ impl Store {
             let record = LockRecord::new(generation, holder.clone(), now, hold);
             let claim = Claim::new(self.clone(), cluster, record, hold);
             if claim.create().await? {
-                if self.is_ours(cluster, generation).await? {
-                    for lower in records {
-                        self.objects
-                            .delete(&record_key(cluster, lower.generation))
-                            .await?;
-                    }
-                    return Ok(LockGuard::hold(claim));
+                if self.is_ours(cluster, generation, ousted).await? {
+                    return self.settle(claim, &records).await;
                 }
                 claim.withdraw().await?;
             }
@@ -154,13 +172,32 @@ impl Store {
         })
     }
 
-    /// Whether the record of this generation, which exists, is the lock: none is higher, no other live.
-    async fn is_ours(&self, cluster: &str, generation: u64) -> Result<bool> {
+    /// Makes a claim that has won good against those before it: first fenced, then swept away.
+    async fn settle(&self, claim: Claim, before: &[LockRecord]) -> Result<Claim, LockError> {
+        // Who gave the lock back writes no more; who didn't may.
+        if before.iter().any(|record| !record.released)
+            && let Err(error) = claim.fence().await
+        {
+            claim.withdraw().await?;
+            return Err(error);
+        }
+        for lower in before {
+            self.objects
+                .delete(&record_key(claim.cluster(), lower.generation))
+                .await?;
+        }
+        Ok(claim)
+    }
+
+    /// Whether the record of this generation, which exists, is the lock: none is higher, no other live
+    /// but perhaps that of the generation `ousted`.
+    async fn is_ours(&self, cluster: &str, generation: u64, ousted: Option<u64>) -> Result<bool> {
         let now = Timestamp::now();
         let records = self.lock_records(cluster).await?;
         Ok(records.iter().all(|record| {
             record.generation == generation
-                || (record.generation < generation && !record.is_live(now))
+                || (record.generation < generation
+                    && (!record.is_live(now) || Some(record.generation) == ousted))
         }))
     }
 

@@ -43,6 +43,9 @@ pub struct LockRecord {
     pub released: bool,
     /// The holder's process, by which another one on the same kernel can tell that it is gone.
     process: Option<Process>,
+    /// Told from every other record by this, also from one of the same process at the same instant.
+    #[serde(default)]
+    nonce: u64,
 }
 
 impl LockRecord {
@@ -56,6 +59,7 @@ impl LockRecord {
             acquired: now,
             expires: later(now, hold),
             released: false,
+            nonce: rand::random(),
         }
     }
 
@@ -79,7 +83,8 @@ impl LockRecord {
         !self.released && now < self.expires && !self.process.as_ref().is_some_and(Process::is_gone)
     }
 
-    pub(super) fn describe(&self, now: Timestamp) -> String {
+    /// Who and since when, such as ``up by root@build-7, pid 123, since 3m``.
+    pub fn describe(&self, now: Timestamp) -> String {
         // Whole seconds; a clock that disagrees must not make it "3m ago" in the future.
         let held = now.duration_since(self.acquired).as_secs().max(0);
         let held = SignedDuration::from_secs(held);

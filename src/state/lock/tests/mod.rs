@@ -87,11 +87,11 @@ async fn the_second_is_told_who_is_first() {
         .await
         .unwrap();
 
-    let generation = first.generation();
+    let generation = first.claim().generation();
     first.release().await.unwrap();
     assert_eq!(store.lock_holder("prod").await.unwrap(), None);
     let next = store.lock("prod", holder("down")).await.unwrap();
-    assert!(next.generation() > generation);
+    assert!(next.claim().generation() > generation);
 }
 
 #[tokio::test]
@@ -111,8 +111,11 @@ async fn contend(store: Store, tasks: usize, rounds: usize) {
             for _ in 0..rounds {
                 let guard = lock_in_turn(&store).await;
                 assert!(!busy.swap(true, Ordering::SeqCst), "two holders at once");
-                let before = newest.swap(guard.generation(), Ordering::SeqCst);
-                assert!(before < guard.generation(), "a generation came twice");
+                let before = newest.swap(guard.claim().generation(), Ordering::SeqCst);
+                assert!(
+                    before < guard.claim().generation(),
+                    "a generation came twice"
+                );
                 tokio::task::yield_now().await;
                 guard.check().await.unwrap();
                 busy.store(false, Ordering::SeqCst);
@@ -136,7 +139,7 @@ async fn of_many_who_want_it_one_at_a_time_has_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_who_want_it_one_at_a_time_has_it_in_a_directory_too() {
     let directory = tempfile::tempdir().unwrap();
-    contend(Store::open(directory.path()).unwrap(), 2, 25).await;
+    contend(Store::in_directory(directory.path()).unwrap(), 2, 25).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -144,7 +147,7 @@ async fn of_many_who_find_a_dead_holder_one_takes_over() {
     let directory = tempfile::tempdir().unwrap();
     for round in 0..40 {
         let store = match round % 4 {
-            0 => Store::open(&directory.path().join(round.to_string())).unwrap(),
+            0 => Store::in_directory(&directory.path().join(round.to_string())).unwrap(),
             _ => Store::memory(),
         };
         leave(&store, expired(7)).await;
@@ -176,7 +179,7 @@ async fn a_killed_process_holds_nothing_and_a_living_one_does() {
     process.kill().unwrap();
     // Dead, though its parent hasn't looked yet, is dead.
     let guard = timeout(DEADLINE, lock_in_turn(&store)).await.unwrap();
-    assert_eq!(guard.generation(), 2);
+    assert_eq!(guard.claim().generation(), 2);
     guard.release().await.unwrap();
 
     process.wait().unwrap();
@@ -184,10 +187,7 @@ async fn a_killed_process_holds_nothing_and_a_living_one_does() {
     leave(&store, record_of(process.id(), 3, Timestamp::now())).await;
     process.kill().unwrap();
     process.wait().unwrap();
-    assert_eq!(
-        store.lock("prod", holder("up")).await.unwrap().generation(),
-        4
-    );
+    assert_eq!(lock_in_turn(&store).await.claim().generation(), 4);
 }
 
 #[tokio::test]
@@ -250,7 +250,7 @@ async fn a_late_renewal_and_a_takeover_never_both_succeed() {
     let renewed = expired(1).renewed(Timestamp::now(), HOLD);
     late.withdraw().await.unwrap();
     leave(&store, renewed).await;
-    assert!(!store.is_ours("prod", 2).await.unwrap());
+    assert!(!store.is_ours("prod", 2, None).await.unwrap());
     other.withdraw().await.unwrap();
     assert_eq!(
         store.lock_holder("prod").await.unwrap().unwrap().generation,
@@ -261,7 +261,7 @@ async fn a_late_renewal_and_a_takeover_never_both_succeed() {
     let store = Store::memory();
     let late = leave(&store, expired(1)).await;
     leave(&store, record_of(std::process::id(), 2, Timestamp::now())).await;
-    assert!(store.is_ours("prod", 2).await.unwrap());
+    assert!(store.is_ours("prod", 2, None).await.unwrap());
     let error = late.renew().await.unwrap_err();
     assert!(
         matches!(error, LockError::Lost { generation: 1, .. }),
@@ -283,7 +283,7 @@ async fn who_starts_from_stale_records_does_not_win_with_an_old_generation() {
     .await;
     // Generation 3 was used and swept while this one hesitated: creating it succeeds again.
     leave(&store, record_of(std::process::id(), 3, Timestamp::now())).await;
-    assert!(!store.is_ours("prod", 3).await.unwrap());
+    assert!(!store.is_ours("prod", 3, None).await.unwrap());
 }
 
 #[tokio::test]

@@ -50,9 +50,20 @@ fn operation(id: &str, started: Timestamp) -> Operation {
 /// Every test of what a store does runs over both kinds.
 fn stores(directory: &Path) -> [Store; 2] {
     [
-        Store::open(&directory.join("state")).unwrap(),
+        Store::in_directory(&directory.join("state")).unwrap(),
         Store::memory(),
     ]
+}
+
+async fn lock(store: &Store, cluster: &str) -> LockGuard {
+    store.lock(cluster, Holder::current("up")).await.unwrap()
+}
+
+/// Writes under a lock of its own.
+async fn write(store: &Store, cluster: &str, document: &impl Document) {
+    let guard = lock(store, cluster).await;
+    guard.write(document).await.unwrap();
+    guard.release().await.unwrap();
 }
 
 /// Everything in a directory: permission bits and path below it.
@@ -85,16 +96,21 @@ async fn documents_are_kept_replaced_and_forgotten() {
         assert_eq!(store.read::<Wish>("prod").await.unwrap(), None);
         assert!(store.clusters().await.unwrap().is_empty());
 
-        store.write("prod", &wish(1)).await.unwrap();
-        store.write("prod", &wish(3)).await.unwrap();
-        store.write("dev", &wish(1)).await.unwrap();
+        let prod = lock(&store, "prod").await;
+        prod.write(&wish(1)).await.unwrap();
+        prod.write(&wish(3)).await.unwrap();
+        write(&store, "dev", &wish(1)).await;
         assert_eq!(store.read("prod").await.unwrap(), Some(wish(3)));
         assert_eq!(store.clusters().await.unwrap(), ["dev", "prod"]);
 
-        store.delete_cluster("prod").await.unwrap();
-        store.delete_cluster("prod").await.unwrap();
+        prod.delete_cluster().await.unwrap();
+        prod.delete_cluster().await.unwrap();
         assert_eq!(store.clusters().await.unwrap(), ["dev"]);
         assert_eq!(store.read::<Wish>("prod").await.unwrap(), None);
+
+        // What is gone can be made anew.
+        prod.write(&wish(5)).await.unwrap();
+        assert_eq!(store.read("prod").await.unwrap(), Some(wish(5)));
     }
 }
 
@@ -103,10 +119,7 @@ async fn authorities_survive_the_store() {
     let directory = tempfile::tempdir().unwrap();
     let authorities = Authorities::generate(Lifetimes::default(), Timestamp::now()).unwrap();
     for store in stores(directory.path()) {
-        store
-            .write("prod", &authorities.to_documents())
-            .await
-            .unwrap();
+        write(&store, "prod", &authorities.to_documents()).await;
         let found: AuthorityDocuments = store.read("prod").await.unwrap().unwrap();
         assert_eq!(found, authorities.to_documents());
     }
@@ -119,10 +132,12 @@ async fn files_are_their_owners_only() {
     fs::create_dir_all(&root).unwrap();
     fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
 
-    let store = Store::open(&root).unwrap();
-    store.write("prod", &wish(1)).await.unwrap();
-    store
-        .journal_append("prod", &operation("a", Timestamp::UNIX_EPOCH))
+    let store = Store::in_directory(&root).unwrap();
+    let guard = lock(&store, "prod").await;
+    guard.write(&wish(1)).await.unwrap();
+    guard.write(&wish(2)).await.unwrap();
+    guard
+        .journal_append(&operation("a", Timestamp::UNIX_EPOCH))
         .await
         .unwrap();
 
@@ -135,6 +150,8 @@ async fn files_are_their_owners_only() {
         ("prod/intent.json", 0o600),
         ("prod/journal", 0o700),
         ("prod/journal/19700101T000000.000Z-a.json", 0o600),
+        ("prod/lock", 0o700),
+        ("prod/lock/00000000000000000001.json", 0o600),
     ];
     let expected = expected.map(|(path, mode)| (path.to_owned(), mode));
     assert_eq!(tree(&root), BTreeMap::from(expected));
@@ -143,15 +160,16 @@ async fn files_are_their_owners_only() {
 #[tokio::test]
 async fn a_forgotten_cluster_leaves_no_secret_not_even_of_a_write_that_was_killed() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).unwrap();
-    let lock = store.lock("prod", Holder::current("down")).await.unwrap();
-    store.write("prod", &wish(1)).await.unwrap();
-    store
-        .journal_append("prod", &operation("a", Timestamp::now()))
+    let store = Store::in_directory(directory.path()).unwrap();
+    let authorities = Authorities::generate(Lifetimes::default(), Timestamp::now()).unwrap();
+    let lock = lock(&store, "prod").await;
+    lock.write(&wish(1)).await.unwrap();
+    lock.write(&authorities.to_documents()).await.unwrap();
+    lock.journal_append(&operation("a", Timestamp::now()))
         .await
         .unwrap();
     fs::write(directory.path().join("prod/pki.json#1"), "half a key").unwrap();
-    store.delete_cluster("prod").await.unwrap();
+    lock.delete_cluster().await.unwrap();
     lock.check().await.unwrap();
     lock.release().await.unwrap();
 
@@ -159,14 +177,25 @@ async fn a_forgotten_cluster_leaves_no_secret_not_even_of_a_write_that_was_kille
         .into_keys()
         .filter(|p| p.contains('.'))
         .collect();
-    assert_eq!(files, ["prod/lock/00000000000000000001.json"]);
+    let expected = [
+        "prod/intent.json",
+        "prod/lock/00000000000000000001.json",
+        "prod/pki.json",
+    ];
+    assert_eq!(files, expected);
+    for file in expected {
+        let content = fs::read_to_string(directory.path().join(file)).unwrap();
+        assert!(!content.contains("KEY"), "{file}: {content}");
+    }
+    let found: Option<AuthorityDocuments> = store.read("prod").await.unwrap();
+    assert_eq!(found, None);
 }
 
 #[tokio::test]
 async fn formats_that_are_not_known_are_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).unwrap();
-    store.write("prod", &wish(1)).await.unwrap();
+    let store = Store::in_directory(directory.path()).unwrap();
+    write(&store, "prod", &wish(1)).await;
     let file = directory.path().join("prod/intent.json");
     let read = async |content: &str| {
         fs::write(&file, content).unwrap();
@@ -209,8 +238,9 @@ async fn the_journal_is_in_order_and_an_operation_is_in_it_once() {
     for store in stores(directory.path()) {
         let first = operation("b", start);
         let second = operation("a", start + SignedDuration::from_secs(1));
+        let guard = lock(&store, "prod").await;
         for op in [&second, &first] {
-            store.journal_append("prod", op).await.unwrap();
+            guard.journal_append(op).await.unwrap();
         }
         let ended = Operation {
             finished: Some(start + SignedDuration::from_secs(2)),
@@ -225,10 +255,25 @@ async fn the_journal_is_in_order_and_an_operation_is_in_it_once() {
             endpoint_gap_ms: Some(12),
             ..second
         };
-        store.journal_append("prod", &ended).await.unwrap();
+        guard.journal_append(&ended).await.unwrap();
         assert_eq!(store.journal_list("prod").await.unwrap(), [first, ended]);
         assert!(store.journal_list("dev").await.unwrap().is_empty());
     }
+}
+
+#[tokio::test]
+async fn the_journal_keeps_the_last_operations() {
+    let store = Store::memory();
+    let guard = lock(&store, "prod").await;
+    let start = Timestamp::now();
+    for number in 0..=journal::KEPT {
+        let later = SignedDuration::from_secs(i64::try_from(number).unwrap());
+        let entry = operation(&number.to_string(), start + later);
+        guard.journal_append(&entry).await.unwrap();
+    }
+    let kept = store.journal_list("prod").await.unwrap();
+    assert_eq!(kept.len(), journal::KEPT);
+    assert_eq!(kept[0].id, "1");
 }
 
 #[test]
@@ -237,7 +282,7 @@ fn a_directory_that_cannot_be_is_named() {
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
     let root = file.join("state");
-    let error = Store::open(&root).unwrap_err().to_string();
+    let error = Store::in_directory(&root).unwrap_err().to_string();
     assert!(error.contains(root.to_str().unwrap()), "{error}");
     assert!(error.contains("HAKUBE_HOME"), "{error}");
 }
@@ -264,7 +309,12 @@ fn a_write_that_fails_half_way_leaves_the_old_state() {
     assert!(child.status.success(), "{child:?}");
     assert_eq!(
         tree(directory.path()).keys().collect::<Vec<_>>(),
-        ["prod", "prod/intent.json"]
+        [
+            "prod",
+            "prod/intent.json",
+            "prod/lock",
+            "prod/lock/00000000000000000001.json"
+        ]
     );
     let kept = fs::read_to_string(directory.path().join("prod/intent.json")).unwrap();
     assert!(kept.contains("\"replicas\": 1"), "{kept}");
@@ -275,22 +325,24 @@ async fn child_of_the_test_above() {
     let Some(root) = std::env::var_os(CHILD) else {
         return;
     };
-    let store = Store::open(Path::new(&root)).unwrap();
-    store.write("prod", &wish(1)).await.unwrap();
+    let store = Store::in_directory(Path::new(&root)).unwrap();
+    let guard = lock(&store, "prod").await;
+    guard.write(&wish(1)).await.unwrap();
     let large = Wish {
         padding: "x".repeat(1 << 20),
         ..wish(3)
     };
-    let error = store.write("prod", &large).await.unwrap_err();
+    let error = guard.write(&large).await.unwrap_err();
     assert!(
         matches!(
             error,
-            StateError::Store {
+            LockError::State(StateError::Store {
                 action: "write",
                 ..
-            }
+            })
         ),
         "{error}"
     );
     assert_eq!(store.read("prod").await.unwrap(), Some(wish(1)));
+    guard.release().await.unwrap();
 }
