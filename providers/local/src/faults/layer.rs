@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::{Act, Moment};
+use super::{Act, Moment, OperationFault};
 use crate::cloud::Cloud;
 use crate::compute::error::ApiError;
 
@@ -18,11 +18,11 @@ use crate::compute::error::ApiError;
 pub async fn inject(State(cloud): State<Cloud>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if path.starts_with("/local/") {
-        return next.run(request).await;
+        return served(request, next).await;
     }
     let (ordinal, act) = cloud.faults().arrived(request.method().as_str(), path);
     let answer = match act {
-        None => Some(next.run(request).await),
+        None => Some(served(request, next).await),
         Some(act) => {
             tracing::info!(method = %request.method(), path, ?act, "fault");
             carry_out(&cloud, act, request, next).await
@@ -37,12 +37,25 @@ pub async fn inject(State(cloud): State<Cloud>, request: Request, next: Next) ->
     }
 }
 
+/// Carries a request out to its end, also when the client hangs up in the middle: half a change is one
+/// that nobody finishes.
+async fn served(request: Request, next: Next) -> Response {
+    served_under(OperationFault::default(), request, next).await
+}
+
+async fn served_under(fault: OperationFault, request: Request, next: Next) -> Response {
+    let served = tokio::spawn(fault.during(next.run(request)));
+    served.await.unwrap_or_else(|error| {
+        ApiError::backend(format!("The request was not served: {error}")).into_response()
+    })
+}
+
 /// The answer, `None` when the connection is to end without one.
 async fn carry_out(cloud: &Cloud, act: Act, request: Request, next: Next) -> Option<Response> {
     let fault = cloud.faults().operation_fault(&act);
     match act {
         Act::OperationError { .. } | Act::OperationStuck { .. } => {
-            Some(fault.during(next.run(request)).await)
+            Some(served_under(fault, request, next).await)
         }
         Act::Refuse {
             status,
@@ -52,24 +65,24 @@ async fn carry_out(cloud: &Cloud, act: Act, request: Request, next: Next) -> Opt
             when,
         } => {
             if when == Moment::After {
-                next.run(request).await;
+                served(request, next).await;
             }
             let message = message.unwrap_or_else(|| format!("A fault rule says {reason}."));
             Some(refusal(status, reason, message, retry_after))
         }
         Act::Delay { milliseconds } => {
             tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-            Some(next.run(request).await)
+            Some(served(request, next).await)
         }
         Act::Drop { when } => {
             if when == Moment::After {
-                next.run(request).await;
+                served(request, next).await;
             }
             None
         }
         Act::NoAnswer { when } => {
             if when == Moment::After {
-                next.run(request).await;
+                served(request, next).await;
             }
             // Ends when the client hangs up.
             pending().await
