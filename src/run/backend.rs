@@ -4,7 +4,7 @@ use super::session::Start;
 use crate::channel::{Channel, LocalChannel};
 use crate::error::{Error, Kind, Result};
 use crate::settings::{ProviderKind, Settings};
-use hakube_gce::{Auth, Gce, GceConfig, PollPace};
+use hakube_gce::{Auth, Gce, GceConfig, Patience, PollPace};
 use hakube_local::client::{LocalCloud, StartOptions, Status};
 use hakube_provider::Provider;
 use std::path::Path;
@@ -66,6 +66,7 @@ async fn local(settings: &Settings, region: &str, start: Start) -> Result<Backen
         endpoint: Some(status.url.clone()),
         auth: Auth::TokenFile(status.token_file.clone()),
         poll: PollPace { first: Duration::from_millis(2), max: Duration::from_millis(50) },
+        patience: Patience { attempt: Duration::from_secs(5), operation: settings.timeout },
     })
     .await?;
     Ok(Backend {

@@ -1,6 +1,7 @@
 //! Google's clients, one for each service, built when first used: each has connections and a store of root
 //! certificates of its own.
 
+use crate::config::GceConfig;
 use crate::error::{Attempt, sentence};
 use crate::retry;
 use google_cloud_auth::credentials::Credentials;
@@ -11,6 +12,7 @@ use google_cloud_compute_v1::client::{
 };
 use google_cloud_gax::client_builder::{ClientBuilder, Error};
 use hakube_provider::{ErrorKind, ProviderError, Result};
+use std::time::Duration;
 use tokio::sync::OnceCell;
 
 macro_rules! clients {
@@ -18,14 +20,16 @@ macro_rules! clients {
         /// The clients that were used so far.
         pub(crate) struct Clients {
             endpoint: Option<String>,
+            attempt: Duration,
             credentials: Credentials,
             $($service: OnceCell<$Client>,)+
         }
 
         impl Clients {
             /// No client yet.
-            pub(crate) fn new(endpoint: Option<String>, credentials: Credentials) -> Self {
-                Self { endpoint, credentials, $($service: OnceCell::new(),)+ }
+            pub(crate) fn new(config: &GceConfig, credentials: Credentials) -> Self {
+                let (endpoint, attempt) = (config.endpoint.clone(), config.patience.attempt);
+                Self { endpoint, attempt, credentials, $($service: OnceCell::new(),)+ }
             }
 
             $(pub(crate) async fn $service(&self) -> Result<&$Client> {
@@ -62,7 +66,8 @@ impl Clients {
     fn set_up<F>(&self, builder: ClientBuilder<F, Credentials>) -> ClientBuilder<F, Credentials> {
         let builder = builder
             .with_credentials(self.credentials.clone())
-            .with_retry_policy(retry::policy(retry::CALL))
+            .with_attempt_timeout(self.attempt)
+            .with_retry_policy(retry::policy())
             .with_backoff_policy(retry::backoff());
         match &self.endpoint {
             Some(endpoint) => builder.with_endpoint(endpoint),

@@ -16,6 +16,26 @@ pub struct GceConfig {
     pub auth: Auth,
     /// How often an unfinished operation is asked about.
     pub poll: PollPace,
+    /// How long things may take.
+    pub patience: Patience,
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// One attempt of a call may go unanswered for so long; then it is sent again.
+    pub attempt: Duration,
+    /// An operation may run for so long; then the caller is told that it still runs.
+    pub operation: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            attempt: Duration::from_secs(30),
+            operation: Duration::from_secs(600),
+        }
+    }
 }
 
 /// As whom calls are made.
@@ -31,8 +51,8 @@ pub enum Auth {
 
 /// How often an unfinished operation is asked about.
 ///
-/// Asking already blocks for up to two minutes on the server's side (`operations.wait`), so this paces
-/// only what comes back unfinished.
+/// Asking already blocks for up to two minutes on the server's side (`operations.wait`), or for
+/// [`Patience::attempt`] if that is shorter, so this paces only what comes back unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PollPace {
     /// The pause after the first answer; it doubles from there.

@@ -27,7 +27,7 @@ mod operation;
 mod preflight;
 mod retry;
 
-pub use config::{Auth, GceConfig, PollPace};
+pub use config::{Auth, GceConfig, Patience, PollPace};
 
 use crate::client::Clients;
 use crate::error::Attempt;
@@ -63,7 +63,7 @@ impl Gce {
         }
         let calls = Arc::new(AtomicU64::new(0));
         let credentials = auth::credentials(&config.auth, Arc::clone(&calls))?;
-        let clients = Clients::new(config.endpoint.clone(), credentials);
+        let clients = Clients::new(&config, credentials);
         Ok(Self {
             config,
             clients,

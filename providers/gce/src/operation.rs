@@ -14,10 +14,6 @@ use google_cloud_compute_v1::model::Operation;
 use google_cloud_compute_v1::model::operation::Status;
 use google_cloud_gax::options::RequestOptionsBuilder as _;
 use hakube_provider::{ErrorKind, Result};
-use std::time::Duration;
-
-/// How long an operation may take before the caller is told that it still runs.
-const DEADLINE: Duration = Duration::from_secs(600);
 
 /// Sends a changing call, safe to be sent again inside the call.
 macro_rules! change {
@@ -130,11 +126,12 @@ impl Gce {
             Err(error) => return Ok(Err(Fault::from(error))),
         };
         let name = operation.name.clone().unwrap_or_default();
-        let ended = tokio::time::timeout(DEADLINE, self.ended(attempt, operation)).await;
+        let patience = self.config.patience.operation;
+        let ended = tokio::time::timeout(patience, self.ended(attempt, operation)).await;
         let Ok(ended) = ended else {
             let message = format!(
-                "operation {name} is still not done after {} minutes",
-                DEADLINE.as_secs() / 60
+                "operation {name} is still not done after {} s",
+                patience.as_secs()
             );
             return Err(attempt.error(ErrorKind::Transient { retry_after: None }, message));
         };
@@ -145,7 +142,9 @@ impl Gce {
     async fn ended(&self, attempt: &Attempt, mut operation: Operation) -> Result<Operation> {
         let mut answers = 0;
         while operation.status != Some(Status::Done) {
-            operation = self.wait(attempt, &operation).await?;
+            if let Some(answer) = self.wait(attempt, &operation).await? {
+                operation = answer;
+            }
             if operation.status != Some(Status::Done) {
                 tokio::time::sleep(self.config.poll.pause(answers)).await;
                 answers += 1;
@@ -154,8 +153,8 @@ impl Gce {
         Ok(operation)
     }
 
-    /// One `operations.wait`: blocks on the server's side, and may come back not done.
-    async fn wait(&self, attempt: &Attempt, operation: &Operation) -> Result<Operation> {
+    /// One `operations.wait`: blocks on the server's side, and may come back not done, or not at all.
+    async fn wait(&self, attempt: &Attempt, operation: &Operation) -> Result<Option<Operation>> {
         let name = operation.name.as_deref().unwrap_or_default();
         macro_rules! wait {
             ($client:expr $(, $set:ident($value:expr))?) => {
@@ -165,7 +164,7 @@ impl Gce {
                     .set_operation(name)
                     $(.$set($value))?
                     .with_idempotency(true)
-                    .with_retry_policy(retry::policy(retry::WAIT))
+                    .with_retry_policy(retry::wait_policy())
                     .send()
                     .await
             };
@@ -177,7 +176,12 @@ impl Gce {
             }
             Place::Global => wait!(self.clients.global_operations().await?),
         };
-        answer.map_err(|error| {
+        let error = match answer {
+            Ok(operation) => return Ok(Some(operation)),
+            Err(error) if error.is_timeout() => return Ok(None),
+            Err(error) => error,
+        };
+        Err({
             let fault = Fault::from(error);
             let mut failed = attempt.failed(fault.clone());
             if fault.is_not_found() {

@@ -38,10 +38,18 @@ impl Gce {
     /// See [`hakube_provider::Provider::zones`].
     pub(crate) async fn zones_up(&self) -> Result<Vec<String>> {
         let attempt = Attempt::new("list", "the project's zones");
-        let list = self.clients.zones().await?.list().set_project(&self.config.project);
+        let list = self
+            .clients
+            .zones()
+            .await?
+            .list()
+            .set_project(&self.config.project);
         let zones: Vec<model::Zone> = every!(attempt, list);
         let usable = |zone: &model::Zone| judge(&attempt, zone, &self.config.region).is_none();
-        let names = zones.into_iter().filter(usable).filter_map(|zone| zone.name);
+        let names = zones
+            .into_iter()
+            .filter(usable)
+            .filter_map(|zone| zone.name);
         let mut names: Vec<String> = names.collect();
         names.sort_unstable();
         Ok(names)

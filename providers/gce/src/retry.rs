@@ -9,14 +9,25 @@ use google_cloud_gax::retry_state::RetryState;
 use std::time::Duration;
 
 /// How long one call may take, its retries included.
-pub(crate) const CALL: Duration = Duration::from_secs(60);
+const CALL: Duration = Duration::from_secs(60);
 
-/// How long one `operations.wait` may take: the server blocks for two minutes of it.
-pub(crate) const WAIT: Duration = Duration::from_secs(150);
+/// How long one `operations.wait` may take, its retries included.
+const WAIT: Duration = Duration::from_secs(150);
 
-/// The policy for calls that may take this long. Google's clients derive a request's timeout from it.
-pub(crate) fn policy(limit: Duration) -> impl RetryPolicy + 'static {
-    Policy.with_attempt_limit(8).with_time_limit(limit)
+/// The policy for a call.
+pub(crate) fn policy() -> impl RetryPolicy + 'static {
+    limited(Silence::AskAgain, CALL)
+}
+
+/// The policy for `operations.wait`, to which no answer is as good as one: the operation isn't done.
+pub(crate) fn wait_policy() -> impl RetryPolicy + 'static {
+    limited(Silence::TellCaller, WAIT)
+}
+
+fn limited(silence: Silence, limit: Duration) -> impl RetryPolicy + 'static {
+    Policy { silence }
+        .with_attempt_limit(8)
+        .with_time_limit(limit)
 }
 
 /// How often an endpoint is tried that nobody listens at.
@@ -33,12 +44,28 @@ pub(crate) fn backoff() -> ExponentialBackoff {
 /// AIP-194, and what Compute Engine adds to it: it says 403 `rateLimitExceeded` as well as 429 to a
 /// caller who is too fast, and its front ends answer 500, 502 and 504 for a moment of their own.
 #[derive(Debug)]
-struct Policy;
+struct Policy {
+    silence: Silence,
+}
+
+/// What follows when an attempt isn't answered in its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    AskAgain,
+    TellCaller,
+}
 
 impl RetryPolicy for Policy {
     fn on_error(&self, state: &RetryState, error: Error) -> RetryResult {
         if error.is_connect() && state.attempt_count >= CONNECTS {
             return RetryResult::Exhausted(error);
+        }
+        // AIP-194 gives such a call up: the server may have acted. It may, and knows the request again.
+        if error.is_timeout() {
+            return match self.silence {
+                Silence::AskAgain if state.idempotent => RetryResult::Continue(error),
+                _ => RetryResult::Exhausted(error),
+            };
         }
         let fault = Fault::from(&error);
         let front_end = matches!(fault.status, Some(500 | 502 | 504));
@@ -53,6 +80,10 @@ impl RetryPolicy for Policy {
 mod tests {
     use super::*;
     use crate::error::tests::answer;
+
+    const POLICY: Policy = Policy {
+        silence: Silence::AskAgain,
+    };
 
     #[test]
     fn what_passes_is_tried_again_and_what_stays_is_not() {
@@ -71,7 +102,7 @@ mod tests {
             (501, "notImplemented", true, false),
         ] {
             let state = RetryState::new(idempotent);
-            let decision = Policy.on_error(&state, answer(status, reason, "words"));
+            let decision = POLICY.on_error(&state, answer(status, reason, "words"));
             assert_eq!(
                 decision.is_continue(),
                 again,
@@ -81,12 +112,25 @@ mod tests {
     }
 
     #[test]
+    fn silence_is_asked_again_where_that_is_safe() {
+        let silence = || Error::timeout(std::io::Error::other("no answer"));
+        let on_error =
+            |policy: &Policy, idempotent| policy.on_error(&RetryState::new(idempotent), silence());
+        assert!(on_error(&POLICY, true).is_continue());
+        assert!(on_error(&POLICY, false).is_exhausted());
+        let wait = Policy {
+            silence: Silence::TellCaller,
+        };
+        assert!(on_error(&wait, true).is_exhausted());
+    }
+
+    #[test]
     fn where_nobody_listens_three_attempts_are_enough() {
         let refused = || Error::connect(std::io::Error::other("connection refused"));
         let state = RetryState::new(false);
         let second = state.clone().set_attempt_count(2_u32);
-        assert!(Policy.on_error(&second, refused()).is_continue());
+        assert!(POLICY.on_error(&second, refused()).is_continue());
         let third = state.set_attempt_count(3_u32);
-        assert!(Policy.on_error(&third, refused()).is_exhausted());
+        assert!(POLICY.on_error(&third, refused()).is_exhausted());
     }
 }

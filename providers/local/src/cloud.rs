@@ -10,6 +10,7 @@ use crate::compute::error::ApiError;
 use crate::compute::instance::{Instance, Status};
 use crate::compute::resource::Resource as _;
 use crate::compute::scope::Key;
+use crate::faults::Faults;
 use crate::guests::Guests;
 use crate::machine::{Guest, GuestSpec};
 use crate::net::{Failure, Plane};
@@ -26,6 +27,7 @@ struct Inner {
     store: Store,
     plane: Plane,
     guests: Guests,
+    faults: Faults,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -51,6 +53,7 @@ impl Cloud {
             store,
             plane,
             guests,
+            faults: Faults::default(),
             tasks: TaskTracker::new(),
             stop,
         }))
@@ -94,6 +97,11 @@ impl Cloud {
     /// The machines.
     pub fn guests(&self) -> &Guests {
         &self.0.guests
+    }
+
+    /// What goes wrong on demand, and the log of requests.
+    pub fn faults(&self) -> &Faults {
+        &self.0.faults
     }
 
     /// The machine of an instance.

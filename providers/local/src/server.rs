@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::cloud::Cloud;
 use crate::compute::error::ApiError;
-use crate::{admin, compute};
+use crate::{admin, compute, faults};
 
 /// Who gets in. The API runs programs for whoever calls it, so neither another user of this
 /// machine nor a page in a browser may.
@@ -67,8 +67,13 @@ pub fn app(cloud: Cloud, guard: Guard) -> Router {
     Router::new()
         .merge(compute::routes())
         .merge(admin::routes())
+        .merge(faults::routes())
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
+        .layer(middleware::from_fn_with_state(
+            cloud.clone(),
+            faults::inject,
+        ))
         .layer(middleware::from_fn_with_state(guard, admit))
         .with_state(cloud)
 }

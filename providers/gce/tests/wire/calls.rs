@@ -179,3 +179,54 @@ async fn a_wrong_token_is_said_to_be_one() {
         .await;
     cloud.gce.ensure_network(&network()).await.unwrap();
 }
+
+/// Longer than any test takes.
+fn never(answer: wiremock::ResponseTemplate) -> wiremock::ResponseTemplate {
+    answer.set_delay(std::time::Duration::from_secs(3600))
+}
+
+#[tokio::test]
+async fn a_call_that_is_never_answered_is_sent_again_as_the_same_change() {
+    let cloud = Cloud::start().await;
+    let networks = format!("{GLOBAL}/networks");
+    cloud.answers("POST", &networks, never(done()), 1).await;
+    cloud.gce.ensure_network(&network()).await.unwrap();
+    let requests = cloud.changing().await;
+    let ids: Vec<_> = requests
+        .iter()
+        .map(|request| query(request, "requestId"))
+        .collect();
+    assert_eq!(ids.len(), 2);
+    assert_eq!(ids[0], ids[1]);
+}
+
+#[tokio::test]
+async fn a_wait_that_is_never_answered_is_asked_again() {
+    let cloud = Cloud::start().await;
+    let inserted = ok(running(json!({})));
+    let wait = format!("{GLOBAL}/operations/operation-7/wait");
+    cloud
+        .answers("POST", format!("{GLOBAL}/networks"), inserted, 1)
+        .await;
+    cloud.answers("POST", &wait, never(done()), 1).await;
+    cloud.gce.ensure_network(&network()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_operation_that_never_ends_is_told_of_by_name() {
+    let cloud = Cloud::start().await;
+    let inserted = ok(running(json!({})));
+    let wait = format!("{GLOBAL}/operations/operation-7/wait");
+    cloud
+        .answers("POST", format!("{GLOBAL}/networks"), inserted, 1)
+        .await;
+    cloud
+        .answers("POST", &wait, ok(running(json!({}))), u64::MAX)
+        .await;
+    let error = cloud.gce.ensure_network(&network()).await.unwrap_err();
+    assert!(error.is_transient());
+    assert_eq!(
+        error.message,
+        "operation operation-7 is still not done after 2 s"
+    );
+}

@@ -1,6 +1,6 @@
 //! A Compute Engine of which each test says what it answers.
 
-use hakube_gce::{Auth, Gce, GceConfig, PollPace};
+use hakube_gce::{Auth, Gce, GceConfig, Patience, PollPace};
 use hakube_provider::{DiskSpec, ExternalAddress, MachineRef, MachineSpec};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
@@ -41,6 +41,10 @@ impl Cloud {
             poll: PollPace {
                 first: Duration::from_millis(1),
                 max: Duration::from_millis(4),
+            },
+            patience: Patience {
+                attempt: Duration::from_millis(500),
+                operation: Duration::from_secs(2),
             },
         })
         .await

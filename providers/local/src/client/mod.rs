@@ -1,6 +1,7 @@
 //! The way to a local cloud from other processes: find its daemon, start it, talk to it.
 
 mod error;
+mod faults;
 mod process;
 mod types;
 mod wire;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use crate::home::Home;
 use wire::encode;
 
+pub use crate::faults::{Act, FaultReport, FaultRule, LoggedRequest, Moment};
 pub use error::ClientError;
 pub use types::{MachineSummary, StartOptions, Status};
 

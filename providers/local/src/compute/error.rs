@@ -120,9 +120,27 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "backendError", message)
     }
 
+    /// An operation that ends with this code, `UPPER_SNAKE`.
+    pub fn operation(code: &str, message: Option<String>) -> Self {
+        let status = match code {
+            _ if code.contains("RESOURCE_POOL_EXHAUSTED") || code == "STOCKOUT" => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            "QUOTA_EXCEEDED" | "RATE_LIMIT_EXCEEDED" => StatusCode::FORBIDDEN,
+            "INTERNAL_ERROR" => StatusCode::INTERNAL_SERVER_ERROR,
+            "BACKEND_ERROR" | "SERVICE_UNAVAILABLE" => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        let message = message.unwrap_or_else(|| format!("A fault rule says {code}."));
+        Self::new(status, code, message)
+    }
+
     /// The code that this error has inside an operation: `resourceNotReady` is
     /// `RESOURCE_NOT_READY` there.
     pub fn operation_code(&self) -> String {
+        if !self.reason.contains(|c: char| c.is_ascii_lowercase()) {
+            return self.reason.clone();
+        }
         let mut code = String::with_capacity(self.reason.len() + 4);
         for letter in self.reason.chars() {
             if letter.is_ascii_uppercase() {

@@ -147,6 +147,8 @@ fn an_access_config_is_served_when_its_operation_says_so() {
         target: Target::of::<Instance>(&Key::zonal(ZONE, "m1")),
         work: Work::AddAccessConfig,
         in_force: false,
+        fails: None,
+        stuck: None,
     };
     state.jobs.insert(operation.clone(), job);
     assert_eq!(ports(&state), Vec::<u16>::new());

@@ -18,6 +18,7 @@ use crate::compute::instance_group_manager::{InstanceGroupManager, retire};
 use crate::compute::network;
 use crate::compute::resource::{Target, Type};
 use crate::compute::scope::{Key, Scope};
+use crate::faults::OperationFault;
 use crate::store::{Phase, State};
 
 /// How long Compute Engine lets a machine shut down before it cuts the power: usually 90 s.
@@ -66,6 +67,7 @@ impl Cloud {
         change: impl FnOnce(&mut State) -> Result<Request, ApiError>,
     ) -> Answer {
         let id = id.checked()?;
+        let OperationFault { error, stuck } = OperationFault::of_this_request();
         let mut accepted = None;
         let saved = self
             .store()
@@ -77,13 +79,19 @@ impl Cloud {
                 if let Some((key, _)) = repeated {
                     return Ok(key.clone());
                 }
-                let request = change(state)?;
-                let (key, operation) = Operation::pending(state, &request, id);
+                let mut draft = state.clone();
+                let request = change(&mut draft)?;
+                let (key, operation) = Operation::pending(&draft, &request, id);
+                if error.is_none() {
+                    *state = draft;
+                }
                 state.operations.put(key.clone(), Phase::Ready, operation);
                 let job = Job {
                     target: request.target,
                     work: request.work,
                     in_force: false,
+                    fails: error,
+                    stuck,
                 };
                 state.jobs.insert(key.clone(), job);
                 forget_oldest(state);
@@ -97,7 +105,7 @@ impl Cloud {
             self.spawn(async move { run(&cloud, &key).await });
         }
         let key = saved?;
-        if self.is_instant() {
+        if self.is_instant() && stuck.is_none() {
             self.wait_for_operation(&key, AT_ONCE).await;
             self.store().flush().await?;
         }
@@ -161,6 +169,12 @@ async fn run(cloud: &Cloud, key: &Key) {
                 operation.begin();
             }
         });
+        if let Some(stuck) = job.stuck {
+            cloud.faults().unstuck(stuck).await;
+        }
+        if let Some(error) = &job.fails {
+            return Err(error.clone());
+        }
         release(cloud, &job).await?;
         tokio::time::sleep(time.mul_f64(1.0 - PENDING)).await;
         provide(cloud, key, &job).await
@@ -168,7 +182,9 @@ async fn run(cloud: &Cloud, key: &Key) {
     .await;
     if let Err(error) = &result {
         tracing::warn!(target = %job.target.key, work = ?job.work, %error, "operation failed");
-        undo(cloud, &job).await;
+        if job.fails.is_none() {
+            undo(cloud, &job).await;
+        }
     }
     cloud.store().update(|state| {
         state.jobs.remove(key);

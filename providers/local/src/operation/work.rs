@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::compute::error::ApiError;
 use crate::compute::resource::{Target, Type};
 use crate::compute::scope::Key;
+use crate::faults::Stuck;
 
 /// What a handler asks for, once it has checked and made its change of the state.
 #[derive(Debug)]
@@ -61,6 +63,12 @@ pub struct Job {
     /// Set when the waiting is over and what was asked for comes into force.
     #[serde(default)]
     pub in_force: bool,
+    /// A fault rule's: nothing of the work is done, and the operation ends with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fails: Option<ApiError>,
+    /// A fault rule's: for how long it stays RUNNING. The next daemon has no such rule.
+    #[serde(skip)]
+    pub stuck: Option<Stuck>,
 }
 
 impl Job {

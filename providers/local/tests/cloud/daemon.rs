@@ -9,6 +9,33 @@ use serde_json::json;
 use crate::support::{PROJECT, REGION, TestCloud, ZONE, fetch, instance, options, until};
 
 #[tokio::test]
+async fn a_client_that_hangs_up_leaves_no_half_change() {
+    use tokio::io::AsyncWriteExt as _;
+    let cloud = TestCloud::start().await;
+    let host = cloud.status.url.trim_start_matches("http://").to_owned();
+    for number in 0..20 {
+        let body = format!("{{\"name\": \"a{number}\"}}");
+        let head = format!(
+            "POST /compute/v1/projects/{PROJECT}/{REGION}/addresses HTTP/1.1\r\nHost: {host}\r\n\
+             Authorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            cloud.token(),
+            body.len()
+        );
+        let mut stream = tokio::net::TcpStream::connect(&host).await.unwrap();
+        stream
+            .write_all(format!("{head}{body}").as_bytes())
+            .await
+            .unwrap();
+    }
+    until("what was begun is finished", async || {
+        let operations = cloud.get(&format!("{REGION}/operations")).await.unwrap();
+        let mut operations = operations["items"].as_array().into_iter().flatten();
+        operations.all(|operation| operation["status"] == "DONE")
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn only_the_token_opens_the_api_and_web_pages_never_do() {
     let cloud = TestCloud::start().await;
     let url = format!("{}/compute/v1/projects/{PROJECT}/zones", cloud.status.url);

@@ -6,6 +6,7 @@ mod addresses;
 mod balancer;
 mod daemon;
 mod errors;
+mod faults;
 mod groups;
 mod instances;
 mod lists;

@@ -1,0 +1,122 @@
+//! One command, one call of it, one fault.
+
+use hakube_local::client::FaultRule;
+
+use crate::fault::{Expected, Fault, faults};
+use crate::recording::{Call, Kind, PROJECT};
+use crate::verdict;
+use crate::world::{PATIENT, Stage, World};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Command {
+    Up,
+    Replicate,
+}
+
+impl Command {
+    pub fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Up => &["up"],
+            Self::Replicate => &["replicate"],
+        }
+    }
+
+    /// How many replicas there are when it is done.
+    pub fn replicas(self) -> usize {
+        match self {
+            Self::Up => 1,
+            Self::Replicate => 2,
+        }
+    }
+}
+
+pub struct Case {
+    pub command: Command,
+    call: Call,
+    fault: Fault,
+}
+
+impl std::fmt::Display for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Call {
+            method, path, nth, ..
+        } = &self.call;
+        let command = self.command.arguments().join(" ");
+        write!(f, "{command}: {method} {path}")?;
+        if self.call.kind != Kind::Read {
+            write!(f, " #{nth}")?;
+        }
+        write!(f, ": {}", self.fault.name)
+    }
+}
+
+/// Each call with each fault.
+pub fn all(calls: &[Call]) -> Vec<Case> {
+    let cases = calls.iter().flat_map(|call| {
+        let faults = faults(call).into_iter();
+        faults.map(|fault| Case {
+            command: call.command,
+            call: call.clone(),
+            fault,
+        })
+    });
+    cases.collect()
+}
+
+/// Short, for a command that has nothing to wait for but what will never come.
+const IMPATIENT: &str = "4s";
+
+impl Case {
+    /// Why it failed, if it did; then the world is in disorder.
+    pub async fn run(&self, world: &mut World) -> Result<(), String> {
+        let before = self.prepare(world).await?;
+        world
+            .cloud
+            .set_faults(&[self.rule()])
+            .await
+            .map_err(|e| e.to_string())?;
+        let timeout = match self.fault.expected {
+            Expected::GivenUp { .. } => IMPATIENT,
+            _ => PATIENT,
+        };
+        let outcome = world.hakube(self.command.arguments(), timeout).await;
+        let reports = world.cloud.faults().await.map_err(|e| e.to_string())?;
+        world
+            .cloud
+            .clear_faults()
+            .await
+            .map_err(|e| e.to_string())?;
+        if reports[0].acted == 0 {
+            return Err(format!("the call wasn't made: {outcome}"));
+        }
+        let replicas =
+            verdict::check(self.command, self.fault.expected, &outcome, world, &before).await?;
+        world.stage = Stage::One;
+        if replicas > 1 {
+            world.must(&["down", "--replica"]).await?;
+        }
+        Ok(())
+    }
+
+    /// Where the command begins; what is there then.
+    async fn prepare(&self, world: &mut World) -> Result<verdict::Inventory, String> {
+        match self.command {
+            Command::Up => {
+                // The cloud must run before its rules can be set.
+                world.must(&["local", "start"]).await?;
+                world.reach(Stage::Empty).await?;
+            }
+            Command::Replicate => world.reach(Stage::One).await?,
+        }
+        world.inventory().await
+    }
+
+    fn rule(&self) -> FaultRule {
+        let Call {
+            method, path, nth, ..
+        } = &self.call;
+        FaultRule::on(method, format!("^{PROJECT}{path}$"), self.fault.act.clone())
+            .skip(*nth)
+            .times(self.fault.times)
+    }
+}

@@ -1,0 +1,131 @@
+//! What can go wrong with a call, and what must come of it.
+
+use hakube_local::client::{Act, Moment};
+
+use crate::recording::{Call, Kind};
+
+/// A fault, and how a command must end that meets it once.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    pub name: &'static str,
+    pub act: Act,
+    /// How many times in a row.
+    pub times: u64,
+    pub expected: Expected,
+}
+
+/// How a command must end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// It does its work, as if nothing had been.
+    RiddenOut,
+    /// It gives up, says why in these words, and leaves everything as it was; `up`, which has nothing to
+    /// go back to, finishes when it is run again.
+    TurnedBack { words: &'static str },
+    /// It gives up within its timeout; when the fault is over, running on finishes.
+    GivenUp { words: &'static str },
+    /// Either of the above: what counts is that it ends, says why, and can be gone on with.
+    Any,
+}
+
+/// Everything that can go wrong with a call of that kind.
+pub fn faults(call: &Call) -> Vec<Fault> {
+    let mut faults = anywhere();
+    if call.kind != Kind::Read {
+        faults.extend(of_changes());
+    }
+    if call.kind == Kind::Insert {
+        faults.push(once(
+            "409 from an earlier attempt",
+            Act::refuse_after(409, "alreadyExists"),
+        ));
+    }
+    if call.kind == Kind::Update {
+        faults.push(once("412 fingerprint", Act::refuse(412, "conditionNotMet")));
+    }
+    faults
+}
+
+fn once(name: &'static str, act: Act) -> Fault {
+    Fault {
+        name,
+        act,
+        times: 1,
+        expected: Expected::RiddenOut,
+    }
+}
+
+fn anywhere() -> Vec<Fault> {
+    let answer = |status, content_type: &str, body: &str| Act::Answer {
+        status,
+        content_type: content_type.to_owned(),
+        body: body.to_owned(),
+    };
+    let truncated = answer(200, "application/json", "{\"name\": \"kuber");
+    vec![
+        once(
+            "403 rateLimitExceeded",
+            Act::refuse(403, "rateLimitExceeded"),
+        ),
+        once("429", Act::refuse(429, "rateLimitExceeded")),
+        once("500", Act::refuse(500, "internalError")),
+        once("503", Act::refuse(503, "backendError")),
+        once(
+            "502 in HTML",
+            answer(502, "text/html", "<html>Bad Gateway</html>"),
+        ),
+        once("connection lost before", Act::drop(Moment::Before)),
+        once("connection lost after", Act::drop(Moment::After)),
+        once("no answer before", Act::no_answer(Moment::Before)),
+        once("no answer after", Act::no_answer(Moment::After)),
+        Fault {
+            expected: Expected::Any,
+            ..once("truncated JSON", truncated)
+        },
+    ]
+}
+
+fn of_changes() -> Vec<Fault> {
+    let turned_back = |name, act, words| Fault {
+        expected: Expected::TurnedBack { words },
+        ..once(name, act)
+    };
+    let slow = Act::OperationStuck {
+        milliseconds: Some(3000),
+    };
+    vec![
+        once("operation RUNNING for 3 s", slow),
+        once(
+            "operation INTERNAL_ERROR",
+            Act::operation_error("INTERNAL_ERROR"),
+        ),
+        Fault {
+            times: 3,
+            ..once(
+                "resourceNotReady three times",
+                Act::refuse(400, "resourceNotReady"),
+            )
+        },
+        turned_back(
+            "operation ZONE_RESOURCE_POOL_EXHAUSTED",
+            Act::operation_error("ZONE_RESOURCE_POOL_EXHAUSTED"),
+            "ZONE_RESOURCE_POOL_EXHAUSTED",
+        ),
+        turned_back(
+            "operation QUOTA_EXCEEDED",
+            Act::operation_error("QUOTA_EXCEEDED"),
+            "QUOTA_EXCEEDED",
+        ),
+        turned_back(
+            "403 quotaExceeded",
+            Act::refuse(403, "quotaExceeded"),
+            "A fault rule says quotaExceeded.",
+        ),
+        Fault {
+            expected: Expected::GivenUp {
+                words: "is still not done",
+            },
+            ..once("operation stays RUNNING", Act::operation_stuck())
+        },
+    ]
+}

@@ -1,0 +1,93 @@
+//! The fault matrix: every call that `up` and `replicate` make to the provider, with everything that can
+//! go wrong with it, over the built binary, the local cloud and real etcd.
+//!
+//! - `HAKUBE_TEST_DEEP=1` runs all cases; otherwise a sample, chosen by a seed that is printed.
+//! - `HAKUBE_TEST_SEED=N` chooses the same sample again, `HAKUBE_TEST_CASES=N` its size.
+//! - `HAKUBE_TEST_ONLY=TEXT` runs the cases whose names contain the text.
+//!
+//! docs/emulator.md says how to write a case by hand.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod case;
+mod fault;
+mod recording;
+mod verdict;
+mod world;
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use case::Case;
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use world::World;
+
+const SAMPLE: usize = 60;
+const WORKERS: usize = 4;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transient_faults_are_ridden_out_and_permanent_ones_turned_back() {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    let all = case::all(&recording::record().await);
+    let seed = variable("HAKUBE_TEST_SEED").unwrap_or_else(|| rand::random::<u32>().into());
+    let (total, chosen) = (all.len(), choose(all, seed));
+    let count = chosen.len();
+    assert!(count > 0, "there are no such cases");
+    eprintln!("fault matrix: {count} of {total} cases, HAKUBE_TEST_SEED={seed}");
+
+    let queue = Mutex::new(VecDeque::from(chosen));
+    let failures = Mutex::new(Vec::new());
+    let workers = (0..WORKERS.min(count)).map(|_| work(&queue, &failures));
+    futures::future::join_all(workers).await;
+
+    let failures = failures.into_inner().unwrap();
+    eprintln!(
+        "fault matrix: {count} of {total} cases, {} failed, HAKUBE_TEST_SEED={seed}",
+        failures.len()
+    );
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+/// Takes cases until none is left. A world that a case has left in disorder is thrown away.
+async fn work(queue: &Mutex<VecDeque<Case>>, failures: &Mutex<Vec<String>>) {
+    let mut world = World::new();
+    loop {
+        let Some(case) = queue.lock().unwrap().pop_front() else {
+            break;
+        };
+        let started = std::time::Instant::now();
+        let result = case.run(&mut world).await;
+        let seconds = started.elapsed().as_secs_f32();
+        match result {
+            Ok(()) => eprintln!("ok     {case} ({seconds:.1} s)"),
+            Err(why) => {
+                eprintln!("FAILED {case} ({seconds:.1} s)\n{why}");
+                failures.lock().unwrap().push(format!("{case}: {why}"));
+                world = World::new();
+            }
+        }
+    }
+}
+
+/// The cases of this run, those of one command together: going from one to the next is cheap then.
+fn choose(mut all: Vec<Case>, seed: u64) -> Vec<Case> {
+    if let Ok(text) = std::env::var("HAKUBE_TEST_ONLY") {
+        all.retain(|case| case.to_string().contains(&text));
+        return all;
+    }
+    if std::env::var_os("HAKUBE_TEST_DEEP").is_none() {
+        let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
+        all.shuffle(&mut rng);
+        let sample = variable("HAKUBE_TEST_CASES").map_or(SAMPLE, |cases| cases as usize);
+        all.truncate(sample);
+        all.sort_by_key(|case| case.command);
+    }
+    all
+}
+
+fn variable(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
+}
