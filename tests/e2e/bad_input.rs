@@ -334,10 +334,11 @@ async fn state_of_a_newer_version_is_left_alone() {
         "down --yes",
         "down --replica",
     ] {
-        home.run(command)
-            .await
-            .exited(2)
-            .says(&["intent.json", "99", "newer"]);
+        home.run(command).await.exited(2).says(&[
+            "intent.json",
+            "format 99",
+            "the version that wrote it",
+        ]);
         assert_eq!(
             std::fs::read_to_string(&file).unwrap(),
             text,

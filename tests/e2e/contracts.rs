@@ -258,10 +258,7 @@ async fn what_is_left_behind_is_named() {
     let home = Home::new();
     home.run("local start").await.succeeded();
     let before = Emulator::of(&home).await.inventory().await;
-    let own_network = [
-        ("KUBE_GCE_NETWORK", "ours"),
-        ("CREATE_CUSTOM_NETWORK", "true"),
-    ];
+    let own_network = [("KUBE_GCE_NETWORK", "ours")];
     home.run_with(&own_network, "up").await.succeeded();
     // Somebody else's firewall holds on to the network.
     let emulator = Emulator::of(&home).await;
@@ -269,7 +266,9 @@ async fn what_is_left_behind_is_named() {
     let firewall =
         json!({"name": "somebody-elses", "network": "global/networks/ours", "allowed": allowed});
     emulator.make("global/firewalls", firewall).await;
-    home.run("down --yes")
+    // What is in use may be let go any moment, so it is tried for as long as a step may take.
+    let impatient = [("HAKUBE_TIMEOUT", "3s")];
+    home.run_with(&impatient, "down --yes")
         .await
         .exited(6)
         .says(&["ours", "somebody-elses", "hakube down"]);

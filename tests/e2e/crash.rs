@@ -1,8 +1,10 @@
 //! kill -9 of hakube in the middle of it, and two of it at once.
 
-use crate::support::{Api, Emulator, Home, assert_agreement, assert_gone, replica_names};
+use crate::support::{
+    Api, Emulator, Home, assert_agreement, assert_gone, eventually, replica_names,
+};
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How somebody finishes what was begun.
 #[derive(Clone, Copy)]
@@ -143,4 +145,28 @@ async fn of_two_at_once_one_works_and_the_other_is_told_who() {
     assert_eq!(outcome.summary()["ok"], true);
     let status = assert_agreement(&home, 2).await;
     assert_eq!(status["unfinished"], Value::Null);
+}
+
+#[tokio::test]
+async fn what_the_local_cloud_accepted_it_does_though_the_caller_hangs_up() {
+    let home = Home::new();
+    home.run("local start").await.succeeded();
+    let emulator = Emulator::of(&home).await;
+    for number in 0..20 {
+        let address = json!({"name": format!("address-{number}")});
+        emulator
+            .ask_and_hang_up("regions/europe-west1/addresses", address)
+            .await;
+    }
+    // A request that was cut before it was read is none; what is there must become usable.
+    let made = eventually("what was accepted is done", async || {
+        let made = emulator.all("addresses").await;
+        let done = made.iter().all(|address| address["status"] == "RESERVED");
+        (done && !made.is_empty()).then_some(made)
+    })
+    .await;
+    let name = made[0]["name"].as_str().unwrap();
+    emulator
+        .delete(&format!("regions/europe-west1/addresses/{name}"))
+        .await;
 }

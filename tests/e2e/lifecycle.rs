@@ -152,7 +152,7 @@ async fn live(home: &Home, up: &str, growing: &[Step], shrinking: &[Step]) {
     home.run("down --yes -o json").await.succeeded();
     assert_gone(home, &before).await;
     home.run("local stop").await.succeeded();
-    assert_eq!(home.processes(), [], "after `local stop`");
+    home.await_no_process().await;
 }
 
 async fn take(home: &Home, step: &Step, server: &str) {

@@ -53,7 +53,7 @@ async fn after_a_stop_and_a_start_the_cluster_is_back_with_its_data() {
     api.write("before").await.unwrap();
 
     home.run("local stop").await.succeeded();
-    assert_eq!(home.processes(), [], "after `local stop`");
+    home.await_no_process().await;
     home.run("status")
         .await
         .exited(5)

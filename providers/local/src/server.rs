@@ -85,7 +85,10 @@ async fn admit(
 ) -> Result<Response, ApiError> {
     guard.check(request.headers())?;
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let answer = next.run(request).await;
+    // In a task of its own: a caller that is killed in mid-request takes its connection's task with it,
+    // and what was accepted by then would stay half done, and busy, for ever.
+    let answer = tokio::spawn(next.run(request)).await;
+    let answer = answer.map_err(|stopped| ApiError::backend(stopped.to_string()))?;
     tracing::debug!(%method, path, status = answer.status().as_u16());
     Ok(answer)
 }

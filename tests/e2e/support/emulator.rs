@@ -4,6 +4,8 @@ use super::Home;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 /// Names of resources by collection.
 pub type Inventory = BTreeMap<&'static str, BTreeSet<String>>;
@@ -72,6 +74,19 @@ impl Emulator {
     pub async fn make(&self, path: &str, body: Value) {
         let operation = self.send(Method::POST, path, Some(body)).await;
         self.await_done(&operation).await;
+    }
+
+    /// Asks for a resource and hangs up, as a client does that is killed.
+    pub async fn ask_and_hang_up(&self, path: &str, body: Value) {
+        let url: reqwest::Url = format!("{}/{path}", self.project).parse().unwrap();
+        let host = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
+        let (token, body, path) = (&self.token, body.to_string(), url.path());
+        let length = body.len();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        let mut stream = TcpStream::connect(host).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
     }
 
     /// Deletes a resource.

@@ -2,7 +2,7 @@
 
 use super::outcome::Outcome;
 use super::processes::Process;
-use super::wait::DEADLINE;
+use super::wait::{DEADLINE, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -165,6 +165,14 @@ impl Home {
     /// Its processes.
     pub fn processes(&self) -> Vec<Process> {
         Process::all_of(&self.path())
+    }
+
+    /// After a stop there is none. (The daemon gives its lock back a moment before it ends.)
+    pub async fn await_no_process(&self) {
+        eventually("no process of the home is left", async || {
+            self.processes().is_empty().then_some(())
+        })
+        .await;
     }
 
     /// What the daemon and the machines' inits said, for whoever looks into a failure.
