@@ -5,6 +5,7 @@ use super::up::tell_next;
 use crate::cluster::{Zones, add_replicas};
 use crate::error::{Error, Result};
 use crate::output::Event;
+use crate::run::retry::looked;
 use crate::run::{Means, Session, Stored};
 use hakube_provider::PreflightSpec;
 use rand::Rng as _;
@@ -68,14 +69,15 @@ async fn edit(
         return Ok(stored.clone());
     }
     let spec = &stored.intent.spec;
-    let zones = Zones { asked: request.zone.clone(), up: means.provider.zones().await? };
+    let zones = Zones { asked: request.zone.clone(), up: looked(means.timeout, async || Ok(means.provider.zones().await?)).await? };
     let intent = add_replicas(&stored.intent, &zones, request.count, suffix)?;
     let new = intent.replicas.iter().filter(|replica| stored.intent.replica(&replica.name).is_none());
     let preflight = PreflightSpec {
         zones: new.map(|replica| replica.zone.clone()).collect(),
         machine_types: vec![spec.replica_machines.machine_type.clone()],
     };
-    if let Some(finding) = means.provider.preflight(&preflight).await?.into_iter().next() {
+    let findings = looked(means.timeout, async || Ok(means.provider.preflight(&preflight).await?));
+    if let Some(finding) = findings.await?.into_iter().next() {
         return Err(finding.into());
     }
     operation.store(&intent, &request.words(), Some(&stored.intent)).await

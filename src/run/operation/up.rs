@@ -5,7 +5,8 @@ use crate::cluster::{ClusterSpec, Intent};
 use crate::error::{Error, Result};
 use crate::output::Event;
 use crate::pki::Authorities;
-use crate::run::{Session, Stored, programs};
+use crate::run::retry::looked;
+use crate::run::{Means, Session, Stored, programs};
 use crate::settings::{Resolved, table};
 use hakube_provider::PreflightSpec;
 use jiff::Timestamp;
@@ -35,7 +36,7 @@ async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
     };
     let means = operation.connect(&spec, authorities).await?;
     if fresh {
-        preflight(&stored.intent, means.provider.as_ref()).await?;
+        preflight(&stored.intent, &means).await?;
         stored = operation.store(&stored.intent, "up", None).await?;
     }
     if new && !session.dry_run {
@@ -91,13 +92,14 @@ fn lasting(resolved: &Resolved) -> BTreeMap<String, String> {
     lasting.map(|value| (value.key.to_owned(), value.value.clone())).collect()
 }
 
-async fn preflight(intent: &Intent, provider: &dyn hakube_provider::Provider) -> Result<()> {
+async fn preflight(intent: &Intent, means: &Means) -> Result<()> {
     let mut machine_types = vec![intent.spec.replica_machines.machine_type.clone()];
     if intent.node_count() > 0 {
         machine_types.push(intent.spec.node_machines.machine_type.clone());
     }
     let spec = PreflightSpec { zones: vec![intent.spec.zone.name().to_owned()], machine_types };
-    let mut findings = provider.preflight(&spec).await?.into_iter();
+    let findings = looked(means.timeout, async || Ok(means.provider.preflight(&spec).await?)).await?;
+    let mut findings = findings.into_iter();
     let Some(first) = findings.next() else { return Ok(()) };
     let rest: Vec<String> = findings.map(|finding| finding.to_string()).collect();
     let error = Error::from(first);
