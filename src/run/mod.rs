@@ -8,6 +8,7 @@ mod means;
 mod observe;
 mod operation;
 mod programs;
+mod retry;
 mod scheduler;
 mod session;
 mod stored;

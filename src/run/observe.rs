@@ -3,7 +3,7 @@
 use super::Means;
 use crate::cluster::{ApiView, EtcdView, Intent, MemberRole, MemberView, Observed};
 use crate::error::Result;
-use crate::etcd::{Member, MemberStatus, peer_url};
+use crate::etcd::{EtcdResult, Member, MemberStatus, peer_url};
 use crate::kubeconfig;
 use crate::kubernetes::socket;
 use futures::future::join_all;
@@ -35,7 +35,7 @@ async fn etcd_view(inventory: &Inventory, means: &Means) -> EtcdView {
     if inventory.machines.is_empty() {
         return EtcdView::Absent;
     }
-    let members = match means.etcd.members(&addresses).await {
+    let members = match twice(means, async || means.etcd.members(&addresses).await).await {
         Ok(members) => members,
         Err(error) => return EtcdView::Unknown { why: error.to_string() },
     };
@@ -43,7 +43,9 @@ async fn etcd_view(inventory: &Inventory, means: &Means) -> EtcdView {
         let machine = machine_of(&member, inventory);
         let address = machine.and_then(|machine| machine.internal_address);
         let status = match address {
-            Some(address) if !member.name.is_empty() => means.etcd.status(address, member.learner).await.ok(),
+            Some(address) if !member.name.is_empty() => {
+                twice(means, async || means.etcd.status(address, member.learner).await).await.ok()
+            }
             _ => None,
         };
         let name = machine.map_or_else(|| member_name(&member), |machine| machine.name.clone());
@@ -51,6 +53,17 @@ async fn etcd_view(inventory: &Inventory, means: &Means) -> EtcdView {
     }))
     .await;
     EtcdView::Known(asked.into_iter().map(|(name, member, status)| view(name, &member, status.as_ref())).collect())
+}
+
+/// One answer that is lost on the way is no sign of death.
+async fn twice<T>(means: &Means, ask: impl AsyncFn() -> EtcdResult<T>) -> EtcdResult<T> {
+    match ask().await {
+        Err(error) if error.is_transient() => {
+            tokio::time::sleep(means.pace).await;
+            ask().await
+        }
+        answer => answer,
+    }
 }
 
 /// The machine that a member runs on: by its name, or by its peer address until it has started.

@@ -1,10 +1,10 @@
 //! Runs a plan's steps: each as soon as those that it needs are done, and again while its failure may
 //! pass.
 
+use super::retry::retried;
 use crate::error::{Error, Result};
 use crate::output::{Event, Reporter, StepEvent};
 use crate::plan::{Plan, Step};
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use std::collections::BTreeSet;
@@ -111,31 +111,11 @@ where
     };
     reporter.event(&Event::StepStarted(event.clone()));
     let started = Instant::now();
-    let mut waits = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(Duration::from_secs(10))
-        .with_jitter()
-        .without_max_times()
-        .build();
-    let error = loop {
-        let error = match execute(step).await {
-            Ok(()) => break None,
-            Err(error) => error,
-        };
-        let wait = waits.next().unwrap_or(Duration::from_secs(10));
-        if !error.transient || stop.is_cancelled() || started.elapsed() + wait > retry_for {
-            break Some(error);
-        }
+    let tell = |error: &Error| {
         tracing::debug!(step = step.key, %error, "trying again");
-        reporter.event(&Event::StepRetried {
-            step: event.clone(),
-            error: error.to_string(),
-        });
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = stop.cancelled() => break Some(error),
-        }
+        reporter.event(&Event::StepRetried { step: event.clone(), error: error.to_string() });
     };
+    let error = retried(retry_for, stop, tell, async || execute(step).await).await.err();
     let took = started.elapsed();
     reporter.event(&match &error {
         None => Event::StepFinished {

@@ -21,6 +21,7 @@ pub use status::{admin_kubeconfig, status};
 pub use up::up;
 
 use super::execute::{Execution, Ledger};
+use super::retry::looked;
 use super::scheduler::{self, OnFailure, RunReport};
 use super::session::Start;
 use status::look;
@@ -191,13 +192,14 @@ impl<'a> Operation<'a> {
 
     /// A cluster that goes away is only looked at for what is to be deleted.
     async fn observe(&self, intent: &Intent, means: &Means) -> Result<Observed> {
-        match intent.phase {
+        looked(means.timeout, async || match intent.phase {
             Phase::Present => observe(intent, means).await,
             Phase::Absent => Ok(Observed {
                 inventory: means.provider.inspect(&intent.spec.cluster).await?,
                 ..Observed::default()
             }),
-        }
+        })
+        .await
     }
 
     async fn run(

@@ -3,9 +3,10 @@
 use crate::cluster::Intent;
 use crate::error::{Error, Result};
 use crate::kubeconfig;
+use crate::run::retry::looked;
 use crate::run::{Means, Session};
 use crate::settings::table;
-use hakube_provider::{PreflightSpec, Provider};
+use hakube_provider::PreflightSpec;
 
 /// For a new cluster: the user's kubeconfig can be written, the zone is there, and the provider has
 /// nothing against it.
@@ -17,31 +18,40 @@ pub(super) async fn new_cluster(session: &Session, intent: &Intent, means: &Mean
         kubeconfig::check(&means.kubeconfig, &means.context)
             .map_err(|error| Error::from(error).because(session.resolved.quote(&table::KUBECONFIG)))?;
     }
-    check_zone(session, intent, means.provider.as_ref()).await?;
+    check_zone(session, intent, means).await?;
     let spec = &intent.spec;
     let mut machine_types = vec![spec.replica_machines.machine_type.clone()];
     if intent.node_count() > 0 {
         machine_types.push(spec.node_machines.machine_type.clone());
     }
     let zones = vec![spec.zone.name().to_owned()];
-    machines(means.provider.as_ref(), PreflightSpec { zones, machine_types }).await
+    machines(means, PreflightSpec { zones, machine_types }).await
 }
 
 /// The provider can make such machines in these zones. All its findings in one error.
 ///
 /// # Errors
 /// What the provider found.
-pub(super) async fn machines(provider: &dyn Provider, spec: PreflightSpec) -> Result<()> {
-    let mut findings = provider.preflight(&spec).await?.into_iter();
+pub(super) async fn machines(means: &Means, spec: PreflightSpec) -> Result<()> {
+    let findings = looked(means.timeout, async || Ok(means.provider.preflight(&spec).await?));
+    let mut findings = findings.await?.into_iter();
     let Some(first) = findings.next() else { return Ok(()) };
     let rest: Vec<String> = findings.map(|finding| finding.to_string()).collect();
     let error = Error::from(first);
     Err(if rest.is_empty() { error } else { error.because(rest.join("\n")) })
 }
 
-async fn check_zone(session: &Session, intent: &Intent, provider: &dyn Provider) -> Result<()> {
+/// The zones of the cluster's region that can take machines.
+///
+/// # Errors
+/// The provider can't be asked.
+pub(super) async fn zones(means: &Means) -> Result<Vec<String>> {
+    looked(means.timeout, async || Ok(means.provider.zones().await?)).await
+}
+
+async fn check_zone(session: &Session, intent: &Intent, means: &Means) -> Result<()> {
     let zone = &intent.spec.zone;
-    let known = provider.zones().await?;
+    let known = zones(means).await?;
     if known.iter().any(|name| name == zone.name()) {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use super::up::tell_next;
 use crate::cluster::{RemovalRequest, choose_removal};
 use crate::error::{Error, Result};
 use crate::output::Event;
-use crate::run::{Means, Session, Stored, observe};
+use crate::run::{Means, Session, Stored};
 
 /// Removes one replica, if etcd keeps its quorum without it.
 ///
@@ -49,7 +49,7 @@ async fn edit(
         // A removal lowers the margin, and an unfinished operation may have lowered it already.
         return Err(Error::refused(begun.to_string()).hint("finish it first: hakube reconcile"));
     }
-    let observed = observe(&stored.intent, means).await?;
+    let observed = operation.observe(&stored.intent, means).await?;
     let removal = choose_removal(&stored.intent, &observed, request)?;
     session.reporter.event(&Event::note(format!(
         "removing {} in {}",

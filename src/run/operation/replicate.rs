@@ -65,12 +65,12 @@ async fn edit(
         return Ok(stored.clone());
     }
     let spec = &stored.intent.spec;
-    let zones = Zones { asked: request.zone.clone(), up: means.provider.zones().await? };
+    let zones = Zones { asked: request.zone.clone(), up: preflight::zones(means).await? };
     let intent = add_replicas(&stored.intent, &zones, request.count, suffix)?;
     let new = intent.replicas.iter().filter(|replica| stored.intent.replica(&replica.name).is_none());
     let zones = new.map(|replica| replica.zone.clone()).collect();
     let machine_types = vec![spec.replica_machines.machine_type.clone()];
-    preflight::machines(means.provider.as_ref(), PreflightSpec { zones, machine_types }).await?;
+    preflight::machines(means, PreflightSpec { zones, machine_types }).await?;
     operation.store(&intent, &request.words(), Some(&stored.intent)).await
 }
 

@@ -4,19 +4,9 @@
 //! Calls are counted, not named: a new step, or a new call in one, is covered without a new test.
 
 use super::converged::{has_replicas, is_gone};
+use super::scenarios::{self, Scenario};
 use super::site::{Command, Fate, Site};
 use super::world::Crash;
-use crate::cluster::RemovalRequest;
-use crate::run::ReplicateRequest;
-
-/// A command and what is there when it begins.
-struct Row {
-    name: &'static str,
-    from: Site,
-    command: Command,
-    /// Replicas before it and after it; 0 after: the cluster is gone.
-    replicas: (usize, usize),
-}
 
 /// What the operator does after the crash.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +16,8 @@ enum Then {
     Down,
 }
 
-impl Row {
-    fn run(&self) {
+impl Scenario {
+    fn survives_crashes(&self) {
         let mut failures = Vec::new();
         let mut cases = 0;
         for performed in [false, true] {
@@ -109,106 +99,57 @@ fn go_away(site: &mut Site) -> Result<(), String> {
     is_gone(site)
 }
 
-fn up(variables: &[(&'static str, &str)]) -> Site {
-    let mut site = Site::new(variables);
-    site.does(&Command::Up);
-    site
-}
-
-const MULTIZONE: &[(&str, &str)] = &[("MULTIZONE", "true")];
-
-fn replicate(zone: Option<&str>, count: usize) -> Command {
-    Command::Replicate(ReplicateRequest { zone: zone.map(str::to_owned), count })
-}
-
-fn remove(name: &str, force: bool) -> Command {
-    Command::Remove(RemovalRequest { name: Some(name.to_owned()), zone: None, force })
-}
-
-/// A cluster of so many replicas, an hour after it was made.
-fn replicas(count: usize) -> Site {
-    let mut site = up(MULTIZONE);
-    if count > 1 {
-        site.does(&replicate(None, count - 1));
-    }
-    site.world.now += std::time::Duration::from_secs(3600);
-    site
-}
-
-fn leader(site: &Site) -> String {
-    site.world.etcd.leader.and_then(|id| site.world.etcd.member(id)).unwrap().name.clone()
-}
-
-fn follower(site: &Site) -> String {
-    let leader = leader(site);
-    site.world.etcd.members.iter().map(|member| member.name.clone()).find(|name| *name != leader).unwrap()
-}
-
 #[test]
 fn up_in_one_zone() {
-    Row { name: "up", from: Site::new(&[]), command: Command::Up, replicas: (0, 1) }.run();
+    scenarios::up_in_one_zone().survives_crashes();
 }
 
 #[test]
 fn up_with_a_network_nodes_and_a_balancer_of_its_own() {
-    let variables = [("CREATE_CUSTOM_NETWORK", "true"), ("NUM_NODES", "2"), ("HAKUBE_LOAD_BALANCER", "always")];
-    Row { name: "up, all of it", from: Site::new(&variables), command: Command::Up, replicas: (0, 1) }.run();
+    scenarios::up_with_a_network_nodes_and_a_balancer_of_its_own().survives_crashes();
 }
 
 #[test]
 fn replicate_from_one_to_two_in_one_zone() {
-    let command = replicate(Some("europe-west1-b"), 1);
-    Row { name: "replicate 1-2", from: up(&[]), command, replicas: (1, 2) }.run();
+    scenarios::replicate_from_one_to_two_in_one_zone().survives_crashes();
 }
 
 #[test]
 fn replicate_from_one_to_two_across_zones() {
-    let command = replicate(Some("europe-west1-c"), 1);
-    Row { name: "replicate 1-2 across zones", from: replicas(1), command, replicas: (1, 2) }.run();
+    scenarios::replicate_from_one_to_two_across_zones().survives_crashes();
 }
 
 #[test]
 fn replicate_from_two_to_three() {
-    Row { name: "replicate 2-3", from: replicas(2), command: replicate(None, 1), replicas: (2, 3) }.run();
+    scenarios::replicate_from_two_to_three().survives_crashes();
 }
 
 #[test]
 fn replicate_from_one_to_three_at_once() {
-    Row { name: "replicate 1-3", from: replicas(1), command: replicate(None, 2), replicas: (1, 3) }.run();
+    scenarios::replicate_from_one_to_three_at_once().survives_crashes();
 }
 
 #[test]
 fn down_replica_from_three_to_two() {
-    let from = replicas(3);
-    let command = remove(&follower(&from), false);
-    Row { name: "down --replica 3-2", from, command, replicas: (3, 2) }.run();
+    scenarios::down_replica_from_three_to_two().survives_crashes();
 }
 
 #[test]
 fn down_replica_of_the_leader() {
-    let from = replicas(3);
-    let command = remove(&leader(&from), false);
-    Row { name: "down --replica 3-2, the leader", from, command, replicas: (3, 2) }.run();
+    scenarios::down_replica_of_the_leader().survives_crashes();
 }
 
 #[test]
 fn down_replica_from_two_to_one() {
-    let from = replicas(2);
-    let command = remove(&leader(&from), false);
-    Row { name: "down --replica 2-1", from, command, replicas: (2, 1) }.run();
+    scenarios::down_replica_from_two_to_one().survives_crashes();
 }
 
 #[test]
 fn down_replica_of_a_dead_one() {
-    let mut from = replicas(3);
-    let dead = follower(&from);
-    from.world.cloud.machines.get_mut(&dead).unwrap().boots = None;
-    from.world.tick();
-    let command = remove(&dead, true);
-    Row { name: "down --replica 3-2, a dead one", from, command, replicas: (3, 2) }.run();
+    scenarios::down_replica_of_a_dead_one().survives_crashes();
 }
 
 #[test]
 fn down_from_three() {
-    Row { name: "down", from: replicas(3), command: Command::Down, replicas: (3, 0) }.run();
+    scenarios::down_from_three().survives_crashes();
 }

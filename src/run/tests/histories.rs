@@ -6,6 +6,7 @@
 //! `HAKUBE_TEST_SEED` those of an earlier run.
 
 use super::converged::{has_replicas, is_gone, never_violated};
+use super::scenarios::replicate;
 use super::site::{Command, Fate, Site};
 use super::world::{Crash, Fault};
 use crate::cluster::RemovalRequest;
@@ -185,8 +186,8 @@ fn whatever_happened_is_finished_by_reconcile_and_ended_by_down() {
         max_shrink_iters: 400,
         ..ProptestConfig::default()
     };
-    let past = (any::<[bool; 2]>(), 0..2_u32, proptest::collection::vec(event(), 1..10));
-    let outcome = TestRunner::new(config).run(&past, |([multizone, always], nodes, events)| {
+    let past = (any::<[bool; 2]>(), 0..2_u32, 0..3_usize, proptest::collection::vec(event(), 1..10));
+    let outcome = TestRunner::new(config).run(&past, |([multizone, always], nodes, more, events)| {
         let word = |yes: bool| if yes { "true" } else { "false" };
         let mut site = Site::new(&[
             ("MULTIZONE", word(multizone)),
@@ -194,6 +195,9 @@ fn whatever_happened_is_finished_by_reconcile_and_ended_by_down() {
             ("NUM_NODES", &nodes.to_string()),
         ]);
         site.does(&Command::Up);
+        if more > 0 {
+            site.does(&replicate(None, more));
+        }
         for event in &events {
             happen(&mut site, event).map_err(TestCaseError::fail)?;
         }

@@ -6,6 +6,8 @@
 
 mod converged;
 mod crashes;
+mod faults;
 mod histories;
+mod scenarios;
 mod site;
 mod world;

@@ -1,0 +1,110 @@
+//! The fault matrix: each call of each command goes wrong once, in each way, before and after it took
+//! effect. What may pass is ridden out. What won't ends in an error that leaves things such that the
+//! next run finishes; a `replicate` turns back by itself.
+
+use super::converged::{has_replicas, is_gone, never_violated};
+use super::scenarios::{self, Scenario};
+use super::site::{Command, End, Fate, Site};
+use super::world::Fault;
+use hakube_provider::ErrorKind;
+use std::collections::BTreeMap;
+
+const TRANSIENT: ErrorKind = ErrorKind::Transient { retry_after: None };
+
+impl Scenario {
+    fn survives_faults(&self) {
+        let mut failures = Vec::new();
+        let mut cases = 0;
+        for kind in [TRANSIENT, ErrorKind::NoCapacity] {
+            for performed in [false, true] {
+                for call in 0.. {
+                    let mut site = self.from.fork();
+                    let faults = BTreeMap::from([(call, Fault { kind, performed })]);
+                    let end = site.run(&self.command, Fate { faults, ..Fate::default() });
+                    if end.calls.len() <= call {
+                        break;
+                    }
+                    cases += 1;
+                    if let Err(why) = self.judge(&mut site, &end, kind) {
+                        failures.push(format!("call {call} ({}) failed, {kind:?}, took effect: {performed}: {why}", end.calls[call]));
+                    }
+                }
+            }
+        }
+        println!("fault matrix: {}: {cases} cases, {} failed", self.name, failures.len());
+        let shown = failures.iter().take(12).cloned().collect::<Vec<_>>().join("\n");
+        assert!(failures.is_empty(), "{}: {} of {cases} cases failed:\n{shown}", self.name, failures.len());
+        assert!(cases > 0);
+    }
+
+    fn judge(&self, site: &mut Site, end: &End, kind: ErrorKind) -> Result<(), String> {
+        let (before, after) = self.replicas;
+        never_violated(site)?;
+        match (&end.result, &self.command) {
+            (Some(Ok(())), Command::Down) => is_gone(site),
+            (Some(Ok(())), _) => has_replicas(site, after),
+            (other, _) if kind == TRANSIENT => Err(format!("not ridden out: {other:?}")),
+            (_, Command::Replicate(_)) => has_replicas(site, before).map_err(|why| format!("not turned back: {why}")),
+            (_, again) => match (site.run(again, Fate::default()).result, again) {
+                (Some(Ok(())), Command::Down) => is_gone(site),
+                (Some(Ok(())), _) => has_replicas(site, after),
+                (other, _) => Err(format!("again: {other:?}")),
+            },
+        }
+    }
+}
+
+#[test]
+fn up_in_one_zone() {
+    scenarios::up_in_one_zone().survives_faults();
+}
+
+#[test]
+fn up_with_a_network_nodes_and_a_balancer_of_its_own() {
+    scenarios::up_with_a_network_nodes_and_a_balancer_of_its_own().survives_faults();
+}
+
+#[test]
+fn replicate_from_one_to_two_in_one_zone() {
+    scenarios::replicate_from_one_to_two_in_one_zone().survives_faults();
+}
+
+#[test]
+fn replicate_from_one_to_two_across_zones() {
+    scenarios::replicate_from_one_to_two_across_zones().survives_faults();
+}
+
+#[test]
+fn replicate_from_two_to_three() {
+    scenarios::replicate_from_two_to_three().survives_faults();
+}
+
+#[test]
+fn replicate_from_one_to_three_at_once() {
+    scenarios::replicate_from_one_to_three_at_once().survives_faults();
+}
+
+#[test]
+fn down_replica_from_three_to_two() {
+    scenarios::down_replica_from_three_to_two().survives_faults();
+}
+
+#[test]
+fn down_replica_of_the_leader() {
+    scenarios::down_replica_of_the_leader().survives_faults();
+}
+
+#[test]
+fn down_replica_from_two_to_one() {
+    scenarios::down_replica_from_two_to_one().survives_faults();
+}
+
+#[test]
+fn down_replica_of_a_dead_one() {
+    scenarios::down_replica_of_a_dead_one().survives_faults();
+}
+
+#[test]
+fn down_from_three() {
+    scenarios::down_from_three().survives_faults();
+}
