@@ -6,7 +6,7 @@ use object_store::path::Path;
 
 use super::LockError;
 use super::guard::{Claim, LockGuard};
-use crate::state::document::Envelope;
+use crate::state::document::{Envelope, Origin};
 use crate::state::store::{FENCED, INTENT, document_key, journal_prefix, key, lock_prefix};
 use crate::state::{Document, Operation, Result};
 
@@ -96,10 +96,10 @@ impl Claim {
 
     /// Replaces the object by what `next` makes of it, unless it was written under a later generation.
     /// `None` leaves it alone.
-    async fn replace(
+    pub(super) async fn replace(
         &self,
         key: &Path,
-        next: impl Fn(&crate::state::document::Origin<'_>, Option<Envelope>) -> Result<Option<Envelope>>,
+        next: impl Fn(&Origin<'_>, Option<Envelope>) -> Result<Option<Envelope>>,
     ) -> Result<(), LockError> {
         let objects = &self.store().objects;
         let origin = objects.origin(key);

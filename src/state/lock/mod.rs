@@ -45,7 +45,7 @@ mod takeover;
 mod wait;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::time::Duration;
 
