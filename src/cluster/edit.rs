@@ -250,7 +250,7 @@ fn check_quorum(observed: &Observed, replica: &ReplicaIntent, force: bool) -> Re
     if !now.holds() {
         return Err(Error::refused(format!("etcd has no quorum, so it can't remove {name}"))
             .because(format!("now: {now}"))
-            .hint("bring a dead replica's machine back first; hakube never forces a new cluster over data"));
+            .hint("bring a dead replica's machine back first: hakube repair; a new cluster is never forced over data"));
     }
     if !after.holds() {
         return Err(

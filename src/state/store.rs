@@ -43,8 +43,8 @@ impl Store {
         Self::open(&Location::Memory).expect("memory needs no opening")
     }
 
-    #[cfg(test)]
     /// A store over these objects, which the test watches.
+    #[cfg(test)]
     pub fn over(objects: std::sync::Arc<dyn object_store::ObjectStore>) -> Self {
         Self {
             objects: Objects::over(objects),

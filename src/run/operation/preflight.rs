@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::kubeconfig;
 use crate::run::retry::looked;
 use crate::run::{Means, Session};
-use crate::settings::table;
+use crate::settings::{ProviderKind, table};
 use hakube_provider::PreflightSpec;
 
 /// For a new cluster: the user's kubeconfig can be written, the zone is there, and the provider has
@@ -17,6 +17,11 @@ pub(super) async fn new_cluster(session: &Session, intent: &Intent, means: &Mean
     if !session.dry_run {
         kubeconfig::check(&means.kubeconfig, &means.context)
             .map_err(|error| Error::from(error).because(session.resolved.quote(&table::KUBECONFIG)))?;
+    }
+    if intent.spec.provider == ProviderKind::Local && intent.spec.network.custom {
+        return Err(Error::bad_input(session.resolved.quote(&table::CUSTOM_NETWORK))
+            .because("the local cloud's machines have loopback addresses, and it chooses their ranges itself")
+            .hint("unset it, or choose another provider"));
     }
     check_zone(session, intent, means).await?;
     let spec = &intent.spec;

@@ -64,6 +64,16 @@ impl Objects {
         })
     }
 
+    /// Objects of a test's own.
+    #[cfg(test)]
+    pub fn over(store: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            store,
+            location: "memory".into(),
+            directory: None,
+        }
+    }
+
     pub fn origin<'a>(&'a self, key: &'a Path) -> Origin<'a> {
         Origin {
             object: key.as_ref(),
