@@ -13,8 +13,12 @@ pub fn has_replicas(site: &Site, count: usize) -> Result<(), String> {
     never_violated(site)?;
     let stored = site.stored().ok_or("nothing is stored")?;
     let intent = &stored.intent;
-    require(stored.unfinished.is_none(), || format!("unfinished: {:?}", stored.unfinished))?;
-    require(intent.replicas.len() == count, || format!("{} replicas are wanted, not {count}", intent.replicas.len()))?;
+    require(stored.unfinished.is_none(), || {
+        format!("unfinished: {:?}", stored.unfinished)
+    })?;
+    require(intent.replicas.len() == count, || {
+        format!("{} replicas are wanted, not {count}", intent.replicas.len())
+    })?;
     machines_are_those_of(site, intent)?;
     members_are_those_of(site, intent)?;
     endpoint_is_where_it_belongs(site, intent)?;
@@ -29,12 +33,16 @@ pub fn is_gone(site: &Site) -> Result<(), String> {
     never_violated(site)?;
     let left = site.world.cloud.inventory().resources;
     require(left.is_empty(), || format!("left behind: {left:?}"))?;
-    require(site.objects().is_empty(), || format!("still stored: {:?}", site.objects()))
+    require(site.objects().is_empty(), || {
+        format!("still stored: {:?}", site.objects())
+    })
 }
 
 /// No call ever took away what must stay.
 pub fn never_violated(site: &Site) -> Result<(), String> {
-    require(site.world.violations.is_empty(), || format!("violations: {:?}", site.world.violations))
+    require(site.world.violations.is_empty(), || {
+        format!("violations: {:?}", site.world.violations)
+    })
 }
 
 fn require(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
@@ -42,54 +50,125 @@ fn require(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String
 }
 
 fn names(intent: &Intent) -> BTreeSet<String> {
-    intent.replicas.iter().map(|replica| replica.name.clone()).collect()
+    intent
+        .replicas
+        .iter()
+        .map(|replica| replica.name.clone())
+        .collect()
 }
 
 fn machines_are_those_of(site: &Site, intent: &Intent) -> Result<(), String> {
     let cloud = &site.world.cloud;
     let machines: BTreeSet<String> = cloud.machines.keys().cloned().collect();
-    require(machines == names(intent), || format!("machines {machines:?}, wanted {:?}", names(intent)))?;
+    require(machines == names(intent), || {
+        format!("machines {machines:?}, wanted {:?}", names(intent))
+    })?;
     let disks: BTreeSet<String> = cloud.disks.keys().cloned().collect();
-    let wanted: BTreeSet<String> = names(intent).iter().map(|name| intent.spec.names.data_disk(name)).collect();
-    require(disks == wanted, || format!("disks {disks:?}, wanted {wanted:?}"))?;
-    let misplaced = intent.replicas.iter().find(|replica| cloud.machines[&replica.name].zone != replica.zone);
-    require(misplaced.is_none(), || format!("{misplaced:?} is elsewhere"))?;
+    let wanted: BTreeSet<String> = names(intent)
+        .iter()
+        .map(|name| intent.spec.names.data_disk(name))
+        .collect();
+    require(disks == wanted, || {
+        format!("disks {disks:?}, wanted {wanted:?}")
+    })?;
+    let misplaced = intent
+        .replicas
+        .iter()
+        .find(|replica| cloud.machines[&replica.name].zone != replica.zone);
+    require(misplaced.is_none(), || {
+        format!("{misplaced:?} is elsewhere")
+    })?;
     let dead = machines.iter().find(|name| !site.world.api_ready(name));
-    require(dead.is_none(), || format!("the API server of {dead:?} doesn't answer"))
+    require(dead.is_none(), || {
+        format!("the API server of {dead:?} doesn't answer")
+    })
 }
 
 fn members_are_those_of(site: &Site, intent: &Intent) -> Result<(), String> {
     let world = &site.world;
-    let members: BTreeSet<String> = world.etcd.members.iter().map(|member| member.name.clone()).collect();
-    let told = || format!("members {:?}, wanted {:?}", world.etcd.members, names(intent));
-    require(members == names(intent) && world.etcd.members.len() == intent.replicas.len(), told)?;
-    require(world.etcd.members.iter().all(|member| !member.learner), told)?;
-    require(world.etcd.members.iter().all(|member| world.runs_since(member.id).is_some()), told)?;
+    let members: BTreeSet<String> = world
+        .etcd
+        .members
+        .iter()
+        .map(|member| member.name.clone())
+        .collect();
+    let told = || {
+        format!(
+            "members {:?}, wanted {:?}",
+            world.etcd.members,
+            names(intent)
+        )
+    };
+    require(
+        members == names(intent) && world.etcd.members.len() == intent.replicas.len(),
+        told,
+    )?;
+    require(
+        world.etcd.members.iter().all(|member| !member.learner),
+        told,
+    )?;
+    require(
+        world
+            .etcd
+            .members
+            .iter()
+            .all(|member| world.runs_since(member.id).is_some()),
+        told,
+    )?;
     // A write that a client was told of is on every one of them.
     let acknowledged = world.etcd.acknowledged;
-    require(world.etcd.members.iter().all(|member| member.log == acknowledged), || {
-        format!("{acknowledged} writes were acknowledged; {:?}", world.etcd.members)
-    })
+    require(
+        world
+            .etcd
+            .members
+            .iter()
+            .all(|member| member.log == acknowledged),
+        || {
+            format!(
+                "{acknowledged} writes were acknowledged; {:?}",
+                world.etcd.members
+            )
+        },
+    )
 }
 
 fn endpoint_is_where_it_belongs(site: &Site, intent: &Intent) -> Result<(), String> {
     let cloud = &site.world.cloud;
-    require(site.world.endpoint_answers(), || "the endpoint doesn't answer".to_owned())?;
+    require(site.world.endpoint_answers(), || {
+        "the endpoint doesn't answer".to_owned()
+    })?;
     if intent.is_balanced() {
-        require(cloud.holder().is_none(), || format!("{:?} still has the address", cloud.holder()))?;
+        require(cloud.holder().is_none(), || {
+            format!("{:?} still has the address", cloud.holder())
+        })?;
         let backends = cloud.backends();
-        return require(backends == names(intent), || format!("backends {backends:?}, wanted {:?}", names(intent)));
+        return require(backends == names(intent), || {
+            format!("backends {backends:?}, wanted {:?}", names(intent))
+        });
     }
     let balancer = cloud.inventory().balancer;
-    require(balancer.is_absent(), || format!("left of the balancer: {balancer:?}"))
+    require(balancer.is_absent(), || {
+        format!("left of the balancer: {balancer:?}")
+    })
 }
 
 /// The same command a second time would do nothing.
 fn nothing_to_do(site: &Site) -> Result<(), String> {
     let mut again = site.fork();
-    let end = again.run(&Command::Reconcile, Fate { dry_run: true, ..Fate::default() });
+    let end = again.run(
+        &Command::Reconcile,
+        Fate {
+            dry_run: true,
+            ..Fate::default()
+        },
+    );
     let plan = end.events.iter().find_map(|event| match event {
-        Event::Plan { steps } => Some(steps.iter().map(|step| step.step.clone()).collect::<Vec<_>>()),
+        Event::Plan { steps } => Some(
+            steps
+                .iter()
+                .map(|step| step.step.clone())
+                .collect::<Vec<_>>(),
+        ),
         _ => None,
     });
     match plan {

@@ -24,25 +24,49 @@ impl Scenario {
             for call in 0.. {
                 let mut crashed = self.from.fork();
                 let crash = Crash { call, performed };
-                let end = crashed.run(&self.command, Fate { crash: Some(crash), ..Fate::default() });
+                let end = crashed.run(
+                    &self.command,
+                    Fate {
+                        crash: Some(crash),
+                        ..Fate::default()
+                    },
+                );
                 match end.result {
                     None => {}
                     Some(Ok(())) => break,
-                    Some(Err(error)) => panic!("{}, with no crash by call {call}: {error}", self.name),
+                    Some(Err(error)) => {
+                        panic!("{}, with no crash by call {call}: {error}", self.name)
+                    }
                 }
                 for then in [Then::SameAgain, Then::Reconcile, Then::Down] {
                     cases += 1;
                     if let Err(why) = self.finish(&crashed, then) {
                         let when = if performed { "after" } else { "before" };
                         let at = end.calls.last().cloned().unwrap_or_default();
-                        failures.push(format!("stopped {when} call {call} ({at}), then {then:?}: {why}"));
+                        failures.push(format!(
+                            "stopped {when} call {call} ({at}), then {then:?}: {why}"
+                        ));
                     }
                 }
             }
         }
-        println!("crash matrix: {}: {cases} cases, {} failed", self.name, failures.len());
-        let shown = failures.iter().take(12).cloned().collect::<Vec<_>>().join("\n");
-        assert!(failures.is_empty(), "{}: {} of {cases} cases failed:\n{shown}", self.name, failures.len());
+        println!(
+            "crash matrix: {}: {cases} cases, {} failed",
+            self.name,
+            failures.len()
+        );
+        let shown = failures
+            .iter()
+            .take(12)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("\n");
+        assert!(
+            failures.is_empty(),
+            "{}: {} of {cases} cases failed:\n{shown}",
+            self.name,
+            failures.len()
+        );
         assert!(cases > 0);
     }
 
@@ -52,8 +76,12 @@ impl Scenario {
         let stored = site.stored();
         // Killed between its last change and its last word: what was asked for is there, and asking
         // again would be asking for more.
-        let finished = stored.as_ref().is_some_and(|stored| stored.unfinished.is_none() && stored.intent.replicas.len() == after);
-        let wanted = stored.as_ref().map_or(0, |stored| stored.intent.replicas.len());
+        let finished = stored.as_ref().is_some_and(|stored| {
+            stored.unfinished.is_none() && stored.intent.replicas.len() == after
+        });
+        let wanted = stored
+            .as_ref()
+            .map_or(0, |stored| stored.intent.replicas.len());
         match then {
             Then::SameAgain if finished => {}
             Then::SameAgain if after == 0 => return go_away(&mut site),
@@ -90,7 +118,10 @@ fn reconciled(site: &mut Site, wanted: usize, fresh: bool, ends: bool) -> Result
 /// `down`, from whatever is there. Of a cluster that was never begun, or is gone, it says that there is
 /// none.
 fn go_away(site: &mut Site) -> Result<(), String> {
-    let nothing = site.objects().iter().all(|name| !name.ends_with("/intent.json"));
+    let nothing = site
+        .objects()
+        .iter()
+        .all(|name| !name.ends_with("/intent.json"));
     match site.run(&Command::Down, Fate::default()).result {
         Some(Ok(())) => {}
         Some(Err(error)) if nothing && error.message.starts_with("there is no cluster") => {}

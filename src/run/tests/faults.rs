@@ -20,20 +20,43 @@ impl Scenario {
                 for call in 0.. {
                     let mut site = self.from.fork();
                     let faults = BTreeMap::from([(call, Fault { kind, performed })]);
-                    let end = site.run(&self.command, Fate { faults, ..Fate::default() });
+                    let end = site.run(
+                        &self.command,
+                        Fate {
+                            faults,
+                            ..Fate::default()
+                        },
+                    );
                     if end.calls.len() <= call {
                         break;
                     }
                     cases += 1;
                     if let Err(why) = self.judge(&mut site, &end, kind) {
-                        failures.push(format!("call {call} ({}) failed, {kind:?}, took effect: {performed}: {why}", end.calls[call]));
+                        failures.push(format!(
+                            "call {call} ({}) failed, {kind:?}, took effect: {performed}: {why}",
+                            end.calls[call]
+                        ));
                     }
                 }
             }
         }
-        println!("fault matrix: {}: {cases} cases, {} failed", self.name, failures.len());
-        let shown = failures.iter().take(12).cloned().collect::<Vec<_>>().join("\n");
-        assert!(failures.is_empty(), "{}: {} of {cases} cases failed:\n{shown}", self.name, failures.len());
+        println!(
+            "fault matrix: {}: {cases} cases, {} failed",
+            self.name,
+            failures.len()
+        );
+        let shown = failures
+            .iter()
+            .take(12)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("\n");
+        assert!(
+            failures.is_empty(),
+            "{}: {} of {cases} cases failed:\n{shown}",
+            self.name,
+            failures.len()
+        );
         assert!(cases > 0);
     }
 
@@ -44,7 +67,9 @@ impl Scenario {
             (Some(Ok(())), Command::Down) => is_gone(site),
             (Some(Ok(())), _) => has_replicas(site, after),
             (other, _) if kind == TRANSIENT => Err(format!("not ridden out: {other:?}")),
-            (_, Command::Replicate(_)) => has_replicas(site, before).map_err(|why| format!("not turned back: {why}")),
+            (_, Command::Replicate(_)) => {
+                has_replicas(site, before).map_err(|why| format!("not turned back: {why}"))
+            }
             (_, again) => match (site.run(again, Fate::default()).result, again) {
                 (Some(Ok(())), Command::Down) => is_gone(site),
                 (Some(Ok(())), _) => has_replicas(site, after),

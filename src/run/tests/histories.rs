@@ -54,7 +54,8 @@ fn wish() -> impl Strategy<Value = Wish> {
 }
 
 fn fate() -> impl Strategy<Value = Fate> {
-    let crash = (0..120_usize, any::<bool>()).prop_map(|(call, performed)| Crash { call, performed });
+    let crash =
+        (0..120_usize, any::<bool>()).prop_map(|(call, performed)| Crash { call, performed });
     let kind = prop_oneof![
         4 => Just(ErrorKind::Transient { retry_after: None }),
         1 => Just(ErrorKind::NoCapacity),
@@ -63,7 +64,11 @@ fn fate() -> impl Strategy<Value = Fate> {
     ];
     let fault = (kind, any::<bool>()).prop_map(|(kind, performed)| Fault { kind, performed });
     let faults = proptest::collection::btree_map(0..120_usize, fault, 0..5);
-    (proptest::option::weighted(0.5, crash), faults).prop_map(|(crash, faults)| Fate { crash, faults, dry_run: false })
+    (proptest::option::weighted(0.5, crash), faults).prop_map(|(crash, faults)| Fate {
+        crash,
+        faults,
+        dry_run: false,
+    })
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -86,12 +91,19 @@ fn happen(site: &mut Site, event: &Event) -> Result<(), String> {
         Event::Run { command, fate } => {
             let command = meant(site, command);
             let end = site.run(&command, fate.clone());
-            never_violated(site).map_err(|why| format!("{command:?} made {:#?}\n{why}", end.calls))?;
+            never_violated(site)
+                .map_err(|why| format!("{command:?} made {:#?}\n{why}", end.calls))?;
             if let Some(Err(error)) = end.result
-                && error.hints.iter().any(|hint| hint.contains("nothing of the new replica is left"))
+                && error
+                    .hints
+                    .iter()
+                    .any(|hint| hint.contains("nothing of the new replica is left"))
             {
-                let count = site.stored().map_or(0, |stored| stored.intent.replicas.len());
-                has_replicas(site, count).map_err(|why| format!("turned back from {command:?}: {why}"))?;
+                let count = site
+                    .stored()
+                    .map_or(0, |stored| stored.intent.replicas.len());
+                has_replicas(site, count)
+                    .map_err(|why| format!("turned back from {command:?}: {why}"))?;
             }
         }
     }
@@ -103,13 +115,23 @@ fn meant(site: &Site, wish: &Wish) -> Command {
         Wish::Up => Command::Up,
         Wish::Reconcile => Command::Reconcile,
         Wish::Down => Command::Down,
-        Wish::Replicate { zone, count } => {
-            Command::Replicate(ReplicateRequest { zone: zone.map(|zone| ZONES[zone].to_owned()), count: *count })
-        }
+        Wish::Replicate { zone, count } => Command::Replicate(ReplicateRequest {
+            zone: zone.map(|zone| ZONES[zone].to_owned()),
+            count: *count,
+        }),
         Wish::Remove { replica, force } => {
-            let replicas = site.stored().map(|stored| stored.intent.replicas).unwrap_or_default();
-            let name = replicas.get(replica % replicas.len().max(1)).map(|replica| replica.name.clone());
-            Command::Remove(RemovalRequest { name, zone: None, force: *force })
+            let replicas = site
+                .stored()
+                .map(|stored| stored.intent.replicas)
+                .unwrap_or_default();
+            let name = replicas
+                .get(replica % replicas.len().max(1))
+                .map(|replica| replica.name.clone());
+            Command::Remove(RemovalRequest {
+                name,
+                zone: None,
+                force: *force,
+            })
         }
     }
 }
@@ -117,7 +139,13 @@ fn meant(site: &Site, wish: &Wish) -> Command {
 /// More failures than etcd survives are another story: nothing is changed then, and that is told.
 fn befall(site: &mut Site, machine: usize, how: Blow) {
     let world = &mut site.world;
-    let Some(name) = world.cloud.machines.keys().nth(machine % world.cloud.machines.len().max(1)).cloned() else {
+    let Some(name) = world
+        .cloud
+        .machines
+        .keys()
+        .nth(machine % world.cloud.machines.len().max(1))
+        .cloned()
+    else {
         return;
     };
     let boots = world.now + Duration::from_secs(2);
@@ -167,7 +195,9 @@ fn reconcile(site: &mut Site) -> Result<(), String> {
 }
 
 fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
-    std::env::var(name).ok().and_then(|value| value.parse().ok())
+    std::env::var(name)
+        .ok()
+        .and_then(|value| value.parse().ok())
 }
 
 /// The number of histories in a run.
@@ -186,23 +216,33 @@ fn whatever_happened_is_finished_by_reconcile_and_ended_by_down() {
         max_shrink_iters: 400,
         ..ProptestConfig::default()
     };
-    let past = (any::<[bool; 2]>(), 0..2_u32, 0..3_usize, proptest::collection::vec(event(), 1..10));
-    let outcome = TestRunner::new(config).run(&past, |([multizone, always], nodes, more, events)| {
-        let word = |yes: bool| if yes { "true" } else { "false" };
-        let mut site = Site::new(&[
-            ("MULTIZONE", word(multizone)),
-            ("HAKUBE_LOAD_BALANCER", if always { "always" } else { "auto" }),
-            ("NUM_NODES", &nodes.to_string()),
-        ]);
-        site.does(&Command::Up);
-        if more > 0 {
-            site.does(&replicate(None, more));
-        }
-        for event in &events {
-            happen(&mut site, event).map_err(TestCaseError::fail)?;
-        }
-        finish(&mut site).map_err(|why| TestCaseError::fail(format!("{why}\n{:#?}", site.world)))
-    });
+    let past = (
+        any::<[bool; 2]>(),
+        0..2_u32,
+        0..3_usize,
+        proptest::collection::vec(event(), 1..10),
+    );
+    let outcome =
+        TestRunner::new(config).run(&past, |([multizone, always], nodes, more, events)| {
+            let word = |yes: bool| if yes { "true" } else { "false" };
+            let mut site = Site::new(&[
+                ("MULTIZONE", word(multizone)),
+                (
+                    "HAKUBE_LOAD_BALANCER",
+                    if always { "always" } else { "auto" },
+                ),
+                ("NUM_NODES", &nodes.to_string()),
+            ]);
+            site.does(&Command::Up);
+            if more > 0 {
+                site.does(&replicate(None, more));
+            }
+            for event in &events {
+                happen(&mut site, event).map_err(TestCaseError::fail)?;
+            }
+            finish(&mut site)
+                .map_err(|why| TestCaseError::fail(format!("{why}\n{:#?}", site.world)))
+        });
     println!("random histories: {} cases, seed {seed}", cases());
     if let Err(error) = outcome {
         panic!("HAKUBE_TEST_SEED={seed} shows it again:\n{error}");

@@ -8,7 +8,9 @@ use crate::pki::{Authorities, Lifetimes};
 use crate::run::backend::Backend;
 use crate::run::connect::{Clients, Connect};
 use crate::run::session::Start;
-use crate::run::{ReplicateRequest, Session, Stored, down, reconcile, remove_replica, replicate, up};
+use crate::run::{
+    ReplicateRequest, Session, Stored, down, reconcile, remove_replica, replicate, up,
+};
 use crate::settings::{Resolved, Settings, Sources, resolve};
 use crate::state::Store;
 use async_trait::async_trait;
@@ -83,7 +85,10 @@ impl Site {
             world: World::default(),
             objects: Arc::new(InMemory::new()),
             home: TempDir::new().unwrap(),
-            variables: variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+            variables: variables
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
         }
     }
 
@@ -117,7 +122,11 @@ impl Site {
     pub fn run(&mut self, command: &Command, fate: Fate) -> End {
         self.set_the_stage(command);
         let world = Arc::new(Mutex::new(self.world.clone()));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
         let events = Arc::new(Recorder::default());
         let (result, calls) = runtime.block_on(async {
             let Fate { crash, faults, dry_run } = fate;
@@ -138,13 +147,19 @@ impl Site {
             self.expire_lock();
         }
         let events = events.0.lock().unwrap().clone();
-        End { result, calls, events }
+        End {
+            result,
+            calls,
+            events,
+        }
     }
 
     /// What the world may expect of the command.
     fn set_the_stage(&mut self, command: &Command) {
         let stored = self.stored();
-        let begun = stored.as_ref().is_some_and(|stored| stored.intent.phase == Phase::Absent);
+        let begun = stored
+            .as_ref()
+            .is_some_and(|stored| stored.intent.phase == Phase::Absent);
         self.world.tearing_down = begun || matches!(command, Command::Down);
         if stored.is_none() && self.world.cloud.disks.is_empty() {
             // No cluster, no data: whoever comes next owes nothing to whoever was here.
@@ -178,8 +193,15 @@ impl Site {
             // Any program will do: nothing runs it.
             ("HAKUBE_ETCD_BINARY", "/bin/sh".to_owned()),
         ];
-        let env = base.iter().chain(&self.variables).map(|(name, value)| ((*name).to_owned(), value.clone()));
-        let sources = Sources { env: env.collect(), working_dir: home.into(), ..Sources::default() };
+        let env = base
+            .iter()
+            .chain(&self.variables)
+            .map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let sources = Sources {
+            env: env.collect(),
+            working_dir: home.into(),
+            ..Sources::default()
+        };
         resolve(&sources).unwrap_or_else(|errors| panic!("{errors}"))
     }
 
@@ -200,8 +222,13 @@ impl Site {
     /// runs out instead.
     fn expire_lock(&self) {
         let all: Vec<_> = block_on(self.objects.list(None).try_collect()).unwrap();
-        for object in all.into_iter().filter(|object| object.location.as_ref().contains("/lock/")) {
-            let content = block_on(async { self.objects.get(&object.location).await?.bytes().await }).unwrap();
+        for object in all
+            .into_iter()
+            .filter(|object| object.location.as_ref().contains("/lock/"))
+        {
+            let content =
+                block_on(async { self.objects.get(&object.location).await?.bytes().await })
+                    .unwrap();
             let mut record: serde_json::Value = serde_json::from_slice(&content).unwrap();
             record["expires"] = "2001-01-01T00:00:00Z".into();
             let content = serde_json::to_vec(&record).unwrap();
@@ -226,7 +253,10 @@ impl Connect for Connected {
     }
 
     fn clients(&self, _: &Authorities, _: Lifetimes) -> Result<Clients> {
-        Ok(Clients { etcd: Arc::clone(&self.0) as _, kubernetes: Arc::clone(&self.0) as _ })
+        Ok(Clients {
+            etcd: Arc::clone(&self.0) as _,
+            kubernetes: Arc::clone(&self.0) as _,
+        })
     }
 }
 

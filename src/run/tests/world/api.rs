@@ -47,7 +47,11 @@ pub struct Process {
 
 impl Process {
     /// One that begins now. Must be called in the runtime that is the process.
-    pub fn new(world: Arc<Mutex<World>>, crash: Option<Crash>, faults: BTreeMap<usize, Fault>) -> Self {
+    pub fn new(
+        world: Arc<Mutex<World>>,
+        crash: Option<Crash>,
+        faults: BTreeMap<usize, Fault>,
+    ) -> Self {
         let now = world.lock().unwrap().now;
         Self {
             world,
@@ -96,8 +100,17 @@ impl Process {
         act: impl FnOnce(&mut World) -> Result<T, E>,
     ) -> Result<T, E> {
         let number = self.enter(what).await;
-        let fault = self.faults.get(&number).and_then(|fault| Some((fault, E::new(fault.kind, what)?)));
-        if let Some((Fault { performed: false, .. }, error)) = fault {
+        let fault = self
+            .faults
+            .get(&number)
+            .and_then(|fault| Some((fault, E::new(fault.kind, what)?)));
+        if let Some((
+            Fault {
+                performed: false, ..
+            },
+            error,
+        )) = fault
+        {
             return Err(error);
         }
         let answer = self.world().perform(what, moves, act);
@@ -116,13 +129,21 @@ impl Process {
         }
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         self.log.lock().unwrap().push(what.to_owned());
-        self.stop_at(Crash { call: number, performed: false }).await;
+        self.stop_at(Crash {
+            call: number,
+            performed: false,
+        })
+        .await;
         number
     }
 
     /// A call has taken effect. A process that dies here never learns of it.
     pub async fn leave(&self, number: usize) {
-        self.stop_at(Crash { call: number, performed: true }).await;
+        self.stop_at(Crash {
+            call: number,
+            performed: true,
+        })
+        .await;
     }
 
     async fn stop_at(&self, here: Crash) {
@@ -141,19 +162,28 @@ pub trait Faulty: Sized {
 
 impl Faulty for ProviderError {
     fn new(kind: ErrorKind, what: &str) -> Option<Self> {
-        Some(ProviderError::new(kind, "do", what, format!("injected: {kind:?}")))
+        Some(ProviderError::new(
+            kind,
+            "do",
+            what,
+            format!("injected: {kind:?}"),
+        ))
     }
 }
 
 impl Faulty for EtcdError {
     fn new(kind: ErrorKind, what: &str) -> Option<Self> {
         let why = "injected".to_owned();
-        matches!(kind, ErrorKind::Transient { .. }).then(|| Self::Unreachable { at: what.to_owned(), why })
+        matches!(kind, ErrorKind::Transient { .. }).then(|| Self::Unreachable {
+            at: what.to_owned(),
+            why,
+        })
     }
 }
 
 impl Faulty for Error {
     fn new(kind: ErrorKind, what: &str) -> Option<Self> {
-        matches!(kind, ErrorKind::Transient { .. }).then(|| Self::failed(format!("injected: {what}")).transient())
+        matches!(kind, ErrorKind::Transient { .. })
+            .then(|| Self::failed(format!("injected: {what}")).transient())
     }
 }

@@ -11,7 +11,9 @@ use hakube_provider::MachineRef;
 #[async_trait]
 impl Channel for Process {
     async fn put(&self, machine: &MachineRef, files: &[SecretFile]) -> Result<()> {
-        let (last, first) = files.split_last().map_or((None, files), |(last, first)| (Some(last), first));
+        let (last, first) = files
+            .split_last()
+            .map_or((None, files), |(last, first)| (Some(last), first));
         if !first.is_empty() {
             self.put_at_once(machine, first).await?;
         }
@@ -25,18 +27,32 @@ impl Channel for Process {
 impl Process {
     async fn put_at_once(&self, machine: &MachineRef, files: &[SecretFile]) -> Result<()> {
         let name = &machine.name;
-        let paths: Vec<&str> = files.last().map(|file| file.path.as_str()).into_iter().collect();
-        self.call(&format!("put {} on {name}", paths.join(", ")), Nothing, |world| {
-            let found = world.cloud.machines.get(name).filter(|found| found.zone == machine.zone);
-            let up = found.is_some_and(|found| found.is_up(world.now));
-            if !up {
-                return Err(Error::failed(format!("{name} doesn't take files")).because("it boots").transient());
-            }
-            for file in files {
-                world.put_file(name, &file.path, file.content.expose());
-            }
-            Ok(())
-        })
+        let paths: Vec<&str> = files
+            .last()
+            .map(|file| file.path.as_str())
+            .into_iter()
+            .collect();
+        self.call(
+            &format!("put {} on {name}", paths.join(", ")),
+            Nothing,
+            |world| {
+                let found = world
+                    .cloud
+                    .machines
+                    .get(name)
+                    .filter(|found| found.zone == machine.zone);
+                let up = found.is_some_and(|found| found.is_up(world.now));
+                if !up {
+                    return Err(Error::failed(format!("{name} doesn't take files"))
+                        .because("it boots")
+                        .transient());
+                }
+                for file in files {
+                    world.put_file(name, &file.path, file.content.expose());
+                }
+                Ok(())
+            },
+        )
         .await
     }
 }

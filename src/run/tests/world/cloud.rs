@@ -41,14 +41,24 @@ pub struct Cloud {
 impl Cloud {
     /// The machines behind the balancer.
     pub fn backends(&self) -> BTreeSet<String> {
-        let Some((_, in_service)) = &self.service else { return BTreeSet::new() };
-        let groups = self.groups.iter().filter(|(name, _)| in_service.contains(*name));
-        groups.flat_map(|(_, (_, machines))| machines.clone()).collect()
+        let Some((_, in_service)) = &self.service else {
+            return BTreeSet::new();
+        };
+        let groups = self
+            .groups
+            .iter()
+            .filter(|(name, _)| in_service.contains(*name));
+        groups
+            .flat_map(|(_, (_, machines))| machines.clone())
+            .collect()
     }
 
     /// The machine that the endpoint's address is on.
     pub fn holder(&self) -> Option<String> {
-        let mut holding = self.machines.iter().filter(|(_, machine)| machine.holds_endpoint);
+        let mut holding = self
+            .machines
+            .iter()
+            .filter(|(_, machine)| machine.holds_endpoint);
         holding.next().map(|(name, _)| name.clone())
     }
 
@@ -62,7 +72,12 @@ impl Cloud {
 }
 
 /// The provider's refusal.
-pub fn refusal(kind: ErrorKind, action: &str, resource: impl ToString, message: &str) -> ProviderError {
+pub fn refusal(
+    kind: ErrorKind,
+    action: &str,
+    resource: impl ToString,
+    message: &str,
+) -> ProviderError {
     ProviderError::new(kind, action, resource.to_string(), message)
 }
 
@@ -70,7 +85,10 @@ impl World {
     pub(super) fn make_disk(&mut self, spec: &MachineSpec) {
         if let Some(disk) = &spec.data_disk {
             let zone = spec.machine.zone.clone();
-            self.cloud.disks.entry(disk.name.clone()).or_insert(DataDisk { zone, member: None });
+            self.cloud
+                .disks
+                .entry(disk.name.clone())
+                .or_insert(DataDisk { zone, member: None });
         }
     }
 
@@ -84,10 +102,20 @@ impl World {
         }
         let holds_endpoint = matches!(spec.external, External::Reserved(_));
         if holds_endpoint && self.cloud.address.is_none() {
-            return Err(refusal(ErrorKind::Invalid, "create", name, "the address isn't reserved"));
+            return Err(refusal(
+                ErrorKind::Invalid,
+                "create",
+                name,
+                "the address isn't reserved",
+            ));
         }
         if holds_endpoint && (self.cloud.holder().is_some() || self.cloud.rule.is_some()) {
-            return Err(refusal(ErrorKind::Conflict, "create", name, "Specified IP address is in-use"));
+            return Err(refusal(
+                ErrorKind::Conflict,
+                "create",
+                name,
+                "Specified IP address is in-use",
+            ));
         }
         self.cloud.made += 1;
         let disk = spec.data_disk.as_ref().map(|disk| disk.name.clone());
@@ -134,7 +162,9 @@ impl World {
     /// Compute Engine deletes an address that is in use without a word: nobody else may rely on that.
     fn unreserve(&mut self) {
         let in_use = self.cloud.rule.is_some() || self.cloud.holder().is_some();
-        self.forbid(in_use, || "the endpoint's address was deleted while it was in use".to_owned());
+        self.forbid(in_use, || {
+            "the endpoint's address was deleted while it was in use".to_owned()
+        });
         self.cloud.address = None;
     }
 
@@ -147,21 +177,38 @@ impl World {
         match resource.kind {
             K::BackendService => cloud.rule.clone(),
             K::HealthCheck => service().map(|(service, _)| service.clone()),
-            K::BackendGroup => {
-                service().filter(|(_, groups)| groups.contains(name)).map(|(service, _)| service.clone())
-            }
+            K::BackendGroup => service()
+                .filter(|(_, groups)| groups.contains(name))
+                .map(|(service, _)| service.clone()),
             K::Disk => {
                 let uses = |machine: &Instance| machine.disk.as_ref() == Some(name);
-                cloud.machines.iter().find(|(_, machine)| uses(machine)).map(|(name, _)| name.clone())
+                cloud
+                    .machines
+                    .iter()
+                    .find(|(_, machine)| uses(machine))
+                    .map(|(name, _)| name.clone())
             }
             K::MachineTemplate => cloud.node_groups.keys().next().cloned(),
             K::Subnetwork => machine(),
-            K::Network => machine().or_else(|| cloud.firewalls.iter().chain(&cloud.subnetworks).next().cloned()),
+            K::Network => machine().or_else(|| {
+                cloud
+                    .firewalls
+                    .iter()
+                    .chain(&cloud.subnetworks)
+                    .next()
+                    .cloned()
+            }),
             K::ForwardingRule | K::NodeGroup | K::Machine | K::Address | K::Firewall => None,
         }
     }
 
     pub(super) fn reserve(&mut self, name: &str) -> Address {
-        self.cloud.address.get_or_insert(Address { name: name.to_owned(), address: ENDPOINT }).clone()
+        self.cloud
+            .address
+            .get_or_insert(Address {
+                name: name.to_owned(),
+                address: ENDPOINT,
+            })
+            .clone()
     }
 }

@@ -58,7 +58,13 @@ impl EtcdCluster {
     pub(super) fn add(&mut self, name: &str, url: &str, learner: bool) -> u64 {
         self.made += 1;
         let (name, url) = (name.to_owned(), url.to_owned());
-        self.members.push(MemberRecord { id: self.made, name, url, learner, log: 0 });
+        self.members.push(MemberRecord {
+            id: self.made,
+            name,
+            url,
+            learner,
+            log: 0,
+        });
         self.made
     }
 }
@@ -66,14 +72,25 @@ impl EtcdCluster {
 impl World {
     /// Since when a member runs.
     pub fn runs_since(&self, member: u64) -> Option<Duration> {
-        let running = self.cloud.machines.values().filter_map(|machine| machine.etcd);
-        running.filter(|(id, _)| *id == member).map(|(_, since)| since).next()
+        let running = self
+            .cloud
+            .machines
+            .values()
+            .filter_map(|machine| machine.etcd);
+        running
+            .filter(|(id, _)| *id == member)
+            .map(|(_, since)| since)
+            .next()
     }
 
     /// Whether writes can be committed.
     pub fn has_quorum(&self) -> bool {
         let voters = self.etcd.voters().count();
-        let running = self.etcd.voters().filter(|voter| self.runs_since(voter.id).is_some()).count();
+        let running = self
+            .etcd
+            .voters()
+            .filter(|voter| self.runs_since(voter.id).is_some())
+            .count();
         voters > 0 && running > voters / 2
     }
 
@@ -94,18 +111,29 @@ impl World {
             return;
         }
         let candidates = self.etcd.voters().filter(|voter| running(voter.id));
-        let next = candidates.max_by_key(|voter| voter.log).map(|voter| (voter.id, voter.log));
+        let next = candidates
+            .max_by_key(|voter| voter.log)
+            .map(|voter| (voter.id, voter.log));
         let next = next.filter(|_| self.has_quorum());
         if let Some((id, log)) = next {
             let promised = self.etcd.acknowledged;
-            self.forbid(log < promised, || format!("member {id} leads with {log} of {promised} acknowledged writes"));
+            self.forbid(log < promised, || {
+                format!("member {id} leads with {log} of {promised} acknowledged writes")
+            });
         }
         self.etcd.leader = next.map(|(id, _)| id);
     }
 
     /// Members that run receive the leader's log.
     pub(super) fn catch_up(&mut self) {
-        let Some(log) = self.etcd.leader.and_then(|id| self.etcd.member(id)).map(|leader| leader.log) else { return };
+        let Some(log) = self
+            .etcd
+            .leader
+            .and_then(|id| self.etcd.member(id))
+            .map(|leader| leader.log)
+        else {
+            return;
+        };
         for index in 0..self.etcd.members.len() {
             if self.is_in_sync(self.etcd.members[index].id) {
                 self.etcd.members[index].log = log;
@@ -115,9 +143,15 @@ impl World {
 
     /// Whether a member has received everything.
     pub fn is_in_sync(&self, member: u64) -> bool {
-        let learner = self.etcd.member(member).is_some_and(|member| member.learner);
+        let learner = self
+            .etcd
+            .member(member)
+            .is_some_and(|member| member.learner);
         let needs = if learner { CATCH_UP } else { Duration::ZERO };
-        self.etcd.leader.is_some() && self.runs_since(member).is_some_and(|since| since + needs <= self.now)
+        self.etcd.leader.is_some()
+            && self
+                .runs_since(member)
+                .is_some_and(|since| since + needs <= self.now)
     }
 
     /// A client writes whenever it can, and remembers what it was told.
@@ -127,7 +161,12 @@ impl World {
         }
         self.etcd.acknowledged += 1;
         let leader = self.etcd.leader;
-        if let Some(leader) = self.etcd.members.iter_mut().find(|member| Some(member.id) == leader) {
+        if let Some(leader) = self
+            .etcd
+            .members
+            .iter_mut()
+            .find(|member| Some(member.id) == leader)
+        {
             leader.log += 1;
         }
         self.catch_up();

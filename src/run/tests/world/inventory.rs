@@ -17,8 +17,16 @@ impl Cloud {
     pub fn inventory(&self) -> Inventory {
         Inventory {
             address: self.address.clone(),
-            machines: self.machines.iter().map(|(name, machine)| machine.report(name)).collect(),
-            disks: self.disks.iter().map(|(name, disk)| self.disk(name, &disk.zone)).collect(),
+            machines: self
+                .machines
+                .iter()
+                .map(|(name, machine)| machine.report(name))
+                .collect(),
+            disks: self
+                .disks
+                .iter()
+                .map(|(name, disk)| self.disk(name, &disk.zone))
+                .collect(),
             balancer: self.balancer(),
             node_groups: self.node_groups.values().cloned().collect(),
             resources: self.resources(),
@@ -27,19 +35,34 @@ impl Cloud {
 
     fn disk(&self, name: &str, zone: &str) -> Disk {
         let uses = |machine: &Instance| machine.disk.as_deref() == Some(name);
-        let user = self.machines.iter().find(|(_, machine)| uses(machine)).map(|(name, _)| name.clone());
-        Disk { name: name.to_owned(), zone: zone.to_owned(), user }
+        let user = self
+            .machines
+            .iter()
+            .find(|(_, machine)| uses(machine))
+            .map(|(name, _)| name.clone());
+        Disk {
+            name: name.to_owned(),
+            zone: zone.to_owned(),
+            user,
+        }
     }
 
     fn balancer(&self) -> Balancer {
         let group = |(name, (zone, machines)): (&String, &(String, _))| {
             let machines: &std::collections::BTreeSet<String> = machines;
-            BackendGroup { name: name.clone(), zone: zone.clone(), machines: machines.iter().cloned().collect() }
+            BackendGroup {
+                name: name.clone(),
+                zone: zone.clone(),
+                machines: machines.iter().cloned().collect(),
+            }
         };
         Balancer {
             health_check: self.health_check.is_some(),
             groups: self.groups.iter().map(group).collect(),
-            backends: self.service.as_ref().map(|(_, groups)| groups.iter().cloned().collect()),
+            backends: self
+                .service
+                .as_ref()
+                .map(|(_, groups)| groups.iter().cloned().collect()),
             forwarding: self.rule.as_ref().map(|_| ENDPOINT),
         }
     }
@@ -47,21 +70,71 @@ impl Cloud {
     fn resources(&self) -> Vec<ResourceId> {
         use ResourceKind as K;
         let region = || Scope::Region(REGION.to_owned());
-        let id = |kind, scope, name: &String| ResourceId { kind, scope, name: name.clone() };
+        let id = |kind, scope, name: &String| ResourceId {
+            kind,
+            scope,
+            name: name.clone(),
+        };
         let mut all = Vec::new();
-        all.extend(self.rule.iter().map(|name| id(K::ForwardingRule, region(), name)));
-        all.extend(self.service.iter().map(|(name, _)| id(K::BackendService, region(), name)));
-        all.extend(self.health_check.iter().map(|name| id(K::HealthCheck, region(), name)));
-        all.extend(self.groups.iter().map(|(name, (zone, _))| id(K::BackendGroup, Scope::Zone(zone.clone()), name)));
+        all.extend(
+            self.rule
+                .iter()
+                .map(|name| id(K::ForwardingRule, region(), name)),
+        );
+        all.extend(
+            self.service
+                .iter()
+                .map(|(name, _)| id(K::BackendService, region(), name)),
+        );
+        all.extend(
+            self.health_check
+                .iter()
+                .map(|name| id(K::HealthCheck, region(), name)),
+        );
+        all.extend(
+            self.groups
+                .iter()
+                .map(|(name, (zone, _))| id(K::BackendGroup, Scope::Zone(zone.clone()), name)),
+        );
         let groups = self.node_groups.values();
-        all.extend(groups.map(|group| id(K::NodeGroup, Scope::Zone(group.zone.clone()), &group.name)));
-        all.extend(self.templates.iter().map(|name| id(K::MachineTemplate, Scope::Global, name)));
-        all.extend(self.machines.iter().map(|(name, m)| id(K::Machine, Scope::Zone(m.zone.clone()), name)));
-        all.extend(self.disks.iter().map(|(name, d)| id(K::Disk, Scope::Zone(d.zone.clone()), name)));
-        all.extend(self.address.iter().map(|address| id(K::Address, region(), &address.name)));
-        all.extend(self.firewalls.iter().map(|name| id(K::Firewall, Scope::Global, name)));
-        all.extend(self.subnetworks.iter().map(|name| id(K::Subnetwork, region(), name)));
-        all.extend(self.networks.iter().map(|name| id(K::Network, Scope::Global, name)));
+        all.extend(
+            groups.map(|group| id(K::NodeGroup, Scope::Zone(group.zone.clone()), &group.name)),
+        );
+        all.extend(
+            self.templates
+                .iter()
+                .map(|name| id(K::MachineTemplate, Scope::Global, name)),
+        );
+        all.extend(
+            self.machines
+                .iter()
+                .map(|(name, m)| id(K::Machine, Scope::Zone(m.zone.clone()), name)),
+        );
+        all.extend(
+            self.disks
+                .iter()
+                .map(|(name, d)| id(K::Disk, Scope::Zone(d.zone.clone()), name)),
+        );
+        all.extend(
+            self.address
+                .iter()
+                .map(|address| id(K::Address, region(), &address.name)),
+        );
+        all.extend(
+            self.firewalls
+                .iter()
+                .map(|name| id(K::Firewall, Scope::Global, name)),
+        );
+        all.extend(
+            self.subnetworks
+                .iter()
+                .map(|name| id(K::Subnetwork, region(), name)),
+        );
+        all.extend(
+            self.networks
+                .iter()
+                .map(|name| id(K::Network, Scope::Global, name)),
+        );
         all
     }
 }
@@ -69,11 +142,19 @@ impl Cloud {
 impl Instance {
     /// As the provider describes it.
     pub fn report(&self, name: &str) -> Machine {
-        let external = if self.holds_endpoint { ENDPOINT } else { ELSEWHERE };
+        let external = if self.holds_endpoint {
+            ENDPOINT
+        } else {
+            ELSEWHERE
+        };
         Machine {
             name: name.to_owned(),
             zone: self.zone.clone(),
-            state: if self.boots.is_some() { MachineState::Running } else { MachineState::Stopped },
+            state: if self.boots.is_some() {
+                MachineState::Running
+            } else {
+                MachineState::Stopped
+            },
             internal_address: Some(self.address),
             external_address: Some(external),
             labels: BTreeMap::new(),

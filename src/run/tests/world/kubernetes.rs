@@ -13,14 +13,24 @@ impl World {
         if at == ENDPOINT {
             return self.endpoint_answers();
         }
-        let mut machines = self.cloud.machines.iter().filter(|(_, machine)| machine.address == at);
+        let mut machines = self
+            .cloud
+            .machines
+            .iter()
+            .filter(|(_, machine)| machine.address == at);
         machines.any(|(name, _)| self.api_ready(name))
     }
 
     fn nodes(&self) -> Vec<NodeView> {
         let groups = self.cloud.node_groups.values();
-        let node = |zone: &str, name: &String| NodeView { name: name.clone(), zone: zone.to_owned(), ready: true };
-        groups.flat_map(|group| group.machines.iter().map(|name| node(&group.zone, name))).collect()
+        let node = |zone: &str, name: &String| NodeView {
+            name: name.clone(),
+            zone: zone.to_owned(),
+            ready: true,
+        };
+        groups
+            .flat_map(|group| group.machines.iter().map(|name| node(&group.zone, name)))
+            .collect()
     }
 }
 
@@ -28,7 +38,10 @@ impl World {
 impl Kubernetes for Process {
     async fn probe(&self, at: SocketAddr) -> ApiView {
         let ready = self.is_ready(at).await;
-        ApiView { ready, stand_in: ready.then_some(true) }
+        ApiView {
+            ready,
+            stand_in: ready.then_some(true),
+        }
     }
 
     async fn is_ready(&self, at: SocketAddr) -> bool {
@@ -36,15 +49,19 @@ impl Kubernetes for Process {
     }
 
     async fn nodes(&self, endpoint: SocketAddr) -> Result<Vec<NodeView>> {
-        self.look(|world| answer(world, endpoint).map(|()| world.nodes())).await
+        self.look(|world| answer(world, endpoint).map(|()| world.nodes()))
+            .await
     }
 
     async fn admit_nodes(&self, endpoint: SocketAddr, _: &BootstrapToken) -> Result<()> {
-        self.call("admit nodes", Nothing, |world| answer(world, endpoint)).await
+        self.call("admit nodes", Nothing, |world| answer(world, endpoint))
+            .await
     }
 }
 
 fn answer(world: &World, endpoint: SocketAddr) -> Result<()> {
     let answers = world.answers_at(endpoint.ip());
-    answers.then_some(()).ok_or_else(|| Error::failed(format!("{endpoint} doesn't answer")).transient())
+    answers
+        .then_some(())
+        .ok_or_else(|| Error::failed(format!("{endpoint} doesn't answer")).transient())
 }

@@ -70,8 +70,14 @@ impl Instance {
 
     fn join(&self) -> Option<Join> {
         let text = self.files.get(JOIN_ENV)?;
-        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
-        let urls = value("ETCD_INITIAL_CLUSTER=").split(',').filter_map(|member| member.split_once('='));
+        let value = |key: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(key))
+                .unwrap_or_default()
+        };
+        let urls = value("ETCD_INITIAL_CLUSTER=")
+            .split(',')
+            .filter_map(|member| member.split_once('='));
         Some(Join {
             members: urls.map(|(_, url)| url.to_owned()).collect(),
             existing: value("ETCD_INITIAL_CLUSTER_STATE=") == "existing",
@@ -86,14 +92,24 @@ impl World {
         for name in names {
             let member = self.member_that_runs_on(&name);
             let now = self.now;
-            let Some(machine) = self.cloud.machines.get_mut(&name) else { continue };
-            let since = machine.etcd.filter(|(id, _)| Some(*id) == member).map_or(now, |(_, since)| since);
+            let Some(machine) = self.cloud.machines.get_mut(&name) else {
+                continue;
+            };
+            let since = machine
+                .etcd
+                .filter(|(id, _)| Some(*id) == member)
+                .map_or(now, |(_, since)| since);
             machine.etcd = member.map(|id| (id, since));
         }
     }
 
     fn member_that_runs_on(&mut self, name: &str) -> Option<u64> {
-        let machine = self.cloud.machines.get(name).filter(|machine| machine.is_up(self.now))?.clone();
+        let machine = self
+            .cloud
+            .machines
+            .get(name)
+            .filter(|machine| machine.is_up(self.now))?
+            .clone();
         let join = machine.join()?;
         let disk = machine.disk.clone()?;
         let written = self.cloud.disks.get(&disk)?.member;
@@ -102,7 +118,11 @@ impl World {
             return self.etcd.member(id).map(|member| member.id);
         }
         let own = peer_url(machine.address);
-        let id = if join.existing { self.join_member(name, &own, &join.members) } else { self.form(name, &own) }?;
+        let id = if join.existing {
+            self.join_member(name, &own, &join.members)
+        } else {
+            self.form(name, &own)
+        }?;
         self.cloud.disks.get_mut(&disk)?.member = Some(id);
         Some(id)
     }
@@ -110,14 +130,23 @@ impl World {
     /// A learner starts: only with a list of members that is the one that etcd has.
     fn join_member(&mut self, name: &str, own: &str, listed: &[String]) -> Option<u64> {
         let has_quorum = self.has_quorum();
-        let mut known: Vec<&str> = self.etcd.members.iter().map(|member| member.url.as_str()).collect();
+        let mut known: Vec<&str> = self
+            .etcd
+            .members
+            .iter()
+            .map(|member| member.url.as_str())
+            .collect();
         let mut listed: Vec<&str> = listed.iter().map(String::as_str).collect();
         known.sort_unstable();
         listed.sort_unstable();
         if !has_quorum || known != listed {
             return None;
         }
-        let member = self.etcd.members.iter_mut().find(|member| member.url == own && !member.is_started())?;
+        let member = self
+            .etcd
+            .members
+            .iter_mut()
+            .find(|member| member.url == own && !member.is_started())?;
         name.clone_into(&mut member.name);
         Some(member.id)
     }
@@ -136,23 +165,34 @@ impl World {
 
     /// Whether the API server of a replica answers: it was started, and its member votes.
     pub fn api_ready(&self, name: &str) -> bool {
-        let Some(machine) = self.cloud.machines.get(name) else { return false };
+        let Some(machine) = self.cloud.machines.get(name) else {
+            return false;
+        };
         let started = machine.files.contains_key(START) && machine.is_up(self.now);
-        let votes = machine.etcd.and_then(|(id, _)| self.etcd.member(id)).is_some_and(|member| !member.learner);
+        let votes = machine
+            .etcd
+            .and_then(|(id, _)| self.etcd.member(id))
+            .is_some_and(|member| !member.learner);
         started && votes && self.has_quorum()
     }
 
     /// A file is there from now on; files that start something have what that needs.
     pub(super) fn put_file(&mut self, name: &str, path: &str, content: &str) {
-        let Some(machine) = self.cloud.machines.get_mut(name) else { return };
+        let Some(machine) = self.cloud.machines.get_mut(name) else {
+            return;
+        };
         let identified = machine.files.contains_key(REPLICA_ENV);
         machine.files.insert(path.to_owned(), content.to_owned());
-        self.forbid(path == JOIN_ENV && !identified, || format!("etcd starts on {name} without certificates"));
+        self.forbid(path == JOIN_ENV && !identified, || {
+            format!("etcd starts on {name} without certificates")
+        });
         if path == START {
             self.tick();
             let member = self.etcd.members.iter().find(|member| member.name == name);
             let votes = member.is_some_and(|member| !member.learner);
-            self.forbid(!votes, || format!("the control plane starts on {name}, which doesn't vote"));
+            self.forbid(!votes, || {
+                format!("the control plane starts on {name}, which doesn't vote")
+            });
         }
     }
 }

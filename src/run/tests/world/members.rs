@@ -9,13 +9,20 @@ use std::net::IpAddr;
 
 impl World {
     fn member_at(&self, address: IpAddr) -> Option<u64> {
-        let machine = self.cloud.machines.values().find(|machine| machine.address == address)?;
+        let machine = self
+            .cloud
+            .machines
+            .values()
+            .find(|machine| machine.address == address)?;
         machine.etcd.map(|(id, _)| id)
     }
 
     /// A voter among these that can commit something.
     fn through(&self, via: &[IpAddr]) -> EtcdResult<u64> {
-        let voters = via.iter().filter_map(|at| self.member_at(*at)).filter(|id| self.votes(*id));
+        let voters = via
+            .iter()
+            .filter_map(|at| self.member_at(*at))
+            .filter(|id| self.votes(*id));
         match voters.into_iter().next() {
             Some(id) if self.has_quorum() => Ok(id),
             Some(_) => Err(unreachable("etcdserver: request timed out")),
@@ -28,12 +35,15 @@ impl World {
     }
 
     fn connected(&self, id: u64) -> bool {
-        self.runs_since(id).is_some_and(|since| since + HEALTH_INTERVAL <= self.now)
+        self.runs_since(id)
+            .is_some_and(|since| since + HEALTH_INTERVAL <= self.now)
     }
 
     fn add_learner(&mut self, url: &str) -> EtcdResult<u64> {
         if !self.etcd.voters().all(|voter| self.connected(voter.id)) {
-            return Err(EtcdError::Unhealthy("etcdserver: unhealthy cluster".to_owned()));
+            return Err(EtcdError::Unhealthy(
+                "etcdserver: unhealthy cluster".to_owned(),
+            ));
         }
         if self.etcd.members.iter().any(|member| member.url == url) {
             return Err(EtcdError::Exists);
@@ -46,7 +56,12 @@ impl World {
 
     fn promote(&mut self, id: u64) -> EtcdResult<()> {
         let in_sync = self.is_in_sync(id);
-        let member = self.etcd.members.iter_mut().find(|member| member.id == id).ok_or(EtcdError::NotFound)?;
+        let member = self
+            .etcd
+            .members
+            .iter_mut()
+            .find(|member| member.id == id)
+            .ok_or(EtcdError::NotFound)?;
         if !member.learner {
             return Err(EtcdError::NotLearner);
         }
@@ -56,27 +71,47 @@ impl World {
         }
         let unstarted = !member.is_started();
         // Old versions would do it, and lose their quorum.
-        self.forbid(unstarted, || format!("member {id} was to vote before it started"));
+        self.forbid(unstarted, || {
+            format!("member {id} was to vote before it started")
+        });
         Err(EtcdError::NotInSync)
     }
 
     fn remove_member(&mut self, through: u64, id: u64) -> EtcdResult<()> {
         // The trait's contract: one that is gone is removed.
-        let Some(member) = self.etcd.member(id).cloned() else { return Ok(()) };
+        let Some(member) = self.etcd.member(id).cloned() else {
+            return Ok(());
+        };
         if !member.learner {
             let others = self.etcd.voters().filter(|voter| voter.id != id).count();
-            let started = self.etcd.voters().filter(|voter| voter.id != id && voter.is_started()).count();
+            let started = self
+                .etcd
+                .voters()
+                .filter(|voter| voter.id != id && voter.is_started())
+                .count();
             if others == 0 || started < others / 2 + 1 {
-                return Err(EtcdError::Other("re-configuration failed due to not enough started members".to_owned()));
+                return Err(EtcdError::Other(
+                    "re-configuration failed due to not enough started members".to_owned(),
+                ));
             }
-            let active = self.etcd.voters().filter(|voter| voter.id != id && self.connected(voter.id)).count();
+            let active = self
+                .etcd
+                .voters()
+                .filter(|voter| voter.id != id && self.connected(voter.id))
+                .count();
             if self.runs_since(id).is_some() && active < others / 2 + 1 {
-                return Err(EtcdError::Unhealthy("etcdserver: unhealthy cluster".to_owned()));
+                return Err(EtcdError::Unhealthy(
+                    "etcdserver: unhealthy cluster".to_owned(),
+                ));
             }
         }
         let leads = self.etcd.leader == Some(id);
-        self.forbid(leads, || format!("member {id} was removed while it led: writes stop for seconds"));
-        self.forbid(through == id, || format!("member {id} was removed through itself"));
+        self.forbid(leads, || {
+            format!("member {id} was removed while it led: writes stop for seconds")
+        });
+        self.forbid(through == id, || {
+            format!("member {id} was removed through itself")
+        });
         self.etcd.members.retain(|member| member.id != id);
         Ok(())
     }
@@ -100,13 +135,19 @@ impl Etcd for Process {
 
     async fn status(&self, at: IpAddr, learner: bool) -> EtcdResult<MemberStatus> {
         self.call(&format!("etcd: status of {at}"), Nothing, |world| {
-            let id = world.member_at(at).ok_or_else(|| unreachable("connection refused"))?;
+            let id = world
+                .member_at(at)
+                .ok_or_else(|| unreachable("connection refused"))?;
             if !learner {
                 // A linearizable read comes first, and a learner doesn't serve it.
                 world.through(&[at])?;
             }
             let leader = world.etcd.leader.unwrap_or_default();
-            Ok(MemberStatus { id, leader, version: "3.4.23".to_owned() })
+            Ok(MemberStatus {
+                id,
+                leader,
+                version: "3.4.23".to_owned(),
+            })
         })
         .await
     }
@@ -137,12 +178,16 @@ impl Etcd for Process {
 
     async fn move_leader(&self, leader: IpAddr, to: u64) -> EtcdResult<()> {
         self.call("etcd: move the leader", Nothing, |world| {
-            let at = world.member_at(leader).ok_or_else(|| unreachable("connection refused"))?;
+            let at = world
+                .member_at(leader)
+                .ok_or_else(|| unreachable("connection refused"))?;
             if world.etcd.leader != Some(at) {
                 return Err(EtcdError::Other("etcdserver: not leader".to_owned()));
             }
             if !world.votes(to) || !world.is_in_sync(to) {
-                return Err(EtcdError::Other("etcdserver: bad leader transferee".to_owned()));
+                return Err(EtcdError::Other(
+                    "etcdserver: bad leader transferee".to_owned(),
+                ));
             }
             world.etcd.leader = Some(to);
             Ok(())
@@ -152,5 +197,8 @@ impl Etcd for Process {
 }
 
 fn unreachable(why: &str) -> EtcdError {
-    EtcdError::Unreachable { at: "its members".to_owned(), why: why.to_owned() }
+    EtcdError::Unreachable {
+        at: "its members".to_owned(),
+        why: why.to_owned(),
+    }
 }

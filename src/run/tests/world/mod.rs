@@ -67,10 +67,16 @@ impl World {
         self.tick();
         let after = self.vitals();
         if !self.tearing_down {
-            self.forbid(before.quorum && !after.quorum, || format!("{call} cost etcd its quorum"));
-            self.forbid(before.reserved && !after.reserved, || format!("{call} gave the endpoint's address away"));
+            self.forbid(before.quorum && !after.quorum, || {
+                format!("{call} cost etcd its quorum")
+            });
+            self.forbid(before.reserved && !after.reserved, || {
+                format!("{call} gave the endpoint's address away")
+            });
             let cut_off = before.endpoint && !after.endpoint && moves == Moves::Nothing;
-            self.forbid(cut_off, || format!("{call} cut clients off from the endpoint"));
+            self.forbid(cut_off, || {
+                format!("{call} cut clients off from the endpoint")
+            });
         }
         self.client_writes();
         answer

@@ -1,8 +1,8 @@
 //! The provider. What takes a real one several calls takes several here, and a crash fits between any two.
 
+use super::Moves::{Endpoint, Nothing};
 use super::api::Process;
 use super::cloud::refusal;
-use super::Moves::{Endpoint, Nothing};
 use crate::cluster::fixtures::ZONES;
 use async_trait::async_trait;
 use hakube_provider::{
@@ -19,11 +19,13 @@ impl Provider for Process {
     }
 
     async fn zones(&self) -> Result<Vec<String>> {
-        self.call("zones", Nothing, |_| Ok(ZONES.map(str::to_owned).to_vec())).await
+        self.call("zones", Nothing, |_| Ok(ZONES.map(str::to_owned).to_vec()))
+            .await
     }
 
     async fn inspect(&self, _: &str) -> Result<Inventory> {
-        self.call("inspect", Nothing, |world| Ok(world.cloud.inventory())).await
+        self.call("inspect", Nothing, |world| Ok(world.cloud.inventory()))
+            .await
     }
 
     async fn ensure_network(&self, spec: &NetworkSpec) -> Result<()> {
@@ -34,7 +36,9 @@ impl Provider for Process {
             Ok(())
         })
         .await?;
-        let Some((name, _)) = &spec.subnetwork else { return Ok(()) };
+        let Some((name, _)) = &spec.subnetwork else {
+            return Ok(());
+        };
         self.call("make subnetwork", Nothing, |world| {
             world.cloud.subnetworks.insert(name.clone());
             Ok(())
@@ -46,7 +50,12 @@ impl Provider for Process {
         self.call(&format!("make firewall {}", spec.name), Nothing, |world| {
             let known = spec.network == "default" || world.cloud.networks.contains(&spec.network);
             if !known {
-                return Err(refusal(ErrorKind::Invalid, "create", &spec.name, "there is no such network"));
+                return Err(refusal(
+                    ErrorKind::Invalid,
+                    "create",
+                    &spec.name,
+                    "there is no such network",
+                ));
             }
             world.cloud.firewalls.insert(spec.name.clone());
             Ok(())
@@ -55,7 +64,10 @@ impl Provider for Process {
     }
 
     async fn ensure_address(&self, spec: &AddressSpec) -> Result<Address> {
-        self.call("reserve the address", Nothing, |world| Ok(world.reserve(&spec.name))).await
+        self.call("reserve the address", Nothing, |world| {
+            Ok(world.reserve(&spec.name))
+        })
+        .await
     }
 
     async fn ensure_machine(&self, spec: &MachineSpec) -> Result<Machine> {
@@ -67,7 +79,12 @@ impl Provider for Process {
         .await?;
         self.call(&format!("make machine {name}"), Nothing, |world| {
             world.make_machine(spec)?;
-            world.cloud.machines.get(name).map(|machine| machine.report(name)).ok_or_else(|| absent(name))
+            world
+                .cloud
+                .machines
+                .get(name)
+                .map(|machine| machine.report(name))
+                .ok_or_else(|| absent(name))
         })
         .await
     }
@@ -75,7 +92,9 @@ impl Provider for Process {
     async fn ensure_balancer(&self, spec: &BalancerSpec) -> Result<()> {
         let mut groups: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
         for MachineRef { name, zone } in &spec.backends {
-            let group = groups.entry(format!("{}-{zone}", spec.name)).or_insert((zone.clone(), BTreeSet::new()));
+            let group = groups
+                .entry(format!("{}-{zone}", spec.name))
+                .or_insert((zone.clone(), BTreeSet::new()));
             group.1.insert(name.clone());
         }
         self.call("make health check", Nothing, |world| {
@@ -85,10 +104,16 @@ impl Provider for Process {
         .await?;
         for (name, (zone, machines)) in &groups {
             self.call(&format!("make backend group {name}"), Nothing, |world| {
-                if let Some(gone) = machines.iter().find(|machine| !world.cloud.machines.contains_key(*machine)) {
+                if let Some(gone) = machines
+                    .iter()
+                    .find(|machine| !world.cloud.machines.contains_key(*machine))
+                {
                     return Err(absent(gone));
                 }
-                world.cloud.groups.insert(name.clone(), (zone.clone(), machines.clone()));
+                world
+                    .cloud
+                    .groups
+                    .insert(name.clone(), (zone.clone(), machines.clone()));
                 Ok(())
             })
             .await?;
@@ -99,7 +124,10 @@ impl Provider for Process {
         })
         .await?;
         self.call("delete surplus backend groups", Nothing, |world| {
-            world.cloud.groups.retain(|name, _| groups.contains_key(name));
+            world
+                .cloud
+                .groups
+                .retain(|name, _| groups.contains_key(name));
             Ok(())
         })
         .await
@@ -109,7 +137,12 @@ impl Provider for Process {
         let there = self.call("look where the address is", Nothing, |world| {
             let cloud = &world.cloud;
             if cloud.address.is_none() {
-                return Err(refusal(ErrorKind::Invalid, "point", &spec.address, "it isn't reserved"));
+                return Err(refusal(
+                    ErrorKind::Invalid,
+                    "point",
+                    &spec.address,
+                    "it isn't reserved",
+                ));
             }
             match target {
                 EndpointTarget::Balancer if cloud.service.is_none() => Err(absent(&spec.balancer)),
@@ -117,7 +150,9 @@ impl Provider for Process {
                     Err(absent(&machine.name))
                 }
                 EndpointTarget::Balancer => Ok(cloud.rule.is_some()),
-                EndpointTarget::Machine(machine) => Ok(cloud.holder().as_ref() == Some(&machine.name)),
+                EndpointTarget::Machine(machine) => {
+                    Ok(cloud.holder().as_ref() == Some(&machine.name))
+                }
             }
         });
         if there.await? {
@@ -132,7 +167,11 @@ impl Provider for Process {
             match target {
                 EndpointTarget::Balancer => world.cloud.rule = Some(spec.rule.clone()),
                 EndpointTarget::Machine(machine) => {
-                    let machine = world.cloud.machines.get_mut(&machine.name).ok_or_else(|| absent(&machine.name))?;
+                    let machine = world
+                        .cloud
+                        .machines
+                        .get_mut(&machine.name)
+                        .ok_or_else(|| absent(&machine.name))?;
                     machine.holds_endpoint = true;
                 }
             }
@@ -148,9 +187,16 @@ impl Provider for Process {
         })
         .await?;
         self.call("make node group", Nothing, |world| {
-            let machines = (0..spec.size).map(|number| format!("{}-{number}", spec.name)).collect();
+            let machines = (0..spec.size)
+                .map(|number| format!("{}-{number}", spec.name))
+                .collect();
             let zone = spec.machine.machine.zone.clone();
-            let group = NodeGroup { name: spec.name.clone(), zone, size: spec.size, machines };
+            let group = NodeGroup {
+                name: spec.name.clone(),
+                zone,
+                size: spec.size,
+                machines,
+            };
             world.cloud.node_groups.insert(spec.name.clone(), group);
             Ok(())
         })
@@ -158,19 +204,31 @@ impl Provider for Process {
     }
 
     async fn delete(&self, _: &str, resource: &ResourceId) -> Result<()> {
-        self.call(&format!("delete {resource}"), Nothing, |world| world.delete(resource)).await
+        self.call(&format!("delete {resource}"), Nothing, |world| {
+            world.delete(resource)
+        })
+        .await
     }
 
     async fn machine(&self, machine: &MachineRef) -> Result<Option<Machine>> {
         let name = &machine.name;
         self.call(&format!("read machine {name}"), Nothing, |world| {
-            Ok(world.cloud.machines.get(name).map(|machine| machine.report(name)))
+            Ok(world
+                .cloud
+                .machines
+                .get(name)
+                .map(|machine| machine.report(name)))
         })
         .await
     }
 
     async fn console(&self, machine: &MachineRef) -> Result<String> {
-        self.call(&format!("read the console of {}", machine.name), Nothing, |_| Ok(String::new())).await
+        self.call(
+            &format!("read the console of {}", machine.name),
+            Nothing,
+            |_| Ok(String::new()),
+        )
+        .await
     }
 
     fn calls(&self) -> u64 {
@@ -179,5 +237,10 @@ impl Provider for Process {
 }
 
 fn absent(name: &str) -> ProviderError {
-    refusal(ErrorKind::Invalid, "use", name, "notFound: there is no such resource")
+    refusal(
+        ErrorKind::Invalid,
+        "use",
+        name,
+        "notFound: there is no such resource",
+    )
 }

@@ -47,25 +47,50 @@ impl fmt::Display for WatchedStore {
 
 #[async_trait]
 impl ObjectStore for WatchedStore {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
-        self.watched(format!("store: put {location}"), self.objects.put_opts(location, payload, opts)).await
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
+        self.watched(
+            format!("store: put {location}"),
+            self.objects.put_opts(location, payload, opts),
+        )
+        .await
     }
 
-    async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
         self.objects.put_multipart_opts(location, opts).await
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.watched(format!("store: get {location}"), self.objects.get_opts(location, options)).await
+        self.watched(
+            format!("store: get {location}"),
+            self.objects.get_opts(location, options),
+        )
+        .await
     }
 
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         let (process, objects) = (Arc::clone(&self.process), Arc::clone(&self.objects));
         let delete = move |location: Result<Path>| {
             let store = Self::new(Arc::clone(&process), Arc::clone(&objects));
             async move {
                 let location = location?;
-                store.watched(format!("store: delete {location}"), store.objects.delete(&location)).await?;
+                store
+                    .watched(
+                        format!("store: delete {location}"),
+                        store.objects.delete(&location),
+                    )
+                    .await?;
                 Ok(location)
             }
         };
@@ -83,10 +108,18 @@ impl ObjectStore for WatchedStore {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.watched("store: list".to_owned(), self.objects.list_with_delimiter(prefix)).await
+        self.watched(
+            "store: list".to_owned(),
+            self.objects.list_with_delimiter(prefix),
+        )
+        .await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.watched(format!("store: copy {from}"), self.objects.copy_opts(from, to, options)).await
+        self.watched(
+            format!("store: copy {from}"),
+            self.objects.copy_opts(from, to, options),
+        )
+        .await
     }
 }
