@@ -9,7 +9,7 @@ use crate::state::{Operation, Outcome};
 /// Flags of `history`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The operation to show, with its steps
+    /// The operation to show, with its steps; without, the last 200 are listed, oldest first
     id: Option<String>,
     #[command(flatten)]
     cluster: ClusterFlags,

@@ -29,14 +29,15 @@ impl Store {
         stop: &CancellationToken,
         mut on_wait: impl FnMut(&LockRecord),
     ) -> Result<LockGuard, LockError> {
-        let deadline = Instant::now() + patience;
-        let mut told = None;
+        let (mut since, mut told) = (None, None);
         loop {
             let error = match self.lock(cluster, holder.clone()).await {
                 Err(error @ (LockError::Held { .. } | LockError::Contended { .. })) => error,
                 taken_or_failed => return taken_or_failed,
             };
-            let left = deadline.saturating_duration_since(Instant::now());
+            // From the first look on, however long that took.
+            let now = Instant::now();
+            let left = patience.saturating_sub(now - *since.get_or_insert(now));
             if left.is_zero() {
                 return Err(error);
             }
