@@ -107,8 +107,11 @@ where
             Err(error) => error,
         };
         let wait = waits.next().unwrap_or(Duration::from_secs(10));
-        if !error.transient || started.elapsed() + wait > retry_for {
+        if !error.transient {
             break Some(error);
+        }
+        if started.elapsed() + wait > retry_for {
+            break Some(error.hint("it may pass by itself: do the same again later, or give it longer with --timeout"));
         }
         tracing::debug!(step = step.key, %error, "trying again");
         reporter.event(&Event::StepRetried { step: event.clone(), error: error.to_string() });
@@ -120,4 +123,51 @@ where
         Some(error) => Event::StepFailed { step: event, error: error.to_string() },
     });
     StepRecord { key: step.key.clone(), took, error }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::plan::Action;
+    use std::cell::Cell;
+
+    struct Silent;
+
+    impl Reporter for Silent {
+        fn event(&self, _: &Event) {}
+    }
+
+    async fn failure(retry_for: Duration, execute: impl AsyncFn(&Step) -> Result<()>) -> Option<Error> {
+        let step = Step {
+            key: "await-endpoint".to_owned(),
+            says: "wait".to_owned(),
+            needs: Vec::new(),
+            quorum: None,
+            action: Action::AwaitEndpoint,
+        };
+        let plan = Plan { steps: vec![step] };
+        let stop = CancellationToken::new();
+        run(&plan, OnFailure::Stop, retry_for, &stop, &Silent, execute).await.failure().cloned()
+    }
+
+    #[tokio::test]
+    async fn what_may_pass_is_tried_again_until_it_does() {
+        let tries = Cell::new(0);
+        let failed = failure(Duration::from_secs(60), async |_| {
+            tries.set(tries.get() + 1);
+            if tries.get() < 3 { Err(Error::failed("busy").transient()) } else { Ok(()) }
+        });
+        assert_eq!(failed.await, None);
+        assert_eq!(tries.get(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_did_not_pass_in_time_may_yet_and_the_error_says_so() {
+        let failed = failure(Duration::ZERO, async |_| Err(Error::failed("busy").transient())).await.unwrap();
+        assert!(failed.hints.iter().any(|hint| hint.contains("--timeout")), "{failed:?}");
+        let failed = failure(Duration::ZERO, async |_| Err(Error::failed("refused"))).await.unwrap();
+        assert_eq!(failed.hints, Vec::<String>::new());
+    }
 }
