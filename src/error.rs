@@ -153,8 +153,11 @@ impl From<ProviderError> for Error {
             | ErrorKind::Fatal => Kind::Provider,
         };
         let transient = error.is_transient();
-        let mut out = Self::new(kind, format!("could not {} {}", error.action, error.resource))
-            .because(error.message);
+        let mut out = Self::new(
+            kind,
+            format!("could not {} {}", error.action, error.resource),
+        )
+        .because(error.message);
         out.hints.extend(error.hint);
         out.transient = transient;
         out

@@ -21,6 +21,8 @@ fn main() -> ExitCode {
     // Everything that hakube keeps is its user's only, from birth.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     // The one failure is that a provider is installed already, which is as good.
-    rustls::crypto::ring::default_provider().install_default().ok();
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
     cli::run()
 }

@@ -26,9 +26,14 @@ impl Channel for LocalChannel {
         let MachineRef { name, zone } = machine;
         for file in files {
             let content = Bytes::copy_from_slice(file.content.expose().as_bytes());
-            self.cloud.put_file(zone, name, &file.path, file.mode, content).await.map_err(|error| {
-                Error::failed(format!("could not put {} on {name}", file.path)).because(error).transient()
-            })?;
+            self.cloud
+                .put_file(zone, name, &file.path, file.mode, content)
+                .await
+                .map_err(|error| {
+                    Error::failed(format!("could not put {} on {name}", file.path))
+                        .because(error)
+                        .transient()
+                })?;
         }
         Ok(())
     }

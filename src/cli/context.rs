@@ -41,7 +41,9 @@ pub fn changing(resolved: Resolved, output: Format, dry_run: bool) -> Result<Ses
         Format::Text if dry_run => Arc::new(Human::with_plan_as_data()),
         Format::Text => Arc::new(Human::default()),
         Format::Yaml => {
-            return Err(Error::bad_input("events are written as text or JSON, not YAML").hint("-o json"));
+            return Err(
+                Error::bad_input("events are written as text or JSON, not YAML").hint("-o json"),
+            );
         }
     };
     for warning in &resolved.warnings {
@@ -83,7 +85,9 @@ fn stop_on_signals(stop: CancellationToken, reporter: Arc<dyn Reporter>) {
             return;
         }
         stop.cancel();
-        reporter.event(&Event::note("stopping after the steps in flight; once more stops at once"));
+        reporter.event(&Event::note(
+            "stopping after the steps in flight; once more stops at once",
+        ));
         if tokio::signal::ctrl_c().await.is_ok() {
             std::process::exit(INTERRUPTED);
         }

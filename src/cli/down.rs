@@ -36,7 +36,15 @@ pub async fn run(args: Args) -> Result<()> {
     let name = settings.cluster.clone();
     let session = args.change.session(resolved)?;
     if let Some(name) = replica {
-        return run::remove_replica(&session, &RemovalRequest { name, zone, force: args.force }).await;
+        return run::remove_replica(
+            &session,
+            &RemovalRequest {
+                name,
+                zone,
+                force: args.force,
+            },
+        )
+        .await;
     }
     if !args.yes && !args.change.dry_run {
         session.existing().await?;
@@ -47,12 +55,15 @@ pub async fn run(args: Args) -> Result<()> {
 
 /// On a terminal the cluster's name must be typed; a script says `--yes`.
 fn confirm(cluster: &str) -> Result<()> {
-    let question = format!("This deletes cluster {cluster} and all its data. Type its name to go on: ");
+    let question =
+        format!("This deletes cluster {cluster} and all its data. Type its name to go on: ");
     let why = match ask(&question) {
         Some(answer) if answer == cluster => return Ok(()),
         Some(_) => "that wasn't its name",
         None => "there is no terminal to ask on",
     };
-    Err(Error::refused(format!("cluster {cluster} was not deleted: {why}"))
-        .hint("to delete it without being asked: hakube down --yes"))
+    Err(
+        Error::refused(format!("cluster {cluster} was not deleted: {why}"))
+            .hint("to delete it without being asked: hakube down --yes"),
+    )
 }

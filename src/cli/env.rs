@@ -28,7 +28,11 @@ pub struct Args {
 /// Shows each setting with its value and its origin.
 pub fn run(args: Args) -> Result<()> {
     if args.docs || args.template {
-        output::print(&if args.docs { docs::markdown() } else { docs::env_file() });
+        output::print(&if args.docs {
+            docs::markdown()
+        } else {
+            docs::env_file()
+        });
         return Ok(());
     }
     let mut flags = args.making.pairs();
@@ -41,7 +45,11 @@ pub fn run(args: Args) -> Result<()> {
         Format::Text => {
             let mut table = Table::new(&["SETTING", "VALUE", "ORIGIN"]);
             for value in &resolved.values {
-                table.row([value.key.to_owned(), value.value.clone(), value.origin.to_string()]);
+                table.row([
+                    value.key.to_owned(),
+                    value.value.clone(),
+                    value.origin.to_string(),
+                ]);
             }
             table.render()
         }

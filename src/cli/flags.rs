@@ -154,6 +154,8 @@ pub struct OutputFlag {
 }
 
 fn given<const N: usize>(flags: [(&str, &Option<String>); N]) -> Vec<(String, String)> {
-    let given = flags.into_iter().filter_map(|(flag, value)| Some((flag.to_owned(), value.clone()?)));
+    let given = flags
+        .into_iter()
+        .filter_map(|(flag, value)| Some((flag.to_owned(), value.clone()?)));
     given.collect()
 }

@@ -26,10 +26,16 @@ pub async fn run(args: Args) -> Result<()> {
         (None, Format::Text) => list(&operations),
         (None, format) => output::document(&operations, format)?,
         (Some(id), format) => {
-            let operation = operations.iter().find(|operation| operation.id == *id).ok_or_else(|| {
-                Error::bad_input(format!("the journal of {} has no operation {id}", session.cluster()))
+            let operation = operations
+                .iter()
+                .find(|operation| operation.id == *id)
+                .ok_or_else(|| {
+                    Error::bad_input(format!(
+                        "the journal of {} has no operation {id}",
+                        session.cluster()
+                    ))
                     .hint("hakube history")
-            })?;
+                })?;
             match format {
                 Format::Text => list(std::slice::from_ref(operation)) + "\n" + &steps(operation),
                 format => output::document(operation, format)?,
@@ -40,9 +46,20 @@ pub async fn run(args: Args) -> Result<()> {
 }
 
 fn list(operations: &[Operation]) -> String {
-    let mut table = Table::new(&["ID", "OPERATION", "BY", "STARTED", "TOOK", "STEPS", "GAP", "OUTCOME"]);
+    let mut table = Table::new(&[
+        "ID",
+        "OPERATION",
+        "BY",
+        "STARTED",
+        "TOOK",
+        "STEPS",
+        "GAP",
+        "OUTCOME",
+    ]);
     for operation in operations {
-        let took = operation.finished.map(|end| end.duration_since(operation.started).as_secs_f64());
+        let took = operation
+            .finished
+            .map(|end| end.duration_since(operation.started).as_secs_f64());
         table.row([
             operation.id.clone(),
             operation.operation.clone(),
@@ -50,8 +67,13 @@ fn list(operations: &[Operation]) -> String {
             operation.started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             took.map_or_else(|| "-".into(), |took| format!("{took:.1} s")),
             operation.steps.len().to_string(),
-            operation.endpoint_gap_ms.map_or_else(|| "-".into(), |gap| format!("{gap} ms")),
-            operation.outcome.as_ref().map_or_else(|| "unfinished".into(), outcome),
+            operation
+                .endpoint_gap_ms
+                .map_or_else(|| "-".into(), |gap| format!("{gap} ms")),
+            operation
+                .outcome
+                .as_ref()
+                .map_or_else(|| "unfinished".into(), outcome),
         ]);
     }
     table.render()
@@ -60,7 +82,11 @@ fn list(operations: &[Operation]) -> String {
 fn steps(operation: &Operation) -> String {
     let mut table = Table::new(&["STEP", "TOOK", "OUTCOME"]);
     for step in &operation.steps {
-        table.row([step.key.clone(), format!("{:.3} s", step.seconds), outcome(&step.outcome)]);
+        table.row([
+            step.key.clone(),
+            format!("{:.3} s", step.seconds),
+            outcome(&step.outcome),
+        ]);
     }
     table.render()
 }

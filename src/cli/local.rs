@@ -76,12 +76,21 @@ pub async fn run(args: Args) -> Result<()> {
     let settings = context::settings(&ClusterFlags::default(), Vec::new())?.settings;
     let cloud = local_cloud(&settings.home);
     match args.command {
-        Command::Start(flag) => print_status(Some(start_local(&settings, &cloud).await?), flag.output),
-        Command::Status(flag) => print_status(cloud.status().await.map_err(local_error)?, flag.output),
+        Command::Start(flag) => {
+            print_status(Some(start_local(&settings, &cloud).await?), flag.output)
+        }
+        Command::Status(flag) => {
+            print_status(cloud.status().await.map_err(local_error)?, flag.output)
+        }
         Command::Stop => cloud.stop().await.map(drop).map_err(local_error),
-        Command::Machines(flag) => print_machines(cloud.machines().await.map_err(local_error)?, flag.output),
+        Command::Machines(flag) => {
+            print_machines(cloud.machines().await.map_err(local_error)?, flag.output)
+        }
         Command::Logs { machine, unit } => {
-            let text = cloud.logs(&machine, unit.as_deref()).await.map_err(local_error)?;
+            let text = cloud
+                .logs(&machine, unit.as_deref())
+                .await
+                .map_err(local_error)?;
             output::print(&String::from_utf8_lossy(&text));
             Ok(())
         }
@@ -127,10 +136,15 @@ fn print_machines(machines: Vec<MachineSummary>, format: Format) -> Result<()> {
         return Ok(());
     }
     let mut table = Table::new(&["MACHINE", "ZONE", "STATUS", "INTERNAL", "EXTERNAL", "UNITS"]);
-    let dash = |address: Option<std::net::Ipv4Addr>| address.map_or_else(|| "-".to_owned(), |a| a.to_string());
+    let dash = |address: Option<std::net::Ipv4Addr>| {
+        address.map_or_else(|| "-".to_owned(), |a| a.to_string())
+    };
     for machine in machines {
-        let units: Vec<String> =
-            machine.units.iter().map(|unit| format!("{}:{}", unit.name, unit.state)).collect();
+        let units: Vec<String> = machine
+            .units
+            .iter()
+            .map(|unit| format!("{}:{}", unit.name, unit.state))
+            .collect();
         table.row([
             machine.name,
             machine.zone,
@@ -146,7 +160,10 @@ fn print_machines(machines: Vec<MachineSummary>, format: Format) -> Result<()> {
 
 async fn serve(home: PathBuf, time_scale: f64) -> Result<()> {
     // Whoever starts the daemon sends its stderr to daemon.log.
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
     let hakube = std::env::current_exe()
         .map_err(|error| Error::failed("could not find this program's own file").because(error))?;
     hakube_local::serve(ServeConfig {

@@ -26,7 +26,12 @@ use std::process::ExitCode;
 ///
 /// With no provider named, everything runs on this machine: the local cloud, no account, no root.
 #[derive(Debug, Parser)]
-#[command(name = "hakube", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "hakube",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -78,7 +83,9 @@ enum Command {
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::StandIn { args } => return hakube_standins::run(args.into_iter()),
-        Command::Local(local::Args { command: local::Command::Init { directory } }) => {
+        Command::Local(local::Args {
+            command: local::Command::Init { directory },
+        }) => {
             return hakube_local::machine::init(&directory);
         }
         Command::Completions { shell } => {

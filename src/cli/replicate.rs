@@ -19,7 +19,10 @@ pub struct Args {
 /// Adds replicas.
 pub async fn run(args: Args) -> Result<()> {
     let resolved = args.change.settings(&[args.zone.pairs()])?;
-    let zone = resolved.settings.zone_given.then(|| resolved.settings.zone.name().to_owned());
+    let zone = resolved
+        .settings
+        .zone_given
+        .then(|| resolved.settings.zone.name().to_owned());
     let session = args.change.session(resolved)?;
     let count = args.count.into();
     run::replicate(&session, &ReplicateRequest { zone, count }).await

@@ -60,7 +60,11 @@ fn confirm(cluster: &str, held: &LockRecord) -> Result<()> {
         Some(_) => "the answer wasn't yes",
         None => "there is no terminal to ask on",
     };
-    Err(Error::refused(format!("cluster {cluster} stays locked: {why}"))
-        .hint("to take the lock away without being asked: hakube unlock --yes")
-        .hint("to wait for its holder instead: --wait 10m with the command that you want to run"))
+    Err(
+        Error::refused(format!("cluster {cluster} stays locked: {why}"))
+            .hint("to take the lock away without being asked: hakube unlock --yes")
+            .hint(
+                "to wait for its holder instead: --wait 10m with the command that you want to run",
+            ),
+    )
 }

@@ -1,12 +1,12 @@
 //! What the operator asked for. This, and nothing that can be observed, is stored.
 
 use super::{Names, Quorum};
-use crate::settings::{
-    Api, Etcd, LoadBalancer, Network, Nodes, ProviderKind, QuorumReads,
-    ReplicaMachines, Settings, Versions, Zone,
-};
 use crate::machine::Programs;
 use crate::pki::Lifetimes;
+use crate::settings::{
+    Api, Etcd, LoadBalancer, Network, Nodes, ProviderKind, QuorumReads, ReplicaMachines, Settings,
+    Versions, Zone,
+};
 use hakube_provider::{ResourceId, ResourceKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -126,10 +126,16 @@ impl Intent {
         let nodes = if size == 0 {
             Vec::new()
         } else {
-            vec![NodeGroupIntent { zone: zone.clone(), size }]
+            vec![NodeGroupIntent {
+                zone: zone.clone(),
+                size,
+            }]
         };
         Self {
-            replicas: vec![ReplicaIntent { name: spec.names.master(), zone }],
+            replicas: vec![ReplicaIntent {
+                name: spec.names.master(),
+                zone,
+            }],
             nodes,
             phase: Phase::Present,
             formed: false,
@@ -145,7 +151,10 @@ impl Intent {
 
     /// Whether `down` leaves the resource, because the operator said so: KUBE_DELETE_NETWORK=false.
     pub fn keeps(&self, resource: &ResourceId) -> bool {
-        let is_network = matches!(resource.kind, ResourceKind::Network | ResourceKind::Subnetwork);
+        let is_network = matches!(
+            resource.kind,
+            ResourceKind::Network | ResourceKind::Subnetwork
+        );
         is_network && self.spec.network.delete == Some(false)
     }
 
@@ -161,6 +170,9 @@ impl Intent {
 
     /// The quorum when every replica asked for is there and healthy.
     pub fn full_quorum(&self) -> Quorum {
-        Quorum { voters: self.replicas.len(), healthy: self.replicas.len() }
+        Quorum {
+            voters: self.replicas.len(),
+            healthy: self.replicas.len(),
+        }
     }
 }

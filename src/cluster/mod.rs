@@ -9,7 +9,9 @@ mod names;
 mod observed;
 mod quorum;
 
-pub use edit::{RemovalRequest, Zones, add_replicas, begin_teardown, choose_removal, replace_replica};
+pub use edit::{
+    RemovalRequest, Zones, add_replicas, begin_teardown, choose_removal, replace_replica,
+};
 pub use intent::{ClusterSpec, Intent, NodeGroupIntent, Phase, ReplicaIntent};
 pub use names::Names;
 pub use observed::{ApiView, EtcdView, MemberRole, MemberView, NodeView, Observed};

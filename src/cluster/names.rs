@@ -12,7 +12,9 @@ pub struct Names {
 impl Names {
     /// The scheme for an instance prefix.
     pub fn new(prefix: impl Into<String>) -> Self {
-        Self { prefix: prefix.into() }
+        Self {
+            prefix: prefix.into(),
+        }
     }
 
     /// `M`: the first replica's name, the stem of all others, and the tag on all of them.

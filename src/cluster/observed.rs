@@ -101,7 +101,10 @@ impl EtcdView {
 
     /// Voters and how many of them are healthy.
     pub fn quorum(&self) -> Quorum {
-        let voters = self.members().iter().filter(|member| member.role != MemberRole::Learner);
+        let voters = self
+            .members()
+            .iter()
+            .filter(|member| member.role != MemberRole::Learner);
         Quorum {
             voters: voters.clone().count(),
             healthy: voters.filter(|member| member.healthy).count(),

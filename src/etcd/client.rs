@@ -23,7 +23,10 @@ impl EtcdClient {
     pub fn new(identity: &ClientIdentity) -> Self {
         let tls = TlsOptions::new()
             .ca_certificate(Certificate::from_pem(&identity.ca))
-            .identity(Identity::from_pem(&identity.certificate, identity.key.expose()));
+            .identity(Identity::from_pem(
+                &identity.certificate,
+                identity.key.expose(),
+            ));
         let options = ConnectOptions::new()
             .with_tls(tls)
             .with_timeout(CALL)
@@ -44,17 +47,27 @@ impl EtcdClient {
         C: Fn(Client) -> F,
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
-        let mut last = EtcdError::Unreachable { at: "no address".into(), why: "no member is known".into() };
+        let mut last = EtcdError::Unreachable {
+            at: "no address".into(),
+            why: "no member is known".into(),
+        };
         for &at in via {
             let answer = async {
                 let client = self.connect(at).await?;
-                call(client).await.map_err(|error| EtcdError::from_client(&error))
+                call(client)
+                    .await
+                    .map_err(|error| EtcdError::from_client(&error))
             };
             // The client's own timeouts don't cover a TLS handshake with a process that is paused.
-            let answer = tokio::time::timeout(CALL, answer).await.unwrap_or_else(|_| {
-                let why = format!("no answer within {} s", CALL.as_secs());
-                Err(EtcdError::Unreachable { at: at.to_string(), why })
-            });
+            let answer = tokio::time::timeout(CALL, answer)
+                .await
+                .unwrap_or_else(|_| {
+                    let why = format!("no answer within {} s", CALL.as_secs());
+                    Err(EtcdError::Unreachable {
+                        at: at.to_string(),
+                        why,
+                    })
+                });
             match answer {
                 Err(error @ EtcdError::Unreachable { .. }) => last = at_address(at, error),
                 answer => return answer,
@@ -66,7 +79,10 @@ impl EtcdClient {
 
 fn at_address(at: IpAddr, error: EtcdError) -> EtcdError {
     match error {
-        EtcdError::Unreachable { why, .. } => EtcdError::Unreachable { at: at.to_string(), why },
+        EtcdError::Unreachable { why, .. } => EtcdError::Unreachable {
+            at: at.to_string(),
+            why,
+        },
         other => other,
     }
 }
@@ -99,7 +115,10 @@ impl Etcd for EtcdClient {
             })
             .await?;
         Ok(MemberStatus {
-            id: status.header().map(|header| header.member_id()).unwrap_or_default(),
+            id: status
+                .header()
+                .map(|header| header.member_id())
+                .unwrap_or_default(),
             leader: status.leader(),
             version: status.version().to_owned(),
         })
@@ -119,17 +138,30 @@ impl Etcd for EtcdClient {
     }
 
     async fn promote(&self, via: &[IpAddr], member: u64) -> EtcdResult<()> {
-        self.through(via, |mut client| async move { client.member_promote(member).await }).await.map(drop)
+        self.through(via, |mut client| async move {
+            client.member_promote(member).await
+        })
+        .await
+        .map(drop)
     }
 
     async fn remove(&self, via: &[IpAddr], member: u64) -> EtcdResult<()> {
-        match self.through(via, |mut client| async move { client.member_remove(member).await }).await {
+        match self
+            .through(via, |mut client| async move {
+                client.member_remove(member).await
+            })
+            .await
+        {
             Ok(_) | Err(EtcdError::NotFound) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
     async fn move_leader(&self, leader: IpAddr, to: u64) -> EtcdResult<()> {
-        self.through(&[leader], |mut client| async move { client.move_leader(to).await }).await.map(drop)
+        self.through(&[leader], |mut client| async move {
+            client.move_leader(to).await
+        })
+        .await
+        .map(drop)
     }
 }

@@ -42,7 +42,10 @@ pub enum EtcdError {
 impl EtcdError {
     /// Whether the same call may succeed in a moment.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Unhealthy(_) | Self::NotInSync)
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Unhealthy(_) | Self::NotInSync
+        )
     }
 
     /// From etcd's words.
@@ -64,12 +67,16 @@ impl EtcdError {
     pub(super) fn from_client(error: &ClientError) -> Self {
         match error {
             ClientError::GRpcStatus(status) => match Self::from_words(status.message()) {
-                Self::Other(words) if no_answer(status, &words) => {
-                    Self::Unreachable { at: "its members".to_owned(), why: words }
-                }
+                Self::Other(words) if no_answer(status, &words) => Self::Unreachable {
+                    at: "its members".to_owned(),
+                    why: words,
+                },
                 known => known,
             },
-            other => Self::Unreachable { at: "its members".to_owned(), why: chain(other) },
+            other => Self::Unreachable {
+                at: "its members".to_owned(),
+                why: chain(other),
+            },
         }
     }
 }
@@ -78,7 +85,9 @@ impl EtcdError {
 /// So is a learner's refusal: another member may answer.
 fn no_answer(status: &impl std::fmt::Debug, words: &str) -> bool {
     let status = format!("{status:?}");
-    ["Unavailable", "DeadlineExceeded", "Cancelled"].iter().any(|code| status.contains(code))
+    ["Unavailable", "DeadlineExceeded", "Cancelled"]
+        .iter()
+        .any(|code| status.contains(code))
         || words.contains("not supported for learner")
         || words.contains("transport error")
         || words.contains("timed out")
@@ -102,13 +111,28 @@ mod tests {
     #[test]
     fn each_refusal_is_told_by_its_words() {
         let table = [
-            ("etcdserver: unhealthy cluster", EtcdError::Unhealthy("etcdserver: unhealthy cluster".into())),
-            ("etcdserver: can only promote a learner member which is in sync with leader", EtcdError::NotInSync),
-            ("etcdserver: can only promote a learner member", EtcdError::NotLearner),
-            ("etcdserver: too many learner members in cluster", EtcdError::TooManyLearners),
+            (
+                "etcdserver: unhealthy cluster",
+                EtcdError::Unhealthy("etcdserver: unhealthy cluster".into()),
+            ),
+            (
+                "etcdserver: can only promote a learner member which is in sync with leader",
+                EtcdError::NotInSync,
+            ),
+            (
+                "etcdserver: can only promote a learner member",
+                EtcdError::NotLearner,
+            ),
+            (
+                "etcdserver: too many learner members in cluster",
+                EtcdError::TooManyLearners,
+            ),
             ("etcdserver: Peer URLs already exists", EtcdError::Exists),
             ("etcdserver: member not found", EtcdError::NotFound),
-            ("etcdserver: bad leader transferee", EtcdError::Other("etcdserver: bad leader transferee".into())),
+            (
+                "etcdserver: bad leader transferee",
+                EtcdError::Other("etcdserver: bad leader transferee".into()),
+            ),
         ];
         for (words, kind) in table {
             assert_eq!(EtcdError::from_words(words), kind);

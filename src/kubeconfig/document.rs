@@ -81,10 +81,14 @@ impl Document {
 
     /// Whether the cluster of this name is this server, verified with this authority (PEM).
     pub fn reaches(&self, name: &str, server: &str, ca: &str) -> bool {
-        let cluster = self.entry("clusters", name).and_then(|entry| entry.get("cluster"));
+        let cluster = self
+            .entry("clusters", name)
+            .and_then(|entry| entry.get("cluster"));
         cluster.is_some_and(|cluster| {
             cluster.get("server").and_then(Value::as_str) == Some(server)
-                && cluster.get("certificate-authority-data").and_then(Value::as_str)
+                && cluster
+                    .get("certificate-authority-data")
+                    .and_then(Value::as_str)
                     == Some(STANDARD.encode(ca).as_str())
         })
     }

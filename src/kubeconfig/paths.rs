@@ -50,7 +50,10 @@ impl Paths {
 /// (PEM). A file that can't be read has none.
 pub fn reaches(paths: &Paths, name: &str, server: &str, ca: &str) -> bool {
     paths.iter().any(|path| {
-        read(path).ok().flatten().is_some_and(|document| document.reaches(name, server, ca))
+        read(path)
+            .ok()
+            .flatten()
+            .is_some_and(|document| document.reaches(name, server, ca))
     })
 }
 

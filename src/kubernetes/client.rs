@@ -33,8 +33,10 @@ impl KubeClient {
     /// # Errors
     /// The CA can't be read.
     pub fn new(authorities: &Authorities, admin: ClientIdentity) -> Result<Self> {
-        let broken = |error: reqwest::Error| Error::failed("could not use the cluster's CA").because(error);
-        let ca = reqwest::Certificate::from_pem(authorities.kubernetes_ca().as_bytes()).map_err(broken)?;
+        let broken =
+            |error: reqwest::Error| Error::failed("could not use the cluster's CA").because(error);
+        let ca = reqwest::Certificate::from_pem(authorities.kubernetes_ca().as_bytes())
+            .map_err(broken)?;
         let probes = reqwest::Client::builder()
             .tls_certs_only([ca])
             // Every probe is a new connection: an old one says nothing of where an address is now.
@@ -51,7 +53,9 @@ impl KubeClient {
         let broken = |error: &dyn std::fmt::Display| {
             Error::failed(format!("could not talk to the API at {endpoint}")).because(error)
         };
-        let url = format!("https://{endpoint}").parse().map_err(|error| broken(&error))?;
+        let url = format!("https://{endpoint}")
+            .parse()
+            .map_err(|error| broken(&error))?;
         let mut config = kube::Config::new(url);
         let ca = pem_to_der(&self.admin.ca).map_err(|error| broken(&error))?;
         config.root_cert = Some(ca);
@@ -68,17 +72,28 @@ impl KubeClient {
 
 fn pem_to_der(pem: &str) -> Result<Vec<Vec<u8>>, rustls::pki_types::pem::Error> {
     use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-    CertificateDer::pem_slice_iter(pem.as_bytes()).map(|cert| cert.map(|cert| cert.to_vec())).collect()
+    CertificateDer::pem_slice_iter(pem.as_bytes())
+        .map(|cert| cert.map(|cert| cert.to_vec()))
+        .collect()
 }
 
 #[async_trait]
 impl Kubernetes for KubeClient {
     async fn probe(&self, at: SocketAddr) -> ApiView {
-        let (ready, version) = tokio::join!(
-            self.is_ready(at),
-            async { self.probes.get(format!("https://{at}/version")).send().await?.text().await }
-        );
-        ApiView { ready, stand_in: version.ok().map(|version| version.contains(hakube_standins::VERSION_MARK)) }
+        let (ready, version) = tokio::join!(self.is_ready(at), async {
+            self.probes
+                .get(format!("https://{at}/version"))
+                .send()
+                .await?
+                .text()
+                .await
+        });
+        ApiView {
+            ready,
+            stand_in: version
+                .ok()
+                .map(|version| version.contains(hakube_standins::VERSION_MARK)),
+        }
     }
 
     async fn is_ready(&self, at: SocketAddr) -> bool {
@@ -89,7 +104,11 @@ impl Kubernetes for KubeClient {
     async fn nodes(&self, endpoint: SocketAddr) -> Result<Vec<NodeView>> {
         let nodes: Api<Node> = Api::all(self.kube(endpoint)?);
         let list = in_time(async { nodes.list(&ListParams::default()).await }).await;
-        let list = list.map_err(|error| Error::failed("could not list the cluster's nodes").because(error).transient())?;
+        let list = list.map_err(|error| {
+            Error::failed("could not list the cluster's nodes")
+                .because(error)
+                .transient()
+        })?;
         Ok(list.items.into_iter().map(node_view).collect())
     }
 
@@ -109,7 +128,10 @@ impl Kubernetes for KubeClient {
 async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
     match tokio::time::timeout(CALL, call).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("the API server didn't answer within {} s", CALL.as_secs())),
+        Err(_) => Err(format!(
+            "the API server didn't answer within {} s",
+            CALL.as_secs()
+        )),
     }
 }
 
@@ -126,13 +148,20 @@ where
     });
     match created.await {
         Ok(()) => Ok(()),
-        Err(error) => Err(Error::failed("could not let nodes join").because(error).transient()),
+        Err(error) => Err(Error::failed("could not let nodes join")
+            .because(error)
+            .transient()),
     }
 }
 
 fn node_view(node: Node) -> NodeView {
-    let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
-    let ready = conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let conditions = node
+        .status
+        .and_then(|status| status.conditions)
+        .unwrap_or_default();
+    let ready = conditions
+        .iter()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True");
     let labels = node.metadata.labels.unwrap_or_default();
     NodeView {
         name: node.metadata.name.unwrap_or_default(),
@@ -144,7 +173,10 @@ fn node_view(node: Node) -> NodeView {
 /// Source: Kubernetes' documentation of TLS bootstrapping.
 fn bindings_for_nodes() -> [ClusterRoleBinding; 4] {
     let binding = |name: &str, role: &str, kind: &str, subject: &str| ClusterRoleBinding {
-        metadata: kube::api::ObjectMeta { name: Some(format!("hakube:{name}")), ..Default::default() },
+        metadata: kube::api::ObjectMeta {
+            name: Some(format!("hakube:{name}")),
+            ..Default::default()
+        },
         role_ref: RoleRef {
             api_group: Some("rbac.authorization.k8s.io".into()),
             kind: "ClusterRole".into(),
@@ -159,10 +191,30 @@ fn bindings_for_nodes() -> [ClusterRoleBinding; 4] {
     };
     let signing = "system:certificates.k8s.io:certificatesigningrequests";
     [
-        binding("bootstrap", "system:node-bootstrapper", "Group", "system:bootstrappers"),
-        binding("approve", &format!("{signing}:nodeclient"), "Group", "system:bootstrappers"),
-        binding("renew", &format!("{signing}:selfnodeclient"), "Group", "system:nodes"),
-        binding("kubelet-api", "system:kubelet-api-admin", "User", "kube-apiserver-kubelet-client"),
+        binding(
+            "bootstrap",
+            "system:node-bootstrapper",
+            "Group",
+            "system:bootstrappers",
+        ),
+        binding(
+            "approve",
+            &format!("{signing}:nodeclient"),
+            "Group",
+            "system:bootstrappers",
+        ),
+        binding(
+            "renew",
+            &format!("{signing}:selfnodeclient"),
+            "Group",
+            "system:nodes",
+        ),
+        binding(
+            "kubelet-api",
+            "system:kubelet-api-admin",
+            "User",
+            "kube-apiserver-kubelet-client",
+        ),
     ]
 }
 
@@ -170,7 +222,10 @@ fn token_secret(token: &BootstrapToken) -> Secret {
     let data = [
         ("token-id", token.id.clone()),
         ("token-secret", token.secret.expose().to_owned()),
-        ("expiration", token.expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        (
+            "expiration",
+            token.expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        ),
         ("usage-bootstrap-authentication", "true".to_owned()),
         ("description", "hakube: nodes join with it".to_owned()),
     ];
@@ -181,7 +236,9 @@ fn token_secret(token: &BootstrapToken) -> Secret {
             ..Default::default()
         },
         type_: Some("bootstrap.kubernetes.io/token".into()),
-        string_data: Some(BTreeMap::from(data.map(|(key, value)| (key.to_owned(), value)))),
+        string_data: Some(BTreeMap::from(
+            data.map(|(key, value)| (key.to_owned(), value)),
+        )),
         ..Secret::default()
     }
 }

@@ -33,7 +33,10 @@ impl File {
     }
 
     pub(super) fn base64(path: impl Into<String>, mode: u32, content: impl Into<String>) -> Self {
-        Self { encoding: Some("b64"), ..Self::text(path, mode, content) }
+        Self {
+            encoding: Some("b64"),
+            ..Self::text(path, mode, content)
+        }
     }
 }
 
@@ -43,7 +46,10 @@ impl CloudConfig {
         let command = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         let mut enable = vec!["systemctl", "enable", "--now"];
         enable.extend(units);
-        Self { write_files, runcmd: vec![command(&["systemctl", "daemon-reload"]), command(&enable)] }
+        Self {
+            write_files,
+            runcmd: vec![command(&["systemctl", "daemon-reload"]), command(&enable)],
+        }
     }
 
     /// As YAML, with the first line that makes cloud-init take it for its own.

@@ -57,7 +57,10 @@ pub(super) fn kube_apiserver(spec: &ClusterSpec) -> Vec<String> {
         format!("--kubelet-client-certificate={PKI}/apiserver-kubelet-client.crt"),
         format!("--kubelet-client-key={PKI}/apiserver-kubelet-client.key"),
         "--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname".to_owned(),
-        format!("--service-account-issuer={}", spec.api.service_account_issuer),
+        format!(
+            "--service-account-issuer={}",
+            spec.api.service_account_issuer
+        ),
         format!("--service-account-key-file={PKI}/sa.pub"),
         format!("--service-account-signing-key-file={PKI}/sa.key"),
         format!("--service-cluster-ip-range={}", network.service_range),
@@ -73,7 +76,10 @@ pub(super) fn kube_apiserver(spec: &ClusterSpec) -> Vec<String> {
         ("--runtime-config", &spec.api.runtime_config),
         ("--feature-gates", &spec.api.feature_gates),
     ];
-    for (flag, switches) in optional.into_iter().filter(|(_, switches)| !switches.is_empty()) {
+    for (flag, switches) in optional
+        .into_iter()
+        .filter(|(_, switches)| !switches.is_empty())
+    {
         flags.push(format!("{flag}={}", pairs(switches).join(",")));
     }
     flags.extend(spec.quorum_reads.api_server_flag(&spec.versions.kubernetes));
@@ -131,7 +137,12 @@ pub(super) fn kubelet(spec: &ClusterSpec, zone: &str) -> Vec<String> {
         "--hostname-override=%H".to_owned(),
         format!("--node-labels={}", labels.join(",")),
     ];
-    let taints: Vec<String> = spec.node_machines.taints.iter().map(ToString::to_string).collect();
+    let taints: Vec<String> = spec
+        .node_machines
+        .taints
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     if !taints.is_empty() {
         flags.push(format!("--register-with-taints={}", taints.join(",")));
     }
@@ -139,7 +150,9 @@ pub(super) fn kubelet(spec: &ClusterSpec, zone: &str) -> Vec<String> {
 }
 
 fn pairs(map: &BTreeMap<String, impl Display>) -> Vec<String> {
-    map.iter().map(|(key, value)| format!("{key}={value}")).collect()
+    map.iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect()
 }
 
 /// kubelet's configuration file. JSON is YAML.

@@ -39,7 +39,11 @@ pub fn replica_user_data(spec: &ClusterSpec) -> String {
     let mut files = vec![
         programs.file("etcd", &programs.etcd, spec),
         programs.file("kube-apiserver", &programs.kube_apiserver, spec),
-        programs.file("kube-controller-manager", &programs.kube_controller_manager, spec),
+        programs.file(
+            "kube-controller-manager",
+            &programs.kube_controller_manager,
+            spec,
+        ),
         programs.file("kube-scheduler", &programs.kube_scheduler, spec),
     ];
     files.extend(units::replica(spec));
@@ -50,8 +54,16 @@ pub fn replica_user_data(spec: &ClusterSpec) -> String {
 pub fn node_user_data(spec: &ClusterSpec, zone: &str) -> String {
     let programs = &spec.programs;
     let mut files = vec![programs.file("kubelet", &programs.kubelet, spec)];
-    files.push(File::base64("/etc/kubernetes/bootstrap-kubeconfig", 0o600, BOOTSTRAP_KUBECONFIG));
-    files.push(File::base64("/etc/kubernetes/pki/ca.crt", 0o644, KUBELET_CLIENT_CA));
+    files.push(File::base64(
+        "/etc/kubernetes/bootstrap-kubeconfig",
+        0o600,
+        BOOTSTRAP_KUBECONFIG,
+    ));
+    files.push(File::base64(
+        "/etc/kubernetes/pki/ca.crt",
+        0o644,
+        KUBELET_CLIENT_CA,
+    ));
     files.extend(units::node(spec, zone));
     CloudConfig::new(files, &["kubelet.service"]).render()
 }
@@ -59,5 +71,9 @@ pub fn node_user_data(spec: &ClusterSpec, zone: &str) -> String {
 /// Ten hexadecimal digits that change when the value does: for names of what can't be changed.
 pub fn digest(value: &impl Serialize) -> String {
     let json = serde_json::to_vec(value).unwrap_or_default();
-    Sha256::digest(json).iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(json)
+        .iter()
+        .take(5)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -73,6 +73,9 @@ mod tests {
 
     #[test]
     fn a_path_stays_one_word_whatever_is_in_it() {
-        assert_eq!(quote("/opt/it's here/etcd".as_ref()), r"'/opt/it'\''s here/etcd'");
+        assert_eq!(
+            quote("/opt/it's here/etcd".as_ref()),
+            r"'/opt/it'\''s here/etcd'"
+        );
     }
 }

@@ -22,14 +22,24 @@ pub struct ReplicaFacts {
 
 /// The environment of all units of a replica.
 pub fn replica_env(facts: &ReplicaFacts) -> SecretFile {
-    let ReplicaFacts { name, address, bind } = facts;
-    file(REPLICA_ENV, format!("REPLICA={name}\nADDRESS={address}\nBIND_ADDRESS={bind}\n"))
+    let ReplicaFacts {
+        name,
+        address,
+        bind,
+    } = facts;
+    file(
+        REPLICA_ENV,
+        format!("REPLICA={name}\nADDRESS={address}\nBIND_ADDRESS={bind}\n"),
+    )
 }
 
 /// Whom etcd joins: `members` are names and peer URLs, this replica's own included; `existing` is
 /// false only for the first member of a new etcd.
 pub fn join_env(cluster: &str, members: &[(String, String)], existing: bool) -> SecretFile {
-    let list: Vec<String> = members.iter().map(|(name, url)| format!("{name}={url}")).collect();
+    let list: Vec<String> = members
+        .iter()
+        .map(|(name, url)| format!("{name}={url}"))
+        .collect();
     let state = if existing { "existing" } else { "new" };
     file(
         JOIN_ENV,
@@ -42,9 +52,16 @@ pub fn join_env(cluster: &str, members: &[(String, String)], existing: bool) -> 
 
 /// Lets the control plane start.
 pub fn start_marker() -> SecretFile {
-    file(START, "the replica's member votes: the control plane may start\n".to_owned())
+    file(
+        START,
+        "the replica's member votes: the control plane may start\n".to_owned(),
+    )
 }
 
 fn file(path: &str, content: String) -> SecretFile {
-    SecretFile { path: path.to_owned(), mode: 0o600, content: Secret::new(content) }
+    SecretFile {
+        path: path.to_owned(),
+        mode: 0o600,
+        content: Secret::new(content),
+    }
 }

@@ -9,14 +9,28 @@ use crate::cluster::ClusterSpec;
 pub(super) fn replica(spec: &ClusterSpec) -> Vec<File> {
     let components = [
         ("kube-apiserver", flags::kube_apiserver(spec)),
-        ("kube-controller-manager", flags::kube_controller_manager(spec)),
+        (
+            "kube-controller-manager",
+            flags::kube_controller_manager(spec),
+        ),
         ("kube-scheduler", flags::kube_scheduler()),
     ];
     let mut units = vec![
         unit("etcd.path", &path_unit("etcd", JOIN_ENV, "etcd.service")),
         // A member that was removed exits with status 0 and must stay down.
-        unit("etcd.service", &service("etcd", &flags::etcd(spec), "on-failure", &[REPLICA_ENV, JOIN_ENV])),
-        unit("control-plane.path", &path_unit("the control plane", START, "control-plane.target")),
+        unit(
+            "etcd.service",
+            &service(
+                "etcd",
+                &flags::etcd(spec),
+                "on-failure",
+                &[REPLICA_ENV, JOIN_ENV],
+            ),
+        ),
+        unit(
+            "control-plane.path",
+            &path_unit("the control plane", START, "control-plane.target"),
+        ),
         unit(
             "control-plane.target",
             "[Unit]\nDescription=Kubernetes control plane\n\
@@ -24,7 +38,10 @@ pub(super) fn replica(spec: &ClusterSpec) -> Vec<File> {
         ),
     ];
     units.extend(components.map(|(name, flags)| {
-        unit(&format!("{name}.service"), &service(name, &flags, "always", &[REPLICA_ENV]))
+        unit(
+            &format!("{name}.service"),
+            &service(name, &flags, "always", &[REPLICA_ENV]),
+        )
     }));
     units
 }
@@ -32,8 +49,15 @@ pub(super) fn replica(spec: &ClusterSpec) -> Vec<File> {
 /// The kubelet.
 pub(super) fn node(spec: &ClusterSpec, zone: &str) -> Vec<File> {
     vec![
-        File::text("/etc/kubernetes/kubelet.yaml", 0o600, flags::kubelet_configuration(spec)),
-        unit("kubelet.service", &service("kubelet", &flags::kubelet(spec, zone), "always", &[])),
+        File::text(
+            "/etc/kubernetes/kubelet.yaml",
+            0o600,
+            flags::kubelet_configuration(spec),
+        ),
+        unit(
+            "kubelet.service",
+            &service("kubelet", &flags::kubelet(spec, zone), "always", &[]),
+        ),
     ]
 }
 
@@ -50,8 +74,10 @@ fn path_unit(what: &str, path: &str, starts: &str) -> String {
 }
 
 fn service(program: &str, flags: &[String], restart: &str, environment: &[&str]) -> String {
-    let environment: String =
-        environment.iter().map(|file| format!("EnvironmentFile={file}\n")).collect();
+    let environment: String = environment
+        .iter()
+        .map(|file| format!("EnvironmentFile={file}\n"))
+        .collect();
     let flags: String = flags.iter().map(|flag| format!(" \\\n  {flag}")).collect();
     format!(
         "[Unit]\nDescription={program}\nStartLimitIntervalSec=0\n\n\

@@ -118,7 +118,9 @@ impl Event {
             needs: step.needs.clone(),
             quorum: step.quorum,
         });
-        Self::Plan { steps: steps.collect() }
+        Self::Plan {
+            steps: steps.collect(),
+        }
     }
 
     /// Something worth knowing.

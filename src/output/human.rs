@@ -32,7 +32,10 @@ impl Default for Human {
 impl Human {
     /// For a command that was asked for its plan: that goes to stdout.
     pub fn with_plan_as_data() -> Self {
-        Self { plan_is_data: true, ..Self::default() }
+        Self {
+            plan_is_data: true,
+            ..Self::default()
+        }
     }
 
     fn line(&self, text: &str) {
@@ -78,16 +81,22 @@ impl Reporter for Human {
                 self.end(step);
                 self.line(&format!("  ✓ {} ({})", step.says, duration(*seconds)));
             }
-            Event::StepRetried { step, error } => self.line(&format!("  … {}: {error}; trying again", step.says)),
+            Event::StepRetried { step, error } => {
+                self.line(&format!("  … {}: {error}; trying again", step.says))
+            }
             Event::StepFailed { step, error } => {
                 self.end(step);
                 self.line(&format!("  ✗ {}: {error}", step.says));
             }
             Event::Note { text } => self.line(&format!("note: {text}")),
             Event::Warning { text } => self.line(&format!("warning: {text}")),
-            Event::EndpointGap { milliseconds: 0 } => self.line("  the endpoint answered all the while"),
+            Event::EndpointGap { milliseconds: 0 } => {
+                self.line("  the endpoint answered all the while")
+            }
             Event::EndpointGap { milliseconds } => {
-                self.line(&format!("  the endpoint didn't answer for {milliseconds} ms while its address moved"));
+                self.line(&format!(
+                    "  the endpoint didn't answer for {milliseconds} ms while its address moved"
+                ));
             }
             Event::Error { .. } => {}
             Event::Summary(summary) => self.line(&summary_text(summary)),
@@ -96,9 +105,19 @@ impl Reporter for Human {
 }
 
 fn summary_text(summary: &Summary) -> String {
-    let Summary { operation, ok, seconds, steps, api_calls, .. } = summary;
+    let Summary {
+        operation,
+        ok,
+        seconds,
+        steps,
+        api_calls,
+        ..
+    } = summary;
     let outcome = if *ok { "done" } else { "failed" };
-    format!("{operation}: {outcome} in {}, {steps} steps, {api_calls} API calls", duration(*seconds))
+    format!(
+        "{operation}: {outcome} in {}, {steps} steps, {api_calls} API calls",
+        duration(*seconds)
+    )
 }
 
 fn plan_text(steps: &[PlannedStep]) -> String {
@@ -123,7 +142,11 @@ fn duration(seconds: f64) -> String {
     } else if seconds < 120.0 {
         format!("{seconds:.1} s")
     } else {
-        format!("{:.0} min {:.0} s", (seconds / 60.0).floor(), seconds % 60.0)
+        format!(
+            "{:.0} min {:.0} s",
+            (seconds / 60.0).floor(),
+            seconds % 60.0
+        )
     }
 }
 
@@ -131,7 +154,11 @@ fn duration(seconds: f64) -> String {
 pub(super) fn error_text(error: &Error) -> String {
     let mut text = format!("error: {}\n", error.message);
     for cause in &error.causes {
-        let _ = writeln!(text, "  because: {}", cause.trim_end().replace('\n', "\n           "));
+        let _ = writeln!(
+            text,
+            "  because: {}",
+            cause.trim_end().replace('\n', "\n           ")
+        );
     }
     for hint in &error.hints {
         let _ = writeln!(text, "  next: {hint}");
@@ -156,7 +183,12 @@ mod tests {
 
     #[test]
     fn durations_are_said_in_the_unit_that_fits() {
-        let table = [(0.0421, "42 ms"), (1.25, "1.2 s"), (119.94, "119.9 s"), (301.0, "5 min 1 s")];
+        let table = [
+            (0.0421, "42 ms"),
+            (1.25, "1.2 s"),
+            (119.94, "119.9 s"),
+            (301.0, "5 min 1 s"),
+        ];
         for (seconds, said) in table {
             assert_eq!(duration(seconds), said);
         }

@@ -43,7 +43,8 @@ pub trait Reporter: Send + Sync {
 /// # Errors
 /// None that a serialisable plain value can cause; reported all the same.
 pub fn document(value: &impl serde::Serialize, format: Format) -> crate::error::Result<String> {
-    let broken = |error: &dyn std::fmt::Display| Error::failed("could not write the answer").because(error);
+    let broken =
+        |error: &dyn std::fmt::Display| Error::failed("could not write the answer").because(error);
     match format {
         Format::Yaml => serde_saphyr::to_string(value).map_err(|error| broken(&error)),
         Format::Text | Format::Json => serde_json::to_string_pretty(value)
@@ -56,7 +57,9 @@ pub fn document(value: &impl serde::Serialize, format: Format) -> crate::error::
 pub fn print(text: &str) {
     use std::io::Write as _;
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
 }
 
 /// Tells on stderr what happened, where nothing else reports.

@@ -131,13 +131,15 @@ impl Status {
             );
         }
         if !self.drift.is_empty() {
-            let _ = writeln!(text, "this differs from what was asked for; hakube repair would:");
+            let _ = writeln!(
+                text,
+                "this differs from what was asked for; hakube repair would:"
+            );
         }
         for drift in &self.drift {
             let _ = writeln!(text, "  - {drift}");
         }
-        let mut replicas =
-            Table::new(&["REPLICA", "ZONE", "ADDRESS", "ETCD", "API", "MACHINE"]);
+        let mut replicas = Table::new(&["REPLICA", "ZONE", "ADDRESS", "ETCD", "API", "MACHINE"]);
         for replica in &self.replicas {
             replicas.row([
                 replica.name.clone(),
@@ -157,14 +159,25 @@ impl Status {
             }
             let _ = write!(text, "\n{}", nodes.render());
         }
-        if self.replicas.iter().any(|replica| replica.stand_in == Some(true)) {
-            text.push_str("\nThe API servers are hakube's stand-ins, not Kubernetes; etcd is real.\n");
+        if self
+            .replicas
+            .iter()
+            .any(|replica| replica.stand_in == Some(true))
+        {
+            text.push_str(
+                "\nThe API servers are hakube's stand-ins, not Kubernetes; etcd is real.\n",
+            );
         }
         text
     }
 
     fn endpoint_line(&self) -> String {
-        let EndpointStatus { address, port, mode, ready } = &self.endpoint;
+        let EndpointStatus {
+            address,
+            port,
+            mode,
+            ready,
+        } = &self.endpoint;
         let ready = if *ready { "ready" } else { "NOT READY" };
         match address {
             Some(address) => format!("endpoint https://{address}:{port}, {mode}, {ready}"),
@@ -176,11 +189,19 @@ impl Status {
         let Some(quorum) = self.quorum else {
             return "etcd: UNKNOWN, no member could be asked".to_owned();
         };
-        let QuorumStatus { voters, healthy, needed, survives } = quorum;
+        let QuorumStatus {
+            voters,
+            healthy,
+            needed,
+            survives,
+        } = quorum;
         let margin = if healthy < needed {
             "QUORUM IS LOST".to_owned()
         } else {
-            format!("survives {survives} {}", if survives == 1 { "failure" } else { "failures" })
+            format!(
+                "survives {survives} {}",
+                if survives == 1 { "failure" } else { "failures" }
+            )
         };
         format!("etcd: {healthy} of {voters} voters healthy, {needed} needed; {margin}")
     }
@@ -195,7 +216,11 @@ fn etcd_cell(replica: &ReplicaStatus) -> String {
 }
 
 fn api_cell(replica: &ReplicaStatus) -> String {
-    let ready = if replica.api_ready { "ready" } else { "NOT READY" };
+    let ready = if replica.api_ready {
+        "ready"
+    } else {
+        "NOT READY"
+    };
     match replica.stand_in {
         Some(true) => format!("{ready} (stand-in)"),
         Some(false) | None => ready.into(),

@@ -9,7 +9,9 @@ pub struct Table {
 impl Table {
     /// A table with these headings.
     pub fn new(headings: &[&str]) -> Self {
-        Self { rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()] }
+        Self {
+            rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()],
+        }
     }
 
     /// Adds a row.
@@ -21,11 +23,18 @@ impl Table {
     pub fn render(&self) -> String {
         let columns = self.rows.first().map_or(0, Vec::len);
         let width = |column: usize| {
-            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
         };
         let widths: Vec<usize> = (0..columns).filter_map(width).collect();
         let line = |row: &Vec<String>| {
-            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            let cells = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell:width$}"));
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
         };
         self.rows.iter().map(line).collect()
@@ -40,6 +49,9 @@ mod tests {
     fn columns_line_up_and_nothing_trails() {
         let mut table = Table::new(&["NAME", "ZONE"]);
         table.row(["kubernetes-master".into(), "b".into()]);
-        assert_eq!(table.render(), "NAME               ZONE\nkubernetes-master  b\n");
+        assert_eq!(
+            table.render(),
+            "NAME               ZONE\nkubernetes-master  b\n"
+        );
     }
 }

@@ -32,7 +32,12 @@ pub fn local_cloud(home: &Path) -> LocalCloud {
 ///
 /// # Errors
 /// The provider can't be reached or isn't built yet; the local cloud isn't running.
-pub async fn connect(settings: &Settings, kind: ProviderKind, region: &str, start: Start) -> Result<Backend> {
+pub async fn connect(
+    settings: &Settings,
+    kind: ProviderKind,
+    region: &str,
+    start: Start,
+) -> Result<Backend> {
     match kind {
         ProviderKind::Local => local(settings, region, start).await,
         ProviderKind::Gce => Err(not_yet(
@@ -65,8 +70,14 @@ async fn local(settings: &Settings, region: &str, start: Start) -> Result<Backen
         region: region.to_owned(),
         endpoint: Some(status.url.clone()),
         auth: Auth::TokenFile(status.token_file.clone()),
-        poll: PollPace { first: Duration::from_millis(2), max: Duration::from_millis(50) },
-        patience: Patience { attempt: Duration::from_secs(5), operation: settings.timeout },
+        poll: PollPace {
+            first: Duration::from_millis(2),
+            max: Duration::from_millis(50),
+        },
+        patience: Patience {
+            attempt: Duration::from_secs(5),
+            operation: settings.timeout,
+        },
     })
     .await?;
     Ok(Backend {
@@ -93,7 +104,10 @@ pub async fn start_local(settings: &Settings, cloud: &LocalCloud) -> Result<Stat
         "--time-scale".into(),
         settings.time_scale.to_string().into(),
     ];
-    cloud.ensure_started(&StartOptions::new(command)).await.map_err(local_error)
+    cloud
+        .ensure_started(&StartOptions::new(command))
+        .await
+        .map_err(local_error)
 }
 
 /// The local cloud's errors are the provider's.

@@ -27,7 +27,12 @@ pub trait Connect: Send + Sync {
     ///
     /// # Errors
     /// It can't be reached.
-    async fn backend(&self, settings: &Settings, spec: &ClusterSpec, start: Start) -> Result<Backend>;
+    async fn backend(
+        &self,
+        settings: &Settings,
+        spec: &ClusterSpec,
+        start: Start,
+    ) -> Result<Backend>;
 
     /// Clients whom the cluster's programs let in, because these authorities vouch for them.
     ///
@@ -41,7 +46,12 @@ pub struct Live;
 
 #[async_trait]
 impl Connect for Live {
-    async fn backend(&self, settings: &Settings, spec: &ClusterSpec, start: Start) -> Result<Backend> {
+    async fn backend(
+        &self,
+        settings: &Settings,
+        spec: &ClusterSpec,
+        start: Start,
+    ) -> Result<Backend> {
         backend::connect(settings, spec.provider, spec.zone.region(), start).await
     }
 

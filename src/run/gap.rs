@@ -75,7 +75,14 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut gap = Gap::default();
-        for (ms, answered) in [(0, false), (10, true), (300, true), (310, false), (340, false), (350, true)] {
+        for (ms, answered) in [
+            (0, false),
+            (10, true),
+            (300, true),
+            (310, false),
+            (340, false),
+            (350, true),
+        ] {
             gap.record(at(ms), answered);
         }
         assert_eq!(gap.longest, Duration::from_millis(50));

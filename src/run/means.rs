@@ -39,6 +39,10 @@ impl Means {
     /// The address that a replica's API server listens on. A passthrough balancer delivers packets
     /// that bear the endpoint's address, so on a machine with a network of its own that is any.
     pub fn bind_address(&self, own: IpAddr) -> IpAddr {
-        if self.shared_loopback { own } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) }
+        if self.shared_loopback {
+            own
+        } else {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        }
     }
 }

@@ -17,12 +17,13 @@ mod wait;
 #[cfg(test)]
 mod tests;
 
+pub use backend::{local_cloud, local_error, start_local};
+pub use connect::Live;
 pub use means::Means;
 pub use observe::observe;
-pub use connect::Live;
-pub use backend::{local_cloud, local_error, start_local};
 pub use operation::{
-    ReplicateRequest, admin_kubeconfig, down, reconcile, remove_replica, repair, replace, replicate, status, up, watch,
+    ReplicateRequest, admin_kubeconfig, down, reconcile, remove_replica, repair, replace,
+    replicate, status, up, watch,
 };
 pub use session::Session;
 pub use stored::{Stored, Unfinished};

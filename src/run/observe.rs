@@ -23,36 +23,59 @@ pub async fn observe(intent: &Intent, means: &Means) -> Result<Observed> {
         endpoint_view(intent, &inventory, means),
     );
     let kubeconfig = has_context(intent, &inventory, means);
-    Ok(Observed { inventory, etcd, apis, endpoint_ready, nodes, kubeconfig })
+    Ok(Observed {
+        inventory,
+        etcd,
+        apis,
+        endpoint_ready,
+        nodes,
+        kubeconfig,
+    })
 }
 
 fn running(inventory: &Inventory) -> impl Iterator<Item = &Machine> {
-    inventory.machines.iter().filter(|machine| machine.state == MachineState::Running)
+    inventory
+        .machines
+        .iter()
+        .filter(|machine| machine.state == MachineState::Running)
 }
 
 async fn etcd_view(inventory: &Inventory, means: &Means) -> EtcdView {
-    let addresses: Vec<IpAddr> = running(inventory).filter_map(|machine| machine.internal_address).collect();
+    let addresses: Vec<IpAddr> = running(inventory)
+        .filter_map(|machine| machine.internal_address)
+        .collect();
     if inventory.machines.is_empty() {
         return EtcdView::Absent;
     }
     let members = match twice(means, async || means.etcd.members(&addresses).await).await {
         Ok(members) => members,
-        Err(error) => return EtcdView::Unknown { why: error.to_string() },
+        Err(error) => {
+            return EtcdView::Unknown {
+                why: error.to_string(),
+            };
+        }
     };
     let asked = join_all(members.into_iter().map(|member| async {
         let machine = machine_of(&member, inventory);
         let address = machine.and_then(|machine| machine.internal_address);
         let status = match address {
-            Some(address) if !member.name.is_empty() => {
-                twice(means, async || means.etcd.status(address, member.learner).await).await.ok()
-            }
+            Some(address) if !member.name.is_empty() => twice(means, async || {
+                means.etcd.status(address, member.learner).await
+            })
+            .await
+            .ok(),
             _ => None,
         };
         let name = machine.map_or_else(|| member_name(&member), |machine| machine.name.clone());
         (name, member, status)
     }))
     .await;
-    EtcdView::Known(asked.into_iter().map(|(name, member, status)| view(name, &member, status.as_ref())).collect())
+    EtcdView::Known(
+        asked
+            .into_iter()
+            .map(|(name, member, status)| view(name, &member, status.as_ref()))
+            .collect(),
+    )
 }
 
 /// One answer that is lost on the way is no sign of death.
@@ -69,14 +92,22 @@ async fn twice<T>(means: &Means, ask: impl AsyncFn() -> EtcdResult<T>) -> EtcdRe
 /// The machine that a member runs on: by its name, or by its peer address until it has started.
 fn machine_of<'a>(member: &Member, inventory: &'a Inventory) -> Option<&'a Machine> {
     let by_address = |machine: &&Machine| {
-        machine.internal_address.is_some_and(|own| member.peer_urls.contains(&peer_url(own)))
+        machine
+            .internal_address
+            .is_some_and(|own| member.peer_urls.contains(&peer_url(own)))
     };
-    inventory.machine(&member.name).or_else(|| inventory.machines.iter().find(by_address))
+    inventory
+        .machine(&member.name)
+        .or_else(|| inventory.machines.iter().find(by_address))
 }
 
 /// A member without a machine keeps its own name, or else its id in etcd's way of writing it.
 fn member_name(member: &Member) -> String {
-    if member.name.is_empty() { format!("member-{:x}", member.id) } else { member.name.clone() }
+    if member.name.is_empty() {
+        format!("member-{:x}", member.id)
+    } else {
+        member.name.clone()
+    }
 }
 
 fn view(name: String, member: &Member, status: Option<&MemberStatus>) -> MemberView {
@@ -95,7 +126,11 @@ fn view(name: String, member: &Member, status: Option<&MemberStatus>) -> MemberV
     }
 }
 
-async fn api_views(intent: &Intent, inventory: &Inventory, means: &Means) -> BTreeMap<String, ApiView> {
+async fn api_views(
+    intent: &Intent,
+    inventory: &Inventory,
+    means: &Means,
+) -> BTreeMap<String, ApiView> {
     let port = intent.spec.api.port;
     let probes = running(inventory).filter_map(|machine| {
         let at = socket(machine.internal_address?, port);
@@ -109,7 +144,9 @@ async fn endpoint_view(
     inventory: &Inventory,
     means: &Means,
 ) -> (bool, Option<Vec<crate::cluster::NodeView>>) {
-    let Some(address) = &inventory.address else { return (false, None) };
+    let Some(address) = &inventory.address else {
+        return (false, None);
+    };
     if inventory.machines.is_empty() {
         return (false, None);
     }
@@ -123,6 +160,11 @@ async fn endpoint_view(
 fn has_context(intent: &Intent, inventory: &Inventory, means: &Means) -> bool {
     inventory.address.as_ref().is_some_and(|address| {
         let server = kubeconfig::server_url(address.address, intent.spec.api.port);
-        kubeconfig::reaches(&means.kubeconfig, &means.context, &server, means.authorities.kubernetes_ca())
+        kubeconfig::reaches(
+            &means.kubeconfig,
+            &means.context,
+            &server,
+            means.authorities.kubernetes_ca(),
+        )
     })
 }

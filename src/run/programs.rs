@@ -34,13 +34,18 @@ fn etcd(settings: &Settings, path: &str) -> Result<PathBuf> {
             file.display()
         ))
         .hint(HINT)),
-        None => in_path("etcd", path)
-            .ok_or_else(|| Error::bad_input("there is no etcd in PATH, and replicas run a real one").hint(HINT)),
+        None => in_path("etcd", path).ok_or_else(|| {
+            Error::bad_input("there is no etcd in PATH, and replicas run a real one").hint(HINT)
+        }),
     }
 }
 
 fn kubernetes(settings: &Settings, path: &str) -> Result<Option<[Program; 3]>> {
-    const NAMES: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+    const NAMES: [&str; 3] = [
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+    ];
     let found = NAMES.map(|name| match &settings.kube_binaries {
         Some(directory) => Some(directory.join(name)).filter(|file| is_executable(file)),
         None => in_path(name, path),
@@ -64,10 +69,13 @@ fn kubernetes(settings: &Settings, path: &str) -> Result<Option<[Program; 3]>> {
 }
 
 fn in_path(name: &str, path: &str) -> Option<PathBuf> {
-    std::env::split_paths(path).map(|directory| directory.join(name)).find(|file| is_executable(file))
+    std::env::split_paths(path)
+        .map(|directory| directory.join(name))
+        .find(|file| is_executable(file))
 }
 
 fn is_executable(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
-    file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    file.metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }

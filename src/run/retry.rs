@@ -33,8 +33,13 @@ pub async fn retried<T>(
             Err(error) => error,
         };
         let wait = waits.next().unwrap_or(LONGEST);
-        if !error.transient || stop.is_cancelled() || started.elapsed() + wait > limit {
+        if !error.transient || stop.is_cancelled() {
             return Err(error);
+        }
+        if started.elapsed() + wait > limit {
+            return Err(error.hint(
+                "it may pass by itself: do the same again later, or give it longer with --timeout",
+            ));
         }
         tell(&error);
         tokio::select! {
@@ -50,5 +55,34 @@ pub async fn retried<T>(
 /// The last try's.
 pub async fn looked<T>(limit: Duration, look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     let stop = CancellationToken::new();
-    retried(limit, &stop, |error| tracing::debug!(%error, "looking again"), look).await
+    retried(
+        limit,
+        &stop,
+        |error| tracing::debug!(%error, "looking again"),
+        look,
+    )
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_did_not_pass_in_time_may_yet_and_the_error_says_so() {
+        let failed = looked(Duration::ZERO, async || {
+            Err::<(), _>(Error::failed("busy").transient())
+        });
+        let error = failed.await.unwrap_err();
+        assert!(
+            error.hints.iter().any(|hint| hint.contains("--timeout")),
+            "{error:?}"
+        );
+        let failed = looked(Duration::ZERO, async || {
+            Err::<(), _>(Error::failed("refused"))
+        });
+        assert_eq!(failed.await.unwrap_err().hints, Vec::<String>::new());
+    }
 }

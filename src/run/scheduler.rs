@@ -113,9 +113,14 @@ where
     let started = Instant::now();
     let tell = |error: &Error| {
         tracing::debug!(step = step.key, %error, "trying again");
-        reporter.event(&Event::StepRetried { step: event.clone(), error: error.to_string() });
+        reporter.event(&Event::StepRetried {
+            step: event.clone(),
+            error: error.to_string(),
+        });
     };
-    let error = retried(retry_for, stop, tell, async || execute(step).await).await.err();
+    let error = retried(retry_for, stop, tell, async || execute(step).await)
+        .await
+        .err();
     let took = started.elapsed();
     reporter.event(&match &error {
         None => Event::StepFinished {

@@ -70,7 +70,11 @@ impl Session {
         Err(if known.is_empty() {
             error.hint("to make it: hakube up")
         } else {
-            error.hint(format!("the clusters in {} are: {}", self.resolved.settings.state, known.join(", ")))
+            error.hint(format!(
+                "the clusters in {} are: {}",
+                self.resolved.settings.state,
+                known.join(", ")
+            ))
         })
     }
 
@@ -81,8 +85,10 @@ impl Session {
     pub async fn present(&self) -> Result<Stored> {
         let stored = self.existing().await?;
         if stored.intent.phase == Phase::Absent {
-            return Err(Error::refused(format!("cluster {} is being deleted", self.cluster()))
-                .hint("to finish that: hakube down"));
+            return Err(
+                Error::refused(format!("cluster {} is being deleted", self.cluster()))
+                    .hint("to finish that: hakube down"),
+            );
         }
         Ok(stored)
     }
@@ -93,7 +99,10 @@ impl Session {
     /// They can't be read.
     pub async fn authorities(&self) -> Result<Option<Authorities>> {
         let documents: Option<AuthorityDocuments> = self.store.read(self.cluster()).await?;
-        Ok(documents.as_ref().map(Authorities::from_documents).transpose()?)
+        Ok(documents
+            .as_ref()
+            .map(Authorities::from_documents)
+            .transpose()?)
     }
 
     /// The authorities of a cluster that must have them.
@@ -102,8 +111,11 @@ impl Session {
     /// They aren't in the store, or can't be read.
     pub async fn existing_authorities(&self) -> Result<Authorities> {
         self.authorities().await?.ok_or_else(|| {
-            Error::failed(format!("the keys of cluster {} aren't in the store", self.cluster()))
-                .hint("an up that was stopped early makes them when it is run again: hakube up")
+            Error::failed(format!(
+                "the keys of cluster {} aren't in the store",
+                self.cluster()
+            ))
+            .hint("an up that was stopped early makes them when it is run again: hakube up")
         })
     }
 
@@ -112,14 +124,21 @@ impl Session {
     /// # Errors
     /// It can't be reached.
     pub async fn backend(&self, spec: &ClusterSpec, start: Start) -> Result<Backend> {
-        self.connect.backend(&self.resolved.settings, spec, start).await
+        self.connect
+            .backend(&self.resolved.settings, spec, start)
+            .await
     }
 
     /// Everything that acts on a cluster.
     ///
     /// # Errors
     /// The cluster's keys can't be used.
-    pub fn means(&self, spec: &ClusterSpec, backend: Backend, authorities: Authorities) -> Result<Means> {
+    pub fn means(
+        &self,
+        spec: &ClusterSpec,
+        backend: Backend,
+        authorities: Authorities,
+    ) -> Result<Means> {
         let Clients { etcd, kubernetes } = self.connect.clients(&authorities, spec.pki)?;
         let settings = &self.resolved.settings;
         Ok(Means {

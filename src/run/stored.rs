@@ -39,14 +39,24 @@ impl Unfinished {
 
     /// That the same request goes on.
     pub fn going_on(&self) -> String {
-        let Self { operation, started, by, .. } = self;
+        let Self {
+            operation,
+            started,
+            by,
+            ..
+        } = self;
         format!("going on with the {operation} that {by} began {started}")
     }
 }
 
 impl fmt::Display for Unfinished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operation, started, by, .. } = self;
+        let Self {
+            operation,
+            started,
+            by,
+            ..
+        } = self;
         write!(f, "{operation} is unfinished, begun {started} by {by}")
     }
 }

@@ -8,13 +8,13 @@ use super::path::Directories;
 use super::quorum_reads::QuorumReads;
 use super::reader::Reader;
 use super::table;
-use crate::pki::Lifetimes;
-use crate::state::Location;
 use super::types::{
-    Api, Etcd, KubeUpMode, LoadBalancer, Network, Nodes, ProviderKind, ReplicaMachines,
-    Settings, Versions, Zone,
+    Api, Etcd, KubeUpMode, LoadBalancer, Network, Nodes, ProviderKind, ReplicaMachines, Settings,
+    Versions, Zone,
 };
 use super::validate;
+use crate::pki::Lifetimes;
+use crate::state::Location;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

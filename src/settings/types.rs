@@ -1,10 +1,10 @@
 //! The settings once they are typed: plain data, parts of which the cluster's intent stores.
 
+use super::derive::nth_address;
 use super::parse::Malformed;
 use super::quorum_reads::QuorumReads;
 use crate::pki::Lifetimes;
 use crate::state::Location;
-use super::derive::nth_address;
 use ipnet::IpNet;
 use semver::Version;
 use serde::{Deserialize, Serialize};

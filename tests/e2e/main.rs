@@ -15,6 +15,6 @@ mod failures;
 mod kube_up;
 mod lifecycle;
 mod nodes;
-mod repair;
 mod reboot;
+mod repair;
 mod secrets;

@@ -33,7 +33,11 @@ async fn a_dead_replica_and_then_a_healthy_one_are_replaced() {
 
     let record = writer.finish().await;
     let there = Api::of(&home).await.written().await;
-    let lost: Vec<_> = record.acknowledged.iter().filter(|name| !there.contains(*name)).collect();
+    let lost: Vec<_> = record
+        .acknowledged
+        .iter()
+        .filter(|name| !there.contains(*name))
+        .collect();
     assert!(lost.is_empty(), "acknowledged and gone: {lost:?}");
     home.run("down --yes").await.succeeded();
 }
@@ -47,7 +51,9 @@ async fn a_machine_deleted_by_hand_is_named_by_status_and_made_anew_by_repair() 
     let gone = replicas_that_are(&home.status().await, "voter").remove(0);
 
     let emulator = Emulator::of(&home).await;
-    emulator.delete(&format!("zones/europe-west1-b/instances/{gone}")).await;
+    emulator
+        .delete(&format!("zones/europe-west1-b/instances/{gone}"))
+        .await;
     let status = home.status().await;
     let drift = status["drift"].to_string();
     assert!(drift.contains(&format!("make machine {gone}")), "{drift}");

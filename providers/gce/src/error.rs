@@ -71,6 +71,8 @@ pub(crate) struct Fault {
 pub(crate) enum Unanswered {
     /// No connection, a broken one, or too late.
     Network,
+    /// Half an answer, or somebody else's.
+    Garbled,
     /// No credentials to ask with.
     Credentials {
         /// Whether they may be there later.
@@ -153,9 +155,14 @@ impl Fault {
             (Some(409 | 412), _) => ErrorKind::Conflict,
             (Some(501), _) => ErrorKind::Fatal,
             (Some(408 | 500..=599), _) => self.transient(),
-            (_, Some(Unanswered::Network | Unanswered::Credentials { transient: true })) => {
-                self.transient()
-            }
+            (
+                _,
+                Some(
+                    Unanswered::Network
+                    | Unanswered::Garbled
+                    | Unanswered::Credentials { transient: true },
+                ),
+            ) => self.transient(),
             (_, Some(Unanswered::Credentials { transient: false })) => ErrorKind::Denied,
             _ => ErrorKind::Fatal,
         }
@@ -172,6 +179,11 @@ impl Fault {
 
     /// What the user can do about it.
     fn hint(&self) -> Option<&'static str> {
+        if self.unanswered == Some(Unanswered::Garbled) {
+            return Some(
+                "see that the endpoint is Compute Engine's, and that no proxy answers in its place",
+            );
+        }
         let hint = match self.kind() {
             ErrorKind::Quota => {
                 "ask for more at https://console.cloud.google.com/iam-admin/quotas, or use fewer or smaller machines"
@@ -249,6 +261,8 @@ impl From<&Error> for Fault {
             Some(Unanswered::Credentials {
                 transient: error.is_transient_and_before_rpc(),
             })
+        } else if error.is_deserialization() {
+            Some(Unanswered::Garbled)
         } else if error.is_io() || error.is_connect() || error.is_timeout() || error.is_exhausted()
         {
             Some(Unanswered::Network)

@@ -11,6 +11,7 @@ use crate::mark::{GROUP_LABEL, Marked, description_filter, label_filter};
 use crate::operation::every;
 use futures::future::try_join_all;
 use google_cloud_compute_v1::model;
+use google_cloud_gax::options::RequestOptionsBuilder as _;
 use hakube_provider::{
     Address, BackendGroup, Balancer, Disk, Inventory, NodeGroup, ProviderError, ResourceId,
     ResourceKind, Result, Scope,
@@ -155,7 +156,9 @@ impl Gce {
             .set_project(&self.config.project)
             .set_zone(zone)
             .set_instance_group(name)
-            .set_body(model::InstanceGroupsListInstancesRequest::new());
+            .set_body(model::InstanceGroupsListInstancesRequest::new())
+            // A read, whatever its method says.
+            .with_idempotency(true);
         let mut machines: Vec<String> = every!(attempt, list)
             .iter()
             .map(|member| last(member.instance.as_deref()))

@@ -67,6 +67,10 @@ impl RetryPolicy for Policy {
                 _ => RetryResult::Exhausted(error),
             };
         }
+        // Half an answer, or a proxy's page in its place.
+        if error.is_deserialization() && state.idempotent {
+            return RetryResult::Continue(error);
+        }
         let fault = Fault::from(&error);
         let front_end = matches!(fault.status, Some(500 | 502 | 504));
         if fault.is_rate_limit() || (front_end && state.idempotent) {
@@ -122,6 +126,14 @@ mod tests {
             silence: Silence::TellCaller,
         };
         assert!(on_error(&wait, true).is_exhausted());
+    }
+
+    #[test]
+    fn an_answer_that_can_not_be_read_is_asked_for_again() {
+        let garbled = || Error::deser("expected value at line 1 column 1");
+        let on_error = |idempotent| POLICY.on_error(&RetryState::new(idempotent), garbled());
+        assert!(on_error(true).is_continue());
+        assert!(on_error(false).is_permanent());
     }
 
     #[test]

@@ -340,9 +340,18 @@ fn a_teardown_changes_nothing_but_whether_the_cluster_should_be() {
 #[test]
 fn a_replica_is_replaced_in_its_zone_by_one_of_another_name() {
     let three = replicas(&["", "abc", "def"]);
-    let next = replace_replica(&three, &observed(&three, &[]), "kubernetes-master", suffixes()).unwrap();
+    let next = replace_replica(
+        &three,
+        &observed(&three, &[]),
+        "kubernetes-master",
+        suffixes(),
+    )
+    .unwrap();
     let names: Vec<&str> = next.replicas.iter().map(|r| r.name.as_str()).collect();
-    assert!(!names.contains(&"kubernetes-master") && names.len() == 3, "{names:?}");
+    assert!(
+        !names.contains(&"kubernetes-master") && names.len() == 3,
+        "{names:?}"
+    );
     assert_eq!(next.replicas.last().unwrap().zone, three.replicas[0].zone);
 }
 
@@ -352,5 +361,10 @@ fn a_dead_one_of_two_is_not_replaced_because_nothing_can_be_committed() {
     let seen = observed(&two, &["kubernetes-master-abc"]);
     let error = replace_replica(&two, &seen, "kubernetes-master-abc", suffixes()).unwrap_err();
     assert_eq!(error.kind, Kind::Refused);
-    assert!(error.to_string().contains("1 of 2 voters healthy, 2 needed"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("1 of 2 voters healthy, 2 needed"),
+        "{error}"
+    );
 }

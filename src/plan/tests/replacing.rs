@@ -11,10 +11,15 @@ const NEW: &str = "kubernetes-master-new";
 /// etcd takes no new member beside a voter that is down.
 #[test]
 fn a_dead_one_of_three_leaves_before_its_successor_joins() {
-    let mut world = World::settled(replicas(&["", "abc", "def"])).with_intent(replicas(&["", "abc", "new"]));
+    let mut world =
+        World::settled(replicas(&["", "abc", "def"])).with_intent(replicas(&["", "abc", "new"]));
     world.kill(DEF, false);
     let plan = world.plan();
-    assert!(is_before(&plan, &format!("leave/{DEF}"), &format!("join/{NEW}")));
+    assert!(is_before(
+        &plan,
+        &format!("leave/{DEF}"),
+        &format!("join/{NEW}")
+    ));
     insta::assert_snapshot!(shown(&plan));
 }
 
@@ -24,19 +29,28 @@ fn a_healthy_one_leaves_after_its_successor_votes() {
     let plan = World::settled(replicas(&["", "abc", "def"]))
         .with_intent(replicas(&["", "abc", "new"]))
         .plan();
-    assert!(is_before(&plan, &format!("promote/{NEW}"), &format!("leave/{DEF}")));
+    assert!(is_before(
+        &plan,
+        &format!("promote/{NEW}"),
+        &format!("leave/{DEF}")
+    ));
     assert!(is_before(&plan, "balancer", &format!("leave/{DEF}")));
 }
 
 #[test]
 fn the_only_one_hands_address_and_leadership_over() {
-    let plan = World::settled(replicas(&[""])).with_intent(replicas(&["new"])).plan();
+    let plan = World::settled(replicas(&[""]))
+        .with_intent(replicas(&["new"]))
+        .plan();
     let leave = format!("leave/{MASTER}");
     for first in [
         format!("control-plane/{NEW}"),
         "point-endpoint".to_owned(),
         format!("hand-leadership/{MASTER}"),
     ] {
-        assert!(is_before(&plan, &first, &leave), "{first} comes after {leave}");
+        assert!(
+            is_before(&plan, &first, &leave),
+            "{first} comes after {leave}"
+        );
     }
 }

@@ -11,7 +11,11 @@ use std::sync::{Arc, PoisonError};
 
 impl Execution<'_> {
     /// The swap, with a prober on the endpoint from before it until after it.
-    pub(super) async fn point_endpoint(&self, spec: &EndpointSpec, target: &EndpointTarget) -> Result<()> {
+    pub(super) async fn point_endpoint(
+        &self,
+        spec: &EndpointSpec,
+        target: &EndpointTarget,
+    ) -> Result<()> {
         let endpoint = socket(self.endpoint_address()?, spec.port);
         let kubernetes = &self.means.kubernetes;
         let meter = kubernetes
@@ -40,7 +44,9 @@ impl Execution<'_> {
         let what = format!("the endpoint https://{endpoint}/readyz");
         wait::until(&what, self.means.timeout, self.means.pace, async || {
             let ready = self.means.kubernetes.is_ready(endpoint).await;
-            ready.then_some(()).ok_or_else(|| "it doesn't answer 200".to_owned())
+            ready
+                .then_some(())
+                .ok_or_else(|| "it doesn't answer 200".to_owned())
         })
         .await
     }

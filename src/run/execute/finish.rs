@@ -27,14 +27,20 @@ impl Execution<'_> {
     pub(super) async fn prove_empty(&self) -> Result<()> {
         let cluster = &self.intent.spec.cluster;
         let inventory = self.means.provider.inspect(cluster).await?;
-        let left = inventory.resources.iter().filter(|resource| !self.intent.keeps(resource));
+        let left = inventory
+            .resources
+            .iter()
+            .filter(|resource| !self.intent.keeps(resource));
         let names: Vec<String> = left.map(ToString::to_string).collect();
         if names.is_empty() {
             return Ok(());
         }
-        Err(Error::new(Kind::LeftBehind, format!("{} resources of cluster {cluster} are left", names.len()))
-            .because(names.join("\n"))
-            .hint("to try again: hakube down"))
+        Err(Error::new(
+            Kind::LeftBehind,
+            format!("{} resources of cluster {cluster} are left", names.len()),
+        )
+        .because(names.join("\n"))
+        .hint("to try again: hakube down"))
     }
 }
 
@@ -44,14 +50,18 @@ pub fn admin_access(
     means: &crate::run::Means,
     endpoint: std::net::IpAddr,
 ) -> Result<Access> {
-    let admin = pki::admin(&means.authorities, intent.spec.pki, jiff::Timestamp::now())
-        .map_err(|error| Error::failed("could not sign the administrator's certificate").because(error))?;
+    let admin = pki::admin(&means.authorities, intent.spec.pki, jiff::Timestamp::now()).map_err(
+        |error| Error::failed("could not sign the administrator's certificate").because(error),
+    )?;
     Ok(Access {
         cluster: means.context.clone(),
         user: means.context.clone(),
         context: means.context.clone(),
         server: kubeconfig::server_url(endpoint, intent.spec.api.port),
         ca: admin.ca,
-        credentials: Credentials::Certificate { certificate: admin.certificate, key: admin.key },
+        credentials: Credentials::Certificate {
+            certificate: admin.certificate,
+            key: admin.key,
+        },
     })
 }

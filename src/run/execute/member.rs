@@ -18,7 +18,10 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(8);
 impl Execution<'_> {
     /// The first member of a new etcd.
     pub(super) async fn form_etcd(&self, machine: &MachineRef) -> Result<()> {
-        let own = (machine.name.clone(), peer_url(self.own_address(machine).await?));
+        let own = (
+            machine.name.clone(),
+            peer_url(self.own_address(machine).await?),
+        );
         let join = machine::join_env(&self.intent.spec.cluster, &[own], false);
         self.means.channel.put(machine, &[join]).await?;
         self.await_member(machine, false).await?;
@@ -56,8 +59,14 @@ impl Execution<'_> {
         loop {
             match self.means.etcd.add_learner(via, url).await {
                 Ok(_) | Err(EtcdError::Exists) => break,
-                Err(EtcdError::Unhealthy(_)) if started.elapsed() < HEALTH_INTERVAL => waited = true,
-                Err(error) => return Err(self.refused(&format!("add {} to etcd", machine.name), error).await),
+                Err(EtcdError::Unhealthy(_)) if started.elapsed() < HEALTH_INTERVAL => {
+                    waited = true
+                }
+                Err(error) => {
+                    return Err(self
+                        .refused(&format!("add {} to etcd", machine.name), error)
+                        .await);
+                }
             }
             tokio::time::sleep(self.means.pace).await;
         }
@@ -74,8 +83,17 @@ impl Execution<'_> {
         let at = self.own_address(machine).await?;
         let what = format!("etcd on {}", machine.name);
         let answered = wait::until(&what, self.means.timeout, self.means.pace, async || {
-            let status = self.means.etcd.status(at, learner).await.map_err(|error| error.to_string())?;
-            if status.leader == 0 { Err("it follows no leader yet".to_owned()) } else { Ok(()) }
+            let status = self
+                .means
+                .etcd
+                .status(at, learner)
+                .await
+                .map_err(|error| error.to_string())?;
+            if status.leader == 0 {
+                Err("it follows no leader yet".to_owned())
+            } else {
+                Ok(())
+            }
         });
         match answered.await {
             Ok(()) => Ok(()),
@@ -89,8 +107,15 @@ impl Execution<'_> {
         let via = self.others(&machine.name);
         let what = format!("the learner on {} to catch up", machine.name);
         wait::until(&what, self.means.timeout, self.means.pace, async || {
-            let members = self.means.etcd.members(&via).await.map_err(|error| error.to_string())?;
-            let own = members.iter().find(|member| member.peer_urls.contains(&url));
+            let members = self
+                .means
+                .etcd
+                .members(&via)
+                .await
+                .map_err(|error| error.to_string())?;
+            let own = members
+                .iter()
+                .find(|member| member.peer_urls.contains(&url));
             let own = own.ok_or("etcd doesn't list it")?;
             if own.name.is_empty() {
                 // Old versions would give a vote to a learner that never started, and lose quorum.
@@ -108,27 +133,52 @@ impl Execution<'_> {
     pub(super) async fn hand_leadership(&self, from: &str) -> Result<()> {
         let via = self.others(from);
         let what = format!("etcd's leadership to leave {from}");
-        wait::until(&what, self.means.timeout.min(HEALTH_INTERVAL * 2), self.means.pace, async || {
-            let members = self.means.etcd.members(&via).await.map_err(|error| error.to_string())?;
-            let Some(own) = members.iter().find(|member| member.name == from) else { return Ok(()) };
-            let voters = members.iter().filter(|member| !member.learner && member.id != own.id);
-            let statuses = join_all(voters.map(|voter| self.status(voter))).await;
-            let successor = statuses.into_iter().flatten().next().ok_or("no other voter answers")?;
-            if successor.leader != own.id {
-                return Ok(());
-            }
-            let leader = self.directory.machine(from).and_then(|machine| machine.internal_address);
-            let leader = leader.ok_or("the leader has no address")?;
-            let moved = self.means.etcd.move_leader(leader, successor.id).await;
-            moved.map_err(|error| error.to_string())?;
-            Err("it is moving".to_owned())
-        })
+        wait::until(
+            &what,
+            self.means.timeout.min(HEALTH_INTERVAL * 2),
+            self.means.pace,
+            async || {
+                let members = self
+                    .means
+                    .etcd
+                    .members(&via)
+                    .await
+                    .map_err(|error| error.to_string())?;
+                let Some(own) = members.iter().find(|member| member.name == from) else {
+                    return Ok(());
+                };
+                let voters = members
+                    .iter()
+                    .filter(|member| !member.learner && member.id != own.id);
+                let statuses = join_all(voters.map(|voter| self.status(voter))).await;
+                let successor = statuses
+                    .into_iter()
+                    .flatten()
+                    .next()
+                    .ok_or("no other voter answers")?;
+                if successor.leader != own.id {
+                    return Ok(());
+                }
+                let leader = self
+                    .directory
+                    .machine(from)
+                    .and_then(|machine| machine.internal_address);
+                let leader = leader.ok_or("the leader has no address")?;
+                let moved = self.means.etcd.move_leader(leader, successor.id).await;
+                moved.map_err(|error| error.to_string())?;
+                Err("it is moving".to_owned())
+            },
+        )
         .await
     }
 
     async fn status(&self, member: &Member) -> Option<crate::etcd::MemberStatus> {
         let machine = self.directory.machine(&member.name)?;
-        self.means.etcd.status(machine.internal_address?, false).await.ok()
+        self.means
+            .etcd
+            .status(machine.internal_address?, false)
+            .await
+            .ok()
     }
 
     /// Removed through another member: one that removes itself can't tell whether it worked.
@@ -139,7 +189,11 @@ impl Execution<'_> {
             match self.means.etcd.remove(&via, member).await {
                 Ok(()) => return Ok(()),
                 Err(EtcdError::Unhealthy(_)) if started.elapsed() < HEALTH_INTERVAL => {}
-                Err(error) => return Err(self.refused(&format!("remove {replica} from etcd"), error).await),
+                Err(error) => {
+                    return Err(self
+                        .refused(&format!("remove {replica} from etcd"), error)
+                        .await);
+                }
             }
             tokio::time::sleep(self.means.pace).await;
         }
@@ -155,8 +209,14 @@ impl Execution<'_> {
 
     /// The addresses of all replicas but one.
     fn others(&self, replica: &str) -> Vec<IpAddr> {
-        let others = self.directory.all().into_iter().filter(|machine| machine.name != replica);
-        others.filter_map(|machine| machine.internal_address).collect()
+        let others = self
+            .directory
+            .all()
+            .into_iter()
+            .filter(|machine| machine.name != replica);
+        others
+            .filter_map(|machine| machine.internal_address)
+            .collect()
     }
 
     /// etcd's refusal, with the member that it is about when that can be seen.
@@ -166,7 +226,9 @@ impl Execution<'_> {
         let mut out = Error::failed(format!("could not {what}")).because(error);
         if unhealthy {
             for machine in self.directory.all() {
-                let Some(at) = machine.internal_address else { continue };
+                let Some(at) = machine.internal_address else {
+                    continue;
+                };
                 if let Err(error) = self.means.etcd.status(at, false).await {
                     out = out.because(format!("{} doesn't take part: {error}", machine.name));
                 }

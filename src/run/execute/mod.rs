@@ -74,14 +74,17 @@ impl<'a> Execution<'a> {
             Action::EnsureNetwork(spec) => Ok(provider.ensure_network(spec).await?),
             Action::EnsureFirewall(spec) => Ok(provider.ensure_firewall(spec).await?),
             Action::ReserveAddress(spec) => {
-                self.directory.set_endpoint(provider.ensure_address(spec).await?.address);
+                self.directory
+                    .set_endpoint(provider.ensure_address(spec).await?.address);
                 Ok(())
             }
             Action::EnsureMachine(spec) => {
                 self.directory.add(provider.ensure_machine(spec).await?);
                 Ok(())
             }
-            Action::Delete(resource) => Ok(provider.delete(&self.intent.spec.cluster, resource).await?),
+            Action::Delete(resource) => {
+                Ok(provider.delete(&self.intent.spec.cluster, resource).await?)
+            }
             Action::EnsureBalancer(spec) => Ok(provider.ensure_balancer(spec).await?),
             Action::DeliverSecrets(machine) => self.deliver_secrets(machine).await,
             Action::StartControlPlane(machine) => self.start_control_plane(machine).await,
@@ -90,7 +93,9 @@ impl<'a> Execution<'a> {
             Action::PromoteMember(machine) => self.promote_member(machine).await,
             Action::HandLeadership { from } => self.hand_leadership(from).await,
             Action::RemoveMember { replica, member } => self.remove_member(replica, *member).await,
-            Action::PointEndpoint { endpoint, target } => self.point_endpoint(endpoint, target).await,
+            Action::PointEndpoint { endpoint, target } => {
+                self.point_endpoint(endpoint, target).await
+            }
             Action::AwaitEndpoint => self.await_endpoint().await,
             Action::AdmitNodes => self.admit_nodes().await,
             Action::EnsureNodeGroup(spec) => self.ensure_node_group(spec).await,
@@ -107,8 +112,11 @@ impl<'a> Execution<'a> {
             return Ok(known);
         }
         let found = self.means.provider.machine(machine).await?.ok_or_else(|| {
-            Error::failed(format!("machine {} in {} is gone", machine.name, machine.zone))
-                .hint("see what is there: hakube status")
+            Error::failed(format!(
+                "machine {} in {} is gone",
+                machine.name, machine.zone
+            ))
+            .hint("see what is there: hakube status")
         })?;
         self.directory.add(found.clone());
         Ok(found)
@@ -116,13 +124,19 @@ impl<'a> Execution<'a> {
 
     /// The machine's own address, by which its components and other replicas reach it.
     async fn own_address(&self, machine: &MachineRef) -> Result<IpAddr> {
-        self.machine(machine).await?.internal_address.ok_or_else(|| no_address(&machine.name))
+        self.machine(machine)
+            .await?
+            .internal_address
+            .ok_or_else(|| no_address(&machine.name))
     }
 
     /// The endpoint's address. It is reserved before anything that asks for it.
     fn endpoint_address(&self) -> Result<IpAddr> {
         self.directory.endpoint().ok_or_else(|| {
-            Error::failed(format!("cluster {} has no reserved address", self.intent.spec.cluster))
+            Error::failed(format!(
+                "cluster {} has no reserved address",
+                self.intent.spec.cluster
+            ))
         })
     }
 }
@@ -139,7 +153,10 @@ struct Directory {
 
 impl Directory {
     fn new(inventory: &Inventory) -> Self {
-        let machines = inventory.machines.iter().map(|machine| (machine.name.clone(), machine.clone()));
+        let machines = inventory
+            .machines
+            .iter()
+            .map(|machine| (machine.name.clone(), machine.clone()));
         Self {
             machines: Mutex::new(machines.collect()),
             endpoint: Mutex::new(inventory.address.as_ref().map(|address| address.address)),
@@ -147,11 +164,20 @@ impl Directory {
     }
 
     fn machine(&self, name: &str) -> Option<Machine> {
-        self.machines.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.machines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
     }
 
     fn all(&self) -> Vec<Machine> {
-        self.machines.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.machines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 
     fn add(&self, machine: Machine) {

@@ -35,7 +35,10 @@ impl Execution<'_> {
             .machine
             .user_data
             .replace(BOOTSTRAP_KUBECONFIG, &encode(kubeconfig.expose()))
-            .replace(KUBELET_CLIENT_CA, &encode(self.means.authorities.kubernetes_ca()));
+            .replace(
+                KUBELET_CLIENT_CA,
+                &encode(self.means.authorities.kubernetes_ca()),
+            );
         Ok(self.means.provider.ensure_node_group(&spec).await?)
     }
 
@@ -50,7 +53,11 @@ impl Execution<'_> {
             context: "bootstrap".to_owned(),
             server: kubeconfig::server_url(self.endpoint_address()?, port),
             ca: self.means.authorities.kubernetes_ca().to_owned(),
-            credentials: Credentials::Token(Secret::new(format!("{}.{}", token.id, token.secret.expose()))),
+            credentials: Credentials::Token(Secret::new(format!(
+                "{}.{}",
+                token.id,
+                token.secret.expose()
+            ))),
         }))
     }
 
@@ -58,9 +65,18 @@ impl Execution<'_> {
         let endpoint = socket(self.endpoint_address()?, self.intent.spec.api.port);
         let what = format!("{count} nodes to be ready");
         wait::until(&what, self.means.timeout, self.means.pace * 4, async || {
-            let nodes = self.means.kubernetes.nodes(endpoint).await.map_err(|error| error.to_string())?;
+            let nodes = self
+                .means
+                .kubernetes
+                .nodes(endpoint)
+                .await
+                .map_err(|error| error.to_string())?;
             let ready = nodes.iter().filter(|node| node.ready).count();
-            if ready as u64 >= u64::from(count) { Ok(()) } else { Err(format!("{ready} of {count} are")) }
+            if ready as u64 >= u64::from(count) {
+                Ok(())
+            } else {
+                Err(format!("{ready} of {count} are"))
+            }
         })
         .await
     }

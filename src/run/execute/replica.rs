@@ -25,7 +25,11 @@ impl Execution<'_> {
         let now = jiff::Timestamp::now();
         let mut files = pki::replica_files(&self.means.authorities, &identity, spec.pki, now)
             .map_err(|error| {
-                Error::failed(format!("could not sign the certificates of {}", machine.name)).because(error)
+                Error::failed(format!(
+                    "could not sign the certificates of {}",
+                    machine.name
+                ))
+                .because(error)
             })?;
         files.push(machine::replica_env(&ReplicaFacts {
             name: machine.name.clone(),
@@ -33,12 +37,15 @@ impl Execution<'_> {
             bind: self.means.bind_address(address),
         }));
         let what = format!("machine {} to boot and take its files", machine.name);
-        let booted = wait::until(&what, self.means.timeout, self.means.pace, async || {
-            match self.means.channel.put(machine, &files).await {
+        let booted = wait::until(
+            &what,
+            self.means.timeout,
+            self.means.pace,
+            async || match self.means.channel.put(machine, &files).await {
                 Err(error) if error.transient => Err(error.to_string()),
                 answer => Ok(answer),
-            }
-        });
+            },
+        );
         match booted.await {
             Ok(answer) => answer,
             Err(error) => Err(self.with_console(error, machine).await),
@@ -47,12 +54,17 @@ impl Execution<'_> {
 
     /// Its API server, controller manager and scheduler start; `/readyz` is the proof.
     pub(super) async fn start_control_plane(&self, machine: &MachineRef) -> Result<()> {
-        self.means.channel.put(machine, &[machine::start_marker()]).await?;
+        self.means
+            .channel
+            .put(machine, &[machine::start_marker()])
+            .await?;
         let at = socket(self.own_address(machine).await?, self.intent.spec.api.port);
         let what = format!("the API server of {} at {at}", machine.name);
         let ready = wait::until(&what, self.means.timeout, self.means.pace, async || {
             let ready = self.means.kubernetes.is_ready(at).await;
-            ready.then_some(()).ok_or_else(|| "/readyz doesn't answer 200".to_owned())
+            ready
+                .then_some(())
+                .ok_or_else(|| "/readyz doesn't answer 200".to_owned())
         });
         match ready.await {
             Ok(()) => Ok(()),
@@ -66,8 +78,14 @@ impl Execution<'_> {
         match self.means.provider.console(machine).await {
             Ok(console) if !console.trim().is_empty() => {
                 let lines: Vec<&str> = console.trim_end().lines().collect();
-                let last = lines.split_at(lines.len().saturating_sub(LINES)).1.join("\n");
-                error.because(format!("the console of {} ends with:\n{last}", machine.name))
+                let last = lines
+                    .split_at(lines.len().saturating_sub(LINES))
+                    .1
+                    .join("\n");
+                error.because(format!(
+                    "the console of {} ends with:\n{last}",
+                    machine.name
+                ))
             }
             _ => error,
         }

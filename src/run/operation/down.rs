@@ -13,7 +13,10 @@ use jiff::Timestamp;
 /// # Errors
 /// There is no such cluster; something is left, by name.
 pub async fn down(session: &Session) -> Result<()> {
-    conduct(session, "down", async |operation| finish(session, operation).await).await
+    conduct(session, "down", async |operation| {
+        finish(session, operation).await
+    })
+    .await
 }
 
 /// Deletes the cluster, from wherever an earlier run of this was stopped.
@@ -39,15 +42,29 @@ async fn teardown(
     intent: Intent,
     means: &Means,
 ) -> Result<()> {
-    if known.is_none() && means.provider.inspect(session.cluster()).await?.resources.is_empty() {
+    if known.is_none()
+        && means
+            .provider
+            .inspect(session.cluster())
+            .await?
+            .resources
+            .is_empty()
+    {
         return session.existing().await.map(drop);
     }
     let intent = begin_teardown(&intent);
     let mut stored = match known {
         // Begun already: who began it and when stays in the record.
         Some(stored) if stored.intent.phase == Phase::Absent => stored.clone(),
-        Some(stored) => operation.store(&intent, "down", Some(&stored.intent)).await?,
-        None => Stored { intent, unfinished: None },
+        Some(stored) => {
+            operation
+                .store(&intent, "down", Some(&stored.intent))
+                .await?
+        }
+        None => Stored {
+            intent,
+            unfinished: None,
+        },
     };
     if let Err(error) = operation.converge(&mut stored, means).await {
         return Err(name_what_is_left(session, &stored.intent, means, error).await);
@@ -58,22 +75,39 @@ async fn teardown(
 /// The settings' own cluster, for one that the store knows nothing of.
 fn unknown_cluster(session: &Session) -> Result<Intent> {
     let settings = &session.resolved.settings;
-    Ok(Intent::new(ClusterSpec::new(settings, programs::find(settings, &session.path)?)))
+    Ok(Intent::new(ClusterSpec::new(
+        settings,
+        programs::find(settings, &session.path)?,
+    )))
 }
 
-async fn name_what_is_left(session: &Session, intent: &Intent, means: &Means, error: Error) -> Error {
+async fn name_what_is_left(
+    session: &Session,
+    intent: &Intent,
+    means: &Means,
+    error: Error,
+) -> Error {
     if error.kind == Kind::LeftBehind || session.stop.is_cancelled() {
         return error;
     }
-    let Ok(inventory) = means.provider.inspect(session.cluster()).await else { return error };
-    let left = inventory.resources.iter().filter(|resource| !intent.keeps(resource));
+    let Ok(inventory) = means.provider.inspect(session.cluster()).await else {
+        return error;
+    };
+    let left = inventory
+        .resources
+        .iter()
+        .filter(|resource| !intent.keeps(resource));
     let names: Vec<String> = left.map(ToString::to_string).collect();
     if names.is_empty() {
         return error;
     }
     let mut left = Error::new(
         Kind::LeftBehind,
-        format!("{} resources of cluster {} are left", names.len(), session.cluster()),
+        format!(
+            "{} resources of cluster {} are left",
+            names.len(),
+            session.cluster()
+        ),
     )
     .because(names.join("\n"))
     .because(&error);

@@ -24,7 +24,6 @@ use super::execute::{Execution, Ledger};
 use super::retry::looked;
 use super::scheduler::{self, OnFailure, RunReport};
 use super::session::Start;
-use status::look;
 use super::{Means, Session, Stored, Unfinished, observe};
 use crate::cluster::{ClusterSpec, Intent, Observed, Phase};
 use crate::error::{Error, Result};
@@ -35,6 +34,7 @@ use crate::state::{Document, Holder, LockGuard, Operation as JournalEntry, Outco
 use async_trait::async_trait;
 use hakube_provider::Provider;
 use jiff::Timestamp;
+use status::look;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -81,7 +81,13 @@ impl<'a> Operation<'a> {
             steps: Vec::new(),
             endpoint_gap_ms: None,
         };
-        Self { session, name, lock: None, entry, provider: None }
+        Self {
+            session,
+            name,
+            lock: None,
+            entry,
+            provider: None,
+        }
     }
 
     async fn take_lock(&mut self) -> Result<()> {
@@ -94,7 +100,11 @@ impl<'a> Operation<'a> {
             Holder::current(self.name),
             session.resolved.settings.wait,
             &session.stop,
-            |held| session.reporter.event(&Event::note(format!("waiting for {held} to end"))),
+            |held| {
+                session
+                    .reporter
+                    .event(&Event::note(format!("waiting for {held} to end")))
+            },
         );
         let lock = lock.await?;
         // Whoever loses the lock begins nothing more: somebody else may have it.
@@ -121,8 +131,15 @@ impl<'a> Operation<'a> {
     }
 
     /// Stores an edited intent as begun.
-    async fn store(&self, intent: &Intent, request: &str, previous: Option<&Intent>) -> Result<Stored> {
-        let previous = previous.map(|intent| intent.replicas.clone()).unwrap_or_default();
+    async fn store(
+        &self,
+        intent: &Intent,
+        request: &str,
+        previous: Option<&Intent>,
+    ) -> Result<Stored> {
+        let previous = previous
+            .map(|intent| intent.replicas.clone())
+            .unwrap_or_default();
         let stored = Stored {
             intent: intent.clone(),
             unfinished: Some(Unfinished {
@@ -186,8 +203,10 @@ impl<'a> Operation<'a> {
                 return Ok(());
             }
         }
-        Err(Error::failed(format!("after {ROUNDS} rounds there was still something to do"))
-            .hint("something else may be changing the same cluster; then: hakube reconcile"))
+        Err(Error::failed(format!(
+            "after {ROUNDS} rounds there was still something to do"
+        ))
+        .hint("something else may be changing the same cluster; then: hakube reconcile"))
     }
 
     /// A cluster that goes away is only looked at for what is to be deleted.
@@ -219,9 +238,14 @@ impl<'a> Operation<'a> {
         let intent = stored.intent.clone();
         let reporter = session.reporter.as_ref();
         let execution = Execution::new(&intent, means, &observed.inventory, &ledger, reporter);
-        let run = scheduler::run(plan, on_failure, means.timeout, &session.stop, reporter, async |step| {
-            execution.run(step).await
-        });
+        let run = scheduler::run(
+            plan,
+            on_failure,
+            means.timeout,
+            &session.stop,
+            reporter,
+            async |step| execution.run(step).await,
+        );
         let report = run.await;
         stored.intent.formed = ledger.formed.load(Ordering::Acquire);
         let gap = execution.endpoint_gap();
@@ -230,14 +254,18 @@ impl<'a> Operation<'a> {
     }
 
     fn record(&mut self, report: &RunReport, gap: Option<Duration>) {
-        self.entry.steps.extend(report.steps.iter().map(|step| StepRecord {
-            key: step.key.clone(),
-            seconds: step.took.as_secs_f64(),
-            outcome: match &step.error {
-                None => Outcome::Done,
-                Some(error) => Outcome::Failed { error: error.to_string() },
-            },
-        }));
+        self.entry
+            .steps
+            .extend(report.steps.iter().map(|step| StepRecord {
+                key: step.key.clone(),
+                seconds: step.took.as_secs_f64(),
+                outcome: match &step.error {
+                    None => Outcome::Done,
+                    Some(error) => Outcome::Failed {
+                        error: error.to_string(),
+                    },
+                },
+            }));
         let gap = gap.map(|gap| u64::try_from(gap.as_millis()).unwrap_or(u64::MAX));
         self.entry.endpoint_gap_ms = self.entry.endpoint_gap_ms.max(gap);
     }
@@ -257,15 +285,25 @@ impl<'a> Operation<'a> {
             self.entry.outcome = Some(match result {
                 Ok(()) => Outcome::Done,
                 Err(_) if self.session.stop.is_cancelled() => Outcome::Interrupted,
-                Err(error) => Outcome::Failed { error: error.to_string() },
+                Err(error) => Outcome::Failed {
+                    error: error.to_string(),
+                },
             });
             // A cluster that is gone has no journal.
-            let exists = self.session.stored().await.is_ok_and(|stored| stored.is_some());
+            let exists = self
+                .session
+                .stored()
+                .await
+                .is_ok_and(|stored| stored.is_some());
             if exists && let Err(error) = lock.journal_append(&self.entry).await {
-                reporter.event(&Event::warning(format!("the journal wasn't written: {error}")));
+                reporter.event(&Event::warning(format!(
+                    "the journal wasn't written: {error}"
+                )));
             }
             if let Err(error) = lock.release().await {
-                reporter.event(&Event::warning(format!("the lock wasn't given back: {error}")));
+                reporter.event(&Event::warning(format!(
+                    "the lock wasn't given back: {error}"
+                )));
             }
         }
         if let Err(error) = result {
@@ -279,15 +317,20 @@ impl<'a> Operation<'a> {
             ok: result.is_ok(),
             seconds: self.session.started.elapsed().as_secs_f64(),
             steps: self.entry.steps.len(),
-            api_calls: self.provider.as_ref().map_or(0, |provider| provider.calls()),
+            api_calls: self
+                .provider
+                .as_ref()
+                .map_or(0, |provider| provider.calls()),
             endpoint_gap_ms: self.entry.endpoint_gap_ms,
         }));
     }
 }
 
 fn interrupted(name: &str) -> Error {
-    Error::failed(format!("{name} was stopped before it was done; what was begun is as it was left"))
-        .hint("to finish it: hakube reconcile")
+    Error::failed(format!(
+        "{name} was stopped before it was done; what was begun is as it was left"
+    ))
+    .hint("to finish it: hakube reconcile")
 }
 
 /// Remembers in the store that etcd holds data.

@@ -15,8 +15,9 @@ use hakube_provider::PreflightSpec;
 /// Bad input, or what the provider says.
 pub(super) async fn new_cluster(session: &Session, intent: &Intent, means: &Means) -> Result<()> {
     if !session.dry_run {
-        kubeconfig::check(&means.kubeconfig, &means.context)
-            .map_err(|error| Error::from(error).because(session.resolved.quote(&table::KUBECONFIG)))?;
+        kubeconfig::check(&means.kubeconfig, &means.context).map_err(|error| {
+            Error::from(error).because(session.resolved.quote(&table::KUBECONFIG))
+        })?;
     }
     if intent.spec.provider == ProviderKind::Local && intent.spec.network.custom {
         return Err(Error::bad_input(session.resolved.quote(&table::CUSTOM_NETWORK))
@@ -30,7 +31,14 @@ pub(super) async fn new_cluster(session: &Session, intent: &Intent, means: &Mean
         machine_types.push(spec.node_machines.machine_type.clone());
     }
     let zones = vec![spec.zone.name().to_owned()];
-    machines(means, PreflightSpec { zones, machine_types }).await
+    machines(
+        means,
+        PreflightSpec {
+            zones,
+            machine_types,
+        },
+    )
+    .await
 }
 
 /// The provider can make such machines in these zones. All its findings in one error.
@@ -38,12 +46,20 @@ pub(super) async fn new_cluster(session: &Session, intent: &Intent, means: &Mean
 /// # Errors
 /// What the provider found.
 pub(super) async fn machines(means: &Means, spec: PreflightSpec) -> Result<()> {
-    let findings = looked(means.timeout, async || Ok(means.provider.preflight(&spec).await?));
+    let findings = looked(means.timeout, async || {
+        Ok(means.provider.preflight(&spec).await?)
+    });
     let mut findings = findings.await?.into_iter();
-    let Some(first) = findings.next() else { return Ok(()) };
+    let Some(first) = findings.next() else {
+        return Ok(());
+    };
     let rest: Vec<String> = findings.map(|finding| finding.to_string()).collect();
     let error = Error::from(first);
-    Err(if rest.is_empty() { error } else { error.because(rest.join("\n")) })
+    Err(if rest.is_empty() {
+        error
+    } else {
+        error.because(rest.join("\n"))
+    })
 }
 
 /// The zones of the cluster's region that can take machines.
@@ -63,8 +79,16 @@ async fn check_zone(session: &Session, intent: &Intent, means: &Means) -> Result
     let asked = session.resolved.quote(&table::ZONE);
     let error = Error::bad_input(format!("{asked}: there is no such zone, or it is down"));
     Err(if known.is_empty() {
-        error.hint(format!("{} has no region {}", intent.spec.provider.name(), zone.region()))
+        error.hint(format!(
+            "{} has no region {}",
+            intent.spec.provider.name(),
+            zone.region()
+        ))
     } else {
-        error.hint(format!("the zones of {}: {}", zone.region(), known.join(", ")))
+        error.hint(format!(
+            "the zones of {}: {}",
+            zone.region(),
+            known.join(", ")
+        ))
     })
 }

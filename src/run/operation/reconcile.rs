@@ -11,7 +11,10 @@ use crate::run::Session;
 /// # Errors
 /// There is no such cluster; a step failed.
 pub async fn reconcile(session: &Session) -> Result<()> {
-    conduct(session, "reconcile", async |operation| run(session, operation).await).await
+    conduct(session, "reconcile", async |operation| {
+        run(session, operation).await
+    })
+    .await
 }
 
 async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {

@@ -1,7 +1,7 @@
 //! `down --replica`: one replica less.
 
-use super::{Operation, conduct};
 use super::up::tell_next;
+use super::{Operation, conduct};
 use crate::cluster::{RemovalRequest, choose_removal};
 use crate::error::{Error, Result};
 use crate::output::Event;
@@ -13,7 +13,10 @@ use crate::run::{Means, Session, Stored};
 /// No such replica; refused because quorum would be lost, because it is the last one, or because
 /// another operation is unfinished; a step failed.
 pub async fn remove_replica(session: &Session, request: &RemovalRequest) -> Result<()> {
-    conduct(session, "down --replica", async |operation| run(session, operation, request).await).await
+    conduct(session, "down --replica", async |operation| {
+        run(session, operation, request).await
+    })
+    .await
 }
 
 async fn run(
@@ -55,5 +58,7 @@ async fn edit(
         "removing {} in {}",
         removal.replica.name, removal.replica.zone
     )));
-    operation.store(&removal.intent, &words, Some(&stored.intent)).await
+    operation
+        .store(&removal.intent, &words, Some(&stored.intent))
+        .await
 }

@@ -16,7 +16,10 @@ const SLOWEST: Duration = Duration::from_secs(300);
 /// # Errors
 /// There is no such cluster; what isn't known blocks it; a step failed.
 pub async fn repair(session: &Session) -> Result<()> {
-    conduct(session, "repair", async |operation| once(session, operation).await).await
+    conduct(session, "repair", async |operation| {
+        once(session, operation).await
+    })
+    .await
 }
 
 async fn once(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
@@ -60,7 +63,12 @@ pub async fn watch(session: &Session, pace: Duration) -> Result<()> {
 }
 
 async fn differs(session: &Session) -> Result<bool> {
-    if session.store.lock_holder(session.cluster()).await?.is_some() {
+    if session
+        .store
+        .lock_holder(session.cluster())
+        .await?
+        .is_some()
+    {
         return Ok(false);
     }
     let (stored, observed) = look(session).await?;

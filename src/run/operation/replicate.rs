@@ -1,7 +1,7 @@
 //! `replicate`: more replicas.
 
-use super::{Operation, conduct, preflight};
 use super::up::tell_next;
+use super::{Operation, conduct, preflight};
 use crate::cluster::{Zones, add_replicas};
 use crate::error::{Error, Result};
 use crate::output::Event;
@@ -21,7 +21,11 @@ pub struct ReplicateRequest {
 impl ReplicateRequest {
     /// The same words for the same request.
     fn words(&self) -> String {
-        format!("{} in {}", self.count, self.zone.as_deref().unwrap_or("any zone"))
+        format!(
+            "{} in {}",
+            self.count,
+            self.zone.as_deref().unwrap_or("any zone")
+        )
     }
 }
 
@@ -30,7 +34,10 @@ impl ReplicateRequest {
 /// # Errors
 /// A zone that won't do; a step failed for good, and everything that was made for it is gone again.
 pub async fn replicate(session: &Session, request: &ReplicateRequest) -> Result<()> {
-    conduct(session, "replicate", async |operation| run(session, operation, request).await).await
+    conduct(session, "replicate", async |operation| {
+        run(session, operation, request).await
+    })
+    .await
 }
 
 async fn run(
@@ -65,13 +72,28 @@ async fn edit(
         return Ok(stored.clone());
     }
     let spec = &stored.intent.spec;
-    let zones = Zones { asked: request.zone.clone(), up: preflight::zones(means).await? };
+    let zones = Zones {
+        asked: request.zone.clone(),
+        up: preflight::zones(means).await?,
+    };
     let intent = add_replicas(&stored.intent, &zones, request.count, suffix)?;
-    let new = intent.replicas.iter().filter(|replica| stored.intent.replica(&replica.name).is_none());
+    let new = intent
+        .replicas
+        .iter()
+        .filter(|replica| stored.intent.replica(&replica.name).is_none());
     let zones = new.map(|replica| replica.zone.clone()).collect();
     let machine_types = vec![spec.replica_machines.machine_type.clone()];
-    preflight::machines(means, PreflightSpec { zones, machine_types }).await?;
-    operation.store(&intent, &request.words(), Some(&stored.intent)).await
+    preflight::machines(
+        means,
+        PreflightSpec {
+            zones,
+            machine_types,
+        },
+    )
+    .await?;
+    operation
+        .store(&intent, &request.words(), Some(&stored.intent))
+        .await
 }
 
 /// The intent goes back to what it was, and the same loop removes what was made since.
@@ -82,14 +104,20 @@ async fn turn_back(
     means: &Means,
     error: Error,
 ) -> Result<()> {
-    let Some(unfinished) = &mut stored.unfinished else { return Err(error) };
-    session.reporter.event(&Event::note("turning back: what was made for the new replica goes again"));
+    let Some(unfinished) = &mut stored.unfinished else {
+        return Err(error);
+    };
+    session.reporter.event(&Event::note(
+        "turning back: what was made for the new replica goes again",
+    ));
     stored.intent.replicas.clone_from(&unfinished.previous);
     // Run again after a crash in here, the same request is a new one.
     unfinished.request = format!("turning back from {}", unfinished.request);
     operation.write(&stored).await?;
     match operation.converge(&mut stored, means).await {
-        Ok(()) => Err(error.hint("the cluster is as it was before; nothing of the new replica is left")),
+        Ok(()) => {
+            Err(error.hint("the cluster is as it was before; nothing of the new replica is left"))
+        }
         Err(second) => Err(error
             .because(format!("and turning back failed: {second}"))
             .hint("to go on with turning back: hakube reconcile")),
@@ -100,5 +128,7 @@ async fn turn_back(
 pub(super) fn suffix() -> String {
     const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     let mut rng = rand::rng();
-    (0..3).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
+    (0..3)
+        .map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]))
+        .collect()
 }

@@ -23,7 +23,11 @@ async fn connect(session: &Session, stored: &Stored) -> Result<Means> {
 /// There is no such cluster, or its provider can't be asked.
 pub async fn status(session: &Session) -> Result<Status> {
     let (stored, observed) = look(session).await?;
-    let running = session.store.lock_holder(session.cluster()).await?.map(|lock| lock.to_string());
+    let running = session
+        .store
+        .lock_holder(session.cluster())
+        .await?
+        .map(|lock| lock.to_string());
     Ok(describe(&stored, &observed, running))
 }
 
@@ -44,10 +48,17 @@ pub async fn admin_kubeconfig(session: &Session) -> Result<Secret> {
     let means = connect(session, &stored).await?;
     let inventory = means.provider.inspect(session.cluster()).await?;
     let address = inventory.address.ok_or_else(|| {
-        Error::failed(format!("cluster {} has no reserved address yet", session.cluster()))
-            .hint("hakube reconcile")
+        Error::failed(format!(
+            "cluster {} has no reserved address yet",
+            session.cluster()
+        ))
+        .hint("hakube reconcile")
     })?;
-    Ok(kubeconfig::render(&admin_access(&stored.intent, &means, address.address)?))
+    Ok(kubeconfig::render(&admin_access(
+        &stored.intent,
+        &means,
+        address.address,
+    )?))
 }
 
 fn describe(stored: &Stored, observed: &Observed, running: Option<String>) -> Status {
@@ -59,7 +70,11 @@ fn describe(stored: &Stored, observed: &Observed, running: Option<String>) -> St
         provider: spec.provider.name().to_owned(),
         version: format!("v{}", spec.versions.kubernetes),
         endpoint: EndpointStatus {
-            address: observed.inventory.address.as_ref().map(|address| address.address.to_string()),
+            address: observed
+                .inventory
+                .address
+                .as_ref()
+                .map(|address| address.address.to_string()),
             port: spec.api.port,
             mode: if balanced { "load-balanced" } else { "direct" },
             ready: observed.endpoint_ready,
@@ -99,7 +114,10 @@ fn drift(intent: &Intent, observed: &Observed, running: bool) -> Vec<String> {
 
 /// The replicas that should be there, then those that shouldn't but are.
 fn replica_names(intent: &Intent, observed: &Observed) -> Vec<(String, String)> {
-    let wanted = intent.replicas.iter().map(|replica| (replica.name.clone(), replica.zone.clone()));
+    let wanted = intent
+        .replicas
+        .iter()
+        .map(|replica| (replica.name.clone(), replica.zone.clone()));
     let stray = observed
         .inventory
         .machines
@@ -115,7 +133,9 @@ fn replica(name: String, zone: String, observed: &Observed) -> ReplicaStatus {
     let api = observed.apis.get(&name);
     ReplicaStatus {
         zone,
-        address: machine.and_then(|machine| machine.internal_address).map(|address| address.to_string()),
+        address: machine
+            .and_then(|machine| machine.internal_address)
+            .map(|address| address.to_string()),
         role: match member.map(|member| member.role) {
             Some(MemberRole::Leader) => "leader",
             Some(MemberRole::Voter) => "voter",
@@ -133,6 +153,10 @@ fn replica(name: String, zone: String, observed: &Observed) -> ReplicaStatus {
 fn nodes(observed: &Observed) -> Vec<NodeStatus> {
     let nodes = observed.nodes.iter().flatten();
     nodes
-        .map(|node| NodeStatus { name: node.name.clone(), zone: node.zone.clone(), ready: node.ready })
+        .map(|node| NodeStatus {
+            name: node.name.clone(),
+            zone: node.zone.clone(),
+            ready: node.ready,
+        })
         .collect()
 }

@@ -17,7 +17,10 @@ use std::collections::BTreeMap;
 /// The cluster exists with other settings than those given now; the preflight found something; a step
 /// failed.
 pub async fn up(session: &Session) -> Result<()> {
-    conduct(session, "up", async |operation| run(session, operation).await).await
+    conduct(session, "up", async |operation| {
+        run(session, operation).await
+    })
+    .await
 }
 
 async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
@@ -25,7 +28,10 @@ async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
     let fresh = existing.is_none();
     let mut stored = match existing {
         Some(_) => check_existing(session, session.present().await?)?,
-        None => Stored { intent: new_intent(session)?, unfinished: None },
+        None => Stored {
+            intent: new_intent(session)?,
+            unfinished: None,
+        },
     };
     let spec = stored.intent.spec.clone();
     let (authorities, new) = match session.authorities().await? {
@@ -58,12 +64,18 @@ fn new_intent(session: &Session) -> Result<Intent> {
 fn check_existing(session: &Session, stored: Stored) -> Result<Stored> {
     let cluster = session.cluster();
     let resolved = &session.resolved;
-    let given = resolved.values.iter().filter(|value| value.origin.is_given());
+    let given = resolved
+        .values
+        .iter()
+        .filter(|value| value.origin.is_given());
     let differing: Vec<String> = given
         .filter_map(|value| {
             let then = stored.intent.given.get(value.key)?;
             (*then != value.value).then(|| {
-                format!("{}={} ({}); it was made with {then}", value.key, value.value, value.origin)
+                format!(
+                    "{}={} ({}); it was made with {then}",
+                    value.key, value.value, value.origin
+                )
             })
         })
         .collect();
@@ -72,30 +84,45 @@ fn check_existing(session: &Session, stored: Stored) -> Result<Stored> {
             .because(differing.join("\n"))
             .hint("up doesn't change a cluster that exists: leave these settings out, or choose another CLUSTER_NAME"));
     }
-    session.reporter.event(&Event::note(match &stored.unfinished {
-        None => format!("cluster {cluster} exists already"),
-        Some(unfinished) => format!(
-            "cluster {cluster} exists; finishing {}, begun {} by {}",
-            unfinished.operation, unfinished.started, unfinished.by
-        ),
-    }));
+    session
+        .reporter
+        .event(&Event::note(match &stored.unfinished {
+            None => format!("cluster {cluster} exists already"),
+            Some(unfinished) => format!(
+                "cluster {cluster} exists; finishing {}, begun {} by {}",
+                unfinished.operation, unfinished.started, unfinished.by
+            ),
+        }));
     Ok(stored)
 }
 
 /// The settings that a cluster keeps for life; the others are an invocation's own.
 fn lasting(resolved: &Resolved) -> BTreeMap<String, String> {
-    let commands = [&table::REPLICATE_EXISTING, &table::USE_EXISTING, &table::DELETE_NODES, &table::REPLICA_NAME];
+    let commands = [
+        &table::REPLICATE_EXISTING,
+        &table::USE_EXISTING,
+        &table::DELETE_NODES,
+        &table::REPLICA_NAME,
+    ];
     let passing = table::THIS_MACHINE.settings.iter().copied().chain(commands);
-    let lasting = resolved.values.iter().filter(|value| passing.clone().all(|setting| setting.key != value.key));
-    lasting.map(|value| (value.key.to_owned(), value.value.clone())).collect()
+    let lasting = resolved
+        .values
+        .iter()
+        .filter(|value| passing.clone().all(|setting| setting.key != value.key));
+    lasting
+        .map(|value| (value.key.to_owned(), value.value.clone()))
+        .collect()
 }
 
 /// A cluster's authorities are made once. Those of an etcd that holds data are never made again.
 fn new_authorities(session: &Session, intent: &Intent) -> Result<Authorities> {
     if intent.formed {
-        return Err(Error::failed(format!("the keys of cluster {} are gone from the store", session.cluster()))
-            .because("without them nobody can talk to its etcd and API")
-            .hint("restore pki.json from a backup of the state directory"));
+        return Err(Error::failed(format!(
+            "the keys of cluster {} are gone from the store",
+            session.cluster()
+        ))
+        .because("without them nobody can talk to its etcd and API")
+        .hint("restore pki.json from a backup of the state directory"));
     }
     Ok(Authorities::generate(intent.spec.pki, Timestamp::now())?)
 }
@@ -117,14 +144,25 @@ pub(super) fn tell_next(session: &Session, intent: &Intent) {
     }
     let count = intent.replicas.len();
     let survives = intent.full_quorum().survives();
-    let replicas = if count == 1 { "1 replica".to_owned() } else { format!("{count} replicas") };
-    let failures = if survives == 1 { "1 failure".to_owned() } else { format!("{survives} failures") };
+    let replicas = if count == 1 {
+        "1 replica".to_owned()
+    } else {
+        format!("{count} replicas")
+    };
+    let failures = if survives == 1 {
+        "1 failure".to_owned()
+    } else {
+        format!("{survives} failures")
+    };
     let next = if survives > 0 {
         String::new()
     } else if intent.spec.multizone {
         "; next: hakube replicate".to_owned()
     } else {
-        format!("; next: hakube replicate --zone {}", intent.spec.zone.name())
+        format!(
+            "; next: hakube replicate --zone {}",
+            intent.spec.zone.name()
+        )
     };
     session.reporter.event(&Event::note(format!(
         "cluster {} has {replicas} and survives {failures}{next}",

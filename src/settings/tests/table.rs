@@ -1,7 +1,7 @@
 //! The table is whole: every setting is read, documented once, and refuses nonsense.
 
-use super::super::table::{Default, Kind, NOT_HONOURED, settings};
 use super::super::error::SettingError;
+use super::super::table::{Default, Kind, NOT_HONOURED, settings};
 use super::super::{docs, env_file, resolve};
 use super::{flags, resolved, sources};
 use std::collections::BTreeSet;

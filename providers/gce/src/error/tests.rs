@@ -152,3 +152,16 @@ fn no_answer_is_worth_another_try_and_says_why() {
     assert_eq!(fault.kind(), TRANSIENT);
     assert!(fault.message.contains("connection refused"), "{fault:?}");
 }
+
+#[test]
+fn an_answer_that_can_not_be_read_may_be_better_the_next_time() {
+    let garbled = Error::deser("expected value at line 1 column 1");
+    let error = Attempt::new("read", "network net").failed(garbled);
+    assert_eq!(error.kind, TRANSIENT);
+    assert!(
+        error.message.contains("expected value"),
+        "{}",
+        error.message
+    );
+    assert!(error.hint.unwrap().contains("proxy"));
+}

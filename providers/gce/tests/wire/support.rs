@@ -25,6 +25,11 @@ pub struct Cloud {
 impl Cloud {
     /// An empty project: lists are empty, nothing is found, every change is done at once.
     pub async fn start() -> Self {
+        Self::with(Patience::default()).await
+    }
+
+    /// The same for a provider that waits for no longer than this.
+    pub async fn with(patience: Patience) -> Self {
         rustls::crypto::ring::default_provider()
             .install_default()
             .ok();
@@ -42,10 +47,7 @@ impl Cloud {
                 first: Duration::from_millis(1),
                 max: Duration::from_millis(4),
             },
-            patience: Patience {
-                attempt: Duration::from_millis(500),
-                operation: Duration::from_secs(2),
-            },
+            patience,
         })
         .await
         .unwrap();
