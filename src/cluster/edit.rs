@@ -215,11 +215,11 @@ fn pick<'a>(
             .is_some_and(|member| member.healthy)
     };
     // With --force the dead one is meant; else the newest, because it was added last.
-    let candidates = intent.replicas.iter().filter(in_zone);
+    let mut candidates = intent.replicas.iter().filter(in_zone);
     let dead = candidates
         .clone()
         .find(|replica| request.force && !healthy(replica));
-    dead.or(candidates.last()).ok_or_else(|| {
+    dead.or(candidates.next_back()).ok_or_else(|| {
         let zone = request.zone.as_deref().unwrap_or_default();
         Error::bad_input(format!(
             "cluster {} has no replica in zone {zone}",

@@ -134,7 +134,7 @@ fn the_units_that_are_enabled_are_there() {
 fn delivered() -> BTreeSet<String> {
     let spec = fixtures::spec(&[]);
     let now = jiff::Timestamp::now();
-    let authorities = Authorities::generate(spec.pki.into(), now).unwrap();
+    let authorities = Authorities::generate(spec.pki, now).unwrap();
     let identity = ReplicaIdentity {
         name: spec.names.master(),
         addresses: vec![ADDRESS],
@@ -144,7 +144,7 @@ fn delivered() -> BTreeSet<String> {
         dns_domain: spec.network.dns_domain.clone(),
         extra_sans: Vec::new(),
     };
-    let mut files = pki::replica_files(&authorities, &identity, spec.pki.into(), now).unwrap();
+    let mut files = pki::replica_files(&authorities, &identity, spec.pki, now).unwrap();
     let facts = ReplicaFacts {
         name: spec.names.master(),
         address: ADDRESS,

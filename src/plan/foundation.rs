@@ -76,7 +76,7 @@ fn firewalls(spec: &ClusterSpec) -> Vec<FirewallSpec> {
         rule(names.api_firewall(), anywhere, master.clone(), &api),
         rule(
             names.etcd_firewall(),
-            tags(&[master.clone()]),
+            tags(std::slice::from_ref(&master)),
             master.clone(),
             &["2379-2380".into()],
         ),
