@@ -2,25 +2,33 @@
 
 use super::endpoint::delete_key;
 use super::step::{Action, Draft, Key, key};
-use crate::cluster::{Intent, MemberRole, MemberView, Observed};
+use crate::cluster::{EtcdView, Intent, MemberRole, MemberView, Observed};
 use hakube_provider::{ResourceId, ResourceKind, Scope};
 use std::collections::BTreeSet;
 
 /// Members that are a burden leave before anything else: etcd takes no new member beside a voter that
 /// is down, and no second learner.
 ///
-/// One whose machine is gone is a burden even where the replica should stay: its data went with the
-/// machine, so it joins anew.
+/// One whose machine is gone is a burden even where the replica should stay: it joins anew.
 pub(super) fn burdens(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     for member in observed.etcd.members() {
         let wanted = intent.replica(&member.name).is_some();
-        let lost = observed.is_lost(member);
         let idle = member.role == MemberRole::Learner || !member.healthy;
-        if lost || (!wanted && idle) {
-            let left = leave_etcd(member, &[], draft);
-            if lost && wanted {
-                delete_disk(intent, observed, &member.name, &[left], draft);
-            }
+        if observed.is_lost(member) || (!wanted && idle) {
+            leave_etcd(member, &[], draft);
+        }
+    }
+    stale_disks(intent, observed, draft);
+}
+
+/// A disk that outlived its machine holds a member that is none any more: etcd would start on it and
+/// exit at once. So a replica that joins anew gets a new disk.
+fn stale_disks(intent: &Intent, observed: &Observed, draft: &mut Draft) {
+    let asked = matches!(observed.etcd, EtcdView::Known(_));
+    for replica in intent.replicas.iter().filter(|_| intent.formed && asked) {
+        let name = &replica.name;
+        if observed.inventory.machine(name).is_none() {
+            delete_disk(intent, observed, name, &[key("leave", name)], draft);
         }
     }
 }

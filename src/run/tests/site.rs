@@ -211,11 +211,22 @@ impl Site {
         block_on(store.read(&self.resolved().settings.cluster)).unwrap()
     }
 
-    /// The names of the objects that are stored, the lock's aside.
+    /// The names of the objects that are stored. The lock's aside, and of a document that is gone what
+    /// keeps its generation.
     pub fn objects(&self) -> Vec<String> {
         let all: Vec<_> = block_on(self.objects.list(None).try_collect()).unwrap();
-        let names = all.into_iter().map(|object| object.location.to_string());
-        names.filter(|name| !name.contains("/lock/")).collect()
+        let names = all.into_iter().map(|object| object.location);
+        names
+            .filter(|name| {
+                !name.as_ref().contains("/lock/") && self.content(name)["absent"] != true
+            })
+            .map(|name| name.to_string())
+            .collect()
+    }
+
+    fn content(&self, name: &object_store::path::Path) -> serde_json::Value {
+        let content = block_on(async { self.objects.get(name).await?.bytes().await }).unwrap();
+        serde_json::from_slice(&content).unwrap()
     }
 
     /// A killed process is known by its pid to hold its lock no more. In here it has ours, so its lock
@@ -226,10 +237,7 @@ impl Site {
             .into_iter()
             .filter(|object| object.location.as_ref().contains("/lock/"))
         {
-            let content =
-                block_on(async { self.objects.get(&object.location).await?.bytes().await })
-                    .unwrap();
-            let mut record: serde_json::Value = serde_json::from_slice(&content).unwrap();
+            let mut record = self.content(&object.location);
             record["expires"] = "2001-01-01T00:00:00Z".into();
             let content = serde_json::to_vec(&record).unwrap();
             block_on(self.objects.put(&object.location, content.into())).unwrap();
