@@ -24,12 +24,12 @@ pub struct Status {
     pub replicas: Vec<ReplicaStatus>,
     /// The workers that have registered.
     pub nodes: Vec<NodeStatus>,
+    /// What was begun and not finished.
+    pub unfinished: Option<UnfinishedStatus>,
     /// What is running right now, and who runs it.
     pub running: Option<String>,
     /// What differs from what was asked for, as what would be done about it.
     pub drift: Vec<String>,
-    /// What was begun and not finished.
-    pub unfinished: Option<UnfinishedStatus>,
 }
 
 /// The endpoint.

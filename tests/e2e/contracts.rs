@@ -38,6 +38,8 @@ async fn documents_have_their_fields_in_json_and_yaml() {
         "replicas",
         "nodes",
         "unfinished",
+        "running",
+        "drift",
     ];
     assert_fields(&status, &fields);
     assert_fields(&status["endpoint"], &["address", "port", "mode", "ready"]);

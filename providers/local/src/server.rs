@@ -32,10 +32,12 @@ impl Guard {
 
     fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         if headers.contains_key(header::ORIGIN) {
-            return Err(ApiError::forbidden("Requests of web pages are not served."));
+            return Err(ApiError::not_admitted(
+                "Requests of web pages are not served.",
+            ));
         }
         if !self.is_own_host(headers) {
-            return Err(ApiError::forbidden(format!(
+            return Err(ApiError::not_admitted(format!(
                 "The Host header must be {}: a name that only resolves to this address is not served.",
                 self.0.address
             )));

@@ -80,7 +80,7 @@ async fn check_zone(session: &Session, intent: &Intent, means: &Means) -> Result
     let error = Error::bad_input(format!("{asked}: there is no such zone, or it is down"));
     Err(if known.is_empty() {
         error.hint(format!(
-            "{} has no region {}",
+            "{} has no region {}; a zone is, for example, europe-west1-b",
             intent.spec.provider.name(),
             zone.region()
         ))

@@ -94,9 +94,9 @@ impl ApiError {
         )
     }
 
-    /// 403: right token or not, such a request is not served.
-    pub fn forbidden(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    /// 401: right token or not, such a request is not served.
+    pub fn not_admitted(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "authError", message)
     }
 
     /// 409 of the admin API: the machine isn't in the state that this needs.

@@ -56,11 +56,11 @@ async fn only_the_token_opens_the_api_and_web_pages_never_do() {
     let page = plain()
         .bearer_auth(cloud.token())
         .header("Origin", "http://evil.example");
-    assert_eq!(cloud.send(page).await.unwrap_err().status, 403);
+    assert_eq!(cloud.send(page).await.unwrap_err().status, 401);
     let rebound = plain()
         .bearer_auth(cloud.token())
         .header("Host", "evil.example:8780");
-    assert_eq!(cloud.send(rebound).await.unwrap_err().status, 403);
+    assert_eq!(cloud.send(rebound).await.unwrap_err().status, 401);
     // Google's own client for Rust sends the host without the port.
     let host = cloud
         .status
