@@ -1,11 +1,13 @@
 //! Replacing somebody's file: all of it or nothing, and nobody else at the same time.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg};
 
 use super::{KubeconfigError, Result};
 
@@ -13,9 +15,18 @@ use super::{KubeconfigError, Result};
 const LOCK_TRIES: u32 = 40;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
+/// What hakube writes into its lock files; kubectl's are empty.
+const MARK: &str = "hakube\n";
+
 /// kubectl's lock on a kubeconfig: a file `<name>.lock` beside it. Removed when dropped.
+///
+/// hakube's bears its mark, and hakube holds a kernel lock on it: of a process that was killed the file
+/// stays, but not the kernel lock, and so the next one takes the file over.
 #[derive(Debug)]
-pub(super) struct LockFile(PathBuf);
+pub(super) struct LockFile {
+    path: PathBuf,
+    _held: Flock<File>,
+}
 
 impl LockFile {
     /// Takes the lock. Blocks for up to two seconds while another program holds it.
@@ -24,14 +35,18 @@ impl LockFile {
         name.push(".lock");
         let lock = PathBuf::from(name);
         for _ in 0..LOCK_TRIES {
-            match OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&lock)
-            {
-                Ok(_) => return Ok(Self(lock)),
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => thread::sleep(LOCK_PAUSE),
+            let taken = Self::create(&lock).and_then(|made| match made {
+                Some(held) => Ok(Some(held)),
+                None => Self::take_over(&lock),
+            });
+            match taken {
+                Ok(Some(held)) => {
+                    return Ok(Self {
+                        path: lock,
+                        _held: held,
+                    });
+                }
+                Ok(None) => thread::sleep(LOCK_PAUSE),
                 Err(e) => return Err(KubeconfigError::io("create", lock)(e)),
             }
         }
@@ -40,12 +55,47 @@ impl LockFile {
             lock,
         })
     }
+
+    /// The file, marked and locked from its first moment; `None` if there is one.
+    fn create(lock: &Path) -> io::Result<Option<Flock<File>>> {
+        let mut new = tempfile::Builder::new()
+            .prefix(".hakube-kubeconfig-")
+            .tempfile_in(parent(lock))?;
+        new.write_all(MARK.as_bytes())?;
+        let held =
+            Flock::lock(new.reopen()?, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| e)?;
+        match fs::hard_link(new.path(), lock) {
+            Ok(()) => Ok(Some(held)),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The file of a hakube that was killed; `None` if it is somebody else's, or its holder lives.
+    fn take_over(lock: &Path) -> io::Result<Option<Flock<File>>> {
+        let file = match File::open(lock) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let Ok(mut held) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else {
+            return Ok(None);
+        };
+        let mut content = String::new();
+        held.read_to_string(&mut content)?;
+        // Its holder may have removed it since it was opened.
+        let there = fs::metadata(lock).is_ok_and(|there| {
+            held.metadata()
+                .is_ok_and(|opened| there.ino() == opened.ino())
+        });
+        Ok((there && content == MARK).then_some(held))
+    }
 }
 
 impl Drop for LockFile {
     fn drop(&mut self) {
         // Nothing to do about a failure here; the next one to need the lock names the file.
-        let _ = fs::remove_file(&self.0);
+        let _ = fs::remove_file(&self.path);
     }
 }
 

@@ -338,3 +338,18 @@ fn kubectl_reads_what_is_written() {
     ]);
     assert_eq!(token.unwrap().stdout, b"0123");
 }
+
+/// A killed process keeps the file, but not the kernel's lock on it.
+#[test]
+fn the_lock_of_a_hakube_that_was_killed_is_taken_over_and_kubectls_is_not() {
+    let (_directory, path) = directory_with("");
+    let lock = path.with_extension("lock");
+    fs::write(&lock, "hakube\n").unwrap();
+    install(&only(&path), &access("https://203.0.113.7"), true).unwrap();
+    assert!(!lock.exists());
+
+    fs::write(&lock, "").unwrap();
+    let error = install(&only(&path), &access("https://203.0.113.8"), true).unwrap_err();
+    assert!(matches!(error, KubeconfigError::Locked { .. }), "{error}");
+    assert!(lock.exists());
+}
