@@ -10,25 +10,25 @@ use std::path::PathBuf;
 /// Which cluster, and from which file settings come.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ClusterFlags {
-    /// The cluster's name [CLUSTER_NAME]
+    /// The cluster's name ($CLUSTER_NAME)
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
-    /// Where state is kept: file:///dir, s3://bucket/path, gs://bucket/path [HAKUBE_STATE]
+    /// Where state is kept: file:///dir, s3://bucket/path, gs://bucket/path ($HAKUBE_STATE)
     #[arg(long, value_name = "URL")]
     state: Option<String>,
     /// A file of NAME=value lines, below the environment in precedence
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
-    /// The profile of defaults [HAKUBE_PROFILE]
+    /// The profile of defaults ($HAKUBE_PROFILE)
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// How long one step may take: 10m, 90s [HAKUBE_TIMEOUT]
+    /// How long one step may take: 10m, 90s ($HAKUBE_TIMEOUT)
     #[arg(long, value_name = "DURATION")]
     timeout: Option<String>,
-    /// The kubeconfig file to write [KUBECONFIG]
+    /// The kubeconfig file to write ($KUBECONFIG)
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<String>,
-    /// The name of the cluster's context in it [KUBE_CONTEXT]
+    /// The name of the cluster's context in it ($KUBE_CONTEXT)
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
 }
@@ -50,31 +50,31 @@ impl ClusterFlags {
 /// What a cluster is made of. Later replicas inherit it.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct MakingFlags {
-    /// Where machines are made: local, gce, libvirt [KUBERNETES_PROVIDER]
+    /// Where machines are made: local, gce, libvirt ($KUBERNETES_PROVIDER)
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
-    /// The provider's project [PROJECT]
+    /// The provider's project ($PROJECT)
     #[arg(long, value_name = "ID")]
     project: Option<String>,
-    /// Let replicas go to other zones of the region [MULTIZONE]
+    /// Let replicas go to other zones of the region ($MULTIZONE)
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     multizone: Option<String>,
-    /// The number of nodes [NUM_NODES]
+    /// The number of nodes ($NUM_NODES)
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     nodes: Option<String>,
-    /// The version of Kubernetes [KUBE_VERSION]
+    /// The version of Kubernetes ($KUBE_VERSION)
     #[arg(long, value_name = "VERSION")]
     kubernetes_version: Option<String>,
-    /// The API's port [HAKUBE_API_PORT]
+    /// The API's port ($HAKUBE_API_PORT)
     #[arg(long, value_name = "PORT")]
     api_port: Option<String>,
-    /// auto: from the second replica on; always: from the first [HAKUBE_LOAD_BALANCER]
+    /// auto: from the second replica on; always: from the first ($HAKUBE_LOAD_BALANCER)
     #[arg(long, value_name = "WHEN")]
     load_balancer: Option<String>,
-    /// The etcd to run on the local cloud [HAKUBE_ETCD_BINARY]
+    /// The etcd to run on the local cloud ($HAKUBE_ETCD_BINARY)
     #[arg(long, value_name = "FILE")]
     etcd_binary: Option<String>,
-    /// Where kube-apiserver, kube-controller-manager and kube-scheduler are [HAKUBE_KUBE_BINARIES]
+    /// Where kube-apiserver, kube-controller-manager and kube-scheduler are ($HAKUBE_KUBE_BINARIES)
     #[arg(long, value_name = "DIR")]
     kube_binaries: Option<String>,
 }
@@ -99,7 +99,7 @@ impl MakingFlags {
 /// A zone, where a command takes one.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ZoneFlag {
-    /// The zone [KUBE_GCE_ZONE]
+    /// The zone ($KUBE_GCE_ZONE)
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
 }
@@ -114,7 +114,7 @@ impl ZoneFlag {
 /// What every command takes that changes a cluster.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ChangeFlags {
-    /// Wait for another command on the cluster to end, up to this long: 10m, 90s [HAKUBE_WAIT]
+    /// Wait for another command on the cluster to end, up to this long: 10m, 90s ($HAKUBE_WAIT)
     #[arg(long, value_name = "DURATION")]
     wait: Option<String>,
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! The local cloud: a Compute Engine API whose machines run on this one.
 //!
-//! [`serve`] is the daemon: Compute Engine's v1 REST API ([`compute`]), operations that take time
+//! [`serve()`] is the daemon: Compute Engine's v1 REST API ([`compute`]), operations that take time
 //! ([`operation`]), external addresses and balancers as TCP listeners ([`net`]), and machines
 //! ([`machine`]) as supervised processes with loopback addresses of their own. [`LocalCloud`] is
 //! the way to it from other processes.

@@ -46,7 +46,7 @@ impl Guest {
     }
 
     /// Boots the machine and returns once its init process answers; a machine that runs already is
-    /// left alone. `init_command` is the argv of a process that calls [`init`](super::init) with its
+    /// left alone. `init_command` is the argv of a process that calls [`init`](super::init()) with its
     /// last argument, which is the machine's directory.
     pub async fn boot(
         &self,

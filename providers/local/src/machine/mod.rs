@@ -1,7 +1,7 @@
 //! Machines of the local cloud: a directory, an `init` process and its units. Linux, no root, no
 //! namespaces.
 //!
-//! [`Guest`] is the handle. [`init`] is the body of the init process, which is the same binary,
+//! [`Guest`] is the handle. [`init()`] is the body of the init process, which is the same binary,
 //! started again; it survives whoever started it. User data is carried out at the first boot
 //! ([`GuestSpec::user_data`]); systemd units are supervised with systemd's semantics.
 //!
