@@ -6,11 +6,11 @@ use crate::kubeconfig::{self, Access, Credentials};
 use crate::kubernetes::{BootstrapToken, socket};
 use crate::machine::{BOOTSTRAP_KUBECONFIG, KUBELET_CLIENT_CA};
 use crate::pki::Secret;
+use crate::run::letters::random;
 use crate::run::wait;
 use base64::Engine as _;
 use hakube_provider::NodeGroupSpec;
 use jiff::{SignedDuration, Timestamp};
-use rand::Rng as _;
 
 /// How long a bootstrap token admits nodes: kubeadm's own default.
 const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
@@ -80,12 +80,4 @@ impl Execution<'_> {
         })
         .await
     }
-}
-
-/// Letters and digits as bootstrap tokens have them.
-fn random(length: usize) -> String {
-    const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-    let mut rng = rand::rng();
-    let letters = (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]));
-    letters.collect()
 }

@@ -158,6 +158,19 @@ impl<'a> Operation<'a> {
         Ok(stored)
     }
 
+    /// Whether this same request was begun and goes on now. For what lowers a margin: another operation
+    /// that is unfinished may have lowered it already.
+    fn goes_on(&self, stored: &Stored, request: &str) -> Result<bool> {
+        let Some(begun) = &stored.unfinished else {
+            return Ok(false);
+        };
+        if !begun.is(self.name, request) {
+            return Err(Error::refused(begun.to_string()).hint("finish it first: hakube reconcile"));
+        }
+        self.session.reporter.event(&Event::note(begun.going_on()));
+        Ok(true)
+    }
+
     /// A dry run writes nothing.
     async fn write(&self, document: &impl Document) -> Result<()> {
         match &self.lock {

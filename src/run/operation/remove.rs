@@ -3,7 +3,7 @@
 use super::up::tell_next;
 use super::{Operation, conduct};
 use crate::cluster::{RemovalRequest, choose_removal};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::output::Event;
 use crate::run::{Means, Session, Stored};
 
@@ -44,13 +44,8 @@ async fn edit(
         request.name.as_deref().unwrap_or("any replica"),
         request.zone.as_deref().unwrap_or("any zone")
     );
-    if let Some(begun) = &stored.unfinished {
-        if begun.is("down --replica", &words) {
-            session.reporter.event(&Event::note(begun.going_on()));
-            return Ok(stored.clone());
-        }
-        // A removal lowers the margin, and an unfinished operation may have lowered it already.
-        return Err(Error::refused(begun.to_string()).hint("finish it first: hakube reconcile"));
+    if operation.goes_on(stored, &words)? {
+        return Ok(stored.clone());
     }
     let observed = operation.observe(&stored.intent, means).await?;
     let removal = choose_removal(&stored.intent, &observed, request)?;

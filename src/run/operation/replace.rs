@@ -4,9 +4,8 @@ use super::replicate::suffix;
 use super::up::tell_next;
 use super::{Operation, conduct};
 use crate::cluster::replace_replica;
-use crate::error::{Error, Result};
-use crate::output::Event;
-use crate::run::{Means, Session, Stored, observe};
+use crate::error::Result;
+use crate::run::{Means, Session, Stored};
 
 /// Puts a new replica in the place of `name`, which may be dead, sick or well, and the first one too.
 ///
@@ -22,7 +21,7 @@ pub async fn replace(session: &Session, name: &str) -> Result<()> {
 async fn run(session: &Session, operation: &mut Operation<'_>, name: &str) -> Result<()> {
     let stored = session.present().await?;
     let means = operation.connect_existing(&stored).await?;
-    let mut edited = edit(session, operation, &stored, name, &means).await?;
+    let mut edited = edit(operation, &stored, name, &means).await?;
     operation.converge(&mut edited, &means).await?;
     tell_next(session, &edited.intent);
     Ok(())
@@ -31,20 +30,15 @@ async fn run(session: &Session, operation: &mut Operation<'_>, name: &str) -> Re
 /// The same request, begun and not finished, goes on: the name in it is that of a replica that may be
 /// gone by now.
 async fn edit(
-    session: &Session,
     operation: &Operation<'_>,
     stored: &Stored,
     name: &str,
     means: &Means,
 ) -> Result<Stored> {
-    if let Some(begun) = &stored.unfinished {
-        if begun.is("replace", name) {
-            session.reporter.event(&Event::note(begun.going_on()));
-            return Ok(stored.clone());
-        }
-        return Err(Error::refused(begun.to_string()).hint("finish it first: hakube reconcile"));
+    if operation.goes_on(stored, name)? {
+        return Ok(stored.clone());
     }
-    let observed = observe(&stored.intent, means).await?;
+    let observed = operation.observe(&stored.intent, means).await?;
     let intent = replace_replica(&stored.intent, &observed, name, suffix)?;
     operation.store(&intent, name, Some(&stored.intent)).await
 }

@@ -5,9 +5,9 @@ use super::{Operation, conduct, preflight};
 use crate::cluster::{Zones, add_replicas};
 use crate::error::{Error, Result};
 use crate::output::Event;
+use crate::run::letters::random;
 use crate::run::{Means, Session, Stored};
 use hakube_provider::PreflightSpec;
-use rand::Rng as _;
 
 /// What `replicate` was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,9 +126,5 @@ async fn turn_back(
 
 /// Three letters or digits, as kube-up has them.
 pub(super) fn suffix() -> String {
-    const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-    let mut rng = rand::rng();
-    (0..3)
-        .map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]))
-        .collect()
+    random(3)
 }

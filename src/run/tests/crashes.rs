@@ -4,6 +4,7 @@
 //! Calls are counted, not named: a new step, or a new call in one, is covered without a new test.
 
 use super::converged::{has_replicas, is_gone};
+use super::report;
 use super::scenarios::{self, Scenario};
 use super::site::{Command, Fate, Site};
 use super::world::Crash;
@@ -50,24 +51,7 @@ impl Scenario {
                 }
             }
         }
-        println!(
-            "crash matrix: {}: {cases} cases, {} failed",
-            self.name,
-            failures.len()
-        );
-        let shown = failures
-            .iter()
-            .take(12)
-            .cloned()
-            .collect::<Vec<_>>()
-            .join("\n");
-        assert!(
-            failures.is_empty(),
-            "{}: {} of {cases} cases failed:\n{shown}",
-            self.name,
-            failures.len()
-        );
-        assert!(cases > 0);
+        report("crash matrix", self.name, cases, &failures);
     }
 
     fn finish(&self, crashed: &Site, then: Then) -> Result<(), String> {

@@ -3,6 +3,7 @@
 //! next run finishes; a `replicate` turns back by itself.
 
 use super::converged::{has_replicas, is_gone, never_violated};
+use super::report;
 use super::scenarios::{self, Scenario};
 use super::site::{Command, End, Fate, Site};
 use super::world::Fault;
@@ -40,24 +41,7 @@ impl Scenario {
                 }
             }
         }
-        println!(
-            "fault matrix: {}: {cases} cases, {} failed",
-            self.name,
-            failures.len()
-        );
-        let shown = failures
-            .iter()
-            .take(12)
-            .cloned()
-            .collect::<Vec<_>>()
-            .join("\n");
-        assert!(
-            failures.is_empty(),
-            "{}: {} of {cases} cases failed:\n{shown}",
-            self.name,
-            failures.len()
-        );
-        assert!(cases > 0);
+        report("fault matrix", self.name, cases, &failures);
     }
 
     fn judge(&self, site: &mut Site, end: &End, kind: ErrorKind) -> Result<(), String> {

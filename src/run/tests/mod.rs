@@ -11,3 +11,16 @@ mod histories;
 mod scenarios;
 mod site;
 mod world;
+
+/// Tells how many cases of a matrix there were, and fails if any of them did.
+fn report(matrix: &str, name: &str, cases: usize, failures: &[String]) {
+    let failed = failures.len();
+    println!("{matrix}: {name}: {cases} cases, {failed} failed");
+    let shown = failures.iter().take(12).cloned().collect::<Vec<_>>();
+    assert!(
+        failures.is_empty(),
+        "{name}: {failed} of {cases} cases failed:\n{}",
+        shown.join("\n")
+    );
+    assert!(cases > 0);
+}
