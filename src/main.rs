@@ -14,6 +14,8 @@ mod plan;
 mod run;
 mod settings;
 mod state;
+#[cfg(test)]
+mod testing;
 
 use std::process::ExitCode;
 

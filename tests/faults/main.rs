@@ -9,6 +9,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod case;
+#[path = "../shared/counts.rs"]
+mod counts;
 mod fault;
 mod recording;
 mod verdict;
@@ -43,10 +45,8 @@ async fn transient_faults_are_ridden_out_and_permanent_ones_turned_back() {
     futures::future::join_all(workers).await;
 
     let failures = failures.into_inner().unwrap();
-    eprintln!(
-        "fault matrix: {count} of {total} cases, {} failed, HAKUBE_TEST_SEED={seed}",
-        failures.len()
-    );
+    let name = format!("fault matrix, built program: a sample of {total}");
+    counts::tell(&name, count, failures.len(), Some(seed));
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 

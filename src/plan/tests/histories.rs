@@ -6,6 +6,7 @@ use crate::cluster::fixtures::{self, ZONES};
 use crate::cluster::{
     Intent, RemovalRequest, ReplicaIntent, Zones, add_replicas, begin_teardown, choose_removal,
 };
+use crate::testing::histories;
 use proptest::prelude::*;
 
 /// Something that happens to a cluster. Numbers choose among what is there.
@@ -182,25 +183,22 @@ impl History {
     }
 }
 
-fn config() -> ProptestConfig {
-    ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+/// The same command twice does nothing the second time, whatever came before.
+#[test]
+fn every_history_converges() {
+    let past = (past(), any::<u64>());
+    histories::hold("plan histories: converge", 256, &past, |(past, order)| {
+        past.replay().converge(order);
+        Ok(())
+    });
 }
 
-proptest! {
-    #![proptest_config(config())]
-
-    /// The same command twice does nothing the second time, whatever came before.
-    #[test]
-    fn every_history_converges(past in past(), order in any::<u64>()) {
-        past.replay().converge(order);
-    }
-
-    /// After a crash between any two steps or in the middle of any, the loop finishes what was begun.
-    #[test]
-    fn a_crash_anywhere_is_finished_by_the_next_run(past in past(), order in any::<u64>(), half in any::<bool>()) {
+/// After a crash between any two steps or in the middle of any, the loop finishes what was begun.
+#[test]
+fn a_crash_anywhere_is_finished_by_the_next_run() {
+    let past = (past(), any::<u64>(), any::<bool>());
+    let name = "plan histories: a crash anywhere";
+    histories::hold(name, 256, &past, |(past, order, half)| {
         let world = past.replay();
         let plan = world.plan();
         for steps in 0..=plan.steps.len() {
@@ -208,12 +206,17 @@ proptest! {
             crashed.run(&plan, order, steps, half);
             crashed.converge(order);
         }
-    }
+        Ok(())
+    });
+}
 
-    /// Deleting leaves nothing, from any state and through any crash, and the address goes after
-    /// everything that clients could reach by it.
-    #[test]
-    fn every_history_ends_with_nothing_left(past in past(), order in any::<u64>()) {
+/// Deleting leaves nothing, from any state and through any crash, and the address goes after
+/// everything that clients could reach by it.
+#[test]
+fn every_history_ends_with_nothing_left() {
+    let past = (past(), any::<u64>());
+    let name = "plan histories: deleted, with crashes";
+    histories::hold(name, 256, &past, |(past, order)| {
         let world = past.replay();
         let intent = begin_teardown(&world.intent);
         let world = world.with_intent(intent);
@@ -223,5 +226,6 @@ proptest! {
             crashed.run(&plan, order, steps, false);
             crashed.converge(order);
         }
-    }
+        Ok(())
+    });
 }

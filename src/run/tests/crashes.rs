@@ -51,7 +51,7 @@ impl Scenario {
                 }
             }
         }
-        report("crash matrix", self.name, cases, &failures);
+        report("crash matrix, in process", self.name, cases, &failures);
     }
 
     fn finish(&self, crashed: &Site, then: Then) -> Result<(), String> {

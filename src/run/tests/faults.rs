@@ -41,7 +41,7 @@ impl Scenario {
                 }
             }
         }
-        report("fault matrix", self.name, cases, &failures);
+        report("fault matrix, in process", self.name, cases, &failures);
     }
 
     fn judge(&self, site: &mut Site, end: &End, kind: ErrorKind) -> Result<(), String> {

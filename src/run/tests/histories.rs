@@ -1,9 +1,6 @@
 //! Random histories: commands, crashes, faults of every sort, machines that die and come back. Every
 //! call of every command is held to the invariants by the world itself; and whatever happened,
 //! `reconcile` finishes it and `down` leaves nothing.
-//!
-//! `HAKUBE_TEST_DEEP=1` tries 10,000 of them, `HAKUBE_TEST_CASES` as many as it says, and
-//! `HAKUBE_TEST_SEED` those of an earlier run.
 
 use super::converged::{has_replicas, is_gone, never_violated};
 use super::scenarios::replicate;
@@ -12,9 +9,10 @@ use super::world::{Crash, Fault};
 use crate::cluster::RemovalRequest;
 use crate::cluster::fixtures::ZONES;
 use crate::run::ReplicateRequest;
+use crate::testing::histories;
 use hakube_provider::ErrorKind;
 use proptest::prelude::*;
-use proptest::test_runner::{RngSeed, TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 use std::time::Duration;
 
 /// Something that happens to a cluster. Numbers choose among what is there.
@@ -194,36 +192,19 @@ fn reconcile(site: &mut Site) -> Result<(), String> {
     }
 }
 
-fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
-    std::env::var(name)
-        .ok()
-        .and_then(|value| value.parse().ok())
-}
-
-/// The number of histories in a run.
-fn cases() -> u32 {
-    let deep = std::env::var_os("HAKUBE_TEST_DEEP").is_some_and(|value| value == "1");
-    variable("HAKUBE_TEST_CASES").unwrap_or(if deep { 10_000 } else { 250 })
-}
-
 #[test]
 fn whatever_happened_is_finished_by_reconcile_and_ended_by_down() {
-    let seed = variable("HAKUBE_TEST_SEED").unwrap_or_else(rand::random);
-    let config = ProptestConfig {
-        cases: cases(),
-        rng_seed: RngSeed::Fixed(seed),
-        failure_persistence: None,
-        max_shrink_iters: 400,
-        ..ProptestConfig::default()
-    };
     let past = (
         any::<[bool; 2]>(),
         0..2_u32,
         0..3_usize,
         proptest::collection::vec(event(), 1..10),
     );
-    let outcome =
-        TestRunner::new(config).run(&past, |([multizone, always], nodes, more, events)| {
+    histories::hold(
+        "run histories",
+        250,
+        &past,
+        |([multizone, always], nodes, more, events)| {
             let word = |yes: bool| if yes { "true" } else { "false" };
             let mut site = Site::new(&[
                 ("MULTIZONE", word(multizone)),
@@ -242,9 +223,6 @@ fn whatever_happened_is_finished_by_reconcile_and_ended_by_down() {
             }
             finish(&mut site)
                 .map_err(|why| TestCaseError::fail(format!("{why}\n{:#?}", site.world)))
-        });
-    println!("random histories: {} cases, seed {seed}", cases());
-    if let Err(error) = outcome {
-        panic!("HAKUBE_TEST_SEED={seed} shows it again:\n{error}");
-    }
+        },
+    );
 }

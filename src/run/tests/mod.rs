@@ -12,10 +12,12 @@ mod scenarios;
 mod site;
 mod world;
 
+use crate::testing::counts;
+
 /// Tells how many cases of a matrix there were, and fails if any of them did.
 fn report(matrix: &str, name: &str, cases: usize, failures: &[String]) {
     let failed = failures.len();
-    println!("{matrix}: {name}: {cases} cases, {failed} failed");
+    counts::tell(&format!("{matrix}: {name}"), cases, failed, None);
     let shown = failures.iter().take(12).cloned().collect::<Vec<_>>();
     assert!(
         failures.is_empty(),

@@ -1,0 +1,45 @@
+//! Random histories: many of them, by a seed that is printed.
+
+use std::fmt::Debug;
+
+use proptest::prelude::{ProptestConfig, Strategy};
+use proptest::test_runner::{RngSeed, TestCaseError, TestRunner};
+
+use super::counts;
+
+/// Tries histories. `HAKUBE_TEST_DEEP=1` tries 10,000 of them, `HAKUBE_TEST_CASES` as many as it says, and
+/// `HAKUBE_TEST_SEED` those of an earlier run.
+///
+/// # Panics
+/// One failed: the smallest that fails like it, and the seed.
+pub fn hold<S>(
+    name: &str,
+    usually: u32,
+    past: &S,
+    judge: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) where
+    S: Strategy,
+    S::Value: Debug,
+{
+    let deep = std::env::var_os("HAKUBE_TEST_DEEP").is_some_and(|value| value == "1");
+    let cases = variable("HAKUBE_TEST_CASES").unwrap_or(if deep { 10_000 } else { usually });
+    let seed = variable("HAKUBE_TEST_SEED").unwrap_or_else(|| rand::random::<u32>().into());
+    let config = ProptestConfig {
+        cases,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        max_shrink_iters: 400,
+        ..ProptestConfig::default()
+    };
+    let outcome = TestRunner::new(config).run(past, judge);
+    counts::tell(name, cases as usize, outcome.is_err().into(), Some(seed));
+    if let Err(error) = outcome {
+        panic!("HAKUBE_TEST_SEED={seed} shows it again:\n{error}");
+    }
+}
+
+fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name)
+        .ok()
+        .and_then(|value| value.parse().ok())
+}
