@@ -27,6 +27,18 @@ impl Names {
         format!("{}-{suffix}", self.master())
     }
 
+    /// Whether a replica may be called so.
+    pub fn is_replica(&self, name: &str) -> bool {
+        let Some(suffix) = name.strip_prefix(&self.master()) else {
+            return false;
+        };
+        let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        suffix.is_empty()
+            || suffix
+                .strip_prefix('-')
+                .is_some_and(|suffix| suffix.len() == 3 && suffix.chars().all(is_letter))
+    }
+
     /// A replica's data disk: `<replica>-pd`.
     pub fn data_disk(&self, replica: &str) -> String {
         format!("{replica}-pd")

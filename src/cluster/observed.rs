@@ -1,6 +1,6 @@
 //! What is there, as far as it could be seen.
 
-use super::Quorum;
+use super::{Names, Quorum};
 use hakube_provider::Inventory;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -121,5 +121,15 @@ impl Observed {
     /// Whether a member's machine is gone, and its data with it: it never comes back as what it was.
     pub fn is_lost(&self, member: &MemberView) -> bool {
         self.inventory.machine(&member.name).is_none()
+    }
+
+    /// Members of etcd that hakube never made: on no machine of the cluster, under a name that it gives to
+    /// none. Whoever added them may need them. A learner that never started has no name yet, no vote and
+    /// no data: it is nobody's.
+    pub fn strangers(&self, names: &Names) -> impl Iterator<Item = &MemberView> {
+        self.etcd.members().iter().filter(|member| {
+            let is_stranded = member.role == MemberRole::Learner && !member.started;
+            self.is_lost(member) && !is_stranded && !names.is_replica(&member.name)
+        })
     }
 }

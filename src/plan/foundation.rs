@@ -2,7 +2,7 @@
 
 use super::step::{Action, Draft, key};
 use crate::cluster::{ClusterSpec, Intent, Observed};
-use hakube_provider::{AddressSpec, FirewallSource, FirewallSpec, NetworkSpec, ResourceKind};
+use hakube_provider::{AddressSpec, Firewall, FirewallSource, FirewallSpec, NetworkSpec};
 use ipnet::IpNet;
 
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
@@ -20,12 +20,12 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
             &[],
         );
     }
-    let missing: Vec<FirewallSpec> = firewalls(spec)
+    let differing: Vec<FirewallSpec> = firewalls(spec)
         .into_iter()
-        .filter(|firewall| !inventory.has(ResourceKind::Firewall, &firewall.name))
+        .filter(|wanted| inventory.firewall(&wanted.name) != Some(&Firewall::from(wanted)))
         .collect();
     // A network of the user's own bears no mark: whether it exists shows only when it is asked for.
-    if !missing.is_empty() {
+    if !differing.is_empty() {
         draft.add(
             "network",
             format!("make sure of network {}", spec.network.name),
@@ -33,10 +33,14 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
             &[],
         );
     }
-    for firewall in missing {
+    for firewall in differing {
+        let says = describe(&firewall);
         draft.add(
             key("firewall", &firewall.name),
-            describe(&firewall),
+            match inventory.firewall(&firewall.name) {
+                None => says,
+                Some(_) => format!("{says}: firewall {} was changed", firewall.name),
+            },
             Action::EnsureFirewall(firewall),
             &["network".to_owned()],
         );

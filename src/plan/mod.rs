@@ -35,6 +35,7 @@ pub fn plan(intent: &Intent, observed: &Observed) -> Result<Plan> {
     endpoint::plan(intent, observed, &mut draft);
     removal::replicas(intent, observed, &mut draft);
     nodes::plan(intent, observed, &mut draft);
+    check_strangers(intent, observed, &draft)?;
     check_quorum(intent, observed, &draft)?;
     Ok(draft.finish())
 }
@@ -54,6 +55,26 @@ fn check_known(intent: &Intent, observed: &Observed) -> Result<()> {
         .because("a new etcd would be an empty one, so none is made")
         .hint("to give the cluster up: hakube down, then hakube up")),
         _ => Ok(()),
+    }
+}
+
+/// A member that hakube didn't make is never removed, and none is added or removed beside it: its vote
+/// counts, and what it is for isn't known.
+fn check_strangers(intent: &Intent, observed: &Observed, draft: &Draft) -> Result<()> {
+    let Some(stranger) = observed.strangers(&intent.spec.names).next() else {
+        return Ok(());
+    };
+    match draft.member_changes().next() {
+        None => Ok(()),
+        Some((step, _)) => Err(Error::refused(format!(
+            "can't {}: etcd has the member {}, which hakube didn't make",
+            step.says, stranger.name
+        ))
+        .because("it is on no machine of the cluster, and its vote counts")
+        .hint(format!(
+            "if nobody needs it: etcdctl member remove {:x}; then run this again",
+            stranger.id
+        ))),
     }
 }
 

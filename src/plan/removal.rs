@@ -11,7 +11,12 @@ use std::collections::BTreeSet;
 ///
 /// One whose machine is gone is a burden even where the replica should stay: it joins anew.
 pub(super) fn burdens(intent: &Intent, observed: &Observed, draft: &mut Draft) {
-    for member in observed.etcd.members() {
+    let strangers: BTreeSet<u64> = observed
+        .strangers(&intent.spec.names)
+        .map(|member| member.id)
+        .collect();
+    let members = observed.etcd.members().iter();
+    for member in members.filter(|member| !strangers.contains(&member.id)) {
         let wanted = intent.replica(&member.name).is_some();
         let idle = member.role == MemberRole::Learner || !member.healthy;
         if observed.is_lost(member) || (!wanted && idle) {
@@ -54,11 +59,16 @@ pub(super) fn replicas(intent: &Intent, observed: &Observed, draft: &mut Draft) 
 /// stays.
 fn unwanted<'a>(intent: &Intent, observed: &'a Observed) -> Vec<&'a str> {
     let inventory = &observed.inventory;
+    let strangers: BTreeSet<&str> = observed
+        .strangers(&intent.spec.names)
+        .map(|member| member.name.as_str())
+        .collect();
     let members = observed
         .etcd
         .members()
         .iter()
-        .map(|member| member.name.as_str());
+        .map(|member| member.name.as_str())
+        .filter(|name| !strangers.contains(name));
     let machines = inventory
         .machines
         .iter()

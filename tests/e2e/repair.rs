@@ -63,3 +63,42 @@ async fn a_machine_deleted_by_hand_is_named_by_status_and_made_anew_by_repair() 
     assert_eq!(home.status().await["drift"], serde_json::json!([]));
     home.run("down --yes").await.succeeded();
 }
+
+/// Clients would be shut out from some day on, or others let in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_firewall_that_is_deleted_or_changed_is_named_by_status_and_put_right_by_repair() {
+    let home = Home::new();
+    home.run("up").await.succeeded();
+    let emulator = Emulator::of(&home).await;
+    let path = "global/firewalls/kubernetes-master-https";
+    let right = emulator.get(path).await["sourceRanges"].clone();
+    emulator.delete(path).await;
+    let drift = home.status().await["drift"].to_string();
+    assert!(
+        drift.contains("let clients reach kubernetes-master"),
+        "{drift}"
+    );
+    emulator
+        .make(
+            "global/firewalls",
+            serde_json::json!({
+                "name": "kubernetes-master-https",
+                "description": "hakube-cluster=kubernetes",
+                "network": "global/networks/default",
+                "sourceRanges": ["10.0.0.0/8"],
+                "targetTags": ["kubernetes-master"],
+                "allowed": [{"IPProtocol": "tcp", "ports": ["6443"]}],
+            }),
+        )
+        .await;
+    let drift = home.status().await["drift"].to_string();
+    assert!(
+        drift.contains("firewall kubernetes-master-https was changed"),
+        "{drift}"
+    );
+    home.run("repair").await.succeeded();
+    assert_eq!(emulator.get(path).await["sourceRanges"], right);
+    assert_agreement(&home, 1).await;
+    assert_eq!(home.status().await["drift"], serde_json::json!([]));
+    home.run("down --yes").await.succeeded();
+}

@@ -1,7 +1,9 @@
 //! What is there: plain data that a provider reports.
 
+use crate::spec::{FirewallSource, FirewallSpec};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -207,6 +209,48 @@ pub struct NodeGroup {
     pub machines: Vec<String>,
 }
 
+/// What a firewall rule does, in words that are the same for rules that do the same: order means nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Firewall {
+    /// The rule's name.
+    pub name: String,
+    /// The network that it belongs to.
+    pub network: String,
+    /// The ranges that are let in, in CIDR notation.
+    pub source_ranges: BTreeSet<String>,
+    /// The tags of machines that are let in.
+    pub source_tags: BTreeSet<String>,
+    /// The tags of machines that are reached; empty is all.
+    pub target_tags: BTreeSet<String>,
+    /// Protocols and ports, such as `tcp:2379-2380`, or `udp` for all of a protocol's.
+    pub allowed: BTreeSet<String>,
+    /// Whether it does so at the moment.
+    pub enabled: bool,
+}
+
+impl From<&FirewallSpec> for Firewall {
+    /// What is there once the rule is made as it is wanted.
+    fn from(spec: &FirewallSpec) -> Self {
+        let (source_ranges, source_tags) = match &spec.source {
+            FirewallSource::Ranges(ranges) => (
+                ranges.iter().map(IpNet::to_string).collect(),
+                BTreeSet::new(),
+            ),
+            FirewallSource::Tags(tags) => (BTreeSet::new(), tags.iter().cloned().collect()),
+        };
+        let tcp = |ports: &String| format!("tcp:{ports}");
+        Self {
+            name: spec.name.clone(),
+            network: spec.network.clone(),
+            source_ranges,
+            source_tags,
+            target_tags: BTreeSet::from([spec.target_tag.clone()]),
+            allowed: spec.tcp_ports.iter().map(tcp).collect(),
+            enabled: true,
+        }
+    }
+}
+
 /// Everything that bears a cluster's mark.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
@@ -220,6 +264,8 @@ pub struct Inventory {
     pub balancer: Balancer,
     /// The node groups.
     pub node_groups: Vec<NodeGroup>,
+    /// The firewall rules.
+    pub firewalls: Vec<Firewall>,
     /// Every resource found, those above included: what `delete` must bring to nothing. Machines and
     /// disks that disappear with their owner (a group's machines, a machine's boot disk) are included
     /// only when that owner is absent.
@@ -230,6 +276,11 @@ impl Inventory {
     /// The machine of that name.
     pub fn machine(&self, name: &str) -> Option<&Machine> {
         self.machines.iter().find(|machine| machine.name == name)
+    }
+
+    /// The firewall rule of that name.
+    pub fn firewall(&self, name: &str) -> Option<&Firewall> {
+        self.firewalls.iter().find(|firewall| firewall.name == name)
     }
 
     /// Whether a resource of that kind and name was found.

@@ -13,8 +13,8 @@ mod spec;
 
 pub use error::{ErrorKind, ProviderError, Result};
 pub use inventory::{
-    Address, BackendGroup, Balancer, Disk, Inventory, Machine, MachineState, NodeGroup, ResourceId,
-    ResourceKind, Scope,
+    Address, BackendGroup, Balancer, Disk, Firewall, Inventory, Machine, MachineState, NodeGroup,
+    ResourceId, ResourceKind, Scope,
 };
 pub use spec::{
     AddressSpec, BalancerSpec, DiskSpec, EndpointSpec, EndpointTarget, ExternalAddress,

@@ -8,6 +8,7 @@ use crate::error::Attempt;
 use crate::link::name_in;
 use crate::machine::machine;
 use crate::mark::{GROUP_LABEL, Marked, description_filter, label_filter};
+use crate::network::firewall;
 use crate::operation::every;
 use futures::future::try_join_all;
 use google_cloud_compute_v1::model;
@@ -184,6 +185,7 @@ impl Found {
             address: self.addresses.iter().find_map(address),
             balancer: self.balancer(),
             node_groups: self.node_groups(),
+            firewalls: self.firewalls.iter().map(firewall).collect(),
             resources: self.owners(region),
             ..Inventory::default()
         };

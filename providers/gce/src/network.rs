@@ -9,7 +9,7 @@ use google_cloud_compute_v1::model;
 use google_cloud_compute_v1::model::address::AddressType;
 use google_cloud_compute_v1::model::firewall::{Allowed, Direction};
 use hakube_provider::{
-    Address, AddressSpec, ErrorKind, FirewallSource, FirewallSpec, NetworkSpec, Result,
+    Address, AddressSpec, ErrorKind, Firewall, FirewallSource, FirewallSpec, NetworkSpec, Result,
     mark_description,
 };
 use ipnet::IpNet;
@@ -83,7 +83,7 @@ impl Gce {
             return self.insert(&attempt, change!(insert)).await;
         };
         let found = ours(&attempt, &spec.cluster, found)?;
-        if lets_in_the_same(&found, &wanted) {
+        if firewall(&found) == Firewall::from(spec) {
             return Ok(());
         }
         // Not a patch: that can't empty a list, and a rule with both ranges and tags lets both in.
@@ -193,26 +193,27 @@ fn rule(spec: &FirewallSpec, network: String) -> model::Firewall {
     }
 }
 
-/// Whether two rules let the same traffic into the same machines. Order means nothing.
-fn lets_in_the_same(one: &model::Firewall, other: &model::Firewall) -> bool {
-    fn set(words: &[String]) -> BTreeSet<&str> {
-        words.iter().map(String::as_str).collect()
+/// What a rule does, in the vocabulary of all providers.
+pub(crate) fn firewall(found: &model::Firewall) -> Firewall {
+    fn set(words: &[String]) -> BTreeSet<String> {
+        words.iter().cloned().collect()
     }
-    fn allowed(rule: &model::Firewall) -> BTreeSet<(Option<&str>, BTreeSet<&str>)> {
-        rule.allowed
-            .iter()
-            .map(|allowed| (allowed.ip_protocol.as_deref(), set(&allowed.ports)))
-            .collect()
+    let allowed = found.allowed.iter().flat_map(|allowed| {
+        let protocol = allowed.ip_protocol.as_deref().unwrap_or_default();
+        let all = allowed.ports.is_empty().then(|| protocol.to_owned());
+        let ports = allowed.ports.iter();
+        all.into_iter()
+            .chain(ports.map(move |port| format!("{protocol}:{port}")))
+    });
+    Firewall {
+        name: found.name.clone().unwrap_or_default(),
+        network: name_in(found.network.as_deref().unwrap_or_default()).to_owned(),
+        source_ranges: set(&found.source_ranges),
+        source_tags: set(&found.source_tags),
+        target_tags: set(&found.target_tags),
+        allowed: allowed.collect(),
+        enabled: !found.disabled.unwrap_or_default(),
     }
-    fn network(rule: &model::Firewall) -> Option<&str> {
-        rule.network.as_deref().map(name_in)
-    }
-    network(one) == network(other)
-        && set(&one.source_ranges) == set(&other.source_ranges)
-        && set(&one.source_tags) == set(&other.source_tags)
-        && set(&one.target_tags) == set(&other.target_tags)
-        && allowed(one) == allowed(other)
-        && one.disabled.unwrap_or_default() == other.disabled.unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -237,21 +238,20 @@ mod tests {
 
     #[test]
     fn order_and_the_form_of_a_link_make_no_difference() {
-        let wanted = rule(
-            &spec(ranges(&["10.0.0.0/8", "192.168.0.0/16"]), &["443", "6443"]),
-            "projects/p/global/networks/default".into(),
-        );
+        let wanted = spec(ranges(&["10.0.0.0/8", "192.168.0.0/16"]), &["443", "6443"]);
         let found = rule(
             &spec(ranges(&["192.168.0.0/16", "10.0.0.0/8"]), &["6443", "443"]),
             "https://www.googleapis.com/compute/v1/projects/p/global/networks/default".into(),
         );
-        assert!(lets_in_the_same(&found, &wanted));
+        assert_eq!(firewall(&found), Firewall::from(&wanted));
     }
 
     #[test]
     fn any_other_traffic_is_a_difference() {
         let link = || "projects/p/global/networks/default".to_owned();
-        let wanted = rule(&spec(ranges(&["0.0.0.0/0"]), &["6443"]), link());
+        let wanted = spec(ranges(&["0.0.0.0/0"]), &["6443"]);
+        let made = rule(&wanted, link());
+        assert_eq!(firewall(&made), Firewall::from(&wanted));
         let others = [
             rule(&spec(ranges(&["10.0.0.0/8"]), &["6443"]), link()),
             rule(&spec(ranges(&["0.0.0.0/0"]), &["443"]), link()),
@@ -259,15 +259,17 @@ mod tests {
                 &spec(FirewallSource::Tags(vec!["a".into()]), &["6443"]),
                 link(),
             ),
-            rule(
-                &spec(ranges(&["0.0.0.0/0"]), &["6443"]),
-                "global/networks/x".into(),
-            ),
-            wanted.clone().set_source_tags(["a"]),
-            wanted.clone().set_disabled(true),
+            rule(&wanted, "global/networks/x".into()),
+            made.clone().set_source_tags(["a"]),
+            made.clone().set_target_tags(["a"]),
+            made.clone().set_disabled(true),
+            made.clone()
+                .set_allowed([Allowed::new().set_ip_protocol("tcp")]),
+            made.clone()
+                .set_allowed([Allowed::new().set_ip_protocol("udp").set_ports(["6443"])]),
         ];
         for other in others {
-            assert!(!lets_in_the_same(&other, &wanted), "{other:?}");
+            assert_ne!(firewall(&other), Firewall::from(&wanted), "{other:?}");
         }
     }
 }

@@ -113,3 +113,21 @@ fn without_quorum_a_machine_that_stopped_is_started_again() {
     );
     world.converge(0);
 }
+
+/// Its vote counts, and what it is for isn't known.
+#[test]
+fn beside_a_member_that_hakube_never_made_no_member_joins_or_leaves() {
+    for to in [&["", "abc", "def", "ghi"][..], &["", "abc"]] {
+        let mut world = World::settled(replicas(&["", "abc", "def"]));
+        let EtcdView::Known(members) = &mut world.observed.etcd else {
+            panic!("{world:#?}")
+        };
+        let mut stranger = members[1].clone();
+        (stranger.id, stranger.name) = (0xbeef, "backup".to_owned());
+        members.push(stranger);
+        assert_eq!(world.keys(), [""; 0]);
+        let error = refusal(&world.with_intent(replicas(to)));
+        assert!(error.message.contains("the member backup"), "{error}");
+        assert!(error.hints[0].contains("member remove beef"), "{error:?}");
+    }
+}

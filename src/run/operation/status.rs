@@ -101,15 +101,23 @@ fn drift(intent: &Intent, observed: &Observed, running: bool) -> Vec<String> {
     if running || intent.phase == Phase::Absent {
         return Vec::new();
     }
+    let strangers = observed.strangers(&intent.spec.names).map(|member| {
+        format!(
+            "nothing about the member {} of etcd (id {:x}): it isn't hakube's",
+            member.name, member.id
+        )
+    });
+    let mut drift: Vec<String> = strangers.collect();
     match plan(intent, observed) {
         Ok(plan) => {
             // Whose kubeconfig lacks the context is no difference of the cluster's.
             let steps = plan.steps.into_iter();
-            let drift = steps.filter(|step| step.action != Action::WriteKubeconfig);
-            drift.map(|step| step.says).collect()
+            let steps = steps.filter(|step| step.action != Action::WriteKubeconfig);
+            drift.extend(steps.map(|step| step.says));
         }
-        Err(refusal) => vec![refusal.message],
+        Err(refusal) => drift.push(refusal.message),
     }
+    drift
 }
 
 /// The replicas that should be there, then those that shouldn't but are.

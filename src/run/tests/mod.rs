@@ -6,6 +6,7 @@
 
 mod converged;
 mod crashes;
+mod drift;
 mod faults;
 mod histories;
 mod scenarios;

@@ -28,7 +28,7 @@ pub fn replicate(zone: Option<&str>, count: usize) -> Command {
     })
 }
 
-fn remove(name: &str, force: bool) -> Command {
+pub fn remove(name: &str, force: bool) -> Command {
     Command::Remove(RemovalRequest {
         name: Some(name.to_owned()),
         zone: None,
@@ -37,7 +37,7 @@ fn remove(name: &str, force: bool) -> Command {
 }
 
 /// A cluster of so many replicas, an hour after it was made.
-fn replicas(count: usize) -> Site {
+pub fn replicas(count: usize) -> Site {
     let mut site = up(MULTIZONE);
     if count > 1 {
         site.does(&replicate(None, count - 1));
@@ -56,7 +56,7 @@ fn leader(site: &Site) -> String {
         .clone()
 }
 
-fn follower(site: &Site) -> String {
+pub fn follower(site: &Site) -> String {
     let leader = leader(site);
     site.world
         .etcd

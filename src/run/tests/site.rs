@@ -3,13 +3,14 @@
 use super::world::{Crash, EtcdCluster, Fault, Process, WatchedStore, World};
 use crate::cluster::{ClusterSpec, Phase, RemovalRequest};
 use crate::error::{Error, Result};
-use crate::output::{Event, Reporter};
+use crate::output::{Event, Reporter, Status};
 use crate::pki::{Authorities, Lifetimes};
 use crate::run::backend::Backend;
 use crate::run::connect::{Clients, Connect};
 use crate::run::session::Start;
 use crate::run::{
-    ReplicateRequest, Session, Stored, down, reconcile, remove_replica, replicate, up,
+    ReplicateRequest, Session, Stored, down, reconcile, remove_replica, repair, replace, replicate,
+    status, up,
 };
 use crate::settings::{Resolved, Settings, Sources, resolve};
 use crate::state::Store;
@@ -36,6 +37,8 @@ pub enum Command {
     Up,
     Replicate(ReplicateRequest),
     Remove(RemovalRequest),
+    Replace(String),
+    Repair,
     Down,
     Reconcile,
 }
@@ -46,6 +49,8 @@ impl Command {
             Self::Up => up(session).await,
             Self::Replicate(request) => replicate(session, request).await,
             Self::Remove(request) => remove_replica(session, request).await,
+            Self::Replace(name) => replace(session, name).await,
+            Self::Repair => repair(session).await,
             Self::Down => down(session).await,
             Self::Reconcile => reconcile(session).await,
         }
@@ -118,15 +123,23 @@ impl Site {
         }
     }
 
+    /// What `hakube status` tells.
+    pub fn status(&self) -> Status {
+        let world = Arc::new(Mutex::new(self.world.clone()));
+        process().block_on(async {
+            let process = Arc::new(Process::new(world, None, BTreeMap::new()));
+            let session = self.session(&process, &Arc::new(Recorder::default()), false);
+            status(&session)
+                .await
+                .unwrap_or_else(|error| panic!("status: {error}\n{:#?}", self.world))
+        })
+    }
+
     /// Runs a command in a process of its own.
     pub fn run(&mut self, command: &Command, fate: Fate) -> End {
         self.set_the_stage(command);
         let world = Arc::new(Mutex::new(self.world.clone()));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
+        let runtime = process();
         let events = Arc::new(Recorder::default());
         let (result, calls) = runtime.block_on(async {
             let Fate { crash, faults, dry_run } = fate;
@@ -243,6 +256,12 @@ impl Site {
             block_on(self.objects.put(&object.location, content.into())).unwrap();
         }
     }
+}
+
+/// What a process runs in: time passes when all it does is wait.
+fn process() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().unwrap()
 }
 
 /// The way into the world for one process.

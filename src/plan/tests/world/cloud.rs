@@ -184,6 +184,7 @@ impl World {
             K::BackendService => balancer.backends = None,
             K::BackendGroup => balancer.groups.retain(|group| group.name != *name),
             K::ForwardingRule => balancer.forwarding = None,
+            K::Firewall => inventory.firewalls.retain(|rule| rule.name != *name),
             K::NodeGroup => inventory.node_groups.retain(|group| group.name != *name),
             _ => {}
         }

@@ -165,7 +165,10 @@ impl World {
                 self.make(ResourceKind::Network, Scope::Global, &spec.name)
             }
             Action::EnsureFirewall(spec) => {
-                self.make(ResourceKind::Firewall, Scope::Global, &spec.name)
+                self.make(ResourceKind::Firewall, Scope::Global, &spec.name);
+                let firewalls = &mut self.observed.inventory.firewalls;
+                firewalls.retain(|found| found.name != spec.name);
+                firewalls.push(spec.into());
             }
             Action::ReserveAddress(spec) => {
                 self.observed.inventory.address = Some(Address {

@@ -3,7 +3,8 @@
 use super::machine::{DataDisk, Instance};
 use super::{ENDPOINT, World};
 use hakube_provider::{
-    Address, ErrorKind, MachineSpec, NodeGroup, ProviderError, ResourceId, ResourceKind, Result,
+    Address, ErrorKind, Firewall, MachineSpec, NodeGroup, ProviderError, ResourceId, ResourceKind,
+    Result,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +22,7 @@ pub struct Cloud {
     /// Subnetworks that were.
     pub subnetworks: BTreeSet<String>,
     /// Firewall rules.
-    pub firewalls: BTreeSet<String>,
+    pub firewalls: BTreeMap<String, Firewall>,
     /// The balancer's health check.
     pub health_check: Option<String>,
     /// The balancer's groups: zone and machines.
@@ -193,7 +194,7 @@ impl World {
             K::Network => machine().or_else(|| {
                 cloud
                     .firewalls
-                    .iter()
+                    .keys()
                     .chain(&cloud.subnetworks)
                     .next()
                     .cloned()

@@ -55,7 +55,8 @@ impl EtcdCluster {
         self.members.iter().filter(|member| !member.learner)
     }
 
-    pub(super) fn add(&mut self, name: &str, url: &str, learner: bool) -> u64 {
+    /// Adds a member, as `member add` does.
+    pub fn add(&mut self, name: &str, url: &str, learner: bool) -> u64 {
         self.made += 1;
         let (name, url) = (name.to_owned(), url.to_owned());
         self.members.push(MemberRecord {

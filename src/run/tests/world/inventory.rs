@@ -29,6 +29,7 @@ impl Cloud {
                 .collect(),
             balancer: self.balancer(),
             node_groups: self.node_groups.values().cloned().collect(),
+            firewalls: self.firewalls.values().cloned().collect(),
             resources: self.resources(),
         }
     }
@@ -122,7 +123,7 @@ impl Cloud {
         );
         all.extend(
             self.firewalls
-                .iter()
+                .keys()
                 .map(|name| id(K::Firewall, Scope::Global, name)),
         );
         all.extend(

@@ -57,7 +57,7 @@ impl Provider for Process {
                     "there is no such network",
                 ));
             }
-            world.cloud.firewalls.insert(spec.name.clone());
+            world.cloud.firewalls.insert(spec.name.clone(), spec.into());
             Ok(())
         })
         .await
