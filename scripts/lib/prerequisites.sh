@@ -23,7 +23,7 @@ readonly TO_STORY=("curl=curl")
 # Not packaged everywhere. What uses it does without when it can't be had.
 readonly TO_ASK=("kubernetes-client=kubectl")
 # The tests put what hakube makes before other implementations.
-readonly TO_TEST=("curl=curl" "openssl=openssl" "procps=ps")
+readonly TO_TEST=("curl=curl" "openssl=openssl" "procps=ps" "python3=/usr/bin/python3")
 readonly TO_BENCH=("python3=python3")
 readonly TO_CHECK=("shellcheck=shellcheck")
 

@@ -71,12 +71,21 @@ pub struct MakingFlags {
     /// auto: from the second replica on; always: from the first ($HAKUBE_LOAD_BALANCER)
     #[arg(long, value_name = "WHEN")]
     load_balancer: Option<String>,
-    /// The etcd to run on the local cloud ($HAKUBE_ETCD_BINARY)
+    /// The etcd to run, where it isn't downloaded ($HAKUBE_ETCD_BINARY)
     #[arg(long, value_name = "FILE")]
     etcd_binary: Option<String>,
     /// Where kube-apiserver, kube-controller-manager and kube-scheduler are ($HAKUBE_KUBE_BINARIES)
     #[arg(long, value_name = "DIR")]
     kube_binaries: Option<String>,
+    /// Where Kubernetes' releases are downloaded from ($HAKUBE_KUBERNETES_RELEASES)
+    #[arg(long, value_name = "URL")]
+    kubernetes_releases: Option<String>,
+    /// Where etcd's releases are downloaded from ($HAKUBE_ETCD_RELEASES)
+    #[arg(long, value_name = "URL")]
+    etcd_releases: Option<String>,
+    /// The sums that downloads must have, rather than those beside them ($HAKUBE_SHA256SUMS)
+    #[arg(long, value_name = "FILE")]
+    sha256sums: Option<String>,
 }
 
 impl MakingFlags {
@@ -92,6 +101,9 @@ impl MakingFlags {
             ("--load-balancer", &self.load_balancer),
             ("--etcd-binary", &self.etcd_binary),
             ("--kube-binaries", &self.kube_binaries),
+            ("--kubernetes-releases", &self.kubernetes_releases),
+            ("--etcd-releases", &self.etcd_releases),
+            ("--sha256sums", &self.sha256sums),
         ])
     }
 }

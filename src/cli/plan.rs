@@ -13,7 +13,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// What `up` would do
-    Up(up::Args),
+    Up(Box<up::Args>),
     /// What `replicate` would do
     Replicate(replicate::Args),
     /// What `down` would do
@@ -25,7 +25,7 @@ pub async fn run(args: Args) -> Result<()> {
     match args.command {
         Command::Up(mut args) => {
             args.change.dry_run = true;
-            up::run(args).await
+            up::run(*args).await
         }
         Command::Replicate(mut args) => {
             args.change.dry_run = true;

@@ -58,9 +58,9 @@ pub fn replicas(suffixes: &[&str]) -> Intent {
 
 /// Where its programs are: Kubernetes' own, and a stand-in for the kubelet.
 pub fn programs() -> Programs {
-    let host = |name: &str| Program::Host(format!("/opt/kubernetes/{name}").into());
+    let host = |name: &str| Program::Installed(format!("/opt/kubernetes/{name}").into());
     Programs {
-        etcd: Program::Host("/usr/bin/etcd".into()),
+        etcd: Program::Installed("/usr/bin/etcd".into()),
         kube_apiserver: host("kube-apiserver"),
         kube_controller_manager: host("kube-controller-manager"),
         kube_scheduler: host("kube-scheduler"),

@@ -6,6 +6,7 @@
 //! path units start etcd when [`join_env`] is there, and the control plane when [`start_marker`] is.
 
 mod cloud_config;
+mod data_disk;
 mod flags;
 mod programs;
 mod runtime_files;
@@ -13,7 +14,7 @@ mod runtime_files;
 mod tests;
 mod units;
 
-pub use programs::{Program, Programs};
+pub use programs::{Artifact, Program, Programs};
 #[cfg(test)]
 pub use runtime_files::{JOIN_ENV, REPLICA_ENV, START};
 pub use runtime_files::{ReplicaFacts, join_env, replica_env, start_marker};
@@ -35,25 +36,18 @@ pub const KUBELET_CLIENT_CA: &str = "HAKUBE_KUBELET_CLIENT_CA_BASE64";
 
 /// The document that every replica of a cluster boots with.
 pub fn replica_user_data(spec: &ClusterSpec) -> String {
-    let programs = &spec.programs;
-    let mut files = vec![
-        programs.file("etcd", &programs.etcd, spec),
-        programs.file("kube-apiserver", &programs.kube_apiserver, spec),
-        programs.file(
-            "kube-controller-manager",
-            &programs.kube_controller_manager,
-            spec,
-        ),
-        programs.file("kube-scheduler", &programs.kube_scheduler, spec),
-    ];
+    let programs = spec.programs.replica();
+    let mut files = programs::files(&programs, spec);
     files.extend(units::replica(spec));
-    CloudConfig::new(files, &["etcd.path", "control-plane.path"]).render()
+    let mut enabled = vec!["etcd.path", "control-plane.path"];
+    enabled.extend(programs::unit(&programs));
+    CloudConfig::new(files, &enabled).render()
 }
 
 /// The document that the nodes of a zone boot with.
 pub fn node_user_data(spec: &ClusterSpec, zone: &str) -> String {
-    let programs = &spec.programs;
-    let mut files = vec![programs.file("kubelet", &programs.kubelet, spec)];
+    let programs = spec.programs.node();
+    let mut files = programs::files(&programs, spec);
     files.push(File::base64(
         "/etc/kubernetes/bootstrap-kubeconfig",
         0o600,
@@ -65,7 +59,9 @@ pub fn node_user_data(spec: &ClusterSpec, zone: &str) -> String {
         KUBELET_CLIENT_CA,
     ));
     files.extend(units::node(spec, zone));
-    CloudConfig::new(files, &["kubelet.service"]).render()
+    let mut enabled = vec!["kubelet.service"];
+    enabled.extend(programs::unit(&programs));
+    CloudConfig::new(files, &enabled).render()
 }
 
 /// Ten hexadecimal digits that change when the value does: for names of what can't be changed.

@@ -89,6 +89,81 @@ fn a_node() {
     insta::assert_snapshot!(node_user_data(&fixtures::spec(&[]), ZONES[0]));
 }
 
+/// Programs that are downloaded, the kubelet too.
+fn downloading() -> ClusterSpec {
+    let artifact = |name: &str, member: Option<&str>| {
+        Program::Artifact(Artifact {
+            url: format!("https://mirror.test/{name}"),
+            sha256: "0".repeat(64),
+            member: member.map(str::to_owned),
+        })
+    };
+    let mut spec = fixtures::spec(&[]);
+    spec.programs = Programs {
+        etcd: artifact("etcd.tar.gz", Some("etcd-v3/etcd")),
+        kube_apiserver: artifact("kube-apiserver", None),
+        kube_controller_manager: artifact("kube-controller-manager", None),
+        kube_scheduler: artifact("kube-scheduler", None),
+        kubelet: artifact("kubelet", None),
+    };
+    spec
+}
+
+#[test]
+fn every_program_that_is_downloaded_is_there_before_a_unit_runs_it() {
+    let spec = downloading();
+    for document in [
+        read(&replica_user_data(&spec)),
+        read(&node_user_data(&spec, ZONES[0])),
+    ] {
+        let list = &document.file("/etc/hakube/artifacts.json").content;
+        let list: Vec<serde_json::Value> = serde_json::from_str(list).unwrap();
+        let listed: BTreeSet<&str> = list
+            .iter()
+            .map(|artifact| artifact["name"].as_str().unwrap())
+            .collect();
+        let mut run = BTreeSet::new();
+        for unit in document.units() {
+            let starts = unit.content.split_once("ExecStart=/usr/local/bin/");
+            let Some((_, program)) = starts else { continue };
+            run.insert(program.split_whitespace().next().unwrap());
+            for needs in ["Requires=artifacts.service", "After=artifacts.service"] {
+                assert!(unit.content.contains(needs), "{}", unit.content);
+            }
+        }
+        assert_eq!(listed, run);
+        let enabled = document.runcmd.last().unwrap();
+        assert!(enabled.contains(&"artifacts.service".to_owned()));
+    }
+}
+
+/// Where a provider has disks of their own; a directory does on the local cloud.
+#[test]
+fn etcd_starts_once_its_disk_is_mounted() {
+    let etcd = |provider: &str| {
+        let document = replica(&[("KUBERNETES_PROVIDER", provider)]);
+        document
+            .file("/etc/systemd/system/etcd.service")
+            .content
+            .clone()
+    };
+    for (provider, has_disk) in [("gce", true), ("libvirt", true), ("local", false)] {
+        assert_eq!(
+            etcd(provider).contains("RequiresMountsFor=/var/lib/etcd\n"),
+            has_disk,
+            "{provider}"
+        );
+    }
+    let document = replica(&[]);
+    let mount = &document
+        .file("/etc/systemd/system/var-lib-etcd.mount")
+        .content;
+    assert!(
+        mount.contains("What=/dev/disk/by-id/google-master-pd\nWhere=/var/lib/etcd\n"),
+        "{mount}"
+    );
+}
+
 #[test]
 fn modes_are_text_and_files_are_no_ones_to_change() {
     for document in [replica(&[]), node(&[])] {
@@ -112,6 +187,9 @@ fn every_program_that_a_unit_starts_is_there_and_executable() {
         assert!(!programs.is_empty());
         for command in programs {
             let program = command.split_whitespace().next().unwrap();
+            if program == "/usr/lib/systemd/systemd-makefs" {
+                continue; // systemd's own
+            }
             assert_eq!(document.file(program).permissions, "0755", "{program}");
         }
     }

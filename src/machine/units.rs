@@ -1,12 +1,23 @@
 //! The systemd units of replicas and nodes.
 
 use super::cloud_config::File;
+use super::data_disk::{DataDisk, ETCD_DATA};
 use super::flags;
+use super::programs;
 use super::runtime_files::{JOIN_ENV, REPLICA_ENV, START};
 use crate::cluster::ClusterSpec;
 
 /// etcd and the control plane, each behind a path unit that waits for its go-ahead.
 pub(super) fn replica(spec: &ClusterSpec) -> Vec<File> {
+    let downloads = programs::unit(&spec.programs.replica());
+    let disk = DataDisk::of(spec.provider);
+    let etcd = Service {
+        // A member that was removed exits with status 0 and must stay down.
+        restart: "on-failure",
+        environment: &[REPLICA_ENV, JOIN_ENV],
+        mounted_data: disk.is_some(),
+        ..Service::new("etcd", flags::etcd(spec), downloads)
+    };
     let components = [
         ("kube-apiserver", flags::kube_apiserver(spec)),
         (
@@ -17,16 +28,7 @@ pub(super) fn replica(spec: &ClusterSpec) -> Vec<File> {
     ];
     let mut units = vec![
         unit("etcd.path", &path_unit("etcd", JOIN_ENV, "etcd.service")),
-        // A member that was removed exits with status 0 and must stay down.
-        unit(
-            "etcd.service",
-            &service(
-                "etcd",
-                &flags::etcd(spec),
-                "on-failure",
-                &[REPLICA_ENV, JOIN_ENV],
-            ),
-        ),
+        unit("etcd.service", &etcd.render()),
         unit(
             "control-plane.path",
             &path_unit("the control plane", START, "control-plane.target"),
@@ -38,26 +40,28 @@ pub(super) fn replica(spec: &ClusterSpec) -> Vec<File> {
         ),
     ];
     units.extend(components.map(|(name, flags)| {
-        unit(
-            &format!("{name}.service"),
-            &service(name, &flags, "always", &[REPLICA_ENV]),
-        )
+        let component = Service {
+            environment: &[REPLICA_ENV],
+            ..Service::new(name, flags, downloads)
+        };
+        unit(&format!("{name}.service"), &component.render())
     }));
+    let disk = disk.iter().flat_map(DataDisk::units);
+    units.extend(disk.map(|(name, content)| unit(name, &content)));
     units
 }
 
 /// The kubelet.
 pub(super) fn node(spec: &ClusterSpec, zone: &str) -> Vec<File> {
+    let downloads = programs::unit(&spec.programs.node());
+    let kubelet = Service::new("kubelet", flags::kubelet(spec, zone), downloads);
     vec![
         File::text(
             "/etc/kubernetes/kubelet.yaml",
             0o600,
             flags::kubelet_configuration(spec),
         ),
-        unit(
-            "kubelet.service",
-            &service("kubelet", &flags::kubelet(spec, zone), "always", &[]),
-        ),
+        unit("kubelet.service", &kubelet.render()),
     ]
 }
 
@@ -73,16 +77,59 @@ fn path_unit(what: &str, path: &str, starts: &str) -> String {
     )
 }
 
-fn service(program: &str, flags: &[String], restart: &str, environment: &[&str]) -> String {
-    let environment: String = environment
-        .iter()
-        .map(|file| format!("EnvironmentFile={file}\n"))
-        .collect();
-    let flags: String = flags.iter().map(|flag| format!(" \\\n  {flag}")).collect();
-    format!(
-        "[Unit]\nDescription={program}\nStartLimitIntervalSec=0\n\n\
-         [Service]\n{environment}ExecStart=/usr/local/bin/{program}{flags}\n\
-         Restart={restart}\nRestartSec=500ms\nTimeoutStopSec=20s\nLimitNOFILE=65536\n\n\
-         [Install]\nWantedBy=multi-user.target\n"
-    )
+/// A unit that runs one of the programs.
+struct Service<'a> {
+    program: &'a str,
+    flags: Vec<String>,
+    restart: &'a str,
+    environment: &'a [&'a str],
+    /// The unit that downloads programs of this machine first.
+    downloads: Option<&'a str>,
+    /// Whether its data is on a disk that is mounted first.
+    mounted_data: bool,
+}
+
+impl<'a> Service<'a> {
+    fn new(program: &'a str, flags: Vec<String>, downloads: Option<&'a str>) -> Self {
+        Self {
+            program,
+            flags,
+            restart: "always",
+            environment: &[],
+            downloads,
+            mounted_data: false,
+        }
+    }
+
+    fn render(&self) -> String {
+        let Self {
+            program, restart, ..
+        } = self;
+        let mut needs = String::new();
+        let mut first = String::new();
+        if let Some(unit) = self.downloads {
+            needs.push_str(&format!("Requires={unit}\nAfter={unit}\n"));
+        }
+        if self.mounted_data {
+            needs.push_str(&format!("RequiresMountsFor={ETCD_DATA}\n"));
+            // etcd wants its directory to be its own; a new file system's isn't.
+            first.push_str(&format!("ExecStartPre=/bin/chmod 700 {ETCD_DATA}\n"));
+        }
+        let environment: String = self
+            .environment
+            .iter()
+            .map(|file| format!("EnvironmentFile={file}\n"))
+            .collect();
+        let flags: String = self
+            .flags
+            .iter()
+            .map(|flag| format!(" \\\n  {flag}"))
+            .collect();
+        format!(
+            "[Unit]\nDescription={program}\n{needs}StartLimitIntervalSec=0\n\n\
+             [Service]\n{environment}{first}ExecStart=/usr/local/bin/{program}{flags}\n\
+             Restart={restart}\nRestartSec=500ms\nTimeoutStopSec=20s\nLimitNOFILE=65536\n\n\
+             [Install]\nWantedBy=multi-user.target\n"
+        )
+    }
 }

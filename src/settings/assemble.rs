@@ -9,8 +9,8 @@ use super::quorum_reads::QuorumReads;
 use super::reader::Reader;
 use super::table;
 use super::types::{
-    Api, Etcd, KubeUpMode, LoadBalancer, Network, Nodes, ProviderKind, ReplicaMachines, Settings,
-    Versions, Zone,
+    Api, Etcd, KubeUpMode, LoadBalancer, Network, Nodes, ProviderKind, Releases, ReplicaMachines,
+    Settings, Versions, Zone,
 };
 use super::validate;
 use crate::pki::Lifetimes;
@@ -40,6 +40,11 @@ pub fn settings(
     let multizone = read.boolean(&table::MULTIZONE);
     let load_balancer = load_balancer(read);
     let kube_binaries = read.read(&table::KUBE_BINARIES, |text| directories.resolve(text));
+    let releases = Releases {
+        kubernetes: read.read(&table::KUBERNETES_RELEASES, parse::release_url),
+        etcd: read.read(&table::ETCD_RELEASES, parse::release_url),
+        sums: read.read(&table::SHA256SUMS, |text| directories.resolve(text)),
+    };
     let home = home(read, directories, state_home);
     let state = state(read, directories, home.as_deref());
     let wait = read.read(&table::WAIT, parse::duration);
@@ -67,6 +72,7 @@ pub fn settings(
         etcd: etcd?,
         api: api?,
         kube_binaries,
+        releases,
         load_balancer: load_balancer?,
         kubeconfig: kubeconfig?,
         kube_context: kube_context?,

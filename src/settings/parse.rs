@@ -191,6 +191,19 @@ pub fn issuer(text: &str) -> Parsed<String> {
     )
 }
 
+/// The URL of a directory, without the slash at its end.
+pub fn release_url(text: &str) -> Parsed<String> {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"))
+        .unwrap_or_default();
+    require(
+        !rest.is_empty() && !rest.starts_with('/') && !rest.contains([' ', '?', '#', '@']),
+        text.trim_end_matches('/').to_owned(),
+        "it isn't an http or https URL without user, query and fragment",
+    )
+}
+
 /// Command-line arguments, split at white space. Quotes are refused rather than misread.
 pub fn arguments(text: &str) -> Parsed<Vec<String>> {
     text.split_whitespace()

@@ -48,6 +48,8 @@ pub struct Settings {
     pub api: Api,
     /// Where real Kubernetes binaries are, if the operator says so.
     pub kube_binaries: Option<PathBuf>,
+    /// Where programs are downloaded from.
+    pub releases: Releases,
     /// When the endpoint sits on a load balancer.
     pub load_balancer: LoadBalancer,
     /// kubeconfig files in kubectl's order of precedence; at least one.
@@ -296,6 +298,17 @@ pub struct Etcd {
     pub quota_bytes: u64,
     /// Arguments besides those that hakube sets.
     pub extra_args: Vec<String>,
+}
+
+/// Where programs are downloaded from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Releases {
+    /// The URL of Kubernetes' releases; `None`: they aren't downloaded.
+    pub kubernetes: Option<String>,
+    /// The URL of etcd's.
+    pub etcd: Option<String>,
+    /// The file with the sums, where those beside the downloads aren't to be believed. Absolute.
+    pub sums: Option<PathBuf>,
 }
 
 /// The API server.

@@ -11,6 +11,7 @@ mod support;
 mod bad_input;
 mod contracts;
 mod crash;
+mod downloads;
 mod failures;
 mod kube_up;
 mod lifecycle;

@@ -75,10 +75,7 @@ async fn teardown(
 /// The settings' own cluster, for one that the store knows nothing of.
 fn unknown_cluster(session: &Session) -> Result<Intent> {
     let settings = &session.resolved.settings;
-    Ok(Intent::new(ClusterSpec::new(
-        settings,
-        programs::find(settings, &session.path)?,
-    )))
+    Ok(Intent::new(ClusterSpec::new(settings, programs::none()?)))
 }
 
 async fn name_what_is_left(

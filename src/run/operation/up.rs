@@ -29,7 +29,7 @@ async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
     let mut stored = match existing {
         Some(_) => check_existing(session, session.present().await?)?,
         None => Stored {
-            intent: new_intent(session)?,
+            intent: new_intent(session).await?,
             unfinished: None,
         },
     };
@@ -52,9 +52,9 @@ async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
     Ok(())
 }
 
-fn new_intent(session: &Session) -> Result<Intent> {
+async fn new_intent(session: &Session) -> Result<Intent> {
     let settings = &session.resolved.settings;
-    let programs = programs::find(settings, &session.path)?;
+    let programs = programs::find(settings, &session.path).await?;
     let mut intent = Intent::new(ClusterSpec::new(settings, programs));
     intent.given = lasting(&session.resolved);
     Ok(intent)

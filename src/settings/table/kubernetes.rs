@@ -6,8 +6,8 @@ use super::{Group, Kind, Setting, group};
 group! { ETCD: "etcd", "One member on each replica, mutual TLS on every port.";
     ETCD_VERSION = Setting::new("ETCD_VERSION", Kind::Version, Unset("that of the binary found"),
         "etcd's version, 3.4 or later.");
-    ETCD_BINARY = Setting::new("HAKUBE_ETCD_BINARY", Kind::Path, Unset("`etcd` in PATH"),
-        "The etcd that the local cloud runs.")
+    ETCD_BINARY = Setting::new("HAKUBE_ETCD_BINARY", Kind::Path, Unset("downloaded; on the local cloud `etcd` in PATH"),
+        "The etcd to run: a program of this host on the local cloud, of the machines' image elsewhere.")
         .flag("--etcd-binary");
     ETCD_QUOTA = Setting::new("ETCD_QUOTA_BACKEND_BYTES", Kind::Integer(16 << 20, 1 << 40), Value("4294967296"),
         "The size in bytes at which etcd refuses writes. etcd's authors advise against more than 8 GiB.");
@@ -19,9 +19,10 @@ group! { API_SERVER: "Kubernetes components", "Flags of the control plane's comp
     API_PORT = Setting::new("HAKUBE_API_PORT", Kind::Integer(1, 65535), Value("443"),
         "The API server's TCP port, on replicas and on the endpoint.")
         .flag("--api-port");
-    KUBE_BINARIES = Setting::new("HAKUBE_KUBE_BINARIES", Kind::Path, Unset("PATH, else stand-ins"),
-        "The directory with the kube-apiserver, kube-controller-manager and kube-scheduler that the local \
-         cloud runs.")
+    KUBE_BINARIES = Setting::new("HAKUBE_KUBE_BINARIES", Kind::Path,
+        Unset("downloaded; on the local cloud PATH, else stand-ins"),
+        "The directory with kube-apiserver, kube-controller-manager, kube-scheduler and kubelet: one of this host \
+         on the local cloud (whose kubelets are stand-ins), of the machines' image elsewhere.")
         .flag("--kube-binaries");
     RUNTIME_CONFIG = Setting::new("KUBE_RUNTIME_CONFIG", Kind::Switches, Unset("Kubernetes' own"),
         "APIs switched on or off, such as `api/all=true`.");
@@ -30,6 +31,22 @@ group! { API_SERVER: "Kubernetes components", "Flags of the control plane's comp
     SERVICE_ACCOUNT_ISSUER = Setting::new("SERVICEACCOUNT_ISSUER", Kind::Issuer, Derived("from KUBE_DNS_DOMAIN"),
         "The issuer in service account tokens: `https://kubernetes.default.svc.<domain>`. Changing it makes \
          every token invalid.");
+}
+
+group! { RELEASES: "Downloads", "Machines download the programs that they run, and install none whose SHA-256 isn't that which `hakube up` wrote into the intent. For a closed network, mirror the files and name the mirror.";
+    KUBERNETES_RELEASES = Setting::new("HAKUBE_KUBERNETES_RELEASES", Kind::ReleaseUrl,
+        Unset("none on the local cloud"),
+        "Where Kubernetes' releases are: below it `v1.36.0/bin/linux/amd64/kube-apiserver` and so on.")
+        .flag("--kubernetes-releases");
+    ETCD_RELEASES = Setting::new("HAKUBE_ETCD_RELEASES", Kind::ReleaseUrl,
+        Unset("none on the local cloud"),
+        "Where etcd's releases are: below it `v3.6.6/etcd-v3.6.6-linux-amd64.tar.gz`.")
+        .flag("--etcd-releases");
+    SHA256SUMS = Setting::new("HAKUBE_SHA256SUMS", Kind::Path,
+        Unset("from where the files are: `<file>.sha256`, etcd's `SHA256SUMS`"),
+        "A file with the sums of the downloads, in sha256sum's format, that is believed instead of the mirror. \
+         Needed for one without TLS.")
+        .flag("--sha256sums");
 }
 
 group! { CERTIFICATES: "Certificates", "hakube is its own certificate authority.";

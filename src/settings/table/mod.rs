@@ -75,6 +75,8 @@ pub enum Kind {
     Version,
     /// An https URL.
     Issuer,
+    /// The URL of a directory.
+    ReleaseUrl,
     /// A path.
     Path,
     /// Several paths.
@@ -114,6 +116,7 @@ impl Kind {
             Self::CertificateNames => "DNS names and IP addresses, separated by commas",
             Self::Version => "a full version such as v1.36.0 or 3.6.6",
             Self::Issuer => "an https URL",
+            Self::ReleaseUrl => "an https or http URL without query",
             Self::Path => "a path",
             Self::Paths => "a path, or several separated by colons",
             Self::StateUrl => {
@@ -193,6 +196,7 @@ pub static GROUPS: &[&Group] = &[
     &NODES,
     &ETCD,
     &API_SERVER,
+    &RELEASES,
     &CERTIFICATES,
     &THIS_MACHINE,
 ];

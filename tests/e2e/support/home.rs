@@ -18,7 +18,8 @@ use tokio::process::{Child, ChildStdout, Command};
 /// so that the stand-ins run on every machine.
 const PROGRAMS: [&str; 3] = ["etcd", "setsid", "setpriv"];
 
-const HAKUBE: &str = env!("CARGO_BIN_EXE_hakube");
+/// The built program.
+pub const HAKUBE: &str = env!("CARGO_BIN_EXE_hakube");
 
 /// A directory with everything that hakube keeps. When it is dropped, in a panic too, no process of it
 /// is left.
@@ -299,7 +300,8 @@ impl Running {
     }
 }
 
-fn find_in_path(name: &str) -> Option<PathBuf> {
+/// A program of this host.
+pub fn find_in_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .map(|directory| directory.join(name))

@@ -17,7 +17,7 @@ pub use cluster::{
 };
 pub use emulator::{Emulator, Inventory};
 pub use etcd::Etcd;
-pub use home::Home;
+pub use home::{HAKUBE, Home, find_in_path};
 pub use outcome::Outcome;
 pub use wait::eventually;
 pub use writer::Writer;

@@ -1,0 +1,132 @@
+//! Decides where a new cluster's programs come from: they are on its machines, are downloaded by them, or
+//! (on the local cloud, for want of better) stood in for.
+
+mod host;
+mod release;
+
+use crate::error::{Error, Result};
+use crate::machine::{Program, Programs};
+use crate::settings::{ProviderKind, Settings};
+use release::Release;
+use std::path::Path;
+
+/// Kubernetes' programs on a replica.
+const CONTROL_PLANE: [&str; 3] = [
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+];
+
+/// What the operator names goes first, then downloads, then what this host has in `path`.
+///
+/// # Errors
+/// A program that was named isn't there; a download's sum can't be had; this host has no etcd.
+pub async fn find(settings: &Settings, path: &str) -> Result<Programs> {
+    let [kube_apiserver, kube_controller_manager, kube_scheduler] =
+        control_plane(settings, path).await?;
+    Ok(Programs {
+        etcd: etcd(settings, path).await?,
+        kube_apiserver,
+        kube_controller_manager,
+        kube_scheduler,
+        kubelet: kubelet(settings).await?,
+    })
+}
+
+/// Stand-ins for everything, for an intent that is only there to be taken down.
+///
+/// # Errors
+/// This program's own file can't be found.
+pub fn none() -> Result<Programs> {
+    let none = stand_in()?;
+    Ok(Programs {
+        etcd: none.clone(),
+        kube_apiserver: none.clone(),
+        kube_controller_manager: none.clone(),
+        kube_scheduler: none.clone(),
+        kubelet: none,
+    })
+}
+
+async fn etcd(settings: &Settings, path: &str) -> Result<Program> {
+    match (&settings.etcd.binary, &settings.releases.etcd) {
+        (Some(file), _) if is_local(settings) => host::etcd(file),
+        (Some(file), _) => Ok(Program::Installed(file.clone())),
+        (None, Some(url)) => {
+            let version = settings.versions.etcd.as_ref().ok_or_else(|| {
+                Error::bad_input("which etcd is to be downloaded isn't known")
+                    .hint("set its version: ETCD_VERSION=3.6.6")
+            })?;
+            let sums = settings.releases.sums.as_deref();
+            Release::new(url, version, sums)?.etcd().await
+        }
+        (None, None) if is_local(settings) => host::etcd_in(path),
+        (None, None) => Err(nowhere("etcd", "--etcd-releases URL or --etcd-binary FILE")),
+    }
+}
+
+async fn control_plane(settings: &Settings, path: &str) -> Result<[Program; 3]> {
+    match (&settings.kube_binaries, &settings.releases.kubernetes) {
+        (Some(directory), _) if is_local(settings) => host::kubernetes(directory, CONTROL_PLANE),
+        (Some(directory), _) => Ok(CONTROL_PLANE.map(|name| installed(directory, name))),
+        (None, Some(url)) => {
+            let release = kubernetes_release(settings, url)?;
+            let [api, manager, scheduler] = CONTROL_PLANE;
+            let (api, manager, scheduler) = tokio::try_join!(
+                release.kubernetes(api),
+                release.kubernetes(manager),
+                release.kubernetes(scheduler)
+            )?;
+            Ok([api, manager, scheduler])
+        }
+        (None, None) if is_local(settings) => {
+            let stand_in = stand_in()?;
+            Ok(host::kubernetes_in(path, CONTROL_PLANE)
+                .unwrap_or_else(|| CONTROL_PLANE.map(|_| stand_in.clone())))
+        }
+        (None, None) => Err(no_kubernetes()),
+    }
+}
+
+/// A real kubelet needs root and a container runtime; the local cloud's nodes have neither.
+async fn kubelet(settings: &Settings) -> Result<Program> {
+    const NAME: &str = "kubelet";
+    if is_local(settings) {
+        return stand_in();
+    }
+    match (&settings.kube_binaries, &settings.releases.kubernetes) {
+        (Some(directory), _) => Ok(installed(directory, NAME)),
+        (None, Some(url)) => kubernetes_release(settings, url)?.kubernetes(NAME).await,
+        (None, None) => Err(no_kubernetes()),
+    }
+}
+
+fn kubernetes_release<'a>(settings: &'a Settings, url: &'a str) -> Result<Release<'a>> {
+    let sums = settings.releases.sums.as_deref();
+    Release::new(url, &settings.versions.kubernetes, sums)
+}
+
+fn is_local(settings: &Settings) -> bool {
+    settings.provider == ProviderKind::Local
+}
+
+fn installed(directory: &Path, name: &str) -> Program {
+    Program::Installed(directory.join(name))
+}
+
+fn stand_in() -> Result<Program> {
+    let hakube = std::env::current_exe()
+        .map_err(|error| Error::failed("could not find this program's own file").because(error))?;
+    Ok(Program::StandIn { hakube })
+}
+
+fn no_kubernetes() -> Error {
+    nowhere(
+        "Kubernetes' programs",
+        "--kubernetes-releases URL or --kube-binaries DIR",
+    )
+}
+
+fn nowhere(what: &str, flags: &str) -> Error {
+    Error::bad_input(format!("nothing says where machines get {what} from")).hint(flags)
+}
