@@ -140,7 +140,7 @@ fn installer(programs: &[Named<'_>], unit: &str) -> [File; 3] {
          Wants=network-online.target\nAfter=network-online.target\n\n\
          [Service]\nType=oneshot\nRemainAfterExit=yes\n\
          ExecStart=/usr/bin/python3 {INSTALLER} {LIST} {DIRECTORY}\n\
-         TimeoutStartSec=infinity\n\n\
+         TimeoutStartSec=infinity\nStandardOutput=journal+console\n\n\
          [Install]\nWantedBy=multi-user.target\n"
     );
     [
