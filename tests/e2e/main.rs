@@ -6,11 +6,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../shared/calls.rs"]
+mod calls;
+#[path = "../shared/counts.rs"]
+mod counts;
 mod support;
 
 mod bad_input;
 mod contracts;
-mod crash;
+mod crashes;
 mod downloads;
 mod failures;
 mod kube_up;
@@ -19,3 +23,4 @@ mod nodes;
 mod reboot;
 mod repair;
 mod secrets;
+mod simultaneous;

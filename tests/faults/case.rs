@@ -2,8 +2,8 @@
 
 use hakube_local::client::FaultRule;
 
+use crate::calls::Call;
 use crate::fault::{Expected, Fault, faults};
-use crate::recording::{Call, Kind, PROJECT};
 use crate::verdict;
 use crate::world::{PATIENT, Stage, World};
 
@@ -38,24 +38,17 @@ pub struct Case {
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Call {
-            method, path, nth, ..
-        } = &self.call;
         let command = self.command.arguments().join(" ");
-        write!(f, "{command}: {method} {path}")?;
-        if self.call.kind != Kind::Read {
-            write!(f, " #{nth}")?;
-        }
-        write!(f, ": {}", self.fault.name)
+        write!(f, "{command}: {}: {}", self.call, self.fault.name)
     }
 }
 
 /// Each call with each fault.
-pub fn all(calls: &[Call]) -> Vec<Case> {
-    let cases = calls.iter().flat_map(|call| {
+pub fn all(calls: &[(Command, Call)]) -> Vec<Case> {
+    let cases = calls.iter().flat_map(|(command, call)| {
         let faults = faults(call).into_iter();
         faults.map(|fault| Case {
-            command: call.command,
+            command: *command,
             call: call.clone(),
             fault,
         })
@@ -112,11 +105,7 @@ impl Case {
     }
 
     fn rule(&self) -> FaultRule {
-        let Call {
-            method, path, nth, ..
-        } = &self.call;
-        FaultRule::on(method, format!("^{PROJECT}{path}$"), self.fault.act.clone())
-            .skip(*nth)
-            .times(self.fault.times)
+        let Fault { act, times, .. } = &self.fault;
+        self.call.rule(act.clone()).times(*times)
     }
 }

@@ -2,7 +2,7 @@
 
 use hakube_local::client::{Act, Moment};
 
-use crate::recording::{Call, Kind};
+use crate::calls::{Call, Kind};
 
 /// A fault, and how a command must end that meets it once.
 #[derive(Debug, Clone)]

@@ -8,6 +8,8 @@
 //! docs/emulator.md says how to write a case by hand.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "../shared/calls.rs"]
+mod calls;
 mod case;
 #[path = "../shared/counts.rs"]
 mod counts;

@@ -1,38 +1,11 @@
 //! The calls that the commands make when nothing goes wrong.
 
-use std::collections::BTreeMap;
-
-use hakube_local::client::LoggedRequest;
-
+use crate::calls::{Call, distinct};
 use crate::case::Command;
 use crate::world::{PATIENT, World};
 
-/// A call that a command makes to the provider.
-#[derive(Debug, Clone)]
-pub struct Call {
-    pub command: Command,
-    pub method: String,
-    /// Below the project. Names that differ from run to run are regular expressions.
-    pub path: String,
-    /// How many calls of the same method and path come before it.
-    pub nth: u64,
-    pub kind: Kind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Read,
-    /// Makes something that has a name.
-    Insert,
-    /// Changes something that was read before, by its fingerprint.
-    Update,
-    Other,
-}
-
-pub const PROJECT: &str = "/compute/v1/projects/local/";
-
 /// What `up` and the first `replicate` call: every change, and each distinct read once.
-pub async fn record() -> Vec<Call> {
+pub async fn record() -> Vec<(Command, Call)> {
     let world = World::new();
     let mut calls = Vec::new();
     let mut seen = 0;
@@ -44,75 +17,8 @@ pub async fn record() -> Vec<Call> {
         );
         let requests = world.cloud.requests(seen).await.unwrap();
         seen = requests.last().unwrap().ordinal;
-        calls.extend(distinct(command, &requests));
+        let distinct = distinct(&requests).into_iter();
+        calls.extend(distinct.map(|call| (command, call)));
     }
     calls
-}
-
-fn distinct(command: Command, requests: &[LoggedRequest]) -> Vec<Call> {
-    let mut counts = BTreeMap::new();
-    let mut calls = Vec::new();
-    for request in requests {
-        let path = request.path.strip_prefix(PROJECT).unwrap_or_default();
-        let path = general(path);
-        let nth = counts
-            .entry((request.method.clone(), path.clone()))
-            .and_modify(|count| *count += 1)
-            .or_insert(0);
-        let kind = kind(&request.method, &path);
-        if kind == Kind::Read && *nth > 0 {
-            continue;
-        }
-        calls.push(Call {
-            command,
-            method: request.method.clone(),
-            nth: *nth,
-            path,
-            kind,
-        });
-    }
-    calls
-}
-
-fn kind(method: &str, path: &str) -> Kind {
-    let last = path.rsplit('/').next().unwrap_or_default();
-    match method {
-        "GET" => Kind::Read,
-        "PATCH" | "PUT" => Kind::Update,
-        "POST" if matches!(last, "wait" | "listInstances") => Kind::Read,
-        "POST" if last.starts_with("set") => Kind::Update,
-        "POST" if COLLECTIONS.contains(&last) => Kind::Insert,
-        _ => Kind::Other,
-    }
-}
-
-const COLLECTIONS: [&str; 9] = [
-    "addresses",
-    "backendServices",
-    "disks",
-    "firewalls",
-    "forwardingRules",
-    "healthChecks",
-    "instanceGroups",
-    "instances",
-    "networks",
-];
-
-/// A path that matches in the next run, too: the names of later replicas and of operations are random.
-fn general(path: &str) -> String {
-    let segments = path.split('/').map(|segment| {
-        let suffix = segment.strip_prefix("kubernetes-master-").unwrap_or("");
-        let (suffix, rest) = match suffix.strip_suffix("-pd") {
-            Some(suffix) => (suffix, "-pd"),
-            None => (suffix, ""),
-        };
-        if segment.starts_with("operation-") {
-            "operation-[^/]+".to_owned()
-        } else if suffix.len() == 3 {
-            format!("kubernetes-master-[a-z0-9]{{3}}{rest}")
-        } else {
-            segment.to_owned()
-        }
-    });
-    segments.collect::<Vec<_>>().join("/")
 }

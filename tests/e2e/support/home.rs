@@ -3,6 +3,7 @@
 use super::outcome::Outcome;
 use super::processes::Process;
 use super::wait::{DEADLINE, eventually};
+use hakube_local::LocalCloud;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -161,6 +162,11 @@ impl Home {
             .join(zone)
             .join(name)
             .join("root")
+    }
+
+    /// Its local cloud, for fault rules and the log of requests.
+    pub fn cloud(&self) -> LocalCloud {
+        LocalCloud::at(self.path().join("local"))
     }
 
     /// Its processes.

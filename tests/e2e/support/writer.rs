@@ -74,6 +74,11 @@ impl Writer {
         .await;
     }
 
+    /// What was acknowledged so far.
+    pub fn acknowledged(&self) -> Vec<String> {
+        self.record.lock().unwrap().acknowledged.clone()
+    }
+
     /// Stops, and tells.
     pub async fn finish(self) -> Record {
         self.stop.cancel();
