@@ -2,6 +2,7 @@
 //!
 //! All choices are made here: which step, on what, after which other. Running makes none.
 
+mod demand;
 mod endpoint;
 mod foundation;
 mod nodes;

@@ -76,6 +76,7 @@ fn group_spec(intent: &Intent, group: &NodeGroupIntent) -> NodeGroupSpec {
             machine_type: nodes.machine_type.clone(),
             image: spec.replica_machines.image.clone(),
             boot_disk_gb: nodes.disk_gb,
+            boot_disk_kind: "pd-standard".to_owned(),
             data_disk: None,
             network: spec.network.name.clone(),
             subnetwork: spec.network.subnetwork.clone(),

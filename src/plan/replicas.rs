@@ -197,6 +197,7 @@ fn machine_spec(intent: &Intent, replica: &ReplicaIntent) -> MachineSpec {
         machine_type: machines.machine_type.clone(),
         image: machines.image.clone(),
         boot_disk_gb: machines.root_disk_gb,
+        boot_disk_kind: "pd-standard".to_owned(),
         data_disk: Some(DiskSpec {
             name: spec.names.data_disk(&replica.name),
             device: machine::DATA_DEVICE.to_owned(),

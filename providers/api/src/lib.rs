@@ -42,8 +42,9 @@ pub fn mark_description(cluster: &str) -> String {
 /// its client library does inside one call.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// What can't work is found before anything is made: zones that don't exist or lie outside the
-    /// region, missing credentials, and so on. All findings in one report; empty when all is well.
+    /// What can't work is found before anything is made: credentials, the project, zones, sizes, images,
+    /// quotas, names that are taken. All findings in one report; empty when all is well. What the provider
+    /// doesn't tell beforehand (room in a zone, say) shows when it is asked for.
     async fn preflight(&self, spec: &PreflightSpec) -> Result<Vec<ProviderError>>;
 
     /// The zones of the provider's region that can take machines, sorted.

@@ -4,13 +4,24 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What a preflight looks at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a preflight looks at: everything that is about to be made, in the words in which it will be asked
+/// for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreflightSpec {
-    /// Zones that machines will be made in.
-    pub zones: Vec<String>,
-    /// Machine types that will be asked for in each of these zones.
-    pub machine_types: Vec<String>,
+    /// Networks that will be used, or made where they are missing.
+    pub networks: Vec<NetworkSpec>,
+    /// Firewall rules.
+    pub firewalls: Vec<FirewallSpec>,
+    /// Addresses that will be reserved.
+    pub addresses: Vec<AddressSpec>,
+    /// Machines made one by one.
+    pub machines: Vec<MachineSpec>,
+    /// Groups of machines.
+    pub node_groups: Vec<NodeGroupSpec>,
+    /// Balancers, without their rule.
+    pub balancers: Vec<BalancerSpec>,
+    /// Endpoints whose address will go to a balancer: a forwarding rule each.
+    pub rules: Vec<EndpointSpec>,
 }
 
 /// A network and, where addresses are given, its subnetwork in the provider's region.
@@ -107,6 +118,8 @@ pub struct MachineSpec {
     pub image: String,
     /// Size of the boot disk in GB.
     pub boot_disk_gb: u64,
+    /// The provider's type of the boot disk: `pd-standard`.
+    pub boot_disk_kind: String,
     /// The data disk, deleted apart from the machine.
     pub data_disk: Option<DiskSpec>,
     /// The network, and the subnetwork where one is named.

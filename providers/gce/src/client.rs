@@ -6,9 +6,10 @@ use crate::error::{Attempt, sentence};
 use crate::retry;
 use google_cloud_auth::credentials::Credentials;
 use google_cloud_compute_v1::client::{
-    Addresses, Disks, Firewalls, ForwardingRules, GlobalOperations, InstanceGroupManagers,
-    InstanceGroups, InstanceTemplates, Instances, MachineTypes, Networks, RegionBackendServices,
-    RegionHealthChecks, RegionOperations, Subnetworks, ZoneOperations, Zones,
+    Addresses, Disks, Firewalls, ForwardingRules, GlobalOperations, Images, InstanceGroupManagers,
+    InstanceGroups, InstanceTemplates, Instances, MachineTypes, Networks, Projects,
+    RegionBackendServices, RegionHealthChecks, RegionOperations, Regions, Subnetworks,
+    ZoneOperations, Zones,
 };
 use google_cloud_gax::client_builder::{ClientBuilder, Error};
 use hakube_provider::{ErrorKind, ProviderError, Result};
@@ -50,13 +51,16 @@ clients! {
     forwarding_rules: ForwardingRules,
     global_operations: GlobalOperations,
     health_checks: RegionHealthChecks,
+    images: Images,
     instance_groups: InstanceGroups,
     instance_group_managers: InstanceGroupManagers,
     instance_templates: InstanceTemplates,
     instances: Instances,
     machine_types: MachineTypes,
     networks: Networks,
+    projects: Projects,
     region_operations: RegionOperations,
+    regions: Regions,
     subnetworks: Subnetworks,
     zone_operations: ZoneOperations,
     zones: Zones,

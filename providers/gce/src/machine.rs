@@ -181,7 +181,11 @@ impl Gce {
     ) -> model::Instance {
         let zone = &spec.machine.zone;
         let data_disk = spec.data_disk.iter().map(|disk| self.attached(zone, disk));
-        let disks: Vec<_> = [boot_disk(spec)].into_iter().chain(data_disk).collect();
+        let kind = self.zonal_link(zone, "diskTypes", &spec.boot_disk_kind);
+        let disks: Vec<_> = [boot_disk(spec, kind)]
+            .into_iter()
+            .chain(data_disk)
+            .collect();
         model::Instance::new()
             .set_name(&spec.machine.name)
             .set_machine_type(self.zonal_link(zone, "machineTypes", &spec.machine_type))
@@ -241,8 +245,9 @@ pub(crate) fn access_config(address: Option<IpAddr>) -> model::AccessConfig {
         .set_or_clear_nat_ip(address.map(|address| address.to_string()))
 }
 
-/// The boot disk: made from the image, gone with the machine, marked in case it outlives it.
-pub(crate) fn boot_disk(spec: &MachineSpec) -> model::AttachedDisk {
+/// The boot disk: made from the image, gone with the machine, marked in case it outlives it. `kind` is its
+/// type as the place wants it: a link for an instance, a name for a template.
+pub(crate) fn boot_disk(spec: &MachineSpec, kind: String) -> model::AttachedDisk {
     model::AttachedDisk::new()
         .set_boot(true)
         .set_auto_delete(true)
@@ -250,6 +255,7 @@ pub(crate) fn boot_disk(spec: &MachineSpec) -> model::AttachedDisk {
             model::AttachedDiskInitializeParams::new()
                 .set_source_image(&spec.image)
                 .set_disk_size_gb(size_gb(spec.boot_disk_gb))
+                .set_disk_type(kind)
                 .set_labels(labels(&spec.cluster, &spec.labels)),
         )
 }

@@ -14,6 +14,9 @@ pub(crate) const GROUP_LABEL: &str = "hakube-node-group";
 pub(crate) trait Marked {
     /// Whether it bears the mark of this cluster.
     fn bears(&self, cluster: &str) -> bool;
+
+    /// What it says of itself.
+    fn says(&self) -> Option<&str>;
 }
 
 macro_rules! marked_by_label {
@@ -21,6 +24,10 @@ macro_rules! marked_by_label {
         $(impl Marked for model::$kind {
             fn bears(&self, cluster: &str) -> bool {
                 self.labels.get(MARK).is_some_and(|value| value == cluster)
+            }
+
+            fn says(&self) -> Option<&str> {
+                self.description.as_deref()
             }
         })+
     };
@@ -31,6 +38,10 @@ macro_rules! marked_by_description {
         $(impl Marked for model::$kind {
             fn bears(&self, cluster: &str) -> bool {
                 self.description.as_deref() == Some(mark_description(cluster).as_str())
+            }
+
+            fn says(&self) -> Option<&str> {
+                self.description.as_deref()
             }
         })+
     };
@@ -55,7 +66,10 @@ pub(crate) fn ours<T: Marked>(attempt: &Attempt, cluster: &str, found: T) -> Res
     if found.bears(cluster) {
         return Ok(found);
     }
-    let message = format!("it exists, without the mark of cluster {cluster}");
+    let says = found.says().filter(|says| !says.is_empty());
+    let says = says.map(|says| format!(" (its description: {says})"));
+    let says = says.unwrap_or_default();
+    let message = format!("it exists, without the mark of cluster {cluster}{says}");
     Err(attempt
         .error(ErrorKind::Conflict, message)
         .with_hint("rename or delete it if it is yours, or choose another name for the cluster"))

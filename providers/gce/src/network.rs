@@ -164,7 +164,11 @@ pub(crate) fn reservation(attempt: &Attempt, found: &model::Address) -> Result<A
     }
 }
 
-fn is_of_network(attempt: &Attempt, found: &model::Subnetwork, network: &str) -> Result<()> {
+pub(crate) fn is_of_network(
+    attempt: &Attempt,
+    found: &model::Subnetwork,
+    network: &str,
+) -> Result<()> {
     let of = name_in(found.network.as_deref().unwrap_or_default());
     if of == network {
         return Ok(());
@@ -172,7 +176,7 @@ fn is_of_network(attempt: &Attempt, found: &model::Subnetwork, network: &str) ->
     let message = format!("it exists, in network {of} and not in {network}");
     Err(attempt
         .error(ErrorKind::Conflict, message)
-        .with_hint("choose another name for the subnetwork"))
+        .with_hint("choose another subnetwork, or name another in its place"))
 }
 
 fn rule(spec: &FirewallSpec, network: String) -> model::Firewall {

@@ -107,7 +107,7 @@ impl Gce {
             .data_disk
             .iter()
             .map(|disk| data_disk(disk, &labels));
-        let boot_disk = boot_disk(machine);
+        let boot_disk = boot_disk(machine, machine.boot_disk_kind.clone());
         let disks: Vec<_> = [boot_disk].into_iter().chain(data_disk).collect();
         Ok(model::InstanceProperties::new()
             .set_machine_type(&machine.machine_type)

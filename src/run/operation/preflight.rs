@@ -1,12 +1,14 @@
 //! What can't work, found before anything is made.
 
-use crate::cluster::Intent;
+use crate::cluster::{Intent, Observed};
 use crate::error::{Error, Result};
 use crate::kubeconfig;
+use crate::plan::plan;
 use crate::run::retry::looked;
 use crate::run::{Means, Session};
 use crate::settings::{ProviderKind, table};
-use hakube_provider::PreflightSpec;
+use hakube_provider::ProviderError;
+use std::collections::BTreeSet;
 
 /// For a new cluster: the user's kubeconfig can be written, the zone is there, and the provider has
 /// nothing against it.
@@ -25,41 +27,41 @@ pub(super) async fn new_cluster(session: &Session, intent: &Intent, means: &Mean
             .hint("unset it, or choose another provider"));
     }
     check_zone(session, intent, means).await?;
-    let spec = &intent.spec;
-    let mut machine_types = vec![spec.replica_machines.machine_type.clone()];
-    if intent.node_count() > 0 {
-        machine_types.push(spec.node_machines.machine_type.clone());
-    }
-    let zones = vec![spec.zone.name().to_owned()];
-    machines(
-        means,
-        PreflightSpec {
-            zones,
-            machine_types,
-        },
-    )
-    .await
+    // Nothing of it is there yet, as far as is known: what is, the provider finds by its name.
+    made(intent, &Observed::default(), means).await
 }
 
-/// The provider can make such machines in these zones. All its findings in one error.
+/// The provider can make what the plan from `observed` to `intent` asks for. All its findings in one error.
 ///
 /// # Errors
-/// What the provider found.
-pub(super) async fn machines(means: &Means, spec: PreflightSpec) -> Result<()> {
+/// There is no such plan; what the provider found.
+pub(super) async fn made(intent: &Intent, observed: &Observed, means: &Means) -> Result<()> {
+    let demand = plan(intent, observed)?.demand();
     let findings = looked(means.timeout, async || {
-        Ok(means.provider.preflight(&spec).await?)
+        Ok(means.provider.preflight(&demand).await?)
     });
-    let mut findings = findings.await?.into_iter();
-    let Some(first) = findings.next() else {
+    report(findings.await?)
+}
+
+/// One error of all findings: each with its reason, and what to do about it.
+fn report(findings: Vec<ProviderError>) -> Result<()> {
+    let count = findings.len();
+    let mut findings = findings.into_iter().peekable();
+    let Some(first) = findings.peek().cloned().map(Error::from) else {
         return Ok(());
     };
-    let rest: Vec<String> = findings.map(|finding| finding.to_string()).collect();
-    let error = Error::from(first);
-    Err(if rest.is_empty() {
-        error
-    } else {
-        error.because(rest.join("\n"))
-    })
+    if count == 1 {
+        return Err(first);
+    }
+    let message = format!("{count} things stand in the way, and nothing was made");
+    let mut all = Error::new(first.kind, message);
+    for finding in findings {
+        all.causes.push(finding.to_string());
+        all.hints.extend(finding.hint);
+    }
+    let mut known = BTreeSet::new();
+    all.hints.retain(|hint| known.insert(hint.clone()));
+    Err(all)
 }
 
 /// The zones of the cluster's region that can take machines.
@@ -91,4 +93,31 @@ async fn check_zone(session: &Session, intent: &Intent, means: &Means) -> Result
             known.join(", ")
         ))
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use hakube_provider::ErrorKind;
+
+    fn finding(kind: ErrorKind, resource: &str, hint: &str) -> ProviderError {
+        ProviderError::new(kind, "use", resource, "it isn't there").with_hint(hint)
+    }
+
+    #[test]
+    fn all_findings_are_one_error_and_each_hint_is_given_once() {
+        assert!(report(Vec::new()).is_ok());
+        let one = finding(ErrorKind::Quota, "quota CPUS", "ask for more");
+        let error = report(vec![one.clone()]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "could not use quota CPUS: it isn't there"
+        );
+        let other = finding(ErrorKind::Invalid, "image debian-99", "ask for more");
+        let error = report(vec![one, other]).unwrap_err();
+        assert_eq!(error.causes.len(), 2, "{error}");
+        assert!(error.causes[1].contains("image debian-99"), "{error}");
+        assert_eq!(error.hints, ["ask for more"]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::replicate::suffix;
 use super::up::tell_next;
-use super::{Operation, conduct};
+use super::{Operation, conduct, preflight};
 use crate::cluster::replace_replica;
 use crate::error::Result;
 use crate::run::{Means, Session, Stored};
@@ -40,5 +40,6 @@ async fn edit(
     }
     let observed = operation.observe(&stored.intent, means).await?;
     let intent = replace_replica(&stored.intent, &observed, name, suffix)?;
+    preflight::made(&intent, &observed, means).await?;
     operation.store(&intent, name, Some(&stored.intent)).await
 }

@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 use crate::output::Event;
 use crate::run::letters::random;
 use crate::run::{Means, Session, Stored};
-use hakube_provider::PreflightSpec;
 
 /// What `replicate` was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,26 +70,13 @@ async fn edit(
         session.reporter.event(&Event::note(begun.going_on()));
         return Ok(stored.clone());
     }
-    let spec = &stored.intent.spec;
     let zones = Zones {
         asked: request.zone.clone(),
         up: preflight::zones(means).await?,
     };
     let intent = add_replicas(&stored.intent, &zones, request.count, suffix)?;
-    let new = intent
-        .replicas
-        .iter()
-        .filter(|replica| stored.intent.replica(&replica.name).is_none());
-    let zones = new.map(|replica| replica.zone.clone()).collect();
-    let machine_types = vec![spec.replica_machines.machine_type.clone()];
-    preflight::machines(
-        means,
-        PreflightSpec {
-            zones,
-            machine_types,
-        },
-    )
-    .await?;
+    let observed = operation.observe(&intent, means).await?;
+    preflight::made(&intent, &observed, means).await?;
     operation
         .store(&intent, &request.words(), Some(&stored.intent))
         .await

@@ -56,7 +56,7 @@ async fn a_machine_is_made_after_its_data_disk_and_with_the_reserved_address() {
                     "autoDelete": true,
                     "initializeParams": {
                         "sourceImage": "projects/debian-cloud/global/images/family/debian-12",
-                        "diskSizeGb": "20",
+                        "diskSizeGb": "20", "diskType": "projects/p/zones/europe-west1-b/diskTypes/pd-standard",
                         "labels": labels(),
                     },
                 },

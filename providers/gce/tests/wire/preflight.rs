@@ -1,70 +1,259 @@
 //! What can't work, found before anything is made.
 
-use crate::support::{Cloud, PROJECT, ZONE, failure};
-use hakube_provider::{ErrorKind, PreflightSpec, Provider};
-use serde_json::json;
+use crate::support::{CLUSTER, Cloud, GLOBAL, MARK, PROJECT, REGION, ZONE, failure, machine_spec};
+use hakube_provider::{
+    AddressSpec, ErrorKind, ExternalAddress, FirewallSource, FirewallSpec, MachineSpec,
+    PreflightSpec, Provider,
+};
+use serde_json::{Value, json};
 
-#[tokio::test]
-async fn preflight_finds_everything_at_once() {
+const IMAGE: &str = "/compute/v1/projects/debian-cloud/global/images/family/debian-12";
+
+/// A project with room, a region with two zones that are up and one that isn't, and what a machine needs.
+async fn cloud(quotas: Value) -> Cloud {
     let cloud = Cloud::start().await;
     let url = "https://www.googleapis.com/compute/v1/projects/p/regions";
-    for (zone, region, status) in [
+    let zone = |(name, region, status): (&str, &str, &str)| json!({"name": name, "region": format!("{url}/{region}"), "status": status});
+    let zones: Vec<Value> = [
         ("europe-west1-b", "europe-west1", "UP"),
         ("europe-west1-c", "europe-west1", "DOWN"),
         ("us-central1-a", "us-central1", "UP"),
+    ]
+    .map(zone)
+    .to_vec();
+    let subnetwork = json!({"name": "sub", "network": "projects/p/global/networks/default"});
+    for (at, resource) in [
+        (
+            PROJECT.to_owned(),
+            json!({"name": "p", "quotas": [quota("CPUS_ALL_REGIONS", 32.0, 29.0), quota("IN_USE_ADDRESSES", 0.0, 0.0)]}),
+        ),
+        (
+            REGION.to_owned(),
+            json!({"name": "europe-west1", "quotas": quotas}),
+        ),
+        (format!("{PROJECT}/zones"), json!({"items": zones})),
+        (
+            format!("{ZONE}/machineTypes/e2-standard-2"),
+            json!({"name": "e2-standard-2", "guestCpus": 2}),
+        ),
+        (
+            IMAGE.to_owned(),
+            json!({"name": "debian-12-v1", "diskSizeGb": "10"}),
+        ),
+        (format!("{REGION}/subnetworks/sub"), subnetwork),
     ] {
-        let resource = json!({"name": zone, "region": format!("{url}/{region}"), "status": status});
-        cloud.has(format!("{PROJECT}/zones/{zone}"), resource).await;
+        cloud.has(at, resource).await;
     }
-    let good = json!({"name": "e2-standard-2"});
     cloud
-        .has(format!("{ZONE}/machineTypes/e2-standard-2"), good)
-        .await;
-    let spec = |zones: &[&str], types: &[&str]| PreflightSpec {
-        zones: zones.iter().map(ToString::to_string).collect(),
-        machine_types: types.iter().map(ToString::to_string).collect(),
-    };
-    let fine = spec(&["europe-west1-b"], &["e2-standard-2"]);
-    assert_eq!(cloud.gce.preflight(&fine).await.unwrap(), []);
+}
 
-    let zones = [
-        "europe-west1-b",
-        "europe-west1-c",
-        "us-central1-a",
-        "mars-1",
-    ];
-    let findings = cloud
-        .gce
-        .preflight(&spec(&zones, &["e2-giant"]))
-        .await
-        .unwrap();
-    let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+fn machine(zone: &str) -> MachineSpec {
+    let mut machine = machine_spec();
+    machine.machine.zone = zone.into();
+    machine
+}
+
+fn machines(machines: &[MachineSpec]) -> PreflightSpec {
+    PreflightSpec {
+        machines: machines.to_vec(),
+        ..PreflightSpec::default()
+    }
+}
+
+async fn findings(cloud: &Cloud, spec: &PreflightSpec) -> Vec<String> {
+    let findings = cloud.gce.preflight(spec).await.unwrap();
+    cloud.is_untouched().await;
+    findings.iter().map(ToString::to_string).collect()
+}
+
+fn quota(metric: &str, limit: f64, usage: f64) -> Value {
+    json!({"metric": metric, "limit": limit, "usage": usage})
+}
+
+#[tokio::test]
+async fn a_project_with_room_has_nothing_against_it() {
+    let cloud = cloud(json!([quota("CPUS", 24.0, 22.0)])).await;
+    let spec = machines(&[machine("europe-west1-b")]);
+    assert_eq!(findings(&cloud, &spec).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn everything_is_found_at_once() {
+    let cloud = cloud(json!([])).await;
+    let mut giant = machine("europe-west1-b");
+    giant.machine_type = "e2-giant".into();
+    giant.image = "projects/debian-cloud/global/images/family/debian-99".into();
+    giant.subnetwork = Some("elsewhere".into());
+    let mut small = machine("europe-west1-b");
+    small.boot_disk_gb = 8;
+    let zones = ["europe-west1-c", "us-central1-a", "mars-north1-b"].map(machine);
+    let spec = machines(&[vec![giant, small], zones.to_vec()].concat());
     assert_eq!(
-        findings,
+        findings(&cloud, &spec).await,
         [
             "could not use zone europe-west1-c: Compute Engine says that it is down",
+            "could not use zone mars-north1-b: there is no such zone",
             "could not use zone us-central1-a: it is in region us-central1, and the cluster is in europe-west1",
-            "could not use zone mars-1: there is no such zone",
             "could not use machine type e2-giant in europe-west1-b: the zone has no such machine type",
+            "could not use image projects/debian-cloud/global/images/family/debian-12: it needs a boot disk of 10 GB, and 8 GB were asked for",
+            "could not use image projects/debian-cloud/global/images/family/debian-99: project debian-cloud has no such image or family, or doesn't share it",
+            "could not use subnetwork elsewhere in europe-west1: there is no such subnetwork",
         ]
     );
 }
 
 #[tokio::test]
-async fn a_wrong_token_is_found_once() {
-    let cloud = Cloud::start().await;
-    for at in [
-        ZONE.to_owned(),
-        format!("{ZONE}/machineTypes/e2-standard-2"),
-    ] {
-        let refused = failure(401, "authError", "Invalid Credentials");
-        cloud.answers("GET", at, refused, 1).await;
+async fn a_quota_that_is_one_short_is_found_with_its_numbers() {
+    let cloud = cloud(json!([
+        quota("CPUS", 24.0, 21.0),
+        quota("SSD_TOTAL_GB", 500.0, 480.0),
+        quota("DISKS_TOTAL_GB", 100.0, 61.0),
+        quota("STATIC_ADDRESSES", 8.0, 8.0),
+        quota("IN_USE_ADDRESSES", 8.0, 7.0),
+        quota("INSTANCES", 72.0, 0.0),
+        // One that this version of the client has never heard of.
+        quota("QUBITS", 0.0, 0.0),
+    ]))
+    .await;
+    let mut second = machine("europe-west1-b");
+    second.machine.name = "m-2".into();
+    second.data_disk = None;
+    second.external = ExternalAddress::None;
+    let mut spec = machines(&[machine("europe-west1-b"), second]);
+    spec.addresses = vec![address()];
+    assert_eq!(
+        findings(&cloud, &spec).await,
+        // The project's own addresses are those of no region: none is needed.
+        [
+            "could not stay within quota CPUS_ALL_REGIONS of project p: needs 4, and 3 of 32 are left",
+            "could not stay within quota CPUS of region europe-west1: needs 4, and 3 of 24 are left",
+            "could not stay within quota DISKS_TOTAL_GB of region europe-west1: needs 40, and 39 of 100 are left",
+            "could not stay within quota STATIC_ADDRESSES of region europe-west1: needs 1, and 0 of 8 are left",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_is_there_already_needs_no_quota() {
+    let cloud = cloud(json!([
+        quota("STATIC_ADDRESSES", 8.0, 8.0),
+        quota("INSTANCES", 1.0, 1.0)
+    ]))
+    .await;
+    let ip = json!({"name": "ip", "description": MARK, "address": "203.0.113.7"});
+    cloud.has(format!("{REGION}/addresses/ip"), ip).await;
+    let own = json!({"name": "m-1", "labels": {"hakube-cluster": CLUSTER}});
+    cloud.has(format!("{ZONE}/instances/m-1"), own).await;
+    let mut spec = machines(&[machine("europe-west1-b")]);
+    spec.addresses = vec![address()];
+    assert_eq!(findings(&cloud, &spec).await, Vec::<String>::new());
+}
+
+fn address() -> AddressSpec {
+    AddressSpec {
+        cluster: CLUSTER.into(),
+        name: "ip".into(),
     }
-    let spec = PreflightSpec {
-        zones: vec!["europe-west1-b".into()],
-        machine_types: vec!["e2-standard-2".into()],
-    };
+}
+
+fn firewall(name: &str) -> FirewallSpec {
+    FirewallSpec {
+        cluster: CLUSTER.into(),
+        name: name.into(),
+        network: "default".into(),
+        source: FirewallSource::Tags(vec!["a".into()]),
+        target_tag: "b".into(),
+        tcp_ports: vec!["443".into()],
+    }
+}
+
+#[tokio::test]
+async fn names_that_are_taken_are_found() {
+    let cloud = cloud(json!([])).await;
+    let ip = json!({"name": "ip", "description": "the shop's", "address": "203.0.113.7"});
+    cloud.has(format!("{REGION}/addresses/ip"), ip).await;
+    let foreign = json!({"name": "m-1", "labels": {"hakube-cluster": "kubernetes2"}});
+    cloud.has(format!("{ZONE}/instances/m-1"), foreign).await;
+    let rule = json!({"name": "rule", "description": MARK, "network": "global/networks/other"});
+    cloud.has(format!("{GLOBAL}/firewalls/rule"), rule).await;
+    let mut spec = machines(&[machine("europe-west1-b")]);
+    spec.addresses = vec![address()];
+    spec.firewalls = vec![firewall("rule"), firewall("new")];
+    assert_eq!(
+        findings(&cloud, &spec).await,
+        [
+            "could not make firewall rule: it exists in network other and not in default, and a rule can't be moved",
+            "could not make address ip in europe-west1: it exists, without the mark of cluster kubernetes (its description: the shop's)",
+            "could not make machine m-1 in europe-west1-b: it exists, without the mark of cluster kubernetes",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn names_and_metadata_over_the_limits_are_found() {
+    let cloud = cloud(json!([])).await;
+    let mut long = machine("europe-west1-b");
+    long.machine.name = "m".repeat(64);
+    long.user_data = "x".repeat(262_145);
+    let found = findings(&cloud, &machines(&[long])).await;
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].ends_with("its name has 64 characters, and may have 63"));
+    assert!(found[1].contains("its user data has 262145 bytes"));
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_found_once() {
+    let cloud = cloud(json!([])).await;
+    let refused = failure(401, "authError", "Invalid Credentials");
+    cloud.answers("GET", PROJECT, refused, 1).await;
+    let spec = machines(&[machine("europe-west1-b")]);
     let findings = cloud.gce.preflight(&spec).await.unwrap();
     assert_eq!(findings.len(), 1, "{findings:?}");
     assert_eq!(findings[0].kind, ErrorKind::Denied);
+}
+
+#[tokio::test]
+async fn a_project_that_cannot_be_used_is_one_finding() {
+    let disabled = "Compute Engine API has not been used in project 42 before or it is disabled.";
+    for (answer, kind, hint) in [
+        (
+            failure(404, "notFound", "The resource 'projects/p' was not found"),
+            ErrorKind::Invalid,
+            "gcloud projects list",
+        ),
+        (
+            failure(403, "accessNotConfigured", disabled),
+            ErrorKind::Denied,
+            "gcloud services enable compute.googleapis.com",
+        ),
+        (
+            failure(403, "SERVICE_DISABLED", disabled),
+            ErrorKind::Denied,
+            "gcloud services enable compute.googleapis.com",
+        ),
+    ] {
+        let cloud = cloud(json!([])).await;
+        cloud.answers("GET", PROJECT, answer, 1).await;
+        let spec = machines(&[machine("mars-north1-b")]);
+        let findings = cloud.gce.preflight(&spec).await.unwrap();
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!(findings[0].kind, kind);
+        let given = findings[0].hint.as_deref().unwrap();
+        assert!(given.contains(hint), "{given}");
+    }
+}
+
+#[tokio::test]
+async fn one_permission_that_lacks_is_found_beside_the_others() {
+    let cloud = cloud(json!([])).await;
+    let denied = "Required 'compute.images.getFromFamily' permission for 'projects/debian-cloud/global/images/family/debian-12'";
+    cloud
+        .answers("GET", IMAGE, failure(403, "forbidden", denied), 1)
+        .await;
+    let found = findings(&cloud, &machines(&[machine("mars-north1-b")])).await;
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[1].contains("compute.images.getFromFamily"),
+        "{found:?}"
+    );
 }

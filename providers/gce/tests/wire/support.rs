@@ -203,6 +203,7 @@ pub fn machine_spec() -> MachineSpec {
         machine_type: "e2-standard-2".into(),
         image: "projects/debian-cloud/global/images/family/debian-12".into(),
         boot_disk_gb: 20,
+        boot_disk_kind: "pd-standard".into(),
         data_disk: Some(DiskSpec {
             name: "m-1-pd".into(),
             device: "master-pd".into(),

@@ -1,0 +1,108 @@
+//! What can't work, found before anything is made.
+//!
+//! The project is asked for first: if that fails, everything else would fail in the same words. Then
+//! everything is looked at at once, and judged by pure functions.
+//!
+//! Two things can't be known beforehand. Whether a zone has room: Compute Engine tells by failing. And
+//! whether the account may make what it may see: Compute Engine's own `testIamPermissions` methods answer
+//! for a resource that exists, not for one that is to be made.
+
+mod limits;
+mod places;
+mod quota;
+mod taken;
+
+use crate::Gce;
+use crate::error::Attempt;
+use google_cloud_compute_v1::model;
+use hakube_provider::{ErrorKind, MachineSpec, PreflightSpec, ProviderError, Result};
+use quota::{Demand, Quotas};
+
+impl Gce {
+    /// See [`hakube_provider::Provider::preflight`].
+    pub(crate) async fn findings(&self, spec: &PreflightSpec) -> Result<Vec<ProviderError>> {
+        let project = match self.project().await {
+            Ok(project) => project,
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => return Ok(vec![error]),
+        };
+        let (region, zones, types, images, taken) = futures::join!(
+            self.region(),
+            self.zone_findings(spec),
+            self.machine_types(spec),
+            self.images(spec),
+            self.taken(spec)
+        );
+        let mut findings = limits::findings(spec);
+        findings.extend(zones.findings);
+        // That a machine type is missing in a zone that is missing says nothing new.
+        let (types, missing) = types;
+        let new = missing
+            .into_iter()
+            .filter(|(zone, _)| !zones.unusable.contains(zone))
+            .map(|(_, finding)| finding);
+        findings.extend(new);
+        findings.extend(images);
+        let there = taken.there;
+        findings.extend(taken.findings);
+        let quotas = match &region {
+            Ok(region) => Quotas::new(&project, region),
+            Err(_) => Quotas::of_project(&project),
+        };
+        findings.extend(region.err());
+        findings.extend(quotas.short_of(&Demand::new(spec, &types, &there)));
+        if let Some(passing) = findings.iter().position(ProviderError::is_transient) {
+            return Err(findings.swap_remove(passing));
+        }
+        Ok(distinct(findings))
+    }
+
+    async fn project(&self) -> Result<model::Project> {
+        let attempt = Attempt::new("use", format!("project {}", self.config.project));
+        let get = self
+            .clients
+            .projects()
+            .await?
+            .get()
+            .set_project(&self.config.project);
+        get.send()
+            .await
+            .map_err(|error| places::no_project(attempt.failed(error)))
+    }
+
+    async fn region(&self) -> Result<model::Region> {
+        let attempt = Attempt::new("use", format!("region {}", self.config.region));
+        let get = self
+            .clients
+            .regions()
+            .await?
+            .get()
+            .set_project(&self.config.project)
+            .set_region(&self.config.region);
+        get.send().await.map_err(|error| attempt.failed(error))
+    }
+}
+
+/// All machines that will be made, and how many of each.
+fn machines(spec: &PreflightSpec) -> impl Iterator<Item = (&MachineSpec, u32)> {
+    let single = spec.machines.iter().map(|machine| (machine, 1));
+    let groups = spec.node_groups.iter();
+    single.chain(groups.map(|group| (&group.machine, group.size)))
+}
+
+/// Each finding once: a permission that lacks, or clients that can't be built, would otherwise be found for
+/// every call.
+fn distinct(findings: Vec<ProviderError>) -> Vec<ProviderError> {
+    let mut kept: Vec<ProviderError> = Vec::new();
+    for finding in findings {
+        let known = |other: &ProviderError| {
+            other.kind == finding.kind
+                && other.message == finding.message
+                && matches!(finding.kind, ErrorKind::Denied | ErrorKind::Fatal)
+        };
+        if !kept.iter().any(known) {
+            kept.push(finding);
+        }
+    }
+    kept
+}

@@ -1,0 +1,200 @@
+//! Whether the project's quotas have room for what will be made. Pure: the quotas are given.
+//!
+//! Metrics are those of `regions.get` and `projects.get`; one that neither lists isn't limited, or limited
+//! where Compute Engine's API doesn't tell (machine families since C3D and N4 are in Cloud Quotas only).
+//! Source: <https://cloud.google.com/compute/resource-usage>.
+
+use super::machines;
+use super::places::MachineTypes;
+use crate::error::Attempt;
+use google_cloud_compute_v1::model;
+use hakube_provider::{
+    ErrorKind, ExternalAddress, MachineSpec, PreflightSpec, ProviderError, ResourceId,
+    ResourceKind, Scope,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The quotas of a project and a region: where each counts, its limit and what is used of it.
+pub(super) struct Quotas {
+    all: Vec<(String, String, f64, f64)>,
+}
+
+impl Quotas {
+    /// Both.
+    pub(super) fn new(project: &model::Project, region: &model::Region) -> Self {
+        let mut quotas = Self::of_project(project);
+        let name = region.name.as_deref().unwrap_or_default();
+        quotas.add(&format!("region {name}"), &region.quotas);
+        quotas
+    }
+
+    /// Those that count in all regions.
+    pub(super) fn of_project(project: &model::Project) -> Self {
+        let mut quotas = Self { all: Vec::new() };
+        let name = project.name.as_deref().unwrap_or_default();
+        quotas.add(&format!("project {name}"), &project.quotas);
+        quotas
+    }
+
+    fn add(&mut self, place: &str, quotas: &[model::Quota]) {
+        self.all.extend(quotas.iter().filter_map(|quota| {
+            let metric = quota.metric.as_ref()?.name()?.to_owned();
+            let usage = quota.usage.unwrap_or_default();
+            Some((place.to_owned(), metric, quota.limit?, usage))
+        }));
+    }
+
+    /// The quotas that haven't room for it.
+    pub(super) fn short_of(&self, demand: &Demand) -> Vec<ProviderError> {
+        let finding = |(place, metric, limit, usage): &(String, String, f64, f64)| {
+            let needs = demand.of(metric, place.starts_with("region"))?;
+            let left = (limit - usage).max(0.0);
+            // Counts are whole numbers far below those that a float can't tell apart.
+            (f64::from(u32::try_from(needs).unwrap_or(u32::MAX)) > left).then(|| {
+                let attempt = Attempt::new("stay within", format!("quota {metric} of {place}"));
+                let message = format!("needs {needs}, and {left} of {limit} are left");
+                attempt.error(ErrorKind::Quota, message).with_hint(
+                    "ask for more at https://console.cloud.google.com/iam-admin/quotas, or use fewer or smaller machines",
+                )
+            })
+        };
+        self.all.iter().filter_map(finding).collect()
+    }
+}
+
+/// How much of each metric is needed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Demand(BTreeMap<String, u64>);
+
+impl Demand {
+    /// What it takes to make all of it but what is there.
+    pub(super) fn new(
+        spec: &PreflightSpec,
+        types: &MachineTypes,
+        there: &BTreeSet<ResourceId>,
+    ) -> Self {
+        let mut demand = Self::default();
+        let is_there = |kind, scope: Scope, name: &str| {
+            there.contains(&ResourceId {
+                kind,
+                scope,
+                name: name.to_owned(),
+            })
+        };
+        for (machine, count) in machines(spec) {
+            let zone = Scope::Zone(machine.machine.zone.clone());
+            if !is_there(ResourceKind::Machine, zone, &machine.machine.name) {
+                demand.machines(machine, u64::from(count), types);
+            }
+        }
+        let absent = |kind| there.iter().filter(move |id| id.kind == kind).count();
+        for (metric, kind, wanted) in counted(spec) {
+            demand.add(metric, wanted.saturating_sub(absent(kind)) as u64);
+        }
+        // Each zone's backends are a group, and so is each managed group.
+        let zones: BTreeSet<&str> = spec
+            .balancers
+            .iter()
+            .flat_map(|balancer| balancer.backends.iter())
+            .map(|backend| backend.zone.as_str())
+            .collect();
+        demand.add(
+            "INSTANCE_GROUPS",
+            (zones.len() + spec.node_groups.len()) as u64,
+        );
+        demand
+    }
+
+    fn machines(&mut self, machine: &MachineSpec, count: u64, types: &MachineTypes) {
+        self.add("INSTANCES", count);
+        let key = (machine.machine.zone.clone(), machine.machine_type.clone());
+        let cpus = types.get(&key).and_then(|found| found.guest_cpus);
+        let cpus = cpus.and_then(|cpus| u64::try_from(cpus).ok()).unwrap_or(0) * count;
+        self.add(&cpu_metric(&machine.machine_type), cpus);
+        self.add("CPUS_ALL_REGIONS", cpus);
+        // A reserved address counts as reserved, and once more while it is in use.
+        if machine.external != ExternalAddress::None {
+            self.add("IN_USE_ADDRESSES", count);
+        }
+        self.add(
+            disk_metric(&machine.boot_disk_kind),
+            machine.boot_disk_gb * count,
+        );
+        if let Some(disk) = &machine.data_disk {
+            self.add(disk_metric(&disk.kind), disk.size_gb * count);
+        }
+    }
+
+    fn add(&mut self, metric: &str, count: u64) {
+        if count > 0 && !metric.is_empty() {
+            *self.0.entry(metric.to_owned()).or_default() += count;
+        }
+    }
+
+    /// What is needed of a metric. Addresses of the project are those of no region, of which none are made.
+    fn of(&self, metric: &str, in_region: bool) -> Option<u64> {
+        let regional = matches!(metric, "IN_USE_ADDRESSES" | "STATIC_ADDRESSES");
+        if regional && !in_region {
+            return None;
+        }
+        self.0.get(metric).copied()
+    }
+}
+
+/// Metrics that count resources of a kind, and how many are wanted.
+fn counted(spec: &PreflightSpec) -> [(&'static str, ResourceKind, usize); 9] {
+    let subnetworks = spec.networks.iter().filter(|it| it.subnetwork.is_some());
+    [
+        (
+            "STATIC_ADDRESSES",
+            ResourceKind::Address,
+            spec.addresses.len(),
+        ),
+        ("FIREWALLS", ResourceKind::Firewall, spec.firewalls.len()),
+        ("NETWORKS", ResourceKind::Network, spec.networks.len()),
+        ("SUBNETWORKS", ResourceKind::Subnetwork, subnetworks.count()),
+        (
+            "FORWARDING_RULES",
+            ResourceKind::ForwardingRule,
+            spec.rules.len(),
+        ),
+        (
+            "BACKEND_SERVICES",
+            ResourceKind::BackendService,
+            spec.balancers.len(),
+        ),
+        (
+            "HEALTH_CHECKS",
+            ResourceKind::HealthCheck,
+            spec.balancers.len(),
+        ),
+        (
+            "INSTANCE_TEMPLATES",
+            ResourceKind::MachineTemplate,
+            spec.node_groups.len(),
+        ),
+        (
+            "INSTANCE_GROUP_MANAGERS",
+            ResourceKind::NodeGroup,
+            spec.node_groups.len(),
+        ),
+    ]
+}
+
+/// The metric that a machine type's CPUs count in: the older families share one, the others have their own.
+fn cpu_metric(machine_type: &str) -> String {
+    let family = machine_type.split('-').next().unwrap_or_default();
+    match family {
+        "e2" | "n1" | "f1" | "g1" => "CPUS".to_owned(),
+        family => format!("{}_CPUS", family.to_uppercase()),
+    }
+}
+
+/// The metric that a disk's gigabytes count in; none for hyperdisks, which have quotas elsewhere.
+fn disk_metric(kind: &str) -> &'static str {
+    match kind {
+        "pd-standard" => "DISKS_TOTAL_GB",
+        "pd-ssd" | "pd-balanced" => "SSD_TOTAL_GB",
+        _ => "",
+    }
+}
