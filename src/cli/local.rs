@@ -7,6 +7,7 @@ use crate::output::{self, Format, Table};
 use crate::run::{local_cloud, local_error, start_local};
 use hakube_local::ServeConfig;
 use hakube_local::client::{MachineSummary, Status};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Arguments of `local`.
@@ -50,16 +51,8 @@ pub enum Command {
         /// The machine
         machine: String,
     },
-    /// Be the local cloud's daemon
-    #[command(hide = true)]
-    Serve {
-        /// HAKUBE_HOME
-        #[arg(long)]
-        home: PathBuf,
-        /// Operations take this times their usual time
-        #[arg(long, default_value_t = 0.0)]
-        time_scale: f64,
-    },
+    /// Be the local cloud's daemon, in the foreground
+    Serve(ServeArgs),
     /// Be a machine's init
     #[command(hide = true)]
     Init {
@@ -68,10 +61,27 @@ pub enum Command {
     },
 }
 
+/// Arguments of `local serve`.
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// The cloud is in the directory `local` of this one [default: HAKUBE_HOME]
+    #[arg(long, value_name = "DIRECTORY")]
+    home: Option<PathBuf>,
+    /// The id of its one project
+    #[arg(long, value_name = "ID", default_value = "local")]
+    project: String,
+    /// Serve the API at this loopback address [default: port 8780 of an address of its own]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Operations take this times their usual time
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.0)]
+    time_scale: f64,
+}
+
 /// Runs the command.
 pub async fn run(args: Args) -> Result<()> {
-    if let Command::Serve { home, time_scale } = args.command {
-        return serve(home, time_scale).await;
+    if let Command::Serve(args) = args.command {
+        return serve(args).await;
     }
     let settings = context::settings(&ClusterFlags::default(), Vec::new())?.settings;
     let cloud = local_cloud(&settings.home);
@@ -97,7 +107,7 @@ pub async fn run(args: Args) -> Result<()> {
         Command::Kill { machine } => cloud.kill(&machine).await.map_err(local_error),
         Command::Pause { machine } => cloud.pause(&machine).await.map_err(local_error),
         Command::Resume { machine } => cloud.resume(&machine).await.map_err(local_error),
-        Command::Serve { .. } | Command::Init { .. } => Ok(()),
+        Command::Serve(_) | Command::Init { .. } => Ok(()),
     }
 }
 
@@ -158,20 +168,30 @@ fn print_machines(machines: Vec<MachineSummary>, format: Format) -> Result<()> {
     Ok(())
 }
 
-async fn serve(home: PathBuf, time_scale: f64) -> Result<()> {
+async fn serve(args: ServeArgs) -> Result<()> {
     // Whoever starts the daemon sends its stderr to daemon.log.
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
+    let home = match args.home {
+        Some(home) => home,
+        None => {
+            context::settings(&ClusterFlags::default(), Vec::new())?
+                .settings
+                .home
+        }
+    };
     let hakube = std::env::current_exe()
         .map_err(|error| Error::failed("could not find this program's own file").because(error))?;
     hakube_local::serve(ServeConfig {
         home: home.join("local"),
-        project: "local".to_owned(),
-        time_scale,
+        project: args.project,
+        time_scale: args.time_scale,
         init_command: vec![hakube.into_os_string(), "local".into(), "init".into()],
-        listen: None,
+        listen: args.listen,
+        // For tests: see scripts/lib/conformance.py.
+        exchanges: std::env::var_os("LOCAL_CLOUD_EXCHANGES").map(PathBuf::from),
     })
     .await
     .map_err(local_error)

@@ -66,6 +66,7 @@ impl World {
         command
             .args(arguments)
             .env_clear()
+            .envs(std::env::vars_os().filter(|(name, _)| name == "LOCAL_CLOUD_EXCHANGES"))
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.home.path())
             .env("HAKUBE_HOME", self.home.path())

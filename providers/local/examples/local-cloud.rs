@@ -35,6 +35,7 @@ fn serve(home: &OsString, project: &OsString, time_scale: &OsString) -> ExitCode
             time_scale: time_scale.to_string_lossy().parse()?,
             init_command: vec![program.into(), "init".into()],
             listen: None,
+            exchanges: std::env::var_os("LOCAL_CLOUD_EXCHANGES").map(Into::into),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

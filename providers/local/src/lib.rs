@@ -16,6 +16,7 @@ pub mod store;
 
 mod admin;
 mod cloud;
+mod exchanges;
 mod faults;
 mod guests;
 mod home;

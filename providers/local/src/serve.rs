@@ -17,6 +17,7 @@ use crate::compute::instance::Status;
 use crate::compute::network::Network;
 use crate::compute::resource::{Resource as _, now};
 use crate::compute::scope::{Key, Scope};
+use crate::exchanges::Exchanges;
 use crate::guests::Guests;
 use crate::home::{self, DaemonFile, Home, HomeError};
 use crate::store::addresses::{Block, OCTETS};
@@ -36,6 +37,8 @@ pub struct ServeConfig {
     pub init_command: Vec<OsString>,
     /// Where to serve, instead of port 8780 of an address of its own. Loopback only.
     pub listen: Option<SocketAddr>,
+    /// A directory in which every exchange of the Compute Engine API is written down.
+    pub exchanges: Option<PathBuf>,
 }
 
 /// Why a daemon could not start, or did not end well.
@@ -157,7 +160,9 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     });
     take_over(&cloud).await;
 
-    let app = server::app(cloud.clone(), server::Guard::new(token, address));
+    let exchanges = config.exchanges.as_deref().map(Exchanges::record_in);
+    let guard = server::Guard::new(token, address);
+    let app = server::app(cloud.clone(), guard, exchanges.transpose()?);
     let graceful = cloud.clone();
     let serving = axum::serve(claim.listener, app)
         .with_graceful_shutdown(async move { graceful.stopped().await });

@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::cloud::Cloud;
 use crate::compute::error::ApiError;
+use crate::exchanges::{self, Exchanges};
 use crate::{admin, compute, faults};
 
 /// Who gets in. The API runs programs for whoever calls it, so neither another user of this
@@ -65,13 +66,19 @@ impl Guard {
 }
 
 /// All of it.
-pub fn app(cloud: Cloud, guard: Guard) -> Router {
-    Router::new()
+pub fn app(cloud: Cloud, guard: Guard, exchanges: Option<Exchanges>) -> Router {
+    let handlers = Router::new()
         .merge(compute::routes())
         .merge(admin::routes())
         .merge(faults::routes())
         .fallback(unknown)
-        .method_not_allowed_fallback(unknown)
+        .method_not_allowed_fallback(unknown);
+    // What fault rules answer is meant to be wrong: it isn't recorded.
+    let handlers = match exchanges {
+        Some(to) => handlers.layer(middleware::from_fn_with_state(to, exchanges::record)),
+        None => handlers,
+    };
+    handlers
         .layer(middleware::from_fn_with_state(
             cloud.clone(),
             faults::inject,

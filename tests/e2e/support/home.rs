@@ -62,6 +62,9 @@ impl Home {
             home.set(name, path.to_str().unwrap());
         }
         home.set("HAKUBE_TIMEOUT", "60s");
+        if let Ok(directory) = std::env::var("LOCAL_CLOUD_EXCHANGES") {
+            home.set("LOCAL_CLOUD_EXCHANGES", &directory);
+        }
         home
     }
 

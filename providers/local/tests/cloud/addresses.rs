@@ -124,7 +124,7 @@ async fn firewall_rules_open_and_close_ports_by_tag() {
     assert_eq!(fetch(&front).await.as_deref(), Some("m1"));
 
     let patch = cloud.request(reqwest::Method::PATCH, "global/firewalls/web");
-    let elsewhere = json!({"sourceRanges": ["203.0.113.0/24"]});
+    let elsewhere = json!({"name": "web", "sourceRanges": ["203.0.113.0/24"]});
     let operation = cloud.send(patch.json(&elsewhere)).await.unwrap();
     cloud.done(operation).await;
     assert_eq!(fetch(&front).await, None, "clients from elsewhere only");

@@ -10,6 +10,7 @@ async fn a_manager_keeps_as_many_instances_as_it_was_told() {
     let mut properties = instance("ignored");
     properties["machineType"] = json!("e2-small");
     properties["labels"] = json!({"group": "nodes"});
+    properties.as_object_mut().unwrap().remove("name");
     let template = json!({"name": "tpl", "properties": properties});
     cloud.make("global/instanceTemplates", template).await;
     let manager = json!({
