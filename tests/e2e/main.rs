@@ -13,6 +13,7 @@ mod counts;
 mod support;
 
 mod bad_input;
+mod chaos;
 mod contracts;
 mod crashes;
 mod downloads;

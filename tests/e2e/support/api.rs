@@ -49,6 +49,11 @@ impl Api {
 
     /// Creates a ConfigMap that says its own name.
     pub async fn write(&self, name: &str) -> kube::Result<()> {
+        self.create(name).await.map(drop)
+    }
+
+    /// The same, and tells etcd's revision of it.
+    pub async fn create(&self, name: &str) -> kube::Result<i64> {
         let map = ConfigMap {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
@@ -57,10 +62,8 @@ impl Api {
             data: Some(BTreeMap::from([("name".to_owned(), name.to_owned())])),
             ..ConfigMap::default()
         };
-        self.config_maps()
-            .create(&PostParams::default(), &map)
-            .await
-            .map(drop)
+        let (maps, parameters) = (self.config_maps(), PostParams::default());
+        Ok(revision(&maps.create(&parameters, &map).await?))
     }
 
     /// Whether the ConfigMap is there and says its name.
@@ -87,6 +90,21 @@ impl Api {
             .collect()
     }
 
+    /// The revision of each ConfigMap that says its name, in a list of many.
+    pub async fn revisions(&self) -> BTreeMap<String, i64> {
+        let mut all = BTreeMap::new();
+        let mut page = ListParams::default().limit(500);
+        loop {
+            let list = self.config_maps().list(&page).await.unwrap();
+            let whole = list.items.into_iter().filter(is_whole);
+            all.extend(whole.map(|map| (map.metadata.name.clone().unwrap(), revision(&map))));
+            match list.metadata.continue_ {
+                Some(next) if !next.is_empty() => page = page.continue_token(&next),
+                _ => return all,
+            }
+        }
+    }
+
     /// The nodes that are ready.
     pub async fn ready_nodes(&self) -> BTreeSet<String> {
         let nodes: kube::Api<Node> = kube::Api::all(self.client.clone());
@@ -97,6 +115,11 @@ impl Api {
             .filter_map(|node| node.metadata.name)
             .collect()
     }
+}
+
+fn revision(map: &ConfigMap) -> i64 {
+    let version = map.metadata.resource_version.as_ref().unwrap();
+    version.parse().unwrap()
 }
 
 fn is_whole(map: &ConfigMap) -> bool {

@@ -15,30 +15,34 @@ pub struct Etcd {
 impl Etcd {
     /// The member of a replica, as `status -o json` lists it.
     pub async fn of(home: &Home, replica: &Value) -> Self {
-        let text = |field: &str| {
-            replica[field]
-                .as_str()
-                .unwrap_or_else(|| panic!("{field}: {replica}"))
-        };
+        let keys = Self::keys(home, replica);
+        Self::connect(&keys, text(replica, "address"))
+            .await
+            .unwrap()
+    }
+
+    /// The keys of that machine's API server. They serve for every member.
+    pub fn keys(home: &Home, replica: &Value) -> TlsOptions {
         let pki = home
-            .machine_root(text("zone"), text("name"))
+            .machine_root(text(replica, "zone"), text(replica, "name"))
             .join("etc/kubernetes/pki");
         let read = |file: &str| std::fs::read(pki.join(file)).unwrap();
-        let tls = TlsOptions::new()
+        TlsOptions::new()
             .ca_certificate(Certificate::from_pem(read("etcd/ca.crt")))
             .identity(Identity::from_pem(
                 read("apiserver-etcd-client.crt"),
                 read("apiserver-etcd-client.key"),
-            ));
+            ))
+    }
+
+    /// The member at this address.
+    pub async fn connect(keys: &TlsOptions, address: &str) -> Result<Self, etcd_client::Error> {
         let options = ConnectOptions::new()
-            .with_tls(tls)
+            .with_tls(keys.clone())
             .with_timeout(Duration::from_secs(10))
             .with_connect_timeout(Duration::from_secs(5));
-        let client =
-            Client::connect([format!("https://{}:2379", text("address"))], Some(options)).await;
-        Self {
-            client: client.unwrap(),
-        }
+        let client = Client::connect([format!("https://{address}:2379")], Some(options)).await?;
+        Ok(Self { client })
     }
 
     /// Each member's role by its name, in the words of `status`.
@@ -60,11 +64,25 @@ impl Etcd {
 
     /// Writes a key.
     pub async fn write(&self, name: &str) -> Result<(), etcd_client::Error> {
-        self.client
-            .clone()
-            .put(format!("/e2e/{name}"), name, None)
-            .await
-            .map(drop)
+        self.put(name).await.map(drop)
+    }
+
+    /// The same, and tells the revision of it.
+    pub async fn put(&self, name: &str) -> Result<i64, etcd_client::Error> {
+        let mut client = self.client.clone();
+        let answer = client.put(format!("/e2e/{name}"), name, None).await?;
+        Ok(answer.header().unwrap().revision())
+    }
+
+    /// The revision of each key that was written.
+    pub async fn revisions(&self) -> BTreeMap<String, i64> {
+        let all = Some(GetOptions::new().with_prefix());
+        let answer = self.client.clone().get("/e2e/", all).await.unwrap();
+        let pairs = answer.kvs().iter();
+        let name = |pair: &etcd_client::KeyValue| pair.value_str().unwrap().to_owned();
+        pairs
+            .map(|pair| (name(pair), pair.mod_revision()))
+            .collect()
     }
 
     /// The keys that were written.
@@ -77,4 +95,11 @@ impl Etcd {
             .map(|pair| pair.value_str().unwrap().to_owned())
             .collect()
     }
+}
+
+/// A field of a replica, as `status -o json` lists it.
+pub fn text<'a>(replica: &'a Value, field: &str) -> &'a str {
+    replica[field]
+        .as_str()
+        .unwrap_or_else(|| panic!("{field}: {replica}"))
 }

@@ -16,8 +16,9 @@ pub use cluster::{
     replicas_that_are,
 };
 pub use emulator::{Emulator, Inventory};
-pub use etcd::Etcd;
+pub use etcd::{Etcd, text};
 pub use home::{HAKUBE, Home, find_in_path};
 pub use outcome::Outcome;
+pub use processes::Process;
 pub use wait::eventually;
 pub use writer::Writer;

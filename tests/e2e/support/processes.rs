@@ -65,9 +65,9 @@ impl Process {
             .collect()
     }
 
-    /// SIGKILL. One that ended by itself is as good.
-    pub fn kill(&self) {
-        let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
+    /// Sends it a signal. One that ended by itself is as good.
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill(Pid::from_raw(self.pid), signal);
     }
 
     /// Kills every process of the home, those that are being born too, and returns those that
@@ -79,7 +79,8 @@ impl Process {
             if left.is_empty() || Instant::now() > deadline {
                 return left;
             }
-            left.iter().for_each(Self::kill);
+            left.iter()
+                .for_each(|process| process.signal(Signal::SIGKILL));
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -1,0 +1,98 @@
+//! What is done to a replica, or to the local cloud's daemon.
+
+use crate::support::{Home, Process, text};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::time::Duration;
+
+/// What is done, and to what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Blow {
+    EtcdKilled,
+    EtcdFrozen,
+    ApiServerKilled,
+    ApiServerFrozen,
+    MachineKilled,
+    MachineFrozen,
+    DaemonKilled,
+    DaemonFrozen,
+}
+
+impl Blow {
+    /// Each as often as it stands here.
+    pub const ALL: [Self; 10] = [
+        Self::EtcdKilled,
+        Self::EtcdKilled,
+        Self::EtcdFrozen,
+        Self::EtcdFrozen,
+        Self::ApiServerKilled,
+        Self::ApiServerFrozen,
+        Self::MachineKilled,
+        Self::MachineFrozen,
+        Self::DaemonKilled,
+        Self::DaemonFrozen,
+    ];
+
+    /// What to call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EtcdKilled => "etcd killed",
+            Self::EtcdFrozen => "etcd frozen",
+            Self::ApiServerKilled => "API server killed",
+            Self::ApiServerFrozen => "API server frozen",
+            Self::MachineKilled => "machine killed",
+            Self::MachineFrozen => "machine frozen",
+            Self::DaemonKilled => "daemon killed",
+            Self::DaemonFrozen => "daemon frozen",
+        }
+    }
+
+    /// Strikes this replica, and what was frozen thaws after a while. Says whether there was anything to
+    /// strike: a machine may be on its way out.
+    pub async fn strike(self, home: &Home, replica: &Value, frozen: Duration) -> bool {
+        let cloud = home.cloud();
+        let machine = format!("{}/{}", text(replica, "zone"), text(replica, "name"));
+        match self {
+            Self::MachineKilled => cloud.kill(&machine).await.is_ok(),
+            Self::MachineFrozen => {
+                let struck = cloud.pause(&machine).await.is_ok();
+                tokio::time::sleep(frozen).await;
+                // It may be gone by now.
+                let _ = cloud.resume(&machine).await;
+                struck
+            }
+            Self::EtcdKilled | Self::ApiServerKilled | Self::DaemonKilled => {
+                let struck = self.processes(home, replica);
+                send(&struck, Signal::SIGKILL)
+            }
+            Self::EtcdFrozen | Self::ApiServerFrozen | Self::DaemonFrozen => {
+                let struck = self.processes(home, replica);
+                send(&struck, Signal::SIGSTOP);
+                tokio::time::sleep(frozen).await;
+                send(&struck, Signal::SIGCONT)
+            }
+        }
+    }
+
+    fn processes(self, home: &Home, replica: &Value) -> Vec<Process> {
+        let machine = home.machine_root(text(replica, "zone"), text(replica, "name"));
+        let mut all = match self {
+            Self::DaemonKilled | Self::DaemonFrozen => home.processes(),
+            _ => Process::all_of(&machine),
+        };
+        all.retain(|process| match self {
+            Self::EtcdKilled | Self::EtcdFrozen => process.runs("etcd"),
+            Self::ApiServerKilled | Self::ApiServerFrozen => {
+                process.command.contains(" stand-in kube-apiserver ")
+            }
+            Self::DaemonKilled | Self::DaemonFrozen => process.command.contains(" local serve "),
+            Self::MachineKilled | Self::MachineFrozen => false,
+        });
+        all
+    }
+}
+
+fn send(processes: &[Process], signal: Signal) -> bool {
+    processes.iter().for_each(|process| process.signal(signal));
+    !processes.is_empty()
+}
