@@ -6,6 +6,7 @@ use proptest::prelude::{ProptestConfig, Strategy};
 use proptest::test_runner::{RngSeed, TestCaseError, TestRunner};
 
 use super::counts;
+use super::sample::{is_deep, seed, variable};
 
 /// Tries histories. `HAKUBE_TEST_DEEP=1` tries 10,000 of them, `HAKUBE_TEST_CASES` as many as it says, and
 /// `HAKUBE_TEST_SEED` those of an earlier run.
@@ -21,9 +22,9 @@ pub fn hold<S>(
     S: Strategy,
     S::Value: Debug,
 {
-    let deep = std::env::var_os("HAKUBE_TEST_DEEP").is_some_and(|value| value == "1");
-    let cases = variable("HAKUBE_TEST_CASES").unwrap_or(if deep { 10_000 } else { usually });
-    let seed = variable("HAKUBE_TEST_SEED").unwrap_or_else(|| rand::random::<u32>().into());
+    let usually = if is_deep() { 10_000 } else { usually };
+    let cases = variable("HAKUBE_TEST_CASES").map_or(usually, |cases| cases as u32);
+    let seed = seed();
     let config = ProptestConfig {
         cases,
         rng_seed: RngSeed::Fixed(seed),
@@ -36,10 +37,4 @@ pub fn hold<S>(
     if let Err(error) = outcome {
         panic!("HAKUBE_TEST_SEED={seed} shows it again:\n{error}");
     }
-}
-
-fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
-    std::env::var(name)
-        .ok()
-        .and_then(|value| value.parse().ok())
 }

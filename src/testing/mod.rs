@@ -5,3 +5,5 @@
 #[path = "../../tests/shared/counts.rs"]
 pub mod counts;
 pub mod histories;
+#[path = "../../tests/shared/sample.rs"]
+pub mod sample;

@@ -10,6 +10,8 @@
 mod calls;
 #[path = "../shared/counts.rs"]
 mod counts;
+#[path = "../shared/sample.rs"]
+mod sample;
 mod support;
 
 mod bad_input;

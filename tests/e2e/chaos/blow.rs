@@ -1,6 +1,6 @@
 //! What is done to a replica, or to the local cloud's daemon.
 
-use crate::support::{Home, Process, text};
+use crate::support::{Emulator, Home, Process, text};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::time::Duration;
@@ -14,13 +14,14 @@ pub enum Blow {
     ApiServerFrozen,
     MachineKilled,
     MachineFrozen,
+    MachineDeleted,
     DaemonKilled,
     DaemonFrozen,
 }
 
 impl Blow {
     /// Each as often as it stands here.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::EtcdKilled,
         Self::EtcdKilled,
         Self::EtcdFrozen,
@@ -29,6 +30,7 @@ impl Blow {
         Self::ApiServerFrozen,
         Self::MachineKilled,
         Self::MachineFrozen,
+        Self::MachineDeleted,
         Self::DaemonKilled,
         Self::DaemonFrozen,
     ];
@@ -42,6 +44,7 @@ impl Blow {
             Self::ApiServerFrozen => "API server frozen",
             Self::MachineKilled => "machine killed",
             Self::MachineFrozen => "machine frozen",
+            Self::MachineDeleted => "machine deleted by hand",
             Self::DaemonKilled => "daemon killed",
             Self::DaemonFrozen => "daemon frozen",
         }
@@ -60,6 +63,13 @@ impl Blow {
                 // It may be gone by now.
                 let _ = cloud.resume(&machine).await;
                 struck
+            }
+            Self::MachineDeleted => {
+                let (zone, name) = (text(replica, "zone"), text(replica, "name"));
+                let emulator = Emulator::of(home).await;
+                emulator
+                    .try_delete(&format!("zones/{zone}/instances/{name}"))
+                    .await
             }
             Self::EtcdKilled | Self::ApiServerKilled | Self::DaemonKilled => {
                 let struck = self.processes(home, replica);
@@ -86,7 +96,7 @@ impl Blow {
                 process.command.contains(" stand-in kube-apiserver ")
             }
             Self::DaemonKilled | Self::DaemonFrozen => process.command.contains(" local serve "),
-            Self::MachineKilled | Self::MachineFrozen => false,
+            Self::MachineKilled | Self::MachineFrozen | Self::MachineDeleted => false,
         });
         all
     }

@@ -15,13 +15,14 @@ mod report;
 mod storm;
 mod writers;
 
+use crate::sample;
 use report::Report;
 use std::time::{Duration, Instant};
 use storm::Storm;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_short_storm_loses_nothing() {
-    let mut storm = Storm::gather(seed()).await;
+    let mut storm = Storm::gather(sample::seed()).await;
     for _ in 0..5 {
         storm.round().await;
     }
@@ -31,8 +32,8 @@ async fn a_short_storm_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "ten minutes: scripts/test chaos"]
 async fn a_long_storm_loses_nothing() {
-    let seconds = variable("HAKUBE_CHAOS_SECONDS").unwrap_or(600);
-    let mut storm = Storm::gather(seed()).await;
+    let seconds = sample::variable("HAKUBE_CHAOS_SECONDS").unwrap_or(600);
+    let mut storm = Storm::gather(sample::seed()).await;
     let end = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < end {
         storm.round().await;
@@ -49,13 +50,4 @@ async fn finish(storm: Storm, name: &str) {
         lost.is_empty(),
         "acknowledged and lost, or changed: {lost:?}"
     );
-}
-
-fn seed() -> u64 {
-    variable("HAKUBE_TEST_SEED").unwrap_or_else(|| rand::random::<u32>().into())
-}
-
-fn variable(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
 }

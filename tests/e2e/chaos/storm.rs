@@ -43,10 +43,20 @@ struct Round {
     /// For so long.
     frozen: Duration,
     order: Option<Order>,
-    /// When the command is killed, from its start.
-    killed: Option<Duration>,
+    /// What becomes of the command.
+    fate: Option<Fate>,
+    /// From its start.
+    befalls: Duration,
     /// What puts it right.
     remedy: &'static str,
+}
+
+/// What becomes of a command.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    Killed,
+    /// For as long as the blow's victim.
+    Frozen,
 }
 
 impl Storm {
@@ -80,12 +90,11 @@ impl Storm {
     pub async fn round(&mut self) {
         let round = self.choose();
         self.rounds += 1;
-        let (struck, killed) = tokio::join!(self.strikes(&round), self.works(&round));
+        let (struck, end) = tokio::join!(self.strikes(&round), self.works(&round));
         if struck {
             self.count(round.blow.name());
         }
-        if let (Some(order), Some(killed)) = (&round.order, killed) {
-            let end = if killed { ", killed" } else { "" };
+        if let (Some(order), Some(end)) = (&round.order, end) {
             self.count(&format!("hakube {}{end}", order.name()));
         }
         self.calms_down(round.remedy).await;
@@ -107,7 +116,15 @@ impl Storm {
             strikes: within(rng, 3000),
             frozen: within(rng, 4000),
             order: rng.random_bool(0.7).then(|| Order::random(&names, rng)),
-            killed: rng.random_bool(0.6).then(|| within(rng, 4000)),
+            fate: *[
+                None,
+                Some(Fate::Frozen),
+                Some(Fate::Killed),
+                Some(Fate::Killed),
+            ]
+            .choose(rng)
+            .unwrap(),
+            befalls: within(rng, 4000),
             remedy: if rng.random() { "repair" } else { "reconcile" },
         }
     }
@@ -130,27 +147,35 @@ impl Storm {
         struck
     }
 
-    /// Says whether the command was killed, if there was one.
-    async fn works(&self, round: &Round) -> Option<bool> {
-        let order = round.order.as_ref()?;
-        let arguments = order.arguments();
+    /// Says what became of the command, if there was one.
+    async fn works(&self, round: &Round) -> Option<&'static str> {
+        let arguments = round.order.as_ref()?.arguments();
         self.log(&format!("hakube {arguments}"));
         let running = self.home.start(&arguments);
         let pid = Pid::from_raw(running.pid().try_into().unwrap());
         let mut end = Box::pin(running.end());
-        let outcome = match round.killed {
-            None => end.await,
-            Some(after) => tokio::select! {
-                outcome = &mut end => outcome,
-                () = sleep(after) => {
-                    kill(pid, Signal::SIGKILL).unwrap();
-                    end.await
-                }
-            },
+        let signal = |signal| kill(pid, signal).unwrap();
+        let before = tokio::select! {
+            outcome = &mut end => Some(outcome),
+            () = sleep(round.befalls) => None,
+        };
+        let (outcome, became) = match (before, round.fate) {
+            (Some(outcome), _) => (outcome, ""),
+            (None, None) => (end.await, ""),
+            (None, Some(Fate::Killed)) => {
+                signal(Signal::SIGKILL);
+                (end.await, ", killed")
+            }
+            (None, Some(Fate::Frozen)) => {
+                signal(Signal::SIGSTOP);
+                sleep(round.frozen).await;
+                signal(Signal::SIGCONT);
+                (end.await, ", frozen")
+            }
         };
         assert!(!outcome.stderr.contains("panicked"), "{outcome}");
-        self.log(&format!("hakube {arguments}: {}", ended(&outcome)));
-        Some(outcome.exit.is_none())
+        self.log(&format!("hakube {arguments}{became}: {}", ended(&outcome)));
+        Some(became)
     }
 
     /// Everything is put right, and said to be.

@@ -13,6 +13,7 @@ mod life;
 mod steps;
 
 use crate::counts;
+use crate::sample;
 use case::Case;
 use command::Command;
 use futures::FutureExt as _;
@@ -38,7 +39,7 @@ struct Tally {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_call_it_is_finished_and_nothing_is_lost() {
-    let seed = variable("HAKUBE_TEST_SEED").unwrap_or_else(|| rand::random::<u32>().into());
+    let seed = sample::seed();
     eprintln!("crash matrix, built program: HAKUBE_TEST_SEED={seed}");
     let (total, lives) = lives(record(seed).await, seed);
     let queue = Mutex::new(lives.into_iter().enumerate().collect::<VecDeque<_>>());
@@ -78,7 +79,7 @@ async fn record(seed: u64) -> Vec<Vec<Case>> {
 fn lives(mut all: Vec<Vec<Case>>, seed: u64) -> (usize, Vec<Vec<Option<Case>>>) {
     let total = all.iter().map(Vec::len).sum();
     let only = std::env::var("HAKUBE_TEST_ONLY").ok();
-    let deep = std::env::var_os("HAKUBE_TEST_DEEP").is_some() || only.is_some();
+    let deep = sample::is_deep() || only.is_some();
     let mut rng = StdRng::seed_from_u64(seed);
     for cases in &mut all {
         cases.shuffle(&mut rng);
@@ -91,7 +92,7 @@ fn lives(mut all: Vec<Vec<Case>>, seed: u64) -> (usize, Vec<Vec<Option<Case>>>) 
     let count = if deep {
         most
     } else {
-        variable("HAKUBE_TEST_CASES").map_or(1, |cases| cases as usize)
+        sample::variable("HAKUBE_TEST_CASES").map_or(1, |cases| cases as usize)
     };
     let life = |number| all.iter().map(|cases| cases.get(number).cloned()).collect();
     (total, (0..count).map(life).collect())
@@ -133,9 +134,4 @@ async fn live(cases: Vec<Option<Case>>, seed: u64, tally: &Mutex<Tally>) {
             life.does(*earlier).await;
         }
     }
-}
-
-fn variable(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
 }

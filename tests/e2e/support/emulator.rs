@@ -95,6 +95,13 @@ impl Emulator {
         self.await_done(&operation).await;
     }
 
+    /// Deletes a resource that may be gone, or be going, and doesn't wait. Says whether it was accepted.
+    pub async fn try_delete(&self, path: &str) -> bool {
+        let request = self.http.delete(format!("{}/{path}", self.project));
+        let answer = request.bearer_auth(&self.token).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
     async fn await_done(&self, operation: &Value) {
         let path = self.path_of(operation);
         let done = self.send(Method::POST, &format!("{path}/wait"), None).await;
