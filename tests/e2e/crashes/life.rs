@@ -4,9 +4,10 @@ use super::case::Case;
 use super::command::Command;
 use crate::calls::{Call, distinct};
 use crate::support::{
-    Api, Emulator, Home, Inventory, Outcome, Writer, assert_agreement, assert_gone, eventually,
-    replica_names,
+    Api, Emulator, Etcd, Home, Inventory, Outcome, Writer, assert_agreement, assert_gone,
+    eventually, replica_names,
 };
+use etcd_client::TlsOptions;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rand::rngs::StdRng;
@@ -23,6 +24,8 @@ pub struct Life {
 
 struct Client {
     server: String,
+    /// For etcd itself.
+    keys: TlsOptions,
     writer: Writer,
 }
 
@@ -111,6 +114,9 @@ impl Life {
             return;
         }
         let status = status.succeeded().json();
+        if command != Command::Down {
+            self.assert_quorum(&status).await;
+        }
         if status["unfinished"] == Value::Null {
             if !is_done(command, replica, &status) {
                 self.home.run(&arguments).await.succeeded();
@@ -127,6 +133,28 @@ impl Life {
                 outcome.succeeded();
             }
         }
+    }
+
+    /// Whatever the command left half done, etcd takes writes, with nobody's help. (Of the endpoint that isn't
+    /// promised: its address may be on the way from one place to another.)
+    async fn assert_quorum(&self, status: &Value) {
+        let Some(client) = &self.client else { return };
+        let replicas = status["replicas"].as_array().unwrap();
+        let addresses = replicas
+            .iter()
+            .filter_map(|replica| replica["address"].as_str());
+        let addresses: Vec<&str> = addresses.collect();
+        eventually("etcd's quorum after the crash", async || {
+            for address in &addresses {
+                if let Ok(etcd) = Etcd::connect(&client.keys, address).await
+                    && etcd.write("after-a-crash").await.is_ok()
+                {
+                    return Some(());
+                }
+            }
+            None
+        })
+        .await;
     }
 
     /// The same one in each life: what is called depends on it.
@@ -154,18 +182,25 @@ impl Life {
         if command == Command::Down {
             return assert_gone(&self.home, &self.nothing).await;
         }
-        assert_agreement(&self.home, command.replicas()).await;
+        let status = assert_agreement(&self.home, command.replicas()).await;
         let again = self.home.run("reconcile -o json").await.succeeded();
         assert_eq!(again.summary()["steps"], 0, "{again}");
         let api = Api::of(&self.home).await;
         let Some(client) = &self.client else {
-            let server = api.server.clone();
+            let (server, keys) = (
+                api.server.clone(),
+                Etcd::keys(&self.home, &status["replicas"][0]),
+            );
             let writer = Writer::start(move |name| {
                 let api = api.clone();
                 async move { api.write(&name).await }
             });
             writer.goes_on().await;
-            self.client = Some(Client { server, writer });
+            self.client = Some(Client {
+                server,
+                keys,
+                writer,
+            });
             return;
         };
         assert_eq!(api.server, client.server, "the endpoint's address");

@@ -1,4 +1,5 @@
-//! kill -9 of hakube in the middle of it, and two of it at once.
+//! kill -9 of hakube when a step begins, those that call etcd and machines rather than the provider among
+//! them, and two of it at once.
 
 use crate::support::{
     Api, Emulator, Home, assert_agreement, assert_gone, eventually, replica_names,
@@ -57,14 +58,11 @@ macro_rules! replicate_dies {
 }
 
 replicate_dies! {
-    replicate_dies_making_the_machine at "machine/", then SameCommand;
     replicate_dies_delivering_secrets at "secrets/", then Reconcile;
     replicate_dies_adding_the_learner at "join/", then SameCommand;
     replicate_dies_promoting_the_learner at "promote/", then Reconcile;
     replicate_dies_starting_the_control_plane at "control-plane/", then SameCommand;
-    replicate_dies_making_the_balancer at "balancer", then Reconcile;
     replicate_dies_moving_the_endpoint at "point-endpoint", then SameCommand;
-    replicate_dies_moving_the_endpoint_and_is_reconciled at "point-endpoint", then Reconcile;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
