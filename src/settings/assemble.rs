@@ -2,6 +2,7 @@
 //! parsed; what belongs to several, in [`validate`].
 
 use super::derive;
+use super::gcloud::Gcloud;
 use super::origin::Origin;
 use super::parse::{self, Malformed};
 use super::path::Directories;
@@ -9,8 +10,8 @@ use super::quorum_reads::QuorumReads;
 use super::reader::Reader;
 use super::table;
 use super::types::{
-    Api, Etcd, KubeUpMode, LoadBalancer, Network, Nodes, ProviderKind, Releases, ReplicaMachines,
-    Settings, Versions, Zone,
+    Api, Etcd, GoogleCredentials, KubeUpMode, LoadBalancer, Network, Nodes, ProviderKind, Releases,
+    ReplicaMachines, Settings, Versions, Zone,
 };
 use super::validate;
 use crate::pki::Lifetimes;
@@ -24,9 +25,11 @@ use std::time::Duration;
 pub fn settings(
     read: &mut Reader<'_>,
     directories: &Directories<'_>,
+    gcloud: &Gcloud<'_>,
     state_home: Option<&str>,
 ) -> Option<Settings> {
-    let identity = identity(read);
+    let identity = identity(read, gcloud);
+    let google = google(read, directories, gcloud);
     let count = read.integer(&table::NUM_NODES);
     let network = network(read, count);
     let replicas = replicas(read, count);
@@ -61,6 +64,7 @@ pub fn settings(
         prefix: identity.prefix?,
         provider: identity.provider?,
         project: identity.project,
+        google,
         zone: identity.zone?,
         zone_given: read.is_given(&table::ZONE),
         multizone: multizone?,
@@ -94,11 +98,13 @@ struct Identity {
     zone: Option<Zone>,
 }
 
-fn identity(read: &mut Reader<'_>) -> Identity {
+fn identity(read: &mut Reader<'_>, gcloud: &Gcloud<'_>) -> Identity {
     let provider: Option<ProviderKind> = read.read(&table::PROVIDER, str::parse);
     let own_profile = provider.map(|provider| provider.to_string());
     read.choice(&table::PROFILE, own_profile);
-    let project = read.read(&table::PROJECT, parse::project);
+    let own = provider.filter(|provider| *provider == ProviderKind::Gce);
+    let own = own.and_then(|_| gcloud.project());
+    let project = read.derive(&table::PROJECT, parse::project, own);
     let zone: Option<Zone> = read.read(&table::ZONE, str::parse);
     // kube-up has the prefix alone decide; but two clusters that differ in nothing but CLUSTER_NAME would
     // make machines of the same names, so each of the two defaults to the other.
@@ -121,6 +127,18 @@ fn identity(read: &mut Reader<'_>) -> Identity {
         cluster,
         prefix,
         zone,
+    }
+}
+
+fn google(
+    read: &mut Reader<'_>,
+    directories: &Directories<'_>,
+    gcloud: &Gcloud<'_>,
+) -> GoogleCredentials {
+    GoogleCredentials {
+        file: read.read(&table::GOOGLE_CREDENTIALS, |text| directories.resolve(text)),
+        gcloud: gcloud.directory(),
+        impersonate: read.read(&table::GOOGLE_IMPERSONATE, parse::word),
     }
 }
 

@@ -10,6 +10,7 @@ mod derive;
 pub mod docs;
 mod env_file;
 mod error;
+mod gcloud;
 mod origin;
 mod parse;
 mod path;
@@ -34,6 +35,7 @@ pub use types::{
 };
 pub use warning::{Severity, Warning};
 
+use gcloud::Gcloud;
 use path::Directories;
 use reader::Reader;
 
@@ -72,7 +74,7 @@ pub fn resolve(sources: &Sources) -> Result<Resolved, SettingErrors> {
     };
     let state_home = sources.env.get("XDG_STATE_HOME").map(String::as_str);
     let mut read = Reader::new(&layers, errors);
-    let settings = assemble::settings(&mut read, &directories, state_home);
+    let settings = assemble::settings(&mut read, &directories, &Gcloud(sources), state_home);
     let Reader {
         mut values, errors, ..
     } = read;

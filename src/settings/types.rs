@@ -26,6 +26,8 @@ pub struct Settings {
     pub provider: ProviderKind,
     /// The Google Cloud project; always there for [`ProviderKind::Gce`].
     pub project: Option<String>,
+    /// As whom Google Cloud is asked.
+    pub google: GoogleCredentials,
     /// The zone that the command is about.
     pub zone: Zone,
     /// Whether the operator named that zone, rather than a profile or a default.
@@ -70,6 +72,18 @@ pub struct Settings {
     pub wait: Duration,
     /// How long the local cloud's operations take: 0 is no time at all, 1 is as long as the real ones.
     pub time_scale: f64,
+}
+
+/// Where Google's application default credentials are looked for, in this order; the metadata server of the
+/// machine that hakube runs on comes last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoogleCredentials {
+    /// The file that was named.
+    pub file: Option<PathBuf>,
+    /// gcloud's directory, where its login is.
+    pub gcloud: Option<PathBuf>,
+    /// The service account that is impersonated with what is found.
+    pub impersonate: Option<String>,
 }
 
 /// Who makes the machines.

@@ -1,6 +1,7 @@
 //! Google's clients, one for each service, built when first used: each has connections and a store of root
 //! certificates of its own.
 
+use crate::auth::Login;
 use crate::config::GceConfig;
 use crate::error::{Attempt, sentence};
 use crate::retry;
@@ -12,6 +13,7 @@ use google_cloud_compute_v1::client::{
     ZoneOperations, Zones,
 };
 use google_cloud_gax::client_builder::{ClientBuilder, Error};
+use google_cloud_gax::retry_policy::RetryPolicy;
 use hakube_provider::{ErrorKind, ProviderError, Result};
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -22,15 +24,15 @@ macro_rules! clients {
         pub(crate) struct Clients {
             endpoint: Option<String>,
             attempt: Duration,
-            credentials: Credentials,
+            login: Login,
             $($service: OnceCell<$Client>,)+
         }
 
         impl Clients {
             /// No client yet.
-            pub(crate) fn new(config: &GceConfig, credentials: Credentials) -> Self {
+            pub(crate) fn new(config: &GceConfig, login: Login) -> Self {
                 let (endpoint, attempt) = (config.endpoint.clone(), config.patience.attempt);
-                Self { endpoint, attempt, credentials, $($service: OnceCell::new(),)+ }
+                Self { endpoint, attempt, login, $($service: OnceCell::new(),)+ }
             }
 
             $(pub(crate) async fn $service(&self) -> Result<&$Client> {
@@ -67,11 +69,16 @@ clients! {
 }
 
 impl Clients {
+    /// The policy for `operations.wait`.
+    pub(crate) fn wait_policy(&self) -> impl RetryPolicy + 'static + use<> {
+        retry::wait_policy(self.login.clone())
+    }
+
     fn set_up<F>(&self, builder: ClientBuilder<F, Credentials>) -> ClientBuilder<F, Credentials> {
         let builder = builder
-            .with_credentials(self.credentials.clone())
+            .with_credentials(self.login.credentials())
             .with_attempt_timeout(self.attempt)
-            .with_retry_policy(retry::policy())
+            .with_retry_policy(retry::policy(self.login.clone()))
             .with_backoff_policy(retry::backoff());
         match &self.endpoint {
             Some(endpoint) => builder.with_endpoint(endpoint),

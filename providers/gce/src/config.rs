@@ -41,12 +41,27 @@ impl Default for Patience {
 /// As whom calls are made.
 #[derive(Debug, Clone)]
 pub enum Auth {
-    /// Google's application default credentials: `$GOOGLE_APPLICATION_CREDENTIALS`, then gcloud's own
-    /// file, then the machine's metadata server.
-    ApplicationDefault,
+    /// Google's application default credentials.
+    Google(GoogleLogin),
     /// The bearer token in this file, which only its owner may read. It is read for each call, so that a
     /// new token takes effect at once.
     TokenFile(PathBuf),
+}
+
+/// Where Google's application default credentials are looked for, in the order of the fields.
+///
+/// A file may hold a user's login, a service account's key, an impersonated service account or a workload
+/// identity. Source of the order: <https://google.aip.dev/auth/4110>.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GoogleLogin {
+    /// The file that `$GOOGLE_APPLICATION_CREDENTIALS` names. If there is one, nothing else is tried.
+    pub file: Option<PathBuf>,
+    /// gcloud's directory, in which `gcloud auth application-default login` leaves its file.
+    pub gcloud: Option<PathBuf>,
+    /// The metadata server of the machine that this runs on, as a URL; `None` is Compute Engine's own.
+    pub metadata: Option<String>,
+    /// The service account that is impersonated with what was found.
+    pub impersonate: Option<String>,
 }
 
 /// How often an unfinished operation is asked about.

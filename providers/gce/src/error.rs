@@ -318,11 +318,12 @@ impl From<OperationError> for Fault {
     }
 }
 
-/// The error that tells most: a retry loop that gave up wraps the last answer.
+/// The error that tells most: a retry loop that gave up wraps the last answer. Of credentials that don't
+/// work, the outermost says which they are.
 fn telling(error: &Error) -> &Error {
     let mut best = error;
     let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
+    while let Some(cause) = source.filter(|_| !best.is_authentication()) {
         if let Some(inner) = cause.downcast_ref::<Error>() {
             best = inner;
         }

@@ -7,7 +7,7 @@ use crate::Gce;
 use crate::error::Attempt;
 use crate::link::name_in;
 use crate::machine::machine;
-use crate::mark::{GROUP_LABEL, Marked, description_filter, label_filter};
+use crate::mark::{GROUP_LABEL, description_filter, label_filter, ours_once};
 use crate::network::firewall;
 use crate::operation::every;
 use futures::future::try_join_all;
@@ -49,9 +49,8 @@ macro_rules! list {
                 .set_project(&$gce.config.project)
                 $(.$set_region(&$gce.config.region))?
                 .set_filter(description_filter($cluster));
-            let mut all = every!(attempt, list);
-            all.retain(|found| found.bears($cluster));
-            Ok::<_, ProviderError>(all)
+            let all = every!(attempt, list);
+            Ok::<_, ProviderError>(ours_once($cluster, all))
         }
     };
 }
@@ -69,12 +68,8 @@ macro_rules! list_zones {
                 .set_project(&$gce.config.project)
                 .set_filter($filter($cluster));
             let scopes = every!(attempt, list);
-            let mut all: Vec<_> = scopes
-                .into_iter()
-                .flat_map(|(_, scope)| scope.$service)
-                .collect();
-            all.retain(|found| found.bears($cluster));
-            Ok::<_, ProviderError>(all)
+            let all = scopes.into_iter().flat_map(|(_, scope)| scope.$service);
+            Ok::<_, ProviderError>(ours_once($cluster, all.collect()))
         }
     };
 }

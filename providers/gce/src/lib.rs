@@ -27,8 +27,9 @@ mod operation;
 mod preflight;
 mod retry;
 
-pub use config::{Auth, GceConfig, Patience, PollPace};
+pub use config::{Auth, GceConfig, GoogleLogin, Patience, PollPace};
 
+use crate::auth::Login;
 use crate::client::Clients;
 use crate::error::Attempt;
 use async_trait::async_trait;
@@ -48,10 +49,12 @@ pub struct Gce {
 }
 
 impl Gce {
-    /// A provider with these credentials. Makes no call to Compute Engine yet.
+    /// A provider with these credentials. Makes no call to Compute Engine yet; where no file has credentials,
+    /// the metadata server is asked for a token.
     ///
     /// # Errors
-    /// [`ErrorKind::Denied`] when there are no credentials or the token file isn't private;
+    /// [`ErrorKind::Denied`] when there are no credentials (it says where they were looked for) or the token
+    /// file isn't private;
     /// [`ErrorKind::Fatal`] when the process has installed no rustls provider, which Google's clients
     /// would otherwise panic for.
     pub async fn connect(config: GceConfig) -> Result<Self> {
@@ -62,8 +65,8 @@ impl Gce {
             ));
         }
         let calls = Arc::new(AtomicU64::new(0));
-        let credentials = auth::credentials(&config.auth, Arc::clone(&calls))?;
-        let clients = Clients::new(&config, credentials);
+        let login = Login::new(&config.auth, Arc::clone(&calls)).await?;
+        let clients = Clients::new(&config, login);
         Ok(Self {
             config,
             clients,

@@ -4,7 +4,7 @@
 use crate::error::Attempt;
 use google_cloud_compute_v1::model;
 use hakube_provider::{ErrorKind, MARK, Result, mark_description};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The label that tells machines of a node group from machines made one by one; its value is the group's
 /// name.
@@ -17,6 +17,9 @@ pub(crate) trait Marked {
 
     /// What it says of itself.
     fn says(&self) -> Option<&str>;
+
+    /// Compute Engine's own number for it.
+    fn number(&self) -> Option<u64>;
 }
 
 macro_rules! marked_by_label {
@@ -28,6 +31,10 @@ macro_rules! marked_by_label {
 
             fn says(&self) -> Option<&str> {
                 self.description.as_deref()
+            }
+
+            fn number(&self) -> Option<u64> {
+                self.id
             }
         })+
     };
@@ -42,6 +49,10 @@ macro_rules! marked_by_description {
 
             fn says(&self) -> Option<&str> {
                 self.description.as_deref()
+            }
+
+            fn number(&self) -> Option<u64> {
+                self.id
             }
         })+
     };
@@ -84,6 +95,16 @@ pub(crate) fn labels<'a>(
         .into_iter()
         .map(|(key, value)| (key.clone(), value.clone()))
         .chain([(MARK.to_owned(), cluster.to_owned())])
+        .collect()
+}
+
+/// Of a list, what is the cluster's, once each: what comes or goes between two pages of a list may be on both.
+pub(crate) fn ours_once<T: Marked>(cluster: &str, list: Vec<T>) -> Vec<T> {
+    let mut seen = HashSet::new();
+    let new = |found: &T| found.number().is_none_or(|number| seen.insert(number));
+    list.into_iter()
+        .filter(|found| found.bears(cluster))
+        .filter(new)
         .collect()
 }
 

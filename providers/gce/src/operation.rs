@@ -9,7 +9,6 @@
 use crate::Gce;
 use crate::error::{Attempt, Fault};
 use crate::link::name_in;
-use crate::retry;
 use google_cloud_compute_v1::model::Operation;
 use google_cloud_compute_v1::model::operation::Status;
 use google_cloud_gax::options::RequestOptionsBuilder as _;
@@ -164,7 +163,7 @@ impl Gce {
                     .set_operation(name)
                     $(.$set($value))?
                     .with_idempotency(true)
-                    .with_retry_policy(retry::wait_policy())
+                    .with_retry_policy(self.clients.wait_policy())
                     .send()
                     .await
             };

@@ -1,5 +1,6 @@
 //! What is retried inside one call, and for how long.
 
+use crate::auth::Login;
 use crate::error::Fault;
 use google_cloud_gax::error::Error;
 use google_cloud_gax::exponential_backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
@@ -15,23 +16,27 @@ const CALL: Duration = Duration::from_secs(60);
 const WAIT: Duration = Duration::from_secs(150);
 
 /// The policy for a call.
-pub(crate) fn policy() -> impl RetryPolicy + 'static {
-    limited(Silence::AskAgain, CALL)
+pub(crate) fn policy(login: Login) -> impl RetryPolicy + 'static {
+    limited(Silence::AskAgain, CALL, login)
 }
 
 /// The policy for `operations.wait`, to which no answer is as good as one: the operation isn't done.
-pub(crate) fn wait_policy() -> impl RetryPolicy + 'static {
-    limited(Silence::TellCaller, WAIT)
+pub(crate) fn wait_policy(login: Login) -> impl RetryPolicy + 'static {
+    limited(Silence::TellCaller, WAIT, login)
 }
 
-fn limited(silence: Silence, limit: Duration) -> impl RetryPolicy + 'static {
-    Policy { silence }
+fn limited(silence: Silence, limit: Duration, login: Login) -> impl RetryPolicy + 'static {
+    let policy = Policy { silence };
+    Renewing { policy, login }
         .with_attempt_limit(8)
         .with_time_limit(limit)
 }
 
 /// How often an endpoint is tried that nobody listens at.
 const CONNECTS: u32 = 3;
+
+/// With how many tokens a call is tried.
+const TOKENS: u32 = 2;
 
 /// The pause between attempts: from 200 ms to 10 s, with jitter.
 pub(crate) fn backoff() -> ExponentialBackoff {
@@ -46,6 +51,24 @@ pub(crate) fn backoff() -> ExponentialBackoff {
 #[derive(Debug)]
 struct Policy {
     silence: Silence,
+}
+
+/// The policy, for calls whose token may be refused before its time: once more, with another token.
+#[derive(Debug)]
+struct Renewing {
+    policy: Policy,
+    login: Login,
+}
+
+impl RetryPolicy for Renewing {
+    fn on_error(&self, state: &RetryState, error: Error) -> RetryResult {
+        // A refused call did nothing, whatever it was.
+        if error.http_status_code() == Some(401) && state.attempt_count < TOKENS {
+            self.login.refused();
+            return RetryResult::Continue(error);
+        }
+        self.policy.on_error(state, error)
+    }
 }
 
 /// What follows when an attempt isn't answered in its time.

@@ -17,8 +17,8 @@ group! { CLUSTER: "The cluster", "Which cluster a command is about, who makes it
     INSTANCE_PREFIX = Setting::new("KUBE_GCE_INSTANCE_PREFIX", Kind::Name,
         Derived("from CLUSTER_NAME, or `kubernetes`"),
         "What the names of machines, addresses and so on start with. Leave room for what is appended.");
-    PROJECT = Setting::new("PROJECT", Kind::Project, Unset("needed for gce"),
-        "The Google Cloud project.")
+    PROJECT = Setting::new("PROJECT", Kind::Project, Derived("from gcloud's active configuration"),
+        "The Google Cloud project. For gce there must be one.")
         .flag("--project").aliases(&["GOOGLE_CLOUD_PROJECT"]);
     ZONE = Setting::new("KUBE_GCE_ZONE", Kind::Zone, Value("us-central1-b"),
         "The zone. Its region is the name without the last part, and a cluster stays in one region.")

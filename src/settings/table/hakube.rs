@@ -23,6 +23,13 @@ group! { THIS_MACHINE: "This machine", "Where hakube keeps things, and how patie
     KUBE_CONTEXT = Setting::new("KUBE_CONTEXT", Kind::Word, Derived("from CLUSTER_NAME"),
         "The name of the context, user and cluster in the kubeconfig: `hakube-<cluster>`.")
         .flag("--context");
+    GOOGLE_CREDENTIALS = Setting::new("GOOGLE_APPLICATION_CREDENTIALS", Kind::Path,
+        Unset("gcloud's login, else the metadata server"),
+        "A file with Google's credentials: a service account's key, a workload identity, a user's login.");
+    GOOGLE_IMPERSONATE = Setting::new("HAKUBE_IMPERSONATE_SERVICE_ACCOUNT", Kind::Word, Unset("nobody"),
+        "The service account, by its email address, that Google Cloud is asked as, with the credentials that \
+         are found.")
+        .aliases(&["CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT"]);
     TIMEOUT = Setting::new("HAKUBE_TIMEOUT", Kind::Duration, Derived("from KUBE_CLUSTER_INITIALIZATION_TIMEOUT"),
         "How long a command waits for the control plane to become ready.")
         .flag("--timeout");

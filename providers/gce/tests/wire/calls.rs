@@ -170,7 +170,7 @@ async fn a_wrong_token_is_said_to_be_one() {
     let cloud = Cloud::start().await;
     let refused = failure(401, "authError", "Invalid Credentials");
     cloud
-        .answers("GET", format!("{GLOBAL}/networks/net"), refused, 1)
+        .answers("GET", format!("{GLOBAL}/networks/net"), refused, 2)
         .await;
     let error = cloud.gce.ensure_network(&network()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Denied);

@@ -3,10 +3,12 @@
 
 mod balancer;
 mod calls;
+mod credentials;
 mod delete;
 mod endpoint;
 mod ensure;
 mod inspect;
 mod node_group;
+mod oddities;
 mod preflight;
 mod support;

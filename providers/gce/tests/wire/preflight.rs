@@ -205,7 +205,7 @@ async fn names_and_metadata_over_the_limits_are_found() {
 async fn a_wrong_token_is_found_once() {
     let cloud = cloud(json!([])).await;
     let refused = failure(401, "authError", "Invalid Credentials");
-    cloud.answers("GET", PROJECT, refused, 1).await;
+    cloud.answers("GET", PROJECT, refused, 2).await;
     let spec = machines(&[machine("europe-west1-b")]);
     let findings = cloud.gce.preflight(&spec).await.unwrap();
     assert_eq!(findings.len(), 1, "{findings:?}");

@@ -1,7 +1,7 @@
 //! A Compute Engine of which each test says what it answers.
 
 use hakube_gce::{Auth, Gce, GceConfig, Patience, PollPace};
-use hakube_provider::{DiskSpec, ExternalAddress, MachineRef, MachineSpec};
+use hakube_provider::{DiskSpec, ExternalAddress, MachineRef, MachineSpec, Result};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -19,6 +19,7 @@ pub const GLOBAL: &str = "/compute/v1/projects/p/global";
 pub struct Cloud {
     pub server: MockServer,
     pub gce: Gce,
+    pub token: Auth,
     _home: TempDir,
 }
 
@@ -38,22 +39,13 @@ impl Cloud {
         std::fs::write(&token, "secret\n").unwrap();
         std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
         let server = MockServer::start().await;
-        let gce = Gce::connect(GceConfig {
-            project: "p".into(),
-            region: "europe-west1".into(),
-            endpoint: Some(server.uri()),
-            auth: Auth::TokenFile(token),
-            poll: PollPace {
-                first: Duration::from_millis(1),
-                max: Duration::from_millis(4),
-            },
-            patience,
-        })
-        .await
-        .unwrap();
+        let gce = connect(&server.uri(), Auth::TokenFile(token.clone()), patience)
+            .await
+            .unwrap();
         let cloud = Self {
             server,
             gce,
+            token: Auth::TokenFile(token),
             _home: home,
         };
         cloud
@@ -65,6 +57,11 @@ impl Cloud {
         cloud.mount(100, lists, ok(json!({}))).await;
         cloud.mount(200, Mock::given(any()), done()).await;
         cloud
+    }
+
+    /// The same cloud, as somebody else.
+    pub async fn connect(&self, auth: Auth) -> Result<Gce> {
+        connect(&self.server.uri(), auth, Patience::default()).await
     }
 
     async fn mount(&self, priority: u8, mock: wiremock::MockBuilder, answer: ResponseTemplate) {
@@ -138,6 +135,22 @@ impl Cloud {
         });
         requests
     }
+}
+
+/// A provider for an API at that endpoint.
+pub async fn connect(endpoint: &str, auth: Auth, patience: Patience) -> Result<Gce> {
+    Gce::connect(GceConfig {
+        project: "p".into(),
+        region: "europe-west1".into(),
+        endpoint: Some(endpoint.to_owned()),
+        auth,
+        poll: PollPace {
+            first: Duration::from_millis(1),
+            max: Duration::from_millis(4),
+        },
+        patience,
+    })
+    .await
 }
 
 pub fn ok(body: Value) -> ResponseTemplate {

@@ -1,12 +1,19 @@
-//! Credentials, and the count of calls made with them.
+//! Credentials, the count of calls made with them, and new ones when they are refused.
 //!
 //! Google's clients ask for the headers of authentication exactly once for each request that they put on
 //! the wire, retries and polling included. That makes the credentials the one place where all calls of all
 //! clients can be counted.
+//!
+//! Tokens are kept until they run out by this machine's clock. One that is refused before (the machine was
+//! suspended, the token revoked) is thrown away and asked for anew, once: an operation of half an hour
+//! doesn't fail in its middle.
+
+mod google;
 
 use crate::config::Auth;
+use google::Recipe;
 use google_cloud_auth::credentials::{
-    Builder, CacheableResource, Credentials, CredentialsProvider, EntityTag,
+    CacheableResource, Credentials, CredentialsProvider, EntityTag,
 };
 use google_cloud_auth::errors::CredentialsError;
 use hakube_provider::{ErrorKind, ProviderError, Result};
@@ -15,26 +22,76 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-const LOGIN: &str = "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a key file";
+/// What calls are made with.
+#[derive(Debug, Clone)]
+pub(crate) struct Login(Arc<Inner>);
 
-/// Credentials that count the requests made with them into `calls`.
-pub(crate) fn credentials(auth: &Auth, calls: Arc<AtomicU64>) -> Result<Credentials> {
-    let source = match auth {
-        Auth::ApplicationDefault => {
-            let found = Builder::default().build().map_err(|error| {
-                denied("application default credentials", error.to_string()).with_hint(LOGIN)
-            })?;
-            Source::Google(found)
+#[derive(Debug)]
+struct Inner {
+    source: Source,
+    calls: Arc<AtomicU64>,
+    refused: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Source {
+    Google {
+        recipe: Recipe,
+        current: Mutex<Credentials>,
+    },
+    TokenFile(PathBuf),
+}
+
+impl Login {
+    /// Credentials that count the requests made with them into `calls`.
+    pub(crate) async fn new(auth: &Auth, calls: Arc<AtomicU64>) -> Result<Self> {
+        let source = match auth {
+            Auth::Google(login) => {
+                let (recipe, current) = google::find(login).await?;
+                let current = Mutex::new(current);
+                Source::Google { recipe, current }
+            }
+            Auth::TokenFile(path) => {
+                check_token_file(path)?;
+                Source::TokenFile(path.clone())
+            }
+        };
+        Ok(Self(Arc::new(Inner {
+            source,
+            calls,
+            refused: AtomicBool::new(false),
+        })))
+    }
+
+    /// For Google's clients.
+    pub(crate) fn credentials(&self) -> Credentials {
+        Credentials::from(self.clone())
+    }
+
+    /// The token was refused: the next call asks for another.
+    pub(crate) fn refused(&self) {
+        self.0.refused.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Inner {
+    /// What makes headers now; made anew if the last ones were refused.
+    fn current(
+        &self,
+        recipe: &Recipe,
+        current: &Mutex<Credentials>,
+    ) -> std::result::Result<Credentials, CredentialsError> {
+        let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.refused.swap(false, Ordering::Relaxed) {
+            *current = recipe
+                .build()
+                .map_err(|error| CredentialsError::new(false, recipe.to_string(), error))?;
         }
-        Auth::TokenFile(path) => {
-            check_token_file(path)?;
-            Source::TokenFile(path.clone())
-        }
-    };
-    Ok(Credentials::from(Counted { source, calls }))
+        Ok(current.clone())
+    }
 }
 
 fn denied(what: impl Into<String>, message: impl Into<String>) -> ProviderError {
@@ -70,26 +127,21 @@ fn bearer(path: &Path) -> io::Result<HeaderValue> {
     Ok(value)
 }
 
-#[derive(Debug)]
-enum Source {
-    Google(Credentials),
-    TokenFile(PathBuf),
-}
-
-#[derive(Debug)]
-struct Counted {
-    source: Source,
-    calls: Arc<AtomicU64>,
-}
-
-impl CredentialsProvider for Counted {
+impl CredentialsProvider for Login {
     async fn headers(
         &self,
         extensions: http::Extensions,
     ) -> std::result::Result<CacheableResource<HeaderMap>, CredentialsError> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        match &self.source {
-            Source::Google(credentials) => credentials.headers(extensions).await,
+        self.0.calls.fetch_add(1, Ordering::Relaxed);
+        match &self.0.source {
+            Source::Google { recipe, current } => {
+                let credentials = self.0.current(recipe, current)?;
+                let headers = credentials.headers(extensions).await;
+                // Which of several credentials it was that didn't work.
+                headers.map_err(|error| {
+                    CredentialsError::new(error.is_transient(), recipe.to_string(), error)
+                })
+            }
             Source::TokenFile(path) => {
                 // A few bytes from the page cache: cheaper than a trip to a thread pool.
                 let value = bearer(path).map_err(|error| {
@@ -104,8 +156,11 @@ impl CredentialsProvider for Counted {
     }
 
     async fn universe_domain(&self) -> Option<String> {
-        match &self.source {
-            Source::Google(credentials) => credentials.universe_domain().await,
+        match &self.0.source {
+            Source::Google { recipe, current } => {
+                let credentials = self.0.current(recipe, current).ok()?;
+                credentials.universe_domain().await
+            }
             Source::TokenFile(_) => None,
         }
     }
@@ -135,7 +190,10 @@ mod tests {
     async fn the_token_is_read_anew_and_each_use_counted() {
         let (dir, auth) = token_file("first\n", 0o600);
         let calls = Arc::new(AtomicU64::new(0));
-        let credentials = credentials(&auth, calls.clone()).unwrap();
+        let credentials = Login::new(&auth, calls.clone())
+            .await
+            .unwrap()
+            .credentials();
         assert_eq!(header(&credentials).await, "Bearer first");
         fs::write(dir.path().join("token"), "second").unwrap();
         assert_eq!(header(&credentials).await, "Bearer second");
@@ -145,25 +203,26 @@ mod tests {
     #[tokio::test]
     async fn the_token_shows_in_no_debug_output() {
         let (_dir, auth) = token_file("s3cret", 0o600);
-        let credentials = credentials(&auth, Arc::default()).unwrap();
-        let shown = format!("{:?} {:?}", credentials, header(&credentials).await);
+        let login = Login::new(&auth, Arc::default()).await.unwrap();
+        let credentials = login.credentials();
+        let shown = format!("{login:?} {:?}", header(&credentials).await);
         assert!(!shown.contains("s3cret"), "{shown}");
     }
 
-    #[test]
-    fn a_token_file_must_exist_be_private_and_not_empty() {
+    #[tokio::test]
+    async fn a_token_file_must_exist_be_private_and_not_empty() {
         for (content, mode, words) in [
             ("token", 0o640, "others may read it"),
             ("\n", 0o600, "it is empty"),
             ("a\u{7}b", 0o600, "no bearer token"),
         ] {
             let (_dir, auth) = token_file(content, mode);
-            let error = credentials(&auth, Arc::default()).unwrap_err();
+            let error = Login::new(&auth, Arc::default()).await.unwrap_err();
             assert_eq!(error.kind, ErrorKind::Denied);
             assert!(error.message.contains(words), "{error}");
         }
         let missing = Auth::TokenFile(PathBuf::from("/nonexistent/token"));
-        let error = credentials(&missing, Arc::default()).unwrap_err();
+        let error = Login::new(&missing, Arc::default()).await.unwrap_err();
         assert!(error.to_string().contains("/nonexistent/token"), "{error}");
     }
 }
