@@ -7,6 +7,7 @@ mod flags;
 mod history;
 mod kubeconfig;
 mod local;
+mod nodes;
 mod plan;
 mod reconcile;
 mod repair;
@@ -45,6 +46,8 @@ enum Command {
     Replicate(replicate::Args),
     /// Put a new replica in the place of one that is dead or sick, in the same zone
     Replace(replace::Args),
+    /// Change the number of nodes
+    Nodes(nodes::Args),
     /// Delete the cluster, or with --replica one of its replicas
     Down(down::Args),
     /// Show replicas, etcd's quorum and the endpoint
@@ -117,6 +120,7 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Replicate(args) => replicate::run(args).await,
         Command::Repair(args) => repair::run(args).await,
         Command::Replace(args) => replace::run(args).await,
+        Command::Nodes(args) => nodes::run(args).await,
         Command::Down(args) => down::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Plan(args) => plan::run(args).await,

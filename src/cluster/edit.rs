@@ -44,7 +44,8 @@ pub fn add_replicas(
     Ok(next)
 }
 
-fn check_zone(intent: &Intent, zone: &str, up: &[String]) -> Result<()> {
+/// The zone is one of the cluster's region, and up.
+pub(super) fn check_known_zone(intent: &Intent, zone: &str, up: &[String]) -> Result<()> {
     let spec = &intent.spec;
     let region = spec.zone.region();
     if zone.rsplit_once('-').map(|(region, _)| region) != Some(region) {
@@ -58,6 +59,12 @@ fn check_zone(intent: &Intent, zone: &str, up: &[String]) -> Result<()> {
         return Err(Error::bad_input(format!("there is no zone {zone}"))
             .hint(format!("the zones of {region}: {}", up.join(", "))));
     }
+    Ok(())
+}
+
+fn check_zone(intent: &Intent, zone: &str, up: &[String]) -> Result<()> {
+    let spec = &intent.spec;
+    check_known_zone(intent, zone, up)?;
     let elsewhere = intent.replicas.iter().all(|replica| replica.zone != zone);
     if elsewhere && !spec.multizone {
         return Err(Error::refused(format!(

@@ -99,7 +99,7 @@ impl ClusterSpec {
     pub fn new(settings: &Settings, programs: Programs) -> Self {
         Self {
             cluster: settings.cluster.clone(),
-            names: Names::new(&settings.prefix),
+            names: Names::new(&settings.prefix).with_nodes(&settings.nodes.prefix),
             provider: settings.provider,
             project: settings.project.clone(),
             zone: settings.zone.clone(),

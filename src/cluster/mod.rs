@@ -6,6 +6,7 @@ mod edit;
 pub mod fixtures;
 mod intent;
 mod names;
+mod nodes;
 mod observed;
 mod quorum;
 
@@ -14,5 +15,6 @@ pub use edit::{
 };
 pub use intent::{ClusterSpec, Intent, NodeGroupIntent, Phase, ReplicaIntent};
 pub use names::Names;
+pub use nodes::{NodeGroupPart, add_nodes, scale_nodes};
 pub use observed::{ApiView, EtcdView, MemberRole, MemberView, NodeView, Observed};
 pub use quorum::Quorum;

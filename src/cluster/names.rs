@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
     prefix: String,
+    /// What nodes' names start with, where that is set apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nodes: Option<String>,
 }
 
 impl Names {
@@ -14,6 +17,16 @@ impl Names {
     pub fn new(prefix: impl Into<String>) -> Self {
         Self {
             prefix: prefix.into(),
+            nodes: None,
+        }
+    }
+
+    /// The same with another prefix for nodes: NODE_INSTANCE_PREFIX.
+    pub fn with_nodes(self, prefix: &str) -> Self {
+        let derived = Self::new(&*self.prefix).minion();
+        Self {
+            nodes: (derived != prefix).then(|| prefix.to_owned()),
+            ..self
         }
     }
 
@@ -76,16 +89,29 @@ impl Names {
 
     /// `P-minion`: the stem of the nodes' names and their tag.
     pub fn minion(&self) -> String {
-        format!("{}-minion", self.prefix)
+        self.nodes
+            .clone()
+            .unwrap_or_else(|| format!("{}-minion", self.prefix))
     }
 
-    /// The group of the nodes of a zone: `P-minion-group-<zone>`.
-    pub fn node_group(&self, zone: &str) -> String {
-        format!("{}-group-{zone}", self.minion())
+    /// The nth group of the nodes of a zone: `P-minion-group-<zone>`, then `P-minion-group-<zone>-1`.
+    pub fn node_group(&self, zone: &str, number: u32) -> String {
+        let first = format!("{}-group-{zone}", self.minion());
+        match number {
+            0 => first,
+            _ => format!("{first}-{number}"),
+        }
     }
 
-    /// The template of the nodes of a zone: `P-minion-template-<digest>`.
-    pub fn node_template(&self, digest: &str) -> String {
-        format!("{}-template-{digest}", self.minion())
+    /// The nth template that nodes were ever made from: `P-minion-template-<n>`.
+    pub fn node_template(&self, number: u32) -> String {
+        format!("{}-template-{number}", self.minion())
+    }
+
+    /// Which template of nodes this is.
+    pub fn node_template_number(&self, name: &str) -> Option<u32> {
+        name.strip_prefix(&format!("{}-template-", self.minion()))?
+            .parse()
+            .ok()
     }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use k8s_openapi::api::core::v1::{Node, Secret};
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleRef, Subject};
-use kube::api::{Api, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use kube::config::AuthInfo;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -110,6 +110,21 @@ impl Kubernetes for KubeClient {
                 .transient()
         })?;
         Ok(list.items.into_iter().map(node_view).collect())
+    }
+
+    async fn forget_node(&self, endpoint: SocketAddr, name: &str) -> Result<()> {
+        let nodes: Api<Node> = Api::all(self.kube(endpoint)?);
+        let deleted = in_time(async {
+            match nodes.delete(name, &DeleteParams::default()).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+                answer => answer.map(drop),
+            }
+        });
+        deleted.await.map_err(|error| {
+            Error::failed(format!("could not take {name} off the list of nodes"))
+                .because(error)
+                .transient()
+        })
     }
 
     async fn admit_nodes(&self, endpoint: SocketAddr, token: &BootstrapToken) -> Result<()> {

@@ -32,6 +32,9 @@ pub trait Kubernetes: Send + Sync {
     /// The nodes that have registered.
     async fn nodes(&self, endpoint: SocketAddr) -> Result<Vec<NodeView>>;
 
+    /// The node is no longer registered. One that wasn't is no error.
+    async fn forget_node(&self, endpoint: SocketAddr, name: &str) -> Result<()>;
+
     /// Lets nodes join with this token: the secret itself, and the bindings that let its bearers
     /// ask for certificates and get them.
     async fn admit_nodes(&self, endpoint: SocketAddr, token: &BootstrapToken) -> Result<()>;

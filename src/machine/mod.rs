@@ -21,8 +21,6 @@ pub use runtime_files::{ReplicaFacts, join_env, replica_env, start_marker};
 
 use crate::cluster::ClusterSpec;
 use cloud_config::{CloudConfig, File};
-use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 /// The name under which a replica's operating system finds its data disk.
 pub const DATA_DEVICE: &str = "master-pd";
@@ -62,14 +60,4 @@ pub fn node_user_data(spec: &ClusterSpec, zone: &str) -> String {
     let mut enabled = vec!["kubelet.service"];
     enabled.extend(programs::unit(&programs));
     CloudConfig::new(files, &enabled).render()
-}
-
-/// Ten hexadecimal digits that change when the value does: for names of what can't be changed.
-pub fn digest(value: &impl Serialize) -> String {
-    let json = serde_json::to_vec(value).unwrap_or_default();
-    Sha256::digest(json)
-        .iter()
-        .take(5)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

@@ -378,17 +378,3 @@ fn a_replica_is_told_who_it_is_and_whom_it_joins() {
         assert_eq!(file.mode, 0o600);
     }
 }
-
-/// A template that can't be changed is named for what is in it.
-#[test]
-fn the_same_content_has_the_same_digest_and_another_has_another() {
-    let user_data =
-        |variables: &[(&str, &str)]| node_user_data(&fixtures::spec(variables), ZONES[0]);
-    let one = digest(&user_data(&[]));
-    assert_eq!(one, digest(&user_data(&[])));
-    assert_ne!(one, digest(&user_data(&[("KUBE_NODE_LABELS", "disk=ssd")])));
-    assert!(
-        one.len() == 10 && one.chars().all(|c| c.is_ascii_hexdigit()),
-        "it is part of a name: {one}"
-    );
-}

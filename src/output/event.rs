@@ -1,7 +1,7 @@
 //! What happens while a command runs, as data.
 
 use crate::error::Error;
-use crate::plan::{Plan, QuorumChange};
+use crate::plan::{Plan, QuorumChange, Step};
 use serde::Serialize;
 
 /// One thing that happened.
@@ -22,6 +22,16 @@ pub enum Event {
         step: StepEvent,
         /// How long it took.
         seconds: f64,
+    },
+    /// A step goes on, so far.
+    StepProgress {
+        /// Which.
+        #[serde(flatten)]
+        step: StepEvent,
+        /// How many are done.
+        done: u64,
+        /// Of how many.
+        of: u64,
     },
     /// A step failed in a way that may pass, and is tried again.
     StepRetried {
@@ -78,6 +88,16 @@ pub struct StepEvent {
     pub says: String,
 }
 
+impl StepEvent {
+    /// About this step.
+    pub fn of(step: &Step) -> Self {
+        Self {
+            step: step.key.clone(),
+            says: step.says.clone(),
+        }
+    }
+}
+
 /// A step of a plan that is shown.
 #[derive(Debug, Clone, Serialize)]
 pub struct PlannedStep {
@@ -120,6 +140,15 @@ impl Event {
         });
         Self::Plan {
             steps: steps.collect(),
+        }
+    }
+
+    /// A step is done so far.
+    pub fn progress(step: &Step, done: u64, of: u64) -> Self {
+        Self::StepProgress {
+            step: StepEvent::of(step),
+            done,
+            of,
         }
     }
 

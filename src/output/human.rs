@@ -77,6 +77,11 @@ impl Reporter for Human {
             Event::Plan { steps } if self.plan_is_data => print(&plan_text(steps)),
             Event::Plan { steps } => self.line(plan_text(steps).trim_end()),
             Event::StepStarted(step) => self.start(step),
+            Event::StepProgress { step, done, of } => {
+                if let Some(bar) = self.bars().get(&step.step) {
+                    bar.set_message(format!("{}: {done} of {of}", step.says));
+                }
+            }
             Event::StepFinished { step, seconds } => {
                 self.end(step);
                 self.line(&format!("  ✓ {} ({})", step.says, duration(*seconds)));

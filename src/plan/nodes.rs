@@ -1,45 +1,135 @@
-//! Nodes: a group of identical machines for each zone.
+//! Nodes: groups of identical machines.
 
 use super::endpoint::AWAIT;
 use super::step::{Action, Draft, Key, key};
-use crate::cluster::{Intent, NodeGroupIntent, Observed};
+use crate::cluster::{Intent, NodeGroupPart, Observed};
 use crate::machine;
-use hakube_provider::{ExternalAddress, MachineRef, MachineSpec, NodeGroupSpec};
-use std::collections::BTreeMap;
+use hakube_provider::{
+    ExternalAddress, MachineRef, MachineSpec, NodeGroupSpec, ResourceId, ResourceKind, Scope,
+};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
-    let names = &intent.spec.names;
-    let short: Vec<&NodeGroupIntent> = intent
-        .nodes
-        .iter()
-        .filter(|group| {
-            let name = names.node_group(&group.zone);
-            let found = observed
-                .inventory
-                .node_groups
-                .iter()
-                .find(|found| found.name == name);
-            found.is_none_or(|found| found.size != group.size)
-        })
-        .collect();
-    let mut ready: Vec<Key> = vec![AWAIT.to_owned()];
-    if !short.is_empty() {
-        let admit = draft.add(
-            "admit-nodes",
-            "let nodes join, with a token that expires",
-            Action::AdmitNodes,
-            &ready,
-        );
-        for group in short {
-            let spec = group_spec(intent, group);
-            ready.push(draft.add(
-                key("nodes", &spec.name),
-                format!("make {} nodes in {}", group.size, group.zone),
-                Action::EnsureNodeGroup(spec),
-                std::slice::from_ref(&admit),
-            ));
-        }
+    let groups = intent.node_groups();
+    let mut done: Vec<Key> = vec![AWAIT.to_owned()];
+    done.extend(resize(intent, observed, &groups, draft));
+    done.extend(delete_groups(observed, &groups, draft));
+    delete_templates(intent, observed, &groups, &done, draft);
+    await_nodes(intent, observed, &done, draft);
+    forget_nodes(intent, observed, &done, draft);
+}
+
+/// Groups that aren't there, or not of their size. Each gets a new template: the token in the one that it
+/// has may have expired, and a template can't be changed.
+fn resize(
+    intent: &Intent,
+    observed: &Observed,
+    groups: &[NodeGroupPart],
+    draft: &mut Draft,
+) -> Vec<Key> {
+    let differs = |group: &&NodeGroupPart| size_now(observed, &group.name) != Some(group.size);
+    let differing: Vec<&NodeGroupPart> = groups.iter().filter(differs).collect();
+    if differing.is_empty() {
+        return Vec::new();
     }
+    let admit = draft.add(
+        "admit-nodes",
+        "let nodes join, with a token that expires",
+        Action::AdmitNodes,
+        &[AWAIT.to_owned()],
+    );
+    let next = templates(observed)
+        .filter_map(|name| intent.spec.names.node_template_number(name))
+        .max()
+        .map_or(0, |last| last.saturating_add(1));
+    (next..)
+        .zip(differing)
+        .map(|(number, group)| {
+            let says = match size_now(observed, &group.name) {
+                None => format!("make {} nodes in {}", group.size, group.zone),
+                Some(now) => format!("from {now} to {} nodes in {}", group.size, group.zone),
+            };
+            draft.add(
+                key("nodes", &group.name),
+                says,
+                Action::EnsureNodeGroup(group_spec(intent, group, number)),
+                std::slice::from_ref(&admit),
+            )
+        })
+        .collect()
+}
+
+fn size_now(observed: &Observed, group: &str) -> Option<u32> {
+    let groups = &observed.inventory.node_groups;
+    groups
+        .iter()
+        .find(|found| found.name == group)
+        .map(|found| found.size)
+}
+
+fn delete_groups(observed: &Observed, wanted: &[NodeGroupPart], draft: &mut Draft) -> Vec<Key> {
+    let groups = observed.inventory.node_groups.iter();
+    groups
+        .filter(|found| wanted.iter().all(|group| group.name != found.name))
+        .map(|found| {
+            let resource = ResourceId {
+                kind: ResourceKind::NodeGroup,
+                scope: Scope::Zone(found.zone.clone()),
+                name: found.name.clone(),
+            };
+            delete(resource, &[], draft)
+        })
+        .collect()
+}
+
+/// Templates that no group will be made from any more, once the steps in `needs` are done.
+fn delete_templates(
+    intent: &Intent,
+    observed: &Observed,
+    wanted: &[NodeGroupPart],
+    needs: &[Key],
+    draft: &mut Draft,
+) {
+    let stays = |name: &str| {
+        wanted
+            .iter()
+            .any(|group| group.name == name && size_now(observed, name) == Some(group.size))
+    };
+    let groups = observed.inventory.node_groups.iter();
+    let used: BTreeSet<&str> = groups
+        .filter(|found| stays(&found.name))
+        .map(|found| found.template.as_str())
+        .collect();
+    let unused = templates(observed).filter(|name| {
+        intent.spec.names.node_template_number(name).is_some() && !used.contains(name)
+    });
+    for name in unused {
+        let resource = ResourceId {
+            kind: ResourceKind::MachineTemplate,
+            scope: Scope::Global,
+            name: name.to_owned(),
+        };
+        delete(resource, needs, draft);
+    }
+}
+
+fn templates(observed: &Observed) -> impl Iterator<Item = &str> {
+    let resources = observed.inventory.resources.iter();
+    resources
+        .filter(|resource| resource.kind == ResourceKind::MachineTemplate)
+        .map(|resource| resource.name.as_str())
+}
+
+fn delete(resource: ResourceId, needs: &[Key], draft: &mut Draft) -> Key {
+    draft.add(
+        super::endpoint::delete_key(&resource),
+        format!("delete {resource}"),
+        Action::Delete(resource),
+        needs,
+    )
+}
+
+fn await_nodes(intent: &Intent, observed: &Observed, needs: &[Key], draft: &mut Draft) {
     let count = intent.node_count();
     let up = observed
         .nodes
@@ -50,27 +140,48 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
             "await-nodes",
             format!("wait until {count} nodes are ready"),
             Action::AwaitNodes { count },
-            &ready,
+            needs,
         );
     }
 }
 
-fn group_spec(intent: &Intent, group: &NodeGroupIntent) -> NodeGroupSpec {
+/// Nodes that registered and whose machines are gone. Where no cloud controller runs, nobody else takes
+/// them off the list.
+fn forget_nodes(intent: &Intent, observed: &Observed, needs: &[Key], draft: &mut Draft) {
+    let groups = &observed.inventory.node_groups;
+    let machines: BTreeSet<&String> = groups.iter().flat_map(|group| &group.machines).collect();
+    let stem = format!("{}-group-", intent.spec.names.minion());
+    let gone: Vec<MachineRef> = observed
+        .nodes
+        .iter()
+        .flatten()
+        .filter(|node| node.name.starts_with(&stem) && !machines.contains(&node.name))
+        .map(|node| MachineRef {
+            name: node.name.clone(),
+            zone: node.zone.clone(),
+        })
+        .collect();
+    if !gone.is_empty() {
+        draft.add(
+            "forget-nodes",
+            format!("forget {} nodes whose machines are gone", gone.len()),
+            Action::ForgetNodes { nodes: gone },
+            needs,
+        );
+    }
+}
+
+fn group_spec(intent: &Intent, group: &NodeGroupPart, template: u32) -> NodeGroupSpec {
     let spec = &intent.spec;
     let nodes = &spec.node_machines;
-    let user_data = machine::node_user_data(spec, &group.zone);
-    let name = spec.names.node_group(&group.zone);
     NodeGroupSpec {
-        name: name.clone(),
-        // A template can't be changed: named for its content, another content is another template.
-        template: spec
-            .names
-            .node_template(&machine::digest(&(&user_data, nodes))),
+        name: group.name.clone(),
+        template: spec.names.node_template(template),
         size: group.size,
         machine: MachineSpec {
             cluster: spec.cluster.clone(),
             machine: MachineRef {
-                name,
+                name: group.name.clone(),
                 zone: group.zone.clone(),
             },
             machine_type: nodes.machine_type.clone(),
@@ -84,7 +195,7 @@ fn group_spec(intent: &Intent, group: &NodeGroupIntent) -> NodeGroupSpec {
             tags: vec![spec.names.minion()],
             labels: BTreeMap::from([("hakube-role".to_owned(), "node".to_owned())]),
             preemptible: false,
-            user_data,
+            user_data: machine::node_user_data(spec, &group.zone),
         },
     }
 }

@@ -97,6 +97,11 @@ pub enum Action {
         /// How many.
         count: u32,
     },
+    /// Those of these nodes whose machines are gone are no longer registered.
+    ForgetNodes {
+        /// The nodes, by their machines.
+        nodes: Vec<MachineRef>,
+    },
     /// The user's kubeconfig has the cluster's context.
     WriteKubeconfig,
     /// The user's kubeconfig has it no more.

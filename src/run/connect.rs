@@ -1,11 +1,13 @@
 //! How an invocation gets at the world: the real one, or a test's own.
 
 use super::backend::{self, Backend};
+use super::programs;
 use super::session::Start;
 use crate::cluster::ClusterSpec;
 use crate::error::Result;
 use crate::etcd::{Etcd, EtcdClient};
 use crate::kubernetes::{KubeClient, Kubernetes};
+use crate::machine::Programs;
 use crate::pki::{self, Authorities, Lifetimes};
 use crate::settings::Settings;
 use async_trait::async_trait;
@@ -34,6 +36,12 @@ pub trait Connect: Send + Sync {
         start: Start,
     ) -> Result<Backend>;
 
+    /// Where a new cluster's programs come from; `path` is the search path for those of this host.
+    ///
+    /// # Errors
+    /// They can't be found, or not verified.
+    async fn programs(&self, settings: &Settings, path: &str) -> Result<Programs>;
+
     /// Clients whom the cluster's programs let in, because these authorities vouch for them.
     ///
     /// # Errors
@@ -53,6 +61,10 @@ impl Connect for Live {
         start: Start,
     ) -> Result<Backend> {
         backend::connect(settings, spec.provider, spec.zone.region(), start).await
+    }
+
+    async fn programs(&self, settings: &Settings, path: &str) -> Result<Programs> {
+        programs::find(settings, path).await
     }
 
     fn clients(&self, authorities: &Authorities, lifetimes: Lifetimes) -> Result<Clients> {

@@ -31,6 +31,8 @@ pub struct Means {
     pub context: String,
     /// How long one step may take.
     pub timeout: Duration,
+    /// How long nodes may take to be ready, all together.
+    pub nodes_timeout: Duration,
     /// How often a condition is looked at while it is waited for.
     pub pace: Duration,
 }

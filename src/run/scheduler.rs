@@ -105,10 +105,7 @@ async fn one<F>(
 where
     F: AsyncFn(&Step) -> Result<()>,
 {
-    let event = StepEvent {
-        step: step.key.clone(),
-        says: step.says.clone(),
-    };
+    let event = StepEvent::of(step);
     reporter.event(&Event::StepStarted(event.clone()));
     let started = Instant::now();
     let tell = |error: &Error| {

@@ -151,6 +151,7 @@ impl Session {
             kubeconfig: kubeconfig::Paths::new(&settings.kubeconfig),
             context: settings.kube_context.clone(),
             timeout: settings.timeout,
+            nodes_timeout: settings.nodes_timeout,
             pace: backend.pace,
         })
     }

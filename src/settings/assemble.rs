@@ -33,7 +33,7 @@ pub fn settings(
     let count = read.integer(&table::NUM_NODES);
     let network = network(read, count);
     let replicas = replicas(read, count);
-    let nodes = nodes(read, count, identity.prefix.as_deref());
+    let nodes = nodes(read, count, &identity);
     let versions = versions(read);
     let etcd = etcd(read, directories);
     let api = api(read, network.as_ref().map(|network| &network.dns_domain));
@@ -58,6 +58,7 @@ pub fn settings(
         .map(|name| format!("hakube-{name}"));
     let kube_context = read.derive(&table::KUBE_CONTEXT, parse::word, context);
     let timeout = timeout(read);
+    let nodes_timeout = read.integer(&table::NODES_TIMEOUT).map(Duration::from_secs);
     let time_scale = read.read(&table::TIME_SCALE, parse::factor);
     Some(Settings {
         cluster: identity.cluster?,
@@ -82,6 +83,7 @@ pub fn settings(
         kube_context: kube_context?,
         pki: pki?,
         timeout: timeout?,
+        nodes_timeout: nodes_timeout?,
         kube_up: kube_up?,
         home: home?,
         state: state?,
@@ -213,16 +215,18 @@ fn replicas(read: &mut Reader<'_>, nodes: Option<u32>) -> Option<ReplicaMachines
     })
 }
 
-fn nodes(read: &mut Reader<'_>, count: Option<u32>, prefix: Option<&str>) -> Option<Nodes> {
+fn nodes(read: &mut Reader<'_>, count: Option<u32>, identity: &Identity) -> Option<Nodes> {
     let create = read.boolean(&table::CREATE_NODES);
+    let largest_group = read.integer(&table::MAX_PER_GROUP);
     let machine_type = read.read(&table::NODE_SIZE, parse::name);
     let disk_gb = read.size_gb(&table::NODE_DISK_SIZE);
+    let prefix = identity.prefix.as_ref();
     let minion = prefix.map(|prefix| format!("{prefix}-minion"));
     let node_prefix = read.derive(&table::NODE_PREFIX, parse::word, minion);
     let labels = read.read(&table::NODE_LABELS, parse::labels);
     let taints = read.read(&table::NODE_TAINTS, parse::taints);
-    if let Some(node_prefix) = &node_prefix {
-        validate::node_prefix(read, node_prefix);
+    if let (Some(node_prefix), Some(zone)) = (&node_prefix, &identity.zone) {
+        validate::node_prefix(read, node_prefix, zone);
     }
     Some(Nodes {
         count: count?,
@@ -232,6 +236,7 @@ fn nodes(read: &mut Reader<'_>, count: Option<u32>, prefix: Option<&str>) -> Opt
         labels: labels.unwrap_or_default(),
         taints: taints.unwrap_or_default(),
         create: create?,
+        largest_group: largest_group?,
     })
 }
 

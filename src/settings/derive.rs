@@ -47,3 +47,16 @@ pub fn nth_address(range: IpNet, n: u32) -> Option<IpAddr> {
     };
     range.contains(&address).then_some(address)
 }
+
+/// The size in bits of the range that each node has of a range of pods' addresses, as the controller
+/// manager gives them out: 256 addresses, of IPv6 a /64.
+pub fn node_bits(pods: IpNet) -> u32 {
+    if pods.addr().is_ipv6() { 64 } else { 8 }
+}
+
+/// The number of nodes that have such a range of their own.
+pub fn nodes_at_most(pods: IpNet) -> u128 {
+    let bits = u32::from(pods.max_prefix_len() - pods.prefix_len());
+    let of_nodes = bits.checked_sub(node_bits(pods));
+    of_nodes.map_or(0, |bits| 1u128.checked_shl(bits).unwrap_or(u128::MAX))
+}

@@ -1,6 +1,6 @@
 //! The settings once they are typed: plain data, parts of which the cluster's intent stores.
 
-use super::derive::nth_address;
+use super::derive::{nodes_at_most, nth_address};
 use super::parse::Malformed;
 use super::quorum_reads::QuorumReads;
 use crate::pki::Lifetimes;
@@ -62,6 +62,8 @@ pub struct Settings {
     pub pki: Lifetimes,
     /// How long a command waits for the control plane to become ready.
     pub timeout: Duration,
+    /// How long a command waits for nodes to become ready.
+    pub nodes_timeout: Duration,
     /// kube-up's way of choosing what `up` and `down` do.
     pub kube_up: KubeUpMode,
     /// Everything that hakube keeps lies under this directory. Absolute.
@@ -224,6 +226,11 @@ pub struct Network {
 }
 
 impl Network {
+    /// The number of nodes whose pods have addresses.
+    pub fn nodes_at_most(&self) -> u128 {
+        nodes_at_most(self.cluster_range)
+    }
+
     /// The address of the service `kubernetes`: the first of the service range after its own.
     pub fn service_address(&self) -> IpAddr {
         // A range too small for it is refused when the settings are read.
@@ -265,6 +272,13 @@ pub struct Nodes {
     pub taints: Vec<Taint>,
     /// Whether any are made at all.
     pub create: bool,
+    /// How many a group may have. Clusters of a format before it had groups of any size.
+    #[serde(default = "unlimited")]
+    pub largest_group: u32,
+}
+
+fn unlimited() -> u32 {
+    u32::MAX
 }
 
 impl Nodes {

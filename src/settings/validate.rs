@@ -16,9 +16,11 @@ pub const KUBERNETES_MINORS: std::ops::RangeInclusive<u64> = 31..=36;
 /// Compute Engine's limit for a name.
 const NAME_LENGTH: usize = 63;
 
-/// The longest that is appended to the nodes' prefix: a group of a thousand nodes, and the provider's
+/// The longest that is appended to the nodes' prefix: the hundredth group of the zone, and the provider's
 /// suffix for a machine of it.
-const NODE_SUFFIX: &str = "-group-999-xxxx";
+fn node_suffix(zone: &Zone) -> String {
+    format!("-group-{zone}-99-xxxx")
+}
 
 /// Ports that a replica's other components listen on.
 const TAKEN_PORTS: &[(u16, &str)] = &[
@@ -45,16 +47,9 @@ const ETCD_FLAGS: &[&str] = &[
 ];
 const ETCD_FLAG_FAMILIES: &[&str] = &["listen-", "advertise-", "initial-", "peer-", "discovery"];
 
-/// Names made of the prefix stay within [`NAME_LENGTH`]. The longest are those of a node and of the
-/// balancer's group in the zone.
+/// Names made of the prefix stay within [`NAME_LENGTH`]. The longest is that of a node.
 pub fn prefix(read: &mut Reader<'_>, prefix: &str, zone: &Zone) {
-    let group = format!("-master-lb-{zone}");
-    let node = format!("-minion{NODE_SUFFIX}");
-    let longest = if group.len() > node.len() {
-        group
-    } else {
-        node
-    };
+    let longest = format!("-minion{}", node_suffix(zone));
     let room = NAME_LENGTH.saturating_sub(longest.len());
     if prefix.len() > room {
         read.object_with_form(
@@ -68,12 +63,13 @@ pub fn prefix(read: &mut Reader<'_>, prefix: &str, zone: &Zone) {
 }
 
 /// The same for nodes, whose prefix can be set apart. One that is derived was checked as the prefix.
-pub fn node_prefix(read: &mut Reader<'_>, prefix: &str) {
-    let room = NAME_LENGTH - NODE_SUFFIX.len();
+pub fn node_prefix(read: &mut Reader<'_>, prefix: &str, zone: &Zone) {
+    let suffix = node_suffix(zone);
+    let room = NAME_LENGTH.saturating_sub(suffix.len());
     if read.is_given(&table::NODE_PREFIX) && (parse::name(prefix).is_err() || prefix.len() > room) {
         read.object_with_form(
             &table::NODE_PREFIX,
-            &format!("<prefix>{NODE_SUFFIX} must be the name of a machine"),
+            &format!("<prefix>{suffix} must be the name of a machine"),
             format!("a name of up to {room} characters"),
         );
     }
@@ -140,13 +136,8 @@ fn size_problem(setting: &Setting, range: IpNet, nodes: u32) -> Option<String> {
     let bits = u32::from(range.max_prefix_len() - range.prefix_len());
     let addresses = 1u128.checked_shl(bits).unwrap_or(u128::MAX);
     if setting.key == table::CLUSTER_RANGE.key {
-        let per_node: u32 = if range.addr().is_ipv6() { 64 } else { 8 };
-        let room = if bits < per_node {
-            0
-        } else {
-            1u128.checked_shl(bits - per_node).unwrap_or(u128::MAX)
-        };
-        let prefix = u32::from(range.max_prefix_len()) - per_node;
+        let room = derive::nodes_at_most(range);
+        let prefix = u32::from(range.max_prefix_len()) - derive::node_bits(range);
         (room < u128::from(nodes.max(1))).then(|| {
             format!(
                 "it is too small: {nodes} nodes need a /{prefix} each, and it has room for {room}"

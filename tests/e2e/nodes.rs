@@ -46,3 +46,65 @@ async fn nodes_come_and_go_with_the_cluster() {
     home.run("down --yes").await.succeeded();
     assert_gone(&home, &before).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_become_more_and_fewer_in_several_zones() {
+    let mut home = Home::new();
+    home.set("MULTIZONE", "true");
+    home.set("NUM_NODES", "2");
+    home.set("MAX_INSTANCES_PER_MIG", "2");
+    home.run("up").await.succeeded();
+    let emulator = Emulator::of(&home).await;
+    let api = Api::of(&home).await;
+    assert_eq!(zones(&home).await, ["europe-west1-b", "europe-west1-c"]);
+
+    // Groups of two at most: the zone gets a second one.
+    home.run("nodes scale 3 --zone europe-west1-b")
+        .await
+        .succeeded()
+        .says(&["3 in europe-west1-b"]);
+    let groups = emulator.inventory().await["instanceGroupManagers"].clone();
+    assert!(
+        groups.contains("kubernetes-minion-group-europe-west1-b-1"),
+        "{groups:?}"
+    );
+    assert_eq!(api.ready_nodes().await.len(), 4);
+
+    // kube-up's way of adding nodes, and its second time.
+    for _ in 0..2 {
+        let add = [
+            ("KUBE_USE_EXISTING_MASTER", "true"),
+            ("KUBE_GCE_ZONE", "europe-west1-d"),
+        ];
+        home.run_with(&add, "up").await.succeeded();
+        assert_eq!(zones(&home).await.len(), 6);
+    }
+    home.run("nodes add --zone europe-west1-d --nodes 7")
+        .await
+        .exited(3)
+        .says(&["hakube nodes scale 7 --zone europe-west1-d"]);
+
+    home.run("nodes scale 0")
+        .await
+        .succeeded()
+        .says(&["no nodes"]);
+    let left = emulator.inventory().await;
+    assert!(left["instanceGroupManagers"].is_empty(), "{left:?}");
+    assert!(left["instanceTemplates"].is_empty(), "{left:?}");
+    assert_eq!(
+        home.status().await["nodes"].as_array().unwrap().len(),
+        0,
+        "forgotten"
+    );
+}
+
+/// The zones of the nodes, sorted.
+async fn zones(home: &Home) -> Vec<String> {
+    let status = home.status().await;
+    let nodes = status["nodes"].as_array().unwrap().iter();
+    let mut zones: Vec<String> = nodes
+        .map(|node| node["zone"].as_str().unwrap().to_owned())
+        .collect();
+    zones.sort();
+    zones
+}

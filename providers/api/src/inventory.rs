@@ -205,6 +205,8 @@ pub struct NodeGroup {
     pub zone: String,
     /// The size it was asked to have.
     pub size: u32,
+    /// The name of the template that its next machine is made from.
+    pub template: String,
     /// The names of the machines that it has.
     pub machines: Vec<String>,
 }

@@ -264,6 +264,7 @@ impl Found {
                 name,
                 zone,
                 size: u32::try_from(size).unwrap_or_default(),
+                template: last(manager.instance_template.as_deref()),
                 machines,
             }
         };

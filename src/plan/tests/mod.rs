@@ -6,6 +6,7 @@ mod blocked;
 mod crashes;
 mod growing;
 mod histories;
+mod nodes;
 mod replacing;
 mod shrinking;
 mod teardown;

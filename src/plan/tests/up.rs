@@ -80,18 +80,3 @@ fn an_endpoint_that_does_not_answer_yet_is_waited_for() {
     world.observed.endpoint_ready = false;
     assert_eq!(world.keys(), ["await-endpoint"]);
 }
-
-/// Another resource of the user's may bear a name, but only what is wanted counts.
-#[test]
-fn a_node_group_of_another_size_is_given_its_size() {
-    let mut world = World::settled(fixtures::intent(&[("NUM_NODES", "3")]));
-    world.intent.nodes[0].size = 5;
-    assert_eq!(
-        world.keys(),
-        [
-            "admit-nodes",
-            "nodes/kubernetes-minion-group-europe-west1-b",
-            "await-nodes"
-        ]
-    );
-}

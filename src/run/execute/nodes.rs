@@ -5,11 +5,13 @@ use crate::error::{Error, Result};
 use crate::kubeconfig::{self, Access, Credentials};
 use crate::kubernetes::{BootstrapToken, socket};
 use crate::machine::{BOOTSTRAP_KUBECONFIG, KUBELET_CLIENT_CA};
+use crate::output::Event;
 use crate::pki::Secret;
+use crate::plan::Step;
 use crate::run::letters::random;
 use crate::run::wait;
 use base64::Engine as _;
-use hakube_provider::NodeGroupSpec;
+use hakube_provider::{MachineRef, NodeGroupSpec};
 use jiff::{SignedDuration, Timestamp};
 
 /// How long a bootstrap token admits nodes: kubeadm's own default.
@@ -61,10 +63,12 @@ impl Execution<'_> {
         }))
     }
 
-    pub(super) async fn await_nodes(&self, count: u32) -> Result<()> {
+    pub(super) async fn await_nodes(&self, step: &Step, count: u32) -> Result<()> {
         let endpoint = socket(self.endpoint_address()?, self.intent.spec.api.port);
         let what = format!("{count} nodes to be ready");
-        wait::until(&what, self.means.timeout, self.means.pace * 4, async || {
+        let mut told = None;
+        let pace = self.means.pace * 4;
+        wait::until(&what, self.means.nodes_timeout, pace, async || {
             let nodes = self
                 .means
                 .kubernetes
@@ -72,6 +76,11 @@ impl Execution<'_> {
                 .await
                 .map_err(|error| error.to_string())?;
             let ready = nodes.iter().filter(|node| node.ready).count();
+            if told != Some(ready) {
+                told = Some(ready);
+                self.reporter
+                    .event(&Event::progress(step, ready as u64, count.into()));
+            }
             if ready as u64 >= u64::from(count) {
                 Ok(())
             } else {
@@ -79,5 +88,17 @@ impl Execution<'_> {
             }
         })
         .await
+    }
+
+    /// A node whose machine came back, or isn't seen by the plan yet, stays.
+    pub(super) async fn forget_nodes(&self, nodes: &[MachineRef]) -> Result<()> {
+        let endpoint = socket(self.endpoint_address()?, self.intent.spec.api.port);
+        for node in nodes {
+            if self.means.provider.machine(node).await?.is_none() {
+                let kubernetes = &self.means.kubernetes;
+                kubernetes.forget_node(endpoint, &node.name).await?;
+            }
+        }
+        Ok(())
     }
 }

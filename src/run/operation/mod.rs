@@ -2,6 +2,7 @@
 //! then runs the same loop: observe, plan, show, run, observe.
 
 mod down;
+mod nodes;
 mod preflight;
 mod reconcile;
 mod remove;
@@ -12,6 +13,7 @@ mod status;
 mod up;
 
 pub use down::down;
+pub use nodes::{NodesRequest, nodes};
 pub use reconcile::reconcile;
 pub use remove::remove_replica;
 pub use repair::{repair, watch};

@@ -5,7 +5,7 @@ use crate::cluster::{ClusterSpec, Intent};
 use crate::error::{Error, Result};
 use crate::output::Event;
 use crate::pki::Authorities;
-use crate::run::{Session, Stored, programs};
+use crate::run::{Session, Stored};
 use crate::settings::{Resolved, table};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -40,6 +40,9 @@ async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
     };
     let means = operation.connect(&spec, authorities).await?;
     if fresh {
+        stored.intent = stored
+            .intent
+            .with_nodes_spread(&preflight::zones(&means).await?);
         preflight::new_cluster(session, &stored.intent, &means).await?;
         stored = operation.store(&stored.intent, "up", None).await?;
     }
@@ -54,7 +57,7 @@ async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
 
 async fn new_intent(session: &Session) -> Result<Intent> {
     let settings = &session.resolved.settings;
-    let programs = programs::find(settings, &session.path).await?;
+    let programs = session.connect.programs(settings, &session.path).await?;
     let mut intent = Intent::new(ClusterSpec::new(settings, programs));
     intent.given = lasting(&session.resolved);
     Ok(intent)

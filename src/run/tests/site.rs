@@ -1,8 +1,9 @@
 //! An operator's machine and the world that it acts on: commands run there, one process after another.
 
 use super::world::{Crash, EtcdCluster, Fault, Process, WatchedStore, World};
-use crate::cluster::{ClusterSpec, Phase, RemovalRequest};
+use crate::cluster::{ClusterSpec, Phase, RemovalRequest, fixtures};
 use crate::error::{Error, Result};
+use crate::machine::Programs;
 use crate::output::{Event, Reporter, Status};
 use crate::pki::{Authorities, Lifetimes};
 use crate::run::backend::Backend;
@@ -277,6 +278,10 @@ impl Connect for Connected {
             shared_loopback: false,
             pace: PACE,
         })
+    }
+
+    async fn programs(&self, _: &Settings, _: &str) -> Result<Programs> {
+        Ok(fixtures::programs())
     }
 
     fn clients(&self, _: &Authorities, _: Lifetimes) -> Result<Clients> {

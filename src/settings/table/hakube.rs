@@ -36,6 +36,8 @@ group! { THIS_MACHINE: "This machine", "Where hakube keeps things, and how patie
     INITIALIZATION_TIMEOUT = Setting::new("KUBE_CLUSTER_INITIALIZATION_TIMEOUT", Kind::Integer(1, 86400),
         Value("300"),
         "The same in seconds, as kube-up has it.");
+    NODES_TIMEOUT = Setting::new("MIG_WAIT_UNTIL_STABLE_TIMEOUT", Kind::Integer(1, 86400), Value("1800"),
+        "How many seconds a command waits for all nodes to become ready.");
     TIME_SCALE = Setting::new("HAKUBE_TIME_SCALE", Kind::Factor, Value("0"),
         "How long the local cloud's operations take: 0 is no time at all, 1 as long as Compute Engine's.");
 }

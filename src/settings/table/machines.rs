@@ -23,6 +23,8 @@ group! { NODES: "Nodes", "The workers. hakube is about the control plane: these 
     NUM_NODES = Setting::new("NUM_NODES", Kind::Integer(0, 5000), Value("3"),
         "How many nodes.")
         .flag("--nodes");
+    MAX_PER_GROUP = Setting::new("MAX_INSTANCES_PER_MIG", Kind::Integer(1, 1000), Value("1000"),
+        "How many nodes a managed group may have. A zone with more has several groups.");
     CREATE_NODES = Setting::new("KUBE_CREATE_NODES", Kind::Bool, Value("true"),
         "`false`: no nodes are made; NUM_NODES still sets the sizes that are derived from it.");
     NODE_SIZE = Setting::new("NODE_SIZE", Kind::Name, Value("e2-standard-2"),

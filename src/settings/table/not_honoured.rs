@@ -54,7 +54,6 @@ not_honoured! {
     "NODE_LOCAL_SSDS_EXT" => NODES;
     "NODE_ACCELERATORS" => NODES;
     "PREEMPTIBLE_NODE" => NODES;
-    "MAX_INSTANCES_PER_MIG" => "Nodes of a zone are one group: Compute Engine's limit is 1000.";
     "KUBE_NON_MASTER_NODE_LABELS" => "Replicas aren't nodes: KUBE_NODE_LABELS is the same.";
     "KUBE_CONTAINER_RUNTIME" => "The kubelet talks to the image's containerd.";
     "KUBE_CONTAINER_RUNTIME_ENDPOINT" => "The kubelet talks to the image's containerd.";
@@ -64,7 +63,6 @@ not_honoured! {
     "ETCD_COMPACTION_INTERVAL_SEC" => "The API server compacts every 5 minutes.";
     "ETCD_PROGRESS_NOTIFY_INTERVAL" => "Put --experimental-watch-progress-notify-interval (etcd 3.5 and 3.6) in ETCD_EXTRA_ARGS.";
     "KUBE_UP_AUTOMATIC_CLEANUP" => "`hakube up` finishes what an earlier one left; `hakube down` removes it.";
-    "MIG_WAIT_UNTIL_STABLE_TIMEOUT" => "Set --timeout, which holds for everything that is waited for.";
     "KUBE_APISERVER_REQUEST_TIMEOUT_SEC" => "The API server's own time limit holds.";
     "ALLOWED_NOTREADY_NODES" => "`hakube status` shows which nodes are ready; none is waited for.";
     "KUBE_BEARER_TOKEN" => "The administrator has a client certificate, in the kubeconfig.";

@@ -103,24 +103,27 @@ fn the_dns_address_is_one_that_a_service_can_have() {
 
 #[test]
 fn names_leave_room_for_what_is_appended_to_them() {
-    let longest = "c".repeat(38);
+    let longest = "c".repeat(27);
     resolved(&[("KUBE_GCE_INSTANCE_PREFIX", &longest)]);
     assert_refused(
-        &[("KUBE_GCE_INSTANCE_PREFIX", &"c".repeat(39))],
-        &["-master-lb-europe-west1-b", "up to 38 characters"],
+        &[("KUBE_GCE_INSTANCE_PREFIX", &"c".repeat(28))],
+        &[
+            "-minion-group-europe-west1-b-99-xxxx",
+            "up to 27 characters",
+        ],
     );
     // A longer zone leaves less.
     let zone = ("KUBE_GCE_ZONE", "northamerica-northeast1-a");
     assert_refused(
         &[("KUBE_GCE_INSTANCE_PREFIX", &longest), zone],
-        &["up to 27"],
+        &["up to 16"],
     );
     // A long name is fine for the mark, and needs a prefix of its own.
     resolved(&[
         ("CLUSTER_NAME", &"c".repeat(63)),
         ("KUBE_GCE_INSTANCE_PREFIX", "c"),
     ]);
-    assert_refused(&[("NODE_INSTANCE_PREFIX", &"n".repeat(49))], &["up to 48"]);
+    assert_refused(&[("NODE_INSTANCE_PREFIX", &"n".repeat(35))], &["up to 34"]);
 }
 
 #[test]

@@ -110,6 +110,7 @@ impl World {
             name: spec.name.clone(),
             zone: spec.machine.machine.zone.clone(),
             size: spec.size,
+            template: spec.template.clone(),
             machines: Vec::new(),
         });
     }
@@ -160,7 +161,10 @@ impl World {
             ),
             K::BackendService => assert!(!any(&[K::ForwardingRule]), "in use"),
             K::HealthCheck | K::BackendGroup => assert!(!any(&[K::BackendService]), "in use"),
-            K::MachineTemplate => assert!(!any(&[K::NodeGroup]), "in use"),
+            K::MachineTemplate => {
+                let mut groups = inventory.node_groups.iter();
+                assert!(groups.all(|group| group.template != *name), "in use");
+            }
             K::Disk => {
                 let owner = name.strip_suffix("-pd").unwrap();
                 assert!(inventory.machine(owner).is_none(), "in use");

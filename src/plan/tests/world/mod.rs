@@ -224,6 +224,9 @@ impl World {
                     })
                     .collect();
             }
+            Action::ForgetNodes { nodes } => self
+                .nodes
+                .retain(|known| nodes.iter().all(|node| node.name != known.name)),
             Action::WriteKubeconfig => {
                 assert!(
                     self.observed.inventory.address.is_some(),

@@ -189,7 +189,12 @@ impl World {
                     .find(|(_, machine)| uses(machine))
                     .map(|(name, _)| name.clone())
             }
-            K::MachineTemplate => cloud.node_groups.keys().next().cloned(),
+            K::MachineTemplate => {
+                let mut groups = cloud.node_groups.values();
+                groups
+                    .find(|group| group.template == *name)
+                    .map(|group| group.name.clone())
+            }
             K::Subnetwork => machine(),
             K::Network => machine().or_else(|| {
                 cloud

@@ -53,6 +53,13 @@ impl Kubernetes for Process {
             .await
     }
 
+    async fn forget_node(&self, endpoint: SocketAddr, name: &str) -> Result<()> {
+        self.call(&format!("forget node {name}"), Nothing, |world| {
+            answer(world, endpoint)
+        })
+        .await
+    }
+
     async fn admit_nodes(&self, endpoint: SocketAddr, _: &BootstrapToken) -> Result<()> {
         self.call("admit nodes", Nothing, |world| answer(world, endpoint))
             .await

@@ -195,6 +195,7 @@ impl Provider for Process {
                 name: spec.name.clone(),
                 zone,
                 size: spec.size,
+                template: spec.template.clone(),
                 machines,
             };
             world.cloud.node_groups.insert(spec.name.clone(), group);

@@ -1,0 +1,78 @@
+//! `hakube nodes`.
+
+use super::flags::{ChangeFlags, ZoneFlag};
+use crate::error::Result;
+use crate::run::{self, NodesRequest};
+use crate::settings::Settings;
+
+/// Flags of `nodes`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Have so many nodes: in the zone named, or in all of the cluster's together
+    ///
+    /// Which machines go when there are to be fewer, the provider decides; drain nodes first if that matters.
+    Scale {
+        /// How many
+        #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(0..=5000))]
+        count: u32,
+        #[command(flatten)]
+        zone: ZoneFlag,
+        #[command(flatten)]
+        change: ChangeFlags,
+    },
+    /// Add nodes in a zone that has none
+    Add {
+        #[command(flatten)]
+        zone: ZoneFlag,
+        /// The number of nodes ($NUM_NODES)
+        #[arg(long, value_name = "N", allow_hyphen_values = true)]
+        nodes: Option<String>,
+        #[command(flatten)]
+        change: ChangeFlags,
+    },
+}
+
+/// Changes the number of nodes.
+pub async fn run(args: Args) -> Result<()> {
+    match args.command {
+        Command::Scale {
+            count,
+            zone,
+            change,
+        } => {
+            let resolved = change.settings(&[zone.pairs()])?;
+            let zone = given_zone(&resolved.settings);
+            let session = change.session(resolved)?;
+            run::nodes(&session, &NodesRequest::Scale { count, zone }).await
+        }
+        Command::Add {
+            zone,
+            nodes,
+            change,
+        } => {
+            let nodes = nodes.map(|count| ("--nodes".to_owned(), count));
+            let resolved = change.settings(&[zone.pairs(), nodes.into_iter().collect()])?;
+            let request = add_request(&resolved.settings);
+            let session = change.session(resolved)?;
+            run::nodes(&session, &request).await
+        }
+    }
+}
+
+/// NUM_NODES nodes in the zone of the settings.
+pub fn add_request(settings: &Settings) -> NodesRequest {
+    NodesRequest::Add {
+        count: settings.nodes.wanted(),
+        zone: given_zone(settings),
+    }
+}
+
+fn given_zone(settings: &Settings) -> Option<String> {
+    settings.zone_given.then(|| settings.zone.name().to_owned())
+}

@@ -1,0 +1,136 @@
+//! More nodes, and fewer.
+
+use super::world::World;
+use crate::cluster::fixtures::{self, ZONES};
+use crate::cluster::{Intent, NodeGroupIntent, NodeView};
+use hakube_provider::{ResourceKind, Scope};
+
+const GROUP: &str = "kubernetes-minion-group-europe-west1-b";
+
+fn nodes(count: &str) -> World {
+    World::settled(fixtures::intent(&[("NUM_NODES", count)]))
+}
+
+fn sized(intent: &Intent, sizes: &[u32]) -> Intent {
+    let groups = ZONES.iter().zip(sizes).filter(|(_, size)| **size > 0);
+    Intent {
+        nodes: groups
+            .map(|(zone, &size)| NodeGroupIntent {
+                zone: (*zone).to_owned(),
+                size,
+            })
+            .collect(),
+        ..intent.clone()
+    }
+}
+
+/// The token in the old template may have expired, and a template can't be changed.
+#[test]
+fn a_group_of_another_size_gets_a_new_template_and_the_old_one_goes() {
+    let world = nodes("3");
+    let intent = sized(&world.intent, &[5]);
+    let keys = world.with_intent(intent).keys();
+    assert_eq!(
+        keys,
+        [
+            "admit-nodes".to_owned(),
+            format!("nodes/{GROUP}"),
+            "delete/machine-template-kubernetes-minion-template-0".to_owned(),
+            "await-nodes".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn a_template_that_is_in_use_is_no_ones_to_change_or_delete() {
+    let mut world = nodes("3");
+    let intent = sized(&world.intent, &[3, 2]);
+    world = world.with_intent(intent);
+    world.converge(0);
+    let groups = &world.observed.inventory.node_groups;
+    let templates: Vec<&str> = groups.iter().map(|group| group.template.as_str()).collect();
+    assert_eq!(
+        templates,
+        [
+            "kubernetes-minion-template-0",
+            "kubernetes-minion-template-1"
+        ]
+    );
+}
+
+#[test]
+fn no_nodes_is_no_group_and_no_template() {
+    let mut world = nodes("3");
+    let intent = sized(&world.intent, &[]);
+    world = world.with_intent(intent);
+    world.converge(0);
+    let left = world.observed.inventory.resources.iter();
+    let left: Vec<_> = left
+        .filter(|resource| {
+            matches!(
+                resource.kind,
+                ResourceKind::NodeGroup | ResourceKind::MachineTemplate
+            )
+        })
+        .collect();
+    assert_eq!(left, Vec::<&hakube_provider::ResourceId>::new());
+}
+
+/// What somebody else made with the cluster's mark, by another scheme of names, goes with the cluster only.
+#[test]
+fn a_template_that_isnt_of_nodes_stays() {
+    let mut world = nodes("1");
+    let resource = hakube_provider::ResourceId {
+        kind: ResourceKind::MachineTemplate,
+        scope: Scope::Global,
+        name: "kubernetes-gpu".to_owned(),
+    };
+    world.observed.inventory.resources.push(resource);
+    assert_eq!(world.keys(), Vec::<String>::new());
+}
+
+#[test]
+fn nodes_whose_machines_are_gone_are_forgotten_and_others_are_not() {
+    let mut world = nodes("1");
+    world.observed.inventory.node_groups[0].machines = vec![format!("{GROUP}-here")];
+    let node = |name: &str| NodeView {
+        name: name.to_owned(),
+        zone: ZONES[0].to_owned(),
+        ready: true,
+    };
+    world.observed.nodes = Some(vec![
+        node(&format!("{GROUP}-here")),
+        node("a-machine-of-the-users"),
+    ]);
+    assert_eq!(world.keys(), Vec::<String>::new());
+    let gone = node(&format!("{GROUP}-gone"));
+    world.observed.nodes.as_mut().unwrap().push(gone);
+    assert_eq!(world.keys(), ["forget-nodes"]);
+}
+
+/// At whatever step a command stops, and in whatever order it went, the next one ends where it should.
+#[test]
+fn a_change_that_stopped_anywhere_is_finished() {
+    let sizes: [&[u32]; 5] = [&[3], &[1], &[0, 2], &[2, 2, 2], &[]];
+    for from in sizes {
+        for to in sizes {
+            for steps in 0..6 {
+                for (order, half) in [(0, false), (1, true), (2, true)] {
+                    let intent = fixtures::intent(&[("MULTIZONE", "true")]);
+                    let mut world = World::settled(sized(&intent, from));
+                    let intent = sized(&world.intent, to);
+                    world = world.with_intent(intent);
+                    let plan = world.plan();
+                    world.run(&plan, order, steps, half);
+                    world.converge(order);
+                    let groups = &world.observed.inventory.node_groups;
+                    let mut found: Vec<u32> = groups.iter().map(|group| group.size).collect();
+                    found.sort_unstable();
+                    let mut wanted: Vec<u32> = to.iter().copied().filter(|&n| n > 0).collect();
+                    wanted.sort_unstable();
+                    assert_eq!(found, wanted, "from {from:?}, stopped after {steps}");
+                }
+            }
+        }
+    }
+}
