@@ -7,12 +7,13 @@ use std::path::Path;
 
 /// Tells how many cases of a matrix there were, how many failed, and the seed that chose them.
 pub fn tell(matrix: &str, cases: usize, failed: usize, seed: Option<u64>) {
-    let seed = seed.map_or_else(String::new, |seed| seed.to_string());
-    println!("{matrix}: {cases} cases, {failed} failed, seed {seed:?}");
+    let chosen = seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
+    println!("{matrix}: {cases} cases, {failed} failed{chosen}");
     let Some(directory) = std::env::var_os("HAKUBE_TEST_REPORT") else {
         return;
     };
     let file = Path::new(&directory).join("counts");
+    let seed = seed.map_or_else(String::new, |seed| seed.to_string());
     let line = format!("{matrix}\t{cases}\t{failed}\t{seed}\n");
     // Tests are processes that run at the same time: one write each, at the end of the file.
     let mut counts = OpenOptions::new()
