@@ -122,13 +122,13 @@ impl Fault {
 
     fn kind_by_reason(&self) -> Option<ErrorKind> {
         let kind = match self.reason.as_deref()? {
-            "ALREADY_EXISTS" | "RESOURCE_ALREADY_EXISTS" | "CONDITION_NOT_MET" => {
-                ErrorKind::Conflict
-            }
+            "ALREADY_EXISTS" | "RESOURCE_ALREADY_EXISTS" => ErrorKind::Conflict,
             "QUOTA_EXCEEDED" | "LIMIT_EXCEEDED" | "CPUS_ALL_REGIONS_EXCEEDED" => ErrorKind::Quota,
             reason if is_capacity(reason) => ErrorKind::NoCapacity,
             "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE"
             | "RESOURCE_NOT_READY"
+            // It changed since it was looked at: whoever calls again looks again.
+            | "CONDITION_NOT_MET"
             | "RESOURCE_OPERATION_RATE_EXCEEDED"
             | "OPERATION_CANCELED_BY_USER"
             | "BACKEND_ERROR"

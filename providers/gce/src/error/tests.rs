@@ -37,7 +37,7 @@ fn an_answer_means_what_its_reason_says_in_both_spellings() {
     use ErrorKind::{Conflict, Denied, Fatal, Invalid, NoCapacity, Quota};
     for (status, reasons, kind) in [
         (409, ["alreadyExists", "RESOURCE_ALREADY_EXISTS"], Conflict),
-        (412, ["conditionNotMet", "CONDITION_NOT_MET"], Conflict),
+        (412, ["conditionNotMet", "CONDITION_NOT_MET"], TRANSIENT),
         (403, ["quotaExceeded", "QUOTA_EXCEEDED"], Quota),
         (403, ["rateLimitExceeded", "RATE_LIMIT_EXCEEDED"], TRANSIENT),
         (429, ["", "RESOURCE_EXHAUSTED"], TRANSIENT),
