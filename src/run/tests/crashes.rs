@@ -60,8 +60,12 @@ impl Scenario {
         let stored = site.stored();
         // Killed between its last change and its last word: what was asked for is there, and asking
         // again would be asking for more.
+        // A repair asks for nothing that isn't asked for already.
         let finished = stored.as_ref().is_some_and(|stored| {
-            stored.unfinished.is_none() && stored.intent.replicas.len() == after
+            !matches!(self.command, Command::Repair)
+                && stored.unfinished.is_none()
+                && stored.intent.replicas.len() == after
+                && self.left_behind(stored).is_none()
         });
         let wanted = stored
             .as_ref()
@@ -74,7 +78,7 @@ impl Scenario {
             Then::Reconcile => return reconciled(&mut site, wanted, before == 0, after == 0),
             Then::Down => return go_away(&mut site),
         }
-        has_replicas(&site, after)
+        self.is_done(&site)
     }
 }
 
@@ -167,4 +171,34 @@ fn down_replica_of_a_dead_one() {
 #[test]
 fn down_from_three() {
     scenarios::down_from_three().survives_crashes();
+}
+
+#[test]
+fn replace_the_only_one() {
+    scenarios::replace_the_only_one().survives_crashes();
+}
+
+#[test]
+fn replace_the_leader_of_three() {
+    scenarios::replace_the_leader_of_three().survives_crashes();
+}
+
+#[test]
+fn replace_a_dead_one_of_three() {
+    scenarios::replace_a_dead_one_of_three().survives_crashes();
+}
+
+#[test]
+fn repair_of_a_machine_that_is_off() {
+    scenarios::repair_of_a_machine_that_is_off().survives_crashes();
+}
+
+#[test]
+fn repair_of_a_replica_that_was_deleted_by_hand() {
+    scenarios::repair_of_a_replica_that_was_deleted_by_hand().survives_crashes();
+}
+
+#[test]
+fn repair_of_a_backend_and_a_firewall() {
+    scenarios::repair_of_a_backend_and_a_firewall().survives_crashes();
 }

@@ -45,18 +45,18 @@ impl Scenario {
     }
 
     fn judge(&self, site: &mut Site, end: &End, kind: ErrorKind) -> Result<(), String> {
-        let (before, after) = self.replicas;
+        let (before, _) = self.replicas;
         never_violated(site)?;
         match (&end.result, &self.command) {
             (Some(Ok(())), Command::Down) => is_gone(site),
-            (Some(Ok(())), _) => has_replicas(site, after),
+            (Some(Ok(())), _) => self.is_done(site),
             (other, _) if kind == TRANSIENT => Err(format!("not ridden out: {other:?}")),
             (_, Command::Replicate(_)) => {
                 has_replicas(site, before).map_err(|why| format!("not turned back: {why}"))
             }
             (_, again) => match (site.run(again, Fate::default()).result, again) {
                 (Some(Ok(())), Command::Down) => is_gone(site),
-                (Some(Ok(())), _) => has_replicas(site, after),
+                (Some(Ok(())), _) => self.is_done(site),
                 (other, _) => Err(format!("again: {other:?}")),
             },
         }
@@ -116,4 +116,34 @@ fn down_replica_of_a_dead_one() {
 #[test]
 fn down_from_three() {
     scenarios::down_from_three().survives_faults();
+}
+
+#[test]
+fn replace_the_only_one() {
+    scenarios::replace_the_only_one().survives_faults();
+}
+
+#[test]
+fn replace_the_leader_of_three() {
+    scenarios::replace_the_leader_of_three().survives_faults();
+}
+
+#[test]
+fn replace_a_dead_one_of_three() {
+    scenarios::replace_a_dead_one_of_three().survives_faults();
+}
+
+#[test]
+fn repair_of_a_machine_that_is_off() {
+    scenarios::repair_of_a_machine_that_is_off().survives_faults();
+}
+
+#[test]
+fn repair_of_a_replica_that_was_deleted_by_hand() {
+    scenarios::repair_of_a_replica_that_was_deleted_by_hand().survives_faults();
+}
+
+#[test]
+fn repair_of_a_backend_and_a_firewall() {
+    scenarios::repair_of_a_backend_and_a_firewall().survives_faults();
 }

@@ -1,8 +1,9 @@
 //! What is done to what: each command that changes a cluster, and what is there when it begins.
 
+use super::converged::has_replicas;
 use super::site::{Command, Site};
 use crate::cluster::RemovalRequest;
-use crate::run::ReplicateRequest;
+use crate::run::{ReplicateRequest, Stored};
 
 /// A command and what is there when it begins.
 pub struct Scenario {
@@ -11,6 +12,31 @@ pub struct Scenario {
     pub command: Command,
     /// Replicas before it and after it; 0 after: the cluster is gone.
     pub replicas: (usize, usize),
+    /// The replica that isn't there any more after it.
+    pub gone: Option<String>,
+}
+
+impl Scenario {
+    /// The replica that was to go, if it is wanted still.
+    pub fn left_behind(&self, stored: &Stored) -> Option<String> {
+        let gone = self.gone.as_ref()?;
+        stored
+            .intent
+            .replica(gone)
+            .map(|replica| replica.name.clone())
+    }
+
+    /// The command did its work, whether in one go or in several.
+    ///
+    /// # Errors
+    /// What isn't so.
+    pub fn is_done(&self, site: &Site) -> Result<(), String> {
+        has_replicas(site, self.replicas.1)?;
+        match site.stored().and_then(|stored| self.left_behind(&stored)) {
+            Some(replica) => Err(format!("{replica} is still there")),
+            None => Ok(()),
+        }
+    }
 }
 
 fn up(variables: &[(&'static str, &str)]) -> Site {
@@ -73,6 +99,7 @@ pub fn up_in_one_zone() -> Scenario {
         from: Site::new(&[]),
         command: Command::Up,
         replicas: (0, 1),
+        gone: None,
     }
 }
 
@@ -87,6 +114,7 @@ pub fn up_with_a_network_nodes_and_a_balancer_of_its_own() -> Scenario {
         from: Site::new(&variables),
         command: Command::Up,
         replicas: (0, 1),
+        gone: None,
     }
 }
 
@@ -97,6 +125,7 @@ pub fn replicate_from_one_to_two_in_one_zone() -> Scenario {
         from: up(&[]),
         command,
         replicas: (1, 2),
+        gone: None,
     }
 }
 
@@ -107,6 +136,7 @@ pub fn replicate_from_one_to_two_across_zones() -> Scenario {
         from: replicas(1),
         command,
         replicas: (1, 2),
+        gone: None,
     }
 }
 
@@ -116,6 +146,7 @@ pub fn replicate_from_two_to_three() -> Scenario {
         from: replicas(2),
         command: replicate(None, 1),
         replicas: (2, 3),
+        gone: None,
     }
 }
 
@@ -125,6 +156,7 @@ pub fn replicate_from_one_to_three_at_once() -> Scenario {
         from: replicas(1),
         command: replicate(None, 2),
         replicas: (1, 3),
+        gone: None,
     }
 }
 
@@ -136,6 +168,7 @@ pub fn down_replica_from_three_to_two() -> Scenario {
         from,
         command,
         replicas: (3, 2),
+        gone: None,
     }
 }
 
@@ -147,6 +180,7 @@ pub fn down_replica_of_the_leader() -> Scenario {
         from,
         command,
         replicas: (3, 2),
+        gone: None,
     }
 }
 
@@ -158,20 +192,21 @@ pub fn down_replica_from_two_to_one() -> Scenario {
         from,
         command,
         replicas: (2, 1),
+        gone: None,
     }
 }
 
 pub fn down_replica_of_a_dead_one() -> Scenario {
     let mut from = replicas(3);
     let dead = follower(&from);
-    from.world.cloud.machines.get_mut(&dead).unwrap().boots = None;
-    from.world.tick();
+    stop(&mut from, &dead);
     let command = remove(&dead, true);
     Scenario {
         name: "down --replica 3-2, a dead one",
         from,
         command,
         replicas: (3, 2),
+        gone: None,
     }
 }
 
@@ -181,5 +216,81 @@ pub fn down_from_three() -> Scenario {
         from: replicas(3),
         command: Command::Down,
         replicas: (3, 0),
+        gone: None,
     }
+}
+
+fn replace(from: Site, name: &'static str, replica: String) -> Scenario {
+    let count = from.world.etcd.members.len();
+    Scenario {
+        name,
+        from,
+        command: Command::Replace(replica.clone()),
+        replicas: (count, count),
+        gone: Some(replica),
+    }
+}
+
+pub fn replace_the_only_one() -> Scenario {
+    let from = replicas(1);
+    let replica = leader(&from);
+    replace(from, "replace 1", replica)
+}
+
+pub fn replace_the_leader_of_three() -> Scenario {
+    let from = replicas(3);
+    let replica = leader(&from);
+    replace(from, "replace 3, the leader", replica)
+}
+
+pub fn replace_a_dead_one_of_three() -> Scenario {
+    let mut from = replicas(3);
+    let dead = follower(&from);
+    stop(&mut from, &dead);
+    replace(from, "replace 3, a dead one", dead)
+}
+
+fn stop(site: &mut Site, machine: &str) {
+    site.world.cloud.machines.get_mut(machine).unwrap().boots = None;
+    site.world.tick();
+}
+
+fn repair(from: Site, name: &'static str) -> Scenario {
+    Scenario {
+        name,
+        from,
+        command: Command::Repair,
+        replicas: (3, 3),
+        gone: None,
+    }
+}
+
+pub fn repair_of_a_machine_that_is_off() -> Scenario {
+    let mut from = replicas(3);
+    let off = follower(&from);
+    stop(&mut from, &off);
+    repair(from, "repair, a machine is off")
+}
+
+pub fn repair_of_a_replica_that_was_deleted_by_hand() -> Scenario {
+    let mut from = replicas(3);
+    let lost = follower(&from);
+    let intent = from.stored().unwrap().intent;
+    from.world.lose_machine(&lost);
+    from.world
+        .cloud
+        .disks
+        .remove(&intent.spec.names.data_disk(&lost));
+    from.world.tick();
+    repair(from, "repair, a replica was deleted")
+}
+
+pub fn repair_of_a_backend_and_a_firewall() -> Scenario {
+    let mut from = replicas(3);
+    let cloud = &mut from.world.cloud;
+    let (_, machines) = cloud.groups.values_mut().next().unwrap();
+    machines.clear();
+    let firewall = cloud.firewalls.keys().next().unwrap().clone();
+    cloud.firewalls.remove(&firewall);
+    repair(from, "repair, a backend and a firewall are gone")
 }
