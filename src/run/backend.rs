@@ -1,12 +1,13 @@
 //! The provider of a cluster's machines, connected.
 
-use super::session::Start;
+use super::letters;
+use super::session::Purpose;
 use crate::channel::{Channel, LocalChannel};
 use crate::error::{Error, Kind, Result};
 use crate::settings::{ProviderKind, Settings};
 use hakube_gce::{Auth, Gce, GceConfig, Patience, PollPace};
 use hakube_local::client::{LocalCloud, StartOptions, Status};
-use hakube_provider::Provider;
+use hakube_provider::{OperationKey, Provider};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ pub fn local_cloud(home: &Path) -> LocalCloud {
     LocalCloud::at(home.join("local"))
 }
 
-/// Connects to the provider. The local cloud is started when `start` says so.
+/// Connects to the provider.
 ///
 /// # Errors
 /// The provider can't be reached or isn't built yet; the local cloud isn't running.
@@ -36,10 +37,10 @@ pub async fn connect(
     settings: &Settings,
     kind: ProviderKind,
     region: &str,
-    start: Start,
+    purpose: Purpose,
 ) -> Result<Backend> {
     match kind {
-        ProviderKind::Local => local(settings, region, start).await,
+        ProviderKind::Local => local(settings, region, purpose).await,
         ProviderKind::Gce => Err(not_yet(
             "gce",
             "its machines get their secrets over ssh, and that channel isn't built yet",
@@ -55,15 +56,11 @@ fn not_yet(provider: &str, why: &str) -> Error {
 }
 
 /// The Compute Engine provider, unchanged, against the local cloud's API.
-async fn local(settings: &Settings, region: &str, start: Start) -> Result<Backend> {
+async fn local(settings: &Settings, region: &str, purpose: Purpose) -> Result<Backend> {
     let cloud = local_cloud(&settings.home);
-    let status = if start == Start::IfNeeded {
-        start_local(settings, &cloud).await?
-    } else {
-        let running = cloud.status().await.map_err(local_error)?;
-        running.ok_or_else(|| {
-            Error::new(Kind::Provider, "the local cloud isn't running").hint("hakube local start")
-        })?
+    let (status, operation) = match purpose {
+        Purpose::Change(operation) => (start_local(settings, &cloud).await?, operation),
+        Purpose::Look => (running(&cloud).await?, nobody_else()),
     };
     let provider = Gce::connect(GceConfig {
         project: status.project.clone(),
@@ -78,6 +75,7 @@ async fn local(settings: &Settings, region: &str, start: Start) -> Result<Backen
             attempt: Duration::from_secs(5),
             operation: settings.timeout,
         },
+        operation,
     })
     .await?;
     Ok(Backend {
@@ -86,6 +84,20 @@ async fn local(settings: &Settings, region: &str, start: Start) -> Result<Backen
         shared_loopback: true,
         pace: Duration::from_millis(20),
     })
+}
+
+async fn running(cloud: &LocalCloud) -> Result<Status> {
+    cloud.status().await.map_err(local_error)?.ok_or_else(|| {
+        Error::new(Kind::Provider, "the local cloud isn't running").hint("hakube local start")
+    })
+}
+
+/// Whoever only looks is no operation that another goes on with.
+fn nobody_else() -> OperationKey {
+    OperationKey {
+        id: letters::random(16),
+        resumed: false,
+    }
 }
 
 /// Starts the local cloud as a daemon of this same program, once.

@@ -2,7 +2,7 @@
 
 use super::backend::{self, Backend};
 use super::programs;
-use super::session::Start;
+use super::session::Purpose;
 use crate::cluster::ClusterSpec;
 use crate::error::Result;
 use crate::etcd::{Etcd, EtcdClient};
@@ -33,7 +33,7 @@ pub trait Connect: Send + Sync {
         &self,
         settings: &Settings,
         spec: &ClusterSpec,
-        start: Start,
+        purpose: Purpose,
     ) -> Result<Backend>;
 
     /// Where a new cluster's programs come from; `path` is the search path for those of this host.
@@ -58,9 +58,9 @@ impl Connect for Live {
         &self,
         settings: &Settings,
         spec: &ClusterSpec,
-        start: Start,
+        purpose: Purpose,
     ) -> Result<Backend> {
-        backend::connect(settings, spec.provider, spec.zone.region(), start).await
+        backend::connect(settings, spec.provider, spec.zone.region(), purpose).await
     }
 
     async fn programs(&self, settings: &Settings, path: &str) -> Result<Programs> {

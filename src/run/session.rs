@@ -10,17 +10,18 @@ use crate::output::Reporter;
 use crate::pki::{Authorities, AuthorityDocuments};
 use crate::settings::Resolved;
 use crate::state::Store;
+use hakube_provider::OperationKey;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Whether the local cloud is started for a command that needs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// It is, unless it runs already.
-    IfNeeded,
-    /// A command that only looks finds it running or says that it isn't.
-    Never,
+/// What a provider is connected to for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// To change things, for this operation. The local cloud is started if it doesn't run.
+    Change(OperationKey),
+    /// Only to look: the local cloud runs, or the command says that it doesn't.
+    Look,
 }
 
 /// One invocation.
@@ -123,9 +124,9 @@ impl Session {
     ///
     /// # Errors
     /// It can't be reached.
-    pub async fn backend(&self, spec: &ClusterSpec, start: Start) -> Result<Backend> {
+    pub async fn backend(&self, spec: &ClusterSpec, purpose: Purpose) -> Result<Backend> {
         self.connect
-            .backend(&self.resolved.settings, spec, start)
+            .backend(&self.resolved.settings, spec, purpose)
             .await
     }
 

@@ -27,6 +27,10 @@ pub struct Unfinished {
     pub started: Timestamp,
     /// Who ran it: `user@host`.
     pub by: String,
+    /// Under which the provider knows the calls that are made for it, by whichever process.
+    /// Empty where an older version began it.
+    #[serde(default)]
+    pub calls: String,
     /// The replicas before it, for turning back.
     pub previous: Vec<ReplicaIntent>,
 }

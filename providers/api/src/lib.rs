@@ -9,6 +9,7 @@
 
 mod error;
 mod inventory;
+mod operation;
 mod spec;
 
 pub use error::{ErrorKind, ProviderError, Result};
@@ -16,6 +17,7 @@ pub use inventory::{
     Address, BackendGroup, Balancer, Disk, Firewall, Inventory, Machine, MachineState, NodeGroup,
     ResourceId, ResourceKind, Scope,
 };
+pub use operation::OperationKey;
 pub use spec::{
     AddressSpec, BalancerSpec, DiskSpec, EndpointSpec, EndpointTarget, ExternalAddress,
     FirewallSource, FirewallSpec, MachineRef, MachineSpec, NetworkSpec, NodeGroupSpec,

@@ -1,5 +1,6 @@
 //! What a provider is built from.
 
+use hakube_provider::OperationKey;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct GceConfig {
     pub poll: PollPace,
     /// How long things may take.
     pub patience: Patience,
+    /// Which operation of the caller's the calls are made for.
+    pub operation: OperationKey,
 }
 
 /// How long things may take.

@@ -35,6 +35,11 @@ impl Attempt {
         }
     }
 
+    /// What is done to which resource: the same words for the same change.
+    pub(crate) fn words(&self) -> String {
+        format!("{} {}", self.action, self.resource)
+    }
+
     /// The error of this attempt, in our words.
     pub(crate) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> ProviderError {
         ProviderError::new(kind, self.action, self.resource.as_str(), message)

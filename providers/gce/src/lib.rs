@@ -4,7 +4,7 @@
 //! nothing of what runs on them. Facts that are easy to get wrong, and where they are dealt with:
 //!
 //! - a failed operation comes back as a success that holds an error: `operation.rs`;
-//! - a change whose answer got lost must not be made twice: `operation.rs`;
+//! - a change whose answer got lost must not be made twice, and one that is meant anew must be: `request.rs`;
 //! - a caller who is too fast is told 403: `retry.rs`;
 //! - a failure has two spellings and three ways to arrive: `error.rs`;
 //! - a reserved address can be deleted while it is in use, in silence: `delete.rs`;
@@ -25,6 +25,7 @@ mod network;
 mod node_group;
 mod operation;
 mod preflight;
+mod request;
 mod retry;
 
 pub use config::{Auth, GceConfig, GoogleLogin, Patience, PollPace};
@@ -32,6 +33,7 @@ pub use config::{Auth, GceConfig, GoogleLogin, Patience, PollPace};
 use crate::auth::Login;
 use crate::client::Clients;
 use crate::error::Attempt;
+use crate::request::Requests;
 use async_trait::async_trait;
 use hakube_provider::{
     Address, AddressSpec, BalancerSpec, EndpointSpec, EndpointTarget, ErrorKind, FirewallSpec,
@@ -45,6 +47,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Gce {
     config: GceConfig,
     clients: Clients,
+    requests: Requests,
     calls: Arc<AtomicU64>,
 }
 
@@ -67,9 +70,11 @@ impl Gce {
         let calls = Arc::new(AtomicU64::new(0));
         let login = Login::new(&config.auth, Arc::clone(&calls)).await?;
         let clients = Clients::new(&config, login);
+        let requests = Requests::of(&config.operation);
         Ok(Self {
             config,
             clients,
+            requests,
             calls,
         })
     }

@@ -1,10 +1,7 @@
 //! Calls that change something: sent once whatever the network does, and followed to their end.
 //!
-//! A changing call bears a `requestId`, so that the retry of a call whose answer got lost is the same
-//! call to Compute Engine and not another. The id is a random one for each call, on purpose. A stable id,
-//! made from the resource's name, would also cover the repeat after a crash; but Compute Engine remembers
-//! ids for a while, and would answer the second `insert` of a name that was deleted in between with the
-//! success of the first. After a crash every method looks first instead.
+//! A changing call bears a `requestId`, so that a call that is sent again is the same call to Compute Engine
+//! and not another: `request.rs` says which id, and what it proves.
 
 use crate::Gce;
 use crate::error::{Attempt, Fault};
@@ -13,15 +10,19 @@ use google_cloud_compute_v1::model::Operation;
 use google_cloud_compute_v1::model::operation::Status;
 use google_cloud_gax::options::RequestOptionsBuilder as _;
 use hakube_provider::{ErrorKind, Result};
+use uuid::Uuid;
 
-/// Sends a changing call, safe to be sent again inside the call.
+/// A changing call, to be sent under an id; safe to be sent again inside the call then.
 macro_rules! change {
     ($builder:expr) => {{
         use google_cloud_gax::options::RequestOptionsBuilder as _;
-        $builder
-            .set_request_id(uuid::Uuid::new_v4().to_string())
-            .with_idempotency(true)
-            .send()
+        let builder = $builder;
+        move |id: uuid::Uuid| {
+            builder
+                .set_request_id(id.to_string())
+                .with_idempotency(true)
+                .send()
+        }
     }};
 }
 pub(crate) use change;
@@ -57,6 +58,11 @@ pub(crate) async fn look<T>(
     }
 }
 
+/// A changing call on its way: its answer is an operation.
+pub(crate) trait Sent: Future<Output = google_cloud_gax::Result<Operation>> {}
+
+impl<S: Future<Output = google_cloud_gax::Result<Operation>>> Sent for S {}
+
 /// Where an operation is asked about.
 #[derive(Debug, PartialEq, Eq)]
 enum Place<'a> {
@@ -75,24 +81,24 @@ fn place(operation: &Operation) -> Place<'_> {
 
 impl Gce {
     /// Makes a change and waits for its end.
-    pub(crate) async fn run(
+    pub(crate) async fn run<S: Sent>(
         &self,
         attempt: &Attempt,
-        sent: impl Future<Output = google_cloud_gax::Result<Operation>>,
+        change: impl FnOnce(Uuid) -> S,
     ) -> Result<()> {
-        self.finish(attempt, sent)
+        self.finish(attempt, change)
             .await?
             .map_err(|fault| attempt.failed(fault))
     }
 
     /// Makes a resource that wasn't there a moment ago. One that has appeared since is another caller's
     /// or an earlier call's: the next call will look at it and judge by its mark.
-    pub(crate) async fn insert(
+    pub(crate) async fn insert<S: Sent>(
         &self,
         attempt: &Attempt,
-        sent: impl Future<Output = google_cloud_gax::Result<Operation>>,
+        change: impl FnOnce(Uuid) -> S,
     ) -> Result<()> {
-        self.finish(attempt, sent).await?.map_err(|fault| {
+        self.finish(attempt, change).await?.map_err(|fault| {
             let mut error = attempt.failed(fault.clone());
             if fault.is_already_exists() {
                 error.kind = ErrorKind::Transient { retry_after: None };
@@ -103,24 +109,25 @@ impl Gce {
     }
 
     /// Deletes a resource; one that has vanished since it was looked at is success.
-    pub(crate) async fn remove(
+    pub(crate) async fn remove<S: Sent>(
         &self,
         attempt: &Attempt,
-        sent: impl Future<Output = google_cloud_gax::Result<Operation>>,
+        change: impl FnOnce(Uuid) -> S,
     ) -> Result<()> {
-        match self.finish(attempt, sent).await? {
+        match self.finish(attempt, change).await? {
             Err(fault) if !fault.is_not_found() => Err(attempt.failed(fault)),
             _ => Ok(()),
         }
     }
 
     /// The end of a change: done, or the fault with which it was refused or ended.
-    async fn finish(
+    async fn finish<S: Sent>(
         &self,
         attempt: &Attempt,
-        sent: impl Future<Output = google_cloud_gax::Result<Operation>>,
+        change: impl FnOnce(Uuid) -> S,
     ) -> Result<std::result::Result<(), Fault>> {
-        let operation = match sent.await {
+        let request = self.requests.next(attempt);
+        let operation = match change(request.id).await {
             Ok(operation) => operation,
             Err(error) => return Ok(Err(Fault::from(error))),
         };
@@ -134,7 +141,15 @@ impl Gce {
             );
             return Err(attempt.error(ErrorKind::Transient { retry_after: None }, message));
         };
-        Ok(ended?.to_result().map(|_| ()).map_err(Fault::from))
+        let ended = ended?.to_result().map(|_| ()).map_err(Fault::from);
+        self.requests.ended(&request);
+        if request.in_doubt {
+            return Err(attempt.error(
+                ErrorKind::Transient { retry_after: None },
+                "an earlier call for the same may have been answered, not this one: looking again",
+            ));
+        }
+        Ok(ended)
     }
 
     /// The operation once it is done, well or badly.

@@ -31,7 +31,8 @@ pub(super) async fn finish(session: &Session, operation: &mut Operation<'_>) -> 
         // Nothing that is deleted asks for them.
         None => Authorities::generate(intent.spec.pki, Timestamp::now())?,
     };
-    let means = operation.connect(&intent.spec, authorities).await?;
+    let begun = known.as_ref().and_then(|stored| stored.unfinished.as_ref());
+    let means = operation.connect(&intent.spec, begun, authorities).await?;
     teardown(session, operation, known.as_ref(), intent, &means).await
 }
 

@@ -25,7 +25,7 @@ pub use up::up;
 use super::execute::{Execution, Ledger};
 use super::retry::looked;
 use super::scheduler::{self, OnFailure, RunReport};
-use super::session::Start;
+use super::session::Purpose;
 use super::{Means, Session, Stored, Unfinished, observe};
 use crate::cluster::{ClusterSpec, Intent, Observed, Phase};
 use crate::error::{Error, Result};
@@ -34,7 +34,7 @@ use crate::pki::Authorities;
 use crate::plan::{Plan, plan};
 use crate::state::{Document, Holder, LockGuard, Operation as JournalEntry, Outcome, StepRecord};
 use async_trait::async_trait;
-use hakube_provider::Provider;
+use hakube_provider::{OperationKey, Provider};
 use jiff::Timestamp;
 use status::look;
 use std::sync::Arc;
@@ -51,6 +51,8 @@ struct Operation<'a> {
     /// `None` for a dry run, which changes nothing.
     lock: Option<LockGuard>,
     entry: JournalEntry,
+    /// Under which the provider knows its calls: that of what it goes on with, else its own.
+    calls: String,
     /// Known once it is connected.
     provider: Option<Arc<dyn Provider>>,
 }
@@ -87,6 +89,7 @@ impl<'a> Operation<'a> {
             session,
             name,
             lock: None,
+            calls: entry.id.clone(),
             entry,
             provider: None,
         }
@@ -119,9 +122,23 @@ impl<'a> Operation<'a> {
         Ok(())
     }
 
-    /// Connects to the provider, and to a cluster with these authorities.
-    async fn connect(&mut self, spec: &ClusterSpec, authorities: Authorities) -> Result<Means> {
-        let backend = self.session.backend(spec, Start::IfNeeded).await?;
+    /// Connects to the provider, and to a cluster with these authorities. Of what was `begun` calls may
+    /// have been made, and be under way still.
+    async fn connect(
+        &mut self,
+        spec: &ClusterSpec,
+        begun: Option<&Unfinished>,
+        authorities: Authorities,
+    ) -> Result<Means> {
+        let begun = begun.filter(|begun| !begun.calls.is_empty());
+        if let Some(begun) = begun {
+            self.calls.clone_from(&begun.calls);
+        }
+        let key = OperationKey {
+            id: self.calls.clone(),
+            resumed: begun.is_some(),
+        };
+        let backend = self.session.backend(spec, Purpose::Change(key)).await?;
         self.provider = Some(Arc::clone(&backend.provider));
         self.session.means(spec, backend, authorities)
     }
@@ -129,7 +146,8 @@ impl<'a> Operation<'a> {
     /// The same for a cluster whose authorities are in the store.
     async fn connect_existing(&mut self, stored: &Stored) -> Result<Means> {
         let authorities = self.session.existing_authorities().await?;
-        self.connect(&stored.intent.spec, authorities).await
+        let begun = stored.unfinished.as_ref();
+        self.connect(&stored.intent.spec, begun, authorities).await
     }
 
     /// Stores an edited intent as begun.
@@ -149,6 +167,7 @@ impl<'a> Operation<'a> {
                 request: request.to_owned(),
                 started: self.entry.started,
                 by: format!("{}@{}", self.entry.by.user, self.entry.by.host),
+                calls: self.calls.clone(),
                 previous,
             }),
         };

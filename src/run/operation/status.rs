@@ -7,13 +7,13 @@ use crate::output::{EndpointStatus, NodeStatus, ReplicaStatus, Status, Unfinishe
 use crate::pki::Secret;
 use crate::plan::{Action, plan};
 use crate::run::execute::admin_access;
-use crate::run::session::Start;
+use crate::run::session::Purpose;
 use crate::run::{Means, Session, Stored, observe};
 
 async fn connect(session: &Session, stored: &Stored) -> Result<Means> {
     let spec = &stored.intent.spec;
     let authorities = session.existing_authorities().await?;
-    let backend = session.backend(spec, Start::Never).await?;
+    let backend = session.backend(spec, Purpose::Look).await?;
     session.means(spec, backend, authorities)
 }
 

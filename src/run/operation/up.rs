@@ -38,7 +38,9 @@ async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
         Some(authorities) => (authorities, false),
         None => (new_authorities(session, &stored.intent)?, true),
     };
-    let means = operation.connect(&spec, authorities).await?;
+    let means = operation
+        .connect(&spec, stored.unfinished.as_ref(), authorities)
+        .await?;
     if fresh {
         stored.intent = stored
             .intent

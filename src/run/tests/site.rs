@@ -8,7 +8,7 @@ use crate::output::{Event, Reporter, Status};
 use crate::pki::{Authorities, Lifetimes};
 use crate::run::backend::Backend;
 use crate::run::connect::{Clients, Connect};
-use crate::run::session::Start;
+use crate::run::session::Purpose;
 use crate::run::{
     ReplicateRequest, Session, Stored, down, reconcile, remove_replica, repair, replace, replicate,
     status, up,
@@ -270,7 +270,7 @@ struct Connected(Arc<Process>);
 
 #[async_trait]
 impl Connect for Connected {
-    async fn backend(&self, _: &Settings, _: &ClusterSpec, _: Start) -> Result<Backend> {
+    async fn backend(&self, _: &Settings, _: &ClusterSpec, _: Purpose) -> Result<Backend> {
         let process = &self.0;
         Ok(Backend {
             provider: Arc::clone(process) as _,

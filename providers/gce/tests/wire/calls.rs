@@ -108,18 +108,66 @@ async fn a_caller_who_is_too_fast_tries_again() {
     cloud.gce.ensure_network(&network()).await.unwrap();
 }
 
+async fn request_ids(cloud: &Cloud) -> Vec<Option<String>> {
+    let requests = cloud.changing().await;
+    requests
+        .iter()
+        .map(|request| query(request, "requestId"))
+        .collect()
+}
+
 #[tokio::test]
 async fn another_insert_of_the_same_name_is_another_change() {
     let cloud = Cloud::start().await;
     cloud.gce.ensure_network(&network()).await.unwrap();
     cloud.gce.ensure_network(&network()).await.unwrap();
-    let requests = cloud.changing().await;
-    let ids: Vec<_> = requests
-        .iter()
-        .map(|request| query(request, "requestId"))
-        .collect();
+    let ids = request_ids(&cloud).await;
     assert_eq!(ids.len(), 2);
     assert_ne!(ids[0], ids[1]);
+}
+
+#[tokio::test]
+async fn after_a_crash_a_change_is_the_same_call_and_its_end_proves_nothing() {
+    let cloud = Cloud::start().await;
+    cloud.gce.ensure_network(&network()).await.unwrap();
+    let next = cloud.resumed().await;
+    // Compute Engine would say that it is done, and have made nothing of what was deleted since.
+    let error = next.ensure_network(&network()).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert!(error.message.contains("looking again"), "{error}");
+    // Still not there: that is another insert.
+    let error = next.ensure_network(&network()).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    let ids = request_ids(&cloud).await;
+    assert_eq!(ids.len(), 3);
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[1], ids[2]);
+    cloud
+        .has(
+            format!("{GLOBAL}/networks/net"),
+            json!({"name": "net", "description": "hakube-cluster=kubernetes"}),
+        )
+        .await;
+    next.ensure_network(&network()).await.unwrap();
+    assert_eq!(request_ids(&cloud).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_change_whose_end_was_not_seen_is_the_same_call_and_looked_at_again() {
+    let cloud = Cloud::with(IMPATIENT).await;
+    let inserted = ok(running(json!({})));
+    let wait = format!("{GLOBAL}/operations/operation-7/wait");
+    let networks = format!("{GLOBAL}/networks");
+    cloud.answers("POST", &networks, inserted, 1).await;
+    cloud.answers("POST", &wait, missing(), 1).await;
+    cloud.gce.ensure_network(&network()).await.unwrap_err();
+    let error = cloud.gce.ensure_network(&network()).await.unwrap_err();
+    assert!(error.message.contains("looking again"), "{error}");
+    cloud.gce.ensure_network(&network()).await.unwrap();
+    let ids = request_ids(&cloud).await;
+    assert_eq!(ids.len(), 3);
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[1], ids[2]);
 }
 
 #[tokio::test]

@@ -218,7 +218,11 @@ async fn when_the_rule_fails_for_the_moment_the_same_call_finishes() {
     assert!(error.is_transient(), "{error}");
     let list = format!("{PROJECT}/aggregated/instances");
     let bare = aggregated("instances", json!([instance("m-1", None)]));
-    cloud.answers("GET", list, ok(bare), 1).await;
+    cloud.answers("GET", list, ok(bare), 2).await;
+    // The same call again: its answer may be that of the first, and proves nothing.
+    let error = promote(&cloud).await.unwrap_err();
+    assert!(error.message.contains("looking again"), "{error}");
+    rule(&cloud).await;
     promote(&cloud).await.unwrap();
     let changes = cloud.changes().await;
     let again = [

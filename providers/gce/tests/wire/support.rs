@@ -1,7 +1,7 @@
 //! A Compute Engine of which each test says what it answers.
 
 use hakube_gce::{Auth, Gce, GceConfig, Patience, PollPace};
-use hakube_provider::{DiskSpec, ExternalAddress, MachineRef, MachineSpec, Result};
+use hakube_provider::{DiskSpec, ExternalAddress, MachineRef, MachineSpec, OperationKey, Result};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -39,13 +39,14 @@ impl Cloud {
         std::fs::write(&token, "secret\n").unwrap();
         std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
         let server = MockServer::start().await;
-        let gce = connect(&server.uri(), Auth::TokenFile(token.clone()), patience)
+        let token = Auth::TokenFile(token);
+        let gce = connect(&server.uri(), token.clone(), patience)
             .await
             .unwrap();
         let cloud = Self {
             server,
             gce,
-            token: Auth::TokenFile(token),
+            token,
             _home: home,
         };
         cloud
@@ -62,6 +63,13 @@ impl Cloud {
     /// The same cloud, as somebody else.
     pub async fn connect(&self, auth: Auth) -> Result<Gce> {
         connect(&self.server.uri(), auth, Patience::default()).await
+    }
+
+    /// The provider of a process that goes on with the operation of the first.
+    pub async fn resumed(&self) -> Gce {
+        let mut config = config(&self.server.uri(), self.token.clone(), Patience::default());
+        config.operation.resumed = true;
+        Gce::connect(config).await.unwrap()
     }
 
     async fn mount(&self, priority: u8, mock: wiremock::MockBuilder, answer: ResponseTemplate) {
@@ -139,7 +147,11 @@ impl Cloud {
 
 /// A provider for an API at that endpoint.
 pub async fn connect(endpoint: &str, auth: Auth, patience: Patience) -> Result<Gce> {
-    Gce::connect(GceConfig {
+    Gce::connect(config(endpoint, auth, patience)).await
+}
+
+fn config(endpoint: &str, auth: Auth, patience: Patience) -> GceConfig {
+    GceConfig {
         project: "p".into(),
         region: "europe-west1".into(),
         endpoint: Some(endpoint.to_owned()),
@@ -149,8 +161,11 @@ pub async fn connect(endpoint: &str, auth: Auth, patience: Patience) -> Result<G
             max: Duration::from_millis(4),
         },
         patience,
-    })
-    .await
+        operation: OperationKey {
+            id: "1f2e3d4c".into(),
+            resumed: false,
+        },
+    }
 }
 
 pub fn ok(body: Value) -> ResponseTemplate {

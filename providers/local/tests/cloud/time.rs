@@ -1,5 +1,6 @@
 //! Operations that take time, and requests that are repeated.
 
+use hakube_local::client::{Act, FaultRule};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -59,6 +60,39 @@ async fn a_repeated_request_id_is_the_same_operation() {
         let refusal = cloud.post(&path, json!({"name": "b"})).await.unwrap_err();
         assert_eq!(refusal.status, 400);
     }
+}
+
+#[tokio::test]
+async fn a_request_id_that_was_used_makes_nothing_of_what_was_deleted_since() {
+    let cloud = TestCloud::start().await;
+    let id = "6f1c2b5e-8d0e-4c39-9a53-0d4c5b1b2a11";
+    let path = format!("{REGION}/addresses?requestId={id}");
+    let first = cloud.make(&path, json!({"name": "a"})).await;
+    cloud
+        .delete(&format!("{REGION}/addresses/a"))
+        .await
+        .unwrap();
+    let again = cloud.make(&path, json!({"name": "a"})).await;
+    assert_eq!(again["name"], first["name"]);
+    let gone = cloud.get(&format!("{REGION}/addresses/a")).await;
+    assert_eq!(gone.unwrap_err().status, 404);
+}
+
+#[tokio::test]
+async fn a_request_id_whose_operation_failed_is_answered_with_that_failure() {
+    let cloud = TestCloud::start().await;
+    let act = Act::operation_error("QUOTA_EXCEEDED");
+    let rule = FaultRule::on("POST", "/addresses$", act).times(1);
+    cloud.local.set_faults(&[rule]).await.unwrap();
+    let id = "6f1c2b5e-8d0e-4c39-9a53-0d4c5b1b2a12";
+    let path = format!("{REGION}/addresses?requestId={id}");
+    for _ in 0..2 {
+        let operation = cloud.post(&path, json!({"name": "a"})).await.unwrap();
+        let code = &operation["error"]["errors"][0]["code"];
+        assert_eq!(code, "QUOTA_EXCEEDED", "{operation}");
+    }
+    let other = format!("{REGION}/addresses");
+    cloud.make(&other, json!({"name": "a"})).await;
 }
 
 #[tokio::test]
