@@ -3,32 +3,10 @@
 use hakube_local::client::FaultRule;
 
 use crate::calls::Call;
+use crate::command::Command;
 use crate::fault::{Expected, Fault, faults};
-use crate::verdict;
-use crate::world::{PATIENT, Stage, World};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Command {
-    Up,
-    Replicate,
-}
-
-impl Command {
-    pub fn arguments(self) -> &'static [&'static str] {
-        match self {
-            Self::Up => &["up"],
-            Self::Replicate => &["replicate"],
-        }
-    }
-
-    /// How many replicas there are when it is done.
-    pub fn replicas(self) -> usize {
-        match self {
-            Self::Up => 1,
-            Self::Replicate => 2,
-        }
-    }
-}
+use crate::verdict::Verdict;
+use crate::world::{PATIENT, World};
 
 pub struct Case {
     pub command: Command,
@@ -38,7 +16,7 @@ pub struct Case {
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let command = self.command.arguments().join(" ");
+        let command = self.command.name();
         write!(f, "{command}: {}: {}", self.call, self.fault.name)
     }
 }
@@ -62,7 +40,10 @@ const IMPATIENT: &str = "4s";
 impl Case {
     /// Why it failed, if it did; then the world is in disorder.
     pub async fn run(&self, world: &mut World) -> Result<(), String> {
-        let before = self.prepare(world).await?;
+        world.reach(self.command.before()).await?;
+        let replica = world.last_replica().await?;
+        let arguments = self.command.arguments(&replica);
+        let before = world.inventory().await?;
         world
             .cloud
             .set_faults(&[self.rule()])
@@ -72,7 +53,7 @@ impl Case {
             Expected::GivenUp { .. } => IMPATIENT,
             _ => PATIENT,
         };
-        let outcome = world.hakube(self.command.arguments(), timeout).await;
+        let outcome = world.hakube(&arguments, timeout).await;
         let reports = world.cloud.faults().await.map_err(|e| e.to_string())?;
         world
             .cloud
@@ -82,26 +63,19 @@ impl Case {
         if reports[0].acted == 0 {
             return Err(format!("the call wasn't made: {outcome}"));
         }
-        let replicas =
-            verdict::check(self.command, self.fault.expected, &outcome, world, &before).await?;
-        world.stage = Stage::One;
-        if replicas > 1 {
-            world.must(&["down", "--replica"]).await?;
+        let verdict = Verdict {
+            command: self.command,
+            arguments: &arguments,
+            expected: self.fault.expected,
+            outcome: &outcome,
+            before: &before,
+        };
+        world.replicas = verdict.check(world).await?;
+        if self.command == Command::ReplicateToTwoInOneZone {
+            // Others begin with replicas in two zones.
+            world.reach(1).await?;
         }
         Ok(())
-    }
-
-    /// Where the command begins; what is there then.
-    async fn prepare(&self, world: &mut World) -> Result<verdict::Inventory, String> {
-        match self.command {
-            Command::Up => {
-                // The cloud must run before its rules can be set.
-                world.must(&["local", "start"]).await?;
-                world.reach(Stage::Empty).await?;
-            }
-            Command::Replicate => world.reach(Stage::One).await?,
-        }
-        world.inventory().await
     }
 
     fn rule(&self) -> FaultRule {

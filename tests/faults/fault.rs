@@ -19,8 +19,8 @@ pub struct Fault {
 pub enum Expected {
     /// It does its work, as if nothing had been.
     RiddenOut,
-    /// It gives up, says why in these words, and leaves everything as it was; `up`, which has nothing to
-    /// go back to, finishes when it is run again.
+    /// It gives up and says why in these words. `replicate` leaves everything as it was; what has nothing
+    /// to go back to finishes when it is run again.
     TurnedBack { words: &'static str },
     /// It gives up within its timeout; when the fault is over, running on finishes.
     GivenUp { words: &'static str },
@@ -74,6 +74,8 @@ fn anywhere() -> Vec<Fault> {
         ),
         once("connection lost before", Act::drop(Moment::Before)),
         once("connection lost after", Act::drop(Moment::After)),
+        once("connection reset before", Act::reset(Moment::Before)),
+        once("connection reset after", Act::reset(Moment::After)),
         once("no answer before", Act::no_answer(Moment::Before)),
         once("no answer after", Act::no_answer(Moment::After)),
         once("truncated JSON", truncated),

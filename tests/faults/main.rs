@@ -1,9 +1,10 @@
-//! The fault matrix: every call that `up` and `replicate` make to the provider, with everything that can
+//! The fault matrix: every call that each changing command makes to the provider, with everything that can
 //! go wrong with it, over the built binary, the local cloud and real etcd.
 //!
 //! - `HAKUBE_TEST_DEEP=1` runs all cases; otherwise a sample, chosen by a seed that is printed.
 //! - `HAKUBE_TEST_SEED=N` chooses the same sample again, `HAKUBE_TEST_CASES=N` its size.
 //! - `HAKUBE_TEST_ONLY=TEXT` runs the cases whose names contain the text.
+//! - `HAKUBE_TEST_BINARY=FILE` is the program to test, instead of the one just built.
 //!
 //! docs/emulator.md says how to write a case by hand.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -11,6 +12,7 @@
 #[path = "../shared/calls.rs"]
 mod calls;
 mod case;
+mod command;
 #[path = "../shared/counts.rs"]
 mod counts;
 mod fault;

@@ -1,24 +1,30 @@
 //! The calls that the commands make when nothing goes wrong.
 
 use crate::calls::{Call, distinct};
-use crate::case::Command;
+use crate::command::Command;
 use crate::world::{PATIENT, World};
 
-/// What `up` and the first `replicate` call: every change, and each distinct read once.
+/// What each command calls: every change, and each distinct read once.
 pub async fn record() -> Vec<(Command, Call)> {
-    let world = World::new();
+    let mut world = World::new();
     let mut calls = Vec::new();
-    let mut seen = 0;
-    for command in [Command::Up, Command::Replicate] {
-        let outcome = world.hakube(command.arguments(), PATIENT).await;
+    for command in Command::ALL {
+        world.reach(command.before()).await.unwrap();
+        let replica = world.last_replica().await.unwrap();
+        let before = world.cloud.requests(0).await.unwrap();
+        let seen = before.last().map_or(0, |request| request.ordinal);
+        let outcome = world.hakube(&command.arguments(&replica), PATIENT).await;
         assert!(
             outcome.ok(),
             "{command:?} fails without any fault: {outcome}"
         );
+        world.replicas = command.after();
         let requests = world.cloud.requests(seen).await.unwrap();
-        seen = requests.last().unwrap().ordinal;
         let distinct = distinct(&requests).into_iter();
         calls.extend(distinct.map(|call| (command, call)));
+        if command == Command::ReplicateToTwoInOneZone {
+            world.reach(1).await.unwrap();
+        }
     }
     calls
 }

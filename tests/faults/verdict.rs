@@ -2,85 +2,99 @@
 
 use std::collections::BTreeSet;
 
-use crate::case::Command;
+use crate::command::Command;
 use crate::fault::Expected;
 use crate::world::{Outcome, World};
 
 pub type Inventory = BTreeSet<String>;
 
-/// Says how many replicas there are now, or what is wrong.
-pub async fn check(
-    command: Command,
-    expected: Expected,
-    outcome: &Outcome,
-    world: &World,
-    before: &Inventory,
-) -> Result<usize, String> {
-    if outcome.stderr.contains("panicked") {
-        return Err(format!("it panicked: {outcome}"));
+/// What to judge, and by what.
+pub struct Verdict<'a> {
+    pub command: Command,
+    pub arguments: &'a [&'a str],
+    pub expected: Expected,
+    pub outcome: &'a Outcome,
+    /// What was there when the command began.
+    pub before: &'a Inventory,
+}
+
+impl Verdict<'_> {
+    /// Says how many replicas there are now, or what is wrong.
+    pub async fn check(&self, world: &World) -> Result<usize, String> {
+        let outcome = self.outcome;
+        if outcome.stderr.contains("panicked") {
+            return Err(format!("it panicked: {outcome}"));
+        }
+        match self.expected {
+            Expected::RiddenOut if !outcome.ok() => Err("it isn't ridden out".to_owned()),
+            Expected::RiddenOut => settled(world, self.command.after()).await,
+            Expected::TurnedBack { words } => self.turned_back(world, words).await,
+            Expected::GivenUp { words } => self.given_up(world, words).await,
+        }
+        .map_err(|why| format!("{why}\nafter: {outcome}"))
     }
-    match expected {
-        Expected::RiddenOut if !outcome.ok() => Err(format!("it isn't ridden out: {outcome}")),
-        Expected::RiddenOut => settled(world, command.replicas()).await,
-        Expected::TurnedBack { words } => {
-            refused(outcome, words)?;
-            match command {
-                Command::Up => again(world).await,
-                Command::Replicate => as_before(world, before).await,
+
+    async fn turned_back(&self, world: &World, words: &str) -> Result<usize, String> {
+        self.refused(words)?;
+        if self.command.turns_back() {
+            self.as_before(world).await
+        } else {
+            self.again(world).await
+        }
+    }
+
+    /// The fault is over: the same again, or `reconcile`, which goes on with whatever was begun.
+    async fn given_up(&self, world: &World, words: &str) -> Result<usize, String> {
+        self.refused(words)?;
+        if !self.command.turns_back() {
+            return self.again(world).await;
+        }
+        world.must(&["reconcile"]).await?;
+        let status = world.status().await?;
+        let now = status["replicas"].as_array().map_or(0, Vec::len);
+        if now == self.command.before() {
+            self.as_before(world).await
+        } else {
+            settled(world, self.command.after()).await
+        }
+    }
+
+    /// It failed, with these words and with advice.
+    fn refused(&self, words: &str) -> Result<(), String> {
+        if self.outcome.code.is_none_or(|code| code == 0) {
+            return Err("it didn't fail".into());
+        }
+        for wanted in ["error: ", words, "next: "] {
+            if !self.outcome.stderr.contains(wanted) {
+                return Err(format!("stderr doesn't say `{wanted}`"));
             }
         }
-        Expected::GivenUp { words } => {
-            refused(outcome, words)?;
-            goes_on(command, world, before).await
+        Ok(())
+    }
+
+    /// The same command again finishes.
+    async fn again(&self, world: &World) -> Result<usize, String> {
+        world.must(self.arguments).await?;
+        settled(world, self.command.after()).await
+    }
+
+    async fn as_before(&self, world: &World) -> Result<usize, String> {
+        let now = world.inventory().await?;
+        if now != *self.before {
+            let left: Vec<_> = now.difference(self.before).collect();
+            let lost: Vec<_> = self.before.difference(&now).collect();
+            return Err(format!("left behind: {left:?}; lost: {lost:?}"));
         }
-    }
-    .map_err(|why| format!("{why}\nafter: {outcome}"))
-}
-
-/// It failed, with these words and with advice.
-fn refused(outcome: &Outcome, words: &str) -> Result<(), String> {
-    if outcome.code.is_none_or(|code| code == 0) {
-        return Err("it didn't fail".into());
-    }
-    for wanted in ["error: ", words, "next: "] {
-        if !outcome.stderr.contains(wanted) {
-            return Err(format!("stderr doesn't say `{wanted}`"));
-        }
-    }
-    Ok(())
-}
-
-/// The same command again finishes an `up`.
-async fn again(world: &World) -> Result<usize, String> {
-    world.must(Command::Up.arguments()).await?;
-    settled(world, 1).await
-}
-
-/// The fault is over: `up` again, or `reconcile`, which goes on with whatever was begun.
-async fn goes_on(command: Command, world: &World, before: &Inventory) -> Result<usize, String> {
-    if command == Command::Up {
-        return again(world).await;
-    }
-    world.must(&["reconcile"]).await?;
-    let status = world.status().await?;
-    match status["replicas"].as_array().map(Vec::len) {
-        Some(1) => as_before(world, before).await,
-        _ => settled(world, command.replicas()).await,
+        settled(world, self.command.before()).await
     }
 }
 
-async fn as_before(world: &World, before: &Inventory) -> Result<usize, String> {
-    let now = world.inventory().await?;
-    if now != *before {
-        let left: Vec<_> = now.difference(before).collect();
-        let lost: Vec<_> = before.difference(&now).collect();
-        return Err(format!("left behind: {left:?}; lost: {lost:?}"));
-    }
-    settled(world, 1).await
-}
-
-/// So many replicas, all of them well, an endpoint that answers, and nothing to do.
+/// So many replicas, all of them well, an endpoint that answers, and nothing to do; of none there is
+/// nothing left.
 async fn settled(world: &World, replicas: usize) -> Result<usize, String> {
+    if replicas == 0 {
+        return gone(world).await;
+    }
     let status = world.status().await?;
     let quorum = &status["quorum"];
     let all = status["replicas"].as_array().cloned().unwrap_or_default();
@@ -106,4 +120,15 @@ async fn settled(world: &World, replicas: usize) -> Result<usize, String> {
         ));
     }
     Ok(replicas)
+}
+
+/// Nothing is there but what each project begins with.
+async fn gone(world: &World) -> Result<usize, String> {
+    let mut left = world.inventory().await?;
+    left.remove("networks/default");
+    if left.is_empty() {
+        Ok(0)
+    } else {
+        Err(format!("left behind: {left:?}"))
+    }
 }

@@ -1,6 +1,7 @@
 //! A HAKUBE_HOME of a worker's own, and the binary run in it.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -8,22 +9,21 @@ use hakube_local::LocalCloud;
 use serde_json::Value;
 use tempfile::TempDir;
 
-const HAKUBE: &str = env!("CARGO_BIN_EXE_hakube");
+use crate::command::{Command, ZONES};
+
+/// The program under test: `HAKUBE_TEST_BINARY`, or the one that was built with these tests.
+fn program() -> OsString {
+    std::env::var_os("HAKUBE_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_hakube").into())
+}
 /// A command that takes longer hangs.
 const HANGS: Duration = Duration::from_secs(150);
 /// A timeout that only what never comes exceeds.
 pub const PATIENT: &str = "40s";
 
-/// How many replicas there are to begin with; a case says what it needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    Empty,
-    One,
-}
-
 pub struct World {
     pub cloud: LocalCloud,
-    pub stage: Stage,
+    /// How many there are, in as many zones: the first is called as kube-up calls it.
+    pub replicas: usize,
     home: TempDir,
 }
 
@@ -55,14 +55,14 @@ impl World {
         let home = tempfile::tempdir().unwrap();
         Self {
             cloud: LocalCloud::at(home.path().join("local")),
-            stage: Stage::Empty,
+            replicas: 0,
             home,
         }
     }
 
     /// Runs hakube as somebody whose environment holds nothing else.
     pub async fn hakube(&self, arguments: &[&str], timeout: &str) -> Outcome {
-        let mut command = tokio::process::Command::new(HAKUBE);
+        let mut command = tokio::process::Command::new(program());
         command
             .args(arguments)
             .env_clear()
@@ -71,6 +71,8 @@ impl World {
             .env("HOME", self.home.path())
             .env("HAKUBE_HOME", self.home.path())
             .env("HAKUBE_PROFILE", "test")
+            .env("MULTIZONE", "true")
+            .env("KUBE_GCE_ZONE", ZONES[0])
             .env("HAKUBE_TIMEOUT", timeout)
             .env("KUBECONFIG", self.home.path().join("kubeconfig"))
             .stdin(Stdio::null())
@@ -99,15 +101,38 @@ impl World {
         Err(format!("hakube {}: {outcome}", arguments.join(" ")))
     }
 
-    /// Brings the world to where a case begins.
-    pub async fn reach(&mut self, stage: Stage) -> Result<(), String> {
-        match (self.stage, stage) {
-            (Stage::Empty, Stage::One) => self.must(&["up"]).await.map(drop)?,
-            (Stage::One, Stage::Empty) => self.must(&["down", "--yes"]).await.map(drop)?,
-            _ => {}
+    /// Brings the world to where a case begins: so many replicas, and a cloud that runs.
+    pub async fn reach(&mut self, replicas: usize) -> Result<(), String> {
+        self.must(&["local", "start"]).await?;
+        while self.replicas != replicas {
+            let command = match (self.replicas, replicas) {
+                (0, _) => Command::Up,
+                (_, 0) => Command::Down,
+                (1, _) => Command::ReplicateToTwo,
+                (2, 3) => Command::ReplicateToThree,
+                (2, _) => Command::RemoveToOne,
+                _ => Command::RemoveToTwo,
+            };
+            let replica = self.last_replica().await?;
+            self.must(&command.arguments(&replica)).await?;
+            self.replicas = command.after();
         }
-        self.stage = stage;
         Ok(())
+    }
+
+    /// The name of the replica in the last zone: it comes and goes. None where there are none.
+    pub async fn last_replica(&self) -> Result<String, String> {
+        if self.replicas == 0 {
+            return Ok(String::new());
+        }
+        let status = self.status().await?;
+        let replicas = status["replicas"].as_array().into_iter().flatten();
+        let last = replicas.max_by_key(|replica| {
+            let text = |field: &str| replica[field].as_str().unwrap_or_default().to_owned();
+            (text("zone"), text("name"))
+        });
+        let name = last.and_then(|replica| replica["name"].as_str());
+        Ok(name.ok_or("status names no replica")?.to_owned())
     }
 
     /// `status -o json`.
@@ -173,7 +198,7 @@ fn words(error: impl std::fmt::Display) -> String {
 impl Drop for World {
     fn drop(&mut self) {
         // The daemon outlives the command that started it; its directory must not go before it.
-        let stopped = std::process::Command::new(HAKUBE)
+        let stopped = std::process::Command::new(program())
             .args(["local", "stop"])
             .env("HAKUBE_HOME", self.home.path())
             .stderr(Stdio::null())

@@ -18,6 +18,7 @@ use crate::compute::network::Network;
 use crate::compute::resource::{Resource as _, now};
 use crate::compute::scope::{Key, Scope};
 use crate::exchanges::Exchanges;
+use crate::faults::{Connection, Resettable};
 use crate::guests::Guests;
 use crate::home::{self, DaemonFile, Home, HomeError};
 use crate::store::addresses::{Block, OCTETS};
@@ -164,7 +165,8 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let guard = server::Guard::new(token, address);
     let app = server::app(cloud.clone(), guard, exchanges.transpose()?);
     let graceful = cloud.clone();
-    let serving = axum::serve(claim.listener, app)
+    let app = app.into_make_service_with_connect_info::<Connection>();
+    let serving = axum::serve(Resettable(claim.listener), app)
         .with_graceful_shutdown(async move { graceful.stopped().await });
     let serving = tokio::spawn(async move { serving.await });
     home.write_daemon(&DaemonFile {

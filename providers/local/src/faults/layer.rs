@@ -5,11 +5,12 @@ use std::io;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
+use super::connection::Connection;
 use super::{Act, Moment, OperationFault};
 use crate::cloud::Cloud;
 use crate::compute::error::ApiError;
@@ -75,6 +76,16 @@ async fn carry_out(cloud: &Cloud, act: Act, request: Request, next: Next) -> Opt
             Some(served(request, next).await)
         }
         Act::Drop { when } => {
+            if when == Moment::After {
+                served(request, next).await;
+            }
+            None
+        }
+        Act::Reset { when } => {
+            let connection = request.extensions().get::<ConnectInfo<Connection>>();
+            if let Some(ConnectInfo(connection)) = connection {
+                connection.reset_at_end();
+            }
             if when == Moment::After {
                 served(request, next).await;
             }

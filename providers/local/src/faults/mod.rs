@@ -4,6 +4,7 @@
 //! Rules live in memory: a daemon that starts has none. What an operation was to end with is kept with
 //! the operation, since it was told to a client already.
 
+mod connection;
 mod layer;
 mod log;
 mod operation;
@@ -15,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use regex::Regex;
 use tokio::sync::watch;
 
+pub use connection::{Connection, Resettable};
 pub use layer::inject;
 pub use log::{LoggedRequest, RequestLog};
 pub use operation::{OperationFault, Stuck};

@@ -93,6 +93,11 @@ pub enum Act {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         milliseconds: Option<u64>,
     },
+    /// The connection is reset, without an answer: RST where a drop has FIN.
+    Reset {
+        /// Before or after the request was carried out.
+        when: Moment,
+    },
     /// The request waits, and is carried out then.
     Delay {
         /// How long.
@@ -175,6 +180,11 @@ impl Act {
     /// A broken connection.
     pub fn drop(when: Moment) -> Self {
         Self::Drop { when }
+    }
+
+    /// A connection that is reset.
+    pub fn reset(when: Moment) -> Self {
+        Self::Reset { when }
     }
 
     /// An answer that never comes.

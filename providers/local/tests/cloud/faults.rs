@@ -1,5 +1,6 @@
 //! The cloud fails on demand, and only then.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use hakube_local::client::{Act, FaultRule, Moment};
@@ -67,6 +68,30 @@ async fn a_connection_ends_before_or_after_the_request_is_carried_out() {
             .json(&json!({"name": name}));
         let error = request.send().await.unwrap_err();
         assert!(!error.is_timeout() && error.status().is_none(), "{error:?}");
+        assert_eq!(cloud.has_address(name).await, made, "{when:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_reset_before_or_after_the_request_is_carried_out() {
+    let cloud = TestCloud::start().await;
+    for (name, when, made) in [("a", Moment::Before, false), ("b", Moment::After, true)] {
+        cloud
+            .fail(FaultRule::on("POST", ADDRESSES, Act::reset(when)))
+            .await;
+        let path = format!("{REGION}/addresses");
+        let request = cloud
+            .request(Method::POST, &path)
+            .json(&json!({"name": name}));
+        let error = request.send().await.unwrap_err();
+        let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| {
+            error.source()
+        });
+        let kinds: Vec<_> = causes
+            .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+            .map(std::io::Error::kind)
+            .collect();
+        assert!(kinds.contains(&ErrorKind::ConnectionReset), "{error:?}");
         assert_eq!(cloud.has_address(name).await, made, "{when:?}");
     }
 }
