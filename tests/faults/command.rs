@@ -45,7 +45,7 @@ impl Command {
     /// The arguments, where this is the replica whose turn it is.
     pub fn arguments(self, replica: &str) -> Vec<&str> {
         match self {
-            Self::Up => vec!["up"],
+            Self::Up => vec!["up", "--zone", ZONES[0]],
             Self::ReplicateToTwoInOneZone => vec!["replicate", "--zone", ZONES[0]],
             Self::ReplicateToTwo => vec!["replicate", "--zone", ZONES[1]],
             Self::ReplicateToThree => vec!["replicate", "--zone", ZONES[2]],
@@ -88,4 +88,4 @@ impl Command {
 }
 
 /// Where the first, the second and the third replica are.
-pub const ZONES: [&str; 3] = ["europe-west1-b", "europe-west1-c", "europe-west1-d"];
+const ZONES: [&str; 3] = ["europe-west1-b", "europe-west1-c", "europe-west1-d"];

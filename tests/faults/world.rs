@@ -9,7 +9,7 @@ use hakube_local::LocalCloud;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::command::{Command, ZONES};
+use crate::command::Command;
 
 /// The program under test: `HAKUBE_TEST_BINARY`, or the one that was built with these tests.
 fn program() -> OsString {
@@ -72,7 +72,6 @@ impl World {
             .env("HAKUBE_HOME", self.home.path())
             .env("HAKUBE_PROFILE", "test")
             .env("MULTIZONE", "true")
-            .env("KUBE_GCE_ZONE", ZONES[0])
             .env("HAKUBE_TIMEOUT", timeout)
             .env("KUBECONFIG", self.home.path().join("kubeconfig"))
             .stdin(Stdio::null())
