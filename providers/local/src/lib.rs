@@ -15,6 +15,7 @@ pub mod operation;
 pub mod store;
 
 mod admin;
+mod batch;
 mod cloud;
 mod exchanges;
 mod faults;

@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq as _;
 use crate::cloud::Cloud;
 use crate::compute::error::ApiError;
 use crate::exchanges::{self, Exchanges};
-use crate::{admin, compute, faults};
+use crate::{admin, batch, compute, faults};
 
 /// Who gets in. The API runs programs for whoever calls it, so neither another user of this
 /// machine nor a page in a browser may.
@@ -78,13 +78,15 @@ pub fn app(cloud: Cloud, guard: Guard, exchanges: Option<Exchanges>) -> Router {
         Some(to) => handlers.layer(middleware::from_fn_with_state(to, exchanges::record)),
         None => handlers,
     };
-    handlers
+    let api = handlers
         .layer(middleware::from_fn_with_state(
             cloud.clone(),
             faults::inject,
         ))
+        .with_state(cloud);
+    api.clone()
+        .merge(batch::routes(api))
         .layer(middleware::from_fn_with_state(guard, admit))
-        .with_state(cloud)
 }
 
 async fn admit(

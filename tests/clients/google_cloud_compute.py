@@ -1,0 +1,203 @@
+"""Google's Python client of Compute Engine, google-cloud-compute, against the local cloud.
+
+    URL=http://127.64.0.1:8780 TOKEN_FILE=... PROJECT=... google_cloud_compute.py
+
+Takes an address, an instance and a forwarding rule through their lives, and looks at what comes out when
+something is refused: the client's own exceptions, with Compute Engine's reasons.
+"""
+
+import os
+import pathlib
+
+from google.api_core import exceptions
+from google.cloud import compute_v1 as compute
+from google.oauth2.credentials import Credentials
+
+PROJECT = os.environ["PROJECT"]
+REGION, ZONE = "europe-west1", "europe-west1-b"
+HOST = os.environ["URL"].removeprefix("http://")
+CREDENTIALS = Credentials(pathlib.Path(os.environ["TOKEN_FILE"]).read_text(encoding="utf-8").strip())
+
+
+def client(kind, credentials=CREDENTIALS):
+    transport = kind.get_transport_class("rest")
+    return kind(transport=transport(host=HOST, url_scheme="http", credentials=credentials))
+
+
+def refused(expected, reason, call):
+    """Asserts that a call fails with this exception and reason; returns its words."""
+    try:
+        call()
+    except exceptions.GoogleAPICallError as error:
+        assert type(error) is expected, f"{type(error)} instead of {expected}: {error}"
+        reasons = [one["reason"] for one in error.errors]
+        assert reasons == [reason], f"{reasons} instead of {reason}"
+        return error.message
+    raise AssertionError(f"{expected} was expected")
+
+
+def place(**more):
+    return {"project": PROJECT, "zone": ZONE, **more}
+
+
+def regional(**more):
+    return {"project": PROJECT, "region": REGION, **more}
+
+
+def addresses():
+    api = client(compute.AddressesClient)
+    body = compute.Address(name="front", description="for the client's test")
+    operation = api.insert(**regional(address_resource=body))
+    operation.result(timeout=60)
+    assert operation.done() and operation.error_code == 0
+    address = api.get(**regional(address="front"))
+    assert address.status == "RESERVED" and address.address_type == "EXTERNAL" and address.id > 0
+    words = refused(exceptions.Conflict, "alreadyExists", lambda: api.insert(**regional(address_resource=body)))
+    assert f"projects/{PROJECT}/regions/{REGION}/addresses/front" in words
+    refused(exceptions.NotFound, "notFound", lambda: api.get(**regional(address="other")))
+    bad = compute.Address(name="Not_a_name")
+    refused(exceptions.BadRequest, "invalid", lambda: api.insert(**regional(address_resource=bad)))
+    request = compute.SetLabelsAddressRequest(
+        **regional(
+            resource="front",
+            region_set_labels_request_resource=compute.RegionSetLabelsRequest(
+                labels={"made-by": "client"}, label_fingerprint=address.label_fingerprint
+            ),
+        )
+    )
+    api.set_labels(request).result(timeout=60)
+    assert dict(api.get(**regional(address="front")).labels) == {"made-by": "client"}
+    refused(exceptions.PreconditionFailed, "conditionNotMet", lambda: api.set_labels(request))
+    return address.address
+
+
+def instance(nat_ip):
+    api = client(compute.InstancesClient)
+    body = compute.Instance(
+        name="web",
+        machine_type=f"zones/{ZONE}/machineTypes/e2-small",
+        disks=[
+            compute.AttachedDisk(
+                boot=True,
+                auto_delete=True,
+                initialize_params=compute.AttachedDiskInitializeParams(
+                    source_image="projects/debian-cloud/global/images/family/debian-12", disk_size_gb=12
+                ),
+            )
+        ],
+        network_interfaces=[
+            compute.NetworkInterface(
+                network="global/networks/default", access_configs=[compute.AccessConfig(nat_i_p=nat_ip)]
+            )
+        ],
+        labels={"role": "web"},
+    )
+    api.insert(**place(instance_resource=body)).result(timeout=60)
+    found = api.get(**place(instance="web"))
+    assert found.status == "RUNNING", found.status
+    assert found.network_interfaces[0].access_configs[0].nat_i_p == nat_ip
+    assert client(compute.DisksClient).get(**place(disk="web")).size_gb == 12
+
+    request = compute.AggregatedListInstancesRequest(project=PROJECT, filter='labels.role = "web"')
+    scopes = dict(client(compute.InstancesClient).aggregated_list(request))
+    assert [one.name for one in scopes[f"zones/{ZONE}"].instances] == ["web"]
+    assert scopes["zones/us-central1-a"].warning.code == "NO_RESULTS_ON_PAGE"
+
+    tags = compute.Tags(items=["http"], fingerprint=found.tags.fingerprint)
+    api.set_tags(**place(instance="web", tags_resource=tags)).result(timeout=60)
+    metadata = compute.Metadata(
+        items=[compute.Items(key="greeting", value="hello")], fingerprint=found.metadata.fingerprint
+    )
+    api.set_metadata(**place(instance="web", metadata_resource=metadata)).result(timeout=60)
+    found = api.get(**place(instance="web"))
+    assert list(found.tags.items) == ["http"] and found.metadata.items[0].value == "hello"
+    refused(
+        exceptions.PreconditionFailed,
+        "conditionNotMet",
+        lambda: api.set_metadata(**place(instance="web", metadata_resource=metadata)),
+    )
+
+    api.stop(**place(instance="web")).result(timeout=60)
+    assert api.get(**place(instance="web")).status == "TERMINATED"
+    machine_type = compute.InstancesSetMachineTypeRequest(machine_type=f"zones/{ZONE}/machineTypes/e2-medium")
+    request = place(instance="web", instances_set_machine_type_request_resource=machine_type)
+    api.set_machine_type(**request).result(timeout=60)
+    api.start(**place(instance="web")).result(timeout=60)
+    refused(exceptions.BadRequest, "invalid", lambda: api.set_machine_type(**request))
+    refused(
+        exceptions.BadRequest,
+        "resourceInUseByAnotherResource",
+        lambda: client(compute.DisksClient).delete(**place(disk="web")),
+    )
+    output = api.get_serial_port_output(**place(instance="web"))
+    assert output.contents and output.next_ > 0
+    return found.self_link
+
+
+def group(member):
+    api = client(compute.InstanceGroupsClient)
+    api.insert(**place(instance_group_resource=compute.InstanceGroup(name="web"))).result(timeout=60)
+    added = compute.InstanceGroupsAddInstancesRequest(instances=[compute.InstanceReference(instance=member)])
+    request = place(instance_group="web", instance_groups_add_instances_request_resource=added)
+    api.add_instances(**request).result(timeout=60)
+    refused(exceptions.BadRequest, "memberAlreadyExists", lambda: api.add_instances(**request))
+
+
+def forwarding_rule():
+    checks = client(compute.RegionHealthChecksClient)
+    check = compute.HealthCheck(name="web", type_="TCP", tcp_health_check=compute.TCPHealthCheck(port=18480))
+    checks.insert(**regional(health_check_resource=check)).result(timeout=60)
+    services = client(compute.RegionBackendServicesClient)
+    service = compute.BackendService(
+        name="web",
+        protocol="TCP",
+        load_balancing_scheme="EXTERNAL",
+        health_checks=[f"regions/{REGION}/healthChecks/web"],
+        backends=[compute.Backend(group=f"zones/{ZONE}/instanceGroups/web")],
+    )
+    services.insert(**regional(backend_service_resource=service)).result(timeout=60)
+    reference = compute.ResourceGroupReference(group=f"zones/{ZONE}/instanceGroups/web")
+    request = regional(backend_service="web", resource_group_reference_resource=reference)
+    health = services.get_health(**request).health_status
+    assert [one.health_state for one in health] == ["UNHEALTHY"], health
+
+    rules = client(compute.ForwardingRulesClient)
+    rule = compute.ForwardingRule(
+        name="web", backend_service=f"regions/{REGION}/backendServices/web", ports=["18480"], I_p_protocol="TCP"
+    )
+    rules.insert(**regional(forwarding_rule_resource=rule)).result(timeout=60)
+    assert rules.get(**regional(forwarding_rule="web")).I_p_address
+    refused(
+        exceptions.BadRequest,
+        "resourceInUseByAnotherResource",
+        lambda: services.delete(**regional(backend_service="web")),
+    )
+    rules.delete(**regional(forwarding_rule="web")).result(timeout=60)
+    services.delete(**regional(backend_service="web")).result(timeout=60)
+    checks.delete(**regional(health_check="web")).result(timeout=60)
+
+
+def cleanup():
+    client(compute.InstanceGroupsClient).delete(**place(instance_group="web")).result(timeout=60)
+    client(compute.InstancesClient).delete(**place(instance="web")).result(timeout=60)
+    refused(exceptions.NotFound, "notFound", lambda: client(compute.DisksClient).get(**place(disk="web")))
+    client(compute.AddressesClient).delete(**regional(address="front")).result(timeout=60)
+    assert not list(client(compute.AddressesClient).list(**regional()))
+
+
+def strangers():
+    api = client(compute.ZonesClient, Credentials("not the token"))
+    # The client tries to refresh a token that isn't good, and has nothing to do that with.
+    try:
+        list(api.list(project=PROJECT))
+    except Exception as error:  # pylint: disable=broad-exception-caught
+        assert "refresh" in str(error), error
+    else:
+        raise AssertionError("a stranger was let in")
+
+
+if __name__ == "__main__":
+    group(instance(addresses()))
+    forwarding_rule()
+    cleanup()
+    strangers()
