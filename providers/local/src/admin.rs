@@ -13,6 +13,7 @@ use crate::client::MachineSummary;
 use crate::cloud::Cloud;
 use crate::compute::error::ApiError;
 use crate::compute::instance::Instance;
+use crate::compute::quota::{self, Limits};
 use crate::compute::scope::Key;
 use crate::machine::{Guest, GuestError};
 
@@ -25,6 +26,7 @@ pub fn routes() -> Router<Cloud> {
     Router::new()
         .route("/local/v1/status", get(status))
         .route("/local/v1/machines", get(machines))
+        .route("/local/v1/quotas", get(quotas).put(set_quotas))
         .route(
             &format!("{machine}/file"),
             put(put_file).layer(DefaultBodyLimit::max(LARGEST_FILE)),
@@ -45,6 +47,26 @@ async fn status(Shared(cloud): Shared<Cloud>) -> Json<Value> {
         "machines": machines,
         "time_scale": cloud.time_scale(),
     }))
+}
+
+/// The limits that were set; all others are as high as anybody could want.
+async fn quotas(Shared(cloud): Shared<Cloud>) -> Json<Limits> {
+    Json(cloud.store().read(|state| state.quotas.clone()))
+}
+
+async fn set_quotas(
+    Shared(cloud): Shared<Cloud>,
+    content: Bytes,
+) -> Result<Json<Limits>, ApiError> {
+    let limits: Limits = serde_json::from_slice(&content)
+        .map_err(|error| ApiError::refused(format!("These are no quotas: {error}")))?;
+    quota::check_limits(&limits)?;
+    let set = cloud.store().transact(|state| {
+        state.quotas.clone_from(&limits);
+        Ok(())
+    });
+    set.await?;
+    Ok(Json(limits))
 }
 
 async fn machines(Shared(cloud): Shared<Cloud>) -> Json<Vec<MachineSummary>> {

@@ -129,7 +129,9 @@ fn request(message: Bytes) -> Option<Request<Body>> {
 async fn write(to: &mut Vec<u8>, id: &str, answer: Response) {
     let (head, content) = answer.into_parts();
     // A connection that a fault rule breaks off: this part of the batch has no connection of its own.
-    let content = body::to_bytes(content, usize::MAX).await.unwrap_or_default();
+    let content = body::to_bytes(content, usize::MAX)
+        .await
+        .unwrap_or_default();
     let status = head.status;
     let text = format!(
         "--{BOUNDARY}\r\nContent-Type: application/http\r\nContent-ID: <response-{id}>\r\n\r\n\

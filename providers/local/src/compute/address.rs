@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
-use super::resource::{Managed, Meta, fresh_fingerprint, resource};
+use super::labels::{Labelled, Labels};
+use super::resource::{Managed, Meta, resource};
 use super::scope::Key;
 use crate::store::{Phase, State, addresses};
 
@@ -22,9 +23,8 @@ pub struct Address {
     /// `EXTERNAL`; internal ones are not emulated.
     #[serde(default = "external")]
     pub address_type: String,
-    /// For setLabels.
-    #[serde(default)]
-    label_fingerprint: String,
+    #[serde(flatten)]
+    labels: Labels,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
@@ -55,6 +55,12 @@ fn status_and_users(address: &Address, state: &State, view: &mut Map<String, Val
     }
 }
 
+impl Labelled for Address {
+    fn labels_mut(&mut self) -> &mut Labels {
+        &mut self.labels
+    }
+}
+
 impl Managed for Address {
     fn prepare(&mut self, state: &mut State, _key: &Key) -> Result<(), ApiError> {
         if self.address_type != "EXTERNAL" {
@@ -80,7 +86,7 @@ impl Managed for Address {
                 }
             }
         }
-        self.label_fingerprint = fresh_fingerprint();
+        self.labels.prepare()?;
         self.rest.entry("networkTier").or_insert("PREMIUM".into());
         Ok(())
     }
@@ -89,6 +95,13 @@ impl Managed for Address {
     /// ephemeral one from then on. Who gets the order of calls wrong loses it without a word.
     fn user(&self, _: &State, _: &Key) -> Option<String> {
         None
+    }
+}
+
+impl Address {
+    /// Whether clients from outside can have it.
+    pub fn is_external(&self) -> bool {
+        self.address_type == "EXTERNAL"
     }
 }
 

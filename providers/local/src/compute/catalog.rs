@@ -10,6 +10,8 @@ use super::error::ApiError;
 use super::link;
 use super::list::{self, ListQuery};
 use super::place::Place;
+use super::quota;
+use super::resource::Level;
 use super::scope::Scope;
 use crate::cloud::Cloud;
 use crate::store::State;
@@ -130,6 +132,11 @@ pub fn routes() -> Router<Cloud> {
             get(get_type),
         )
         .route(
+            &format!("{project}/aggregated/machineTypes"),
+            get(list_all_types),
+        )
+        .route(&format!("{project}/global/images"), get(list_images))
+        .route(
             &format!("{project}/global/images/{{image}}"),
             get(get_image),
         )
@@ -148,6 +155,9 @@ fn id_of(name: &str) -> String {
     hash.max(1).to_string()
 }
 
+/// The service account of machines that aren't given another. It has no credentials.
+const DEFAULT_SERVICE_ACCOUNT: &str = "1-compute@developer.gserviceaccount.com";
+
 const CREATED: &str = "2014-05-30T18:35:16.413-07:00";
 
 async fn get_project(Shared(cloud): Shared<Cloud>, _: Place) -> Answer {
@@ -158,7 +168,9 @@ async fn get_project(Shared(cloud): Shared<Cloud>, _: Place) -> Answer {
             "name": state.project,
             "creationTimestamp": CREATED,
             "commonInstanceMetadata": {"kind": "compute#metadata", "fingerprint": "AAAAAAAAAAA="},
-            "quotas": [],
+            "defaultNetworkTier": "PREMIUM",
+            "defaultServiceAccount": DEFAULT_SERVICE_ACCOUNT,
+            "quotas": quota::view(state, &Scope::Global),
             "selfLink": format!("{}/compute/v1/projects/{}", state.base, state.project),
         })
     })))
@@ -190,7 +202,7 @@ fn region_view(state: &State, region: &str) -> Value {
         "status": "UP",
         "creationTimestamp": CREATED,
         "zones": zones,
-        "quotas": [],
+        "quotas": quota::view(state, &Scope::Region(region.to_owned())),
         "selfLink": state.url(format_args!("regions/{region}")),
     })
 }
@@ -303,6 +315,46 @@ async fn list_types(
         let self_link = state.url(format_args!("{}/machineTypes", place.scope));
         Ok(Json(
             page.into_answer("compute#machineTypeList", self_link.into()),
+        ))
+    })
+}
+
+async fn list_all_types(
+    Shared(cloud): Shared<Cloud>,
+    _: Place,
+    Query(query): Query<ListQuery>,
+) -> Answer {
+    cloud.store().read(|state| {
+        let types =
+            zones().flat_map(|zone| MACHINE_TYPES.iter().map(move |(name, ..)| (zone, *name)));
+        let items = types.filter_map(|(zone, name)| {
+            let key = format!("zones/{zone}/{name}");
+            Some((key, type_view(state, zone, name)?))
+        });
+        let page = list::page(items.collect(), &query)?;
+        let self_link = state.url("aggregated/machineTypes");
+        Ok(Json(page.into_aggregated(
+            "machineType",
+            "machineTypes",
+            Level::Zone,
+            self_link,
+        )))
+    })
+}
+
+/// The images of any project: Google's own are in several.
+async fn list_images(
+    Shared(cloud): Shared<Cloud>,
+    Path(project): Path<String>,
+    Query(query): Query<ListQuery>,
+) -> Answer {
+    cloud.store().read(|state| {
+        let own = IMAGES.iter().filter(|(of, _, _)| *of == project);
+        let items = own.map(|image| (image.2.to_owned(), image_view(state, *image)));
+        let page = list::page(items.collect(), &query)?;
+        let self_link = format!("{}/compute/v1/projects/{project}/global/images", state.base);
+        Ok(Json(
+            page.into_answer("compute#imageList", self_link.into()),
         ))
     })
 }

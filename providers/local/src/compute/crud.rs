@@ -155,7 +155,9 @@ async fn list_aggregated<R: Resource>(
         let items = items.map(|(key, resource)| (key.to_string(), view(resource, state).into()));
         let page = list::page(items.collect(), &query)?;
         Ok(Json(page.into_aggregated(
-            R::TYPE,
+            R::TYPE.noun(),
+            R::TYPE.collection(),
+            R::TYPE.level(),
             state.url(format_args!("aggregated/{}", R::TYPE.collection())),
         )))
     })

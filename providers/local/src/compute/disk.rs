@@ -1,16 +1,22 @@
 //! Persistent disks. Nothing is written to them: a machine's files live in its directory.
 
+use axum::Router;
+use axum::extract::{Query, State as Shared};
+use axum::routing::post;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 
 use super::catalog;
+use super::crud::{self, Answer};
 use super::error::ApiError;
 use super::instance::Instance;
-use super::limits;
+use super::labels::{self, Labelled, Labels};
 use super::link;
-use super::resource::{Managed, Meta, fresh_fingerprint, resource};
+use super::place::{Body, Place};
+use super::resource::{Managed, Meta, Target, resource};
 use super::scope::Key;
+use crate::cloud::Cloud;
+use crate::operation::{Request, RequestId, Work};
 use crate::store::{Phase, State};
 
 /// A zonal disk.
@@ -28,10 +34,8 @@ pub struct Disk {
     /// URL of the image that it was made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source_image: Option<String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    labels: BTreeMap<String, String>,
-    #[serde(default)]
-    label_fingerprint: String,
+    #[serde(flatten)]
+    labels: Labels,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
@@ -77,6 +81,17 @@ pub fn attached_to<'a>(state: &'a State, disk: &Key) -> Option<(&'a Key, &'a Ins
 }
 
 impl Disk {
+    /// Its size in GB.
+    pub fn gigabytes(&self) -> f64 {
+        let size = self.size_gb.as_deref();
+        size.and_then(|size| size.parse().ok()).unwrap_or_default()
+    }
+
+    /// Whether it counts as solid state: all but the slowest type do.
+    pub fn is_ssd(&self) -> bool {
+        link::last(&self.disk_type) != "pd-standard"
+    }
+
     /// A disk that an instance asks for in `initializeParams`.
     pub fn from_params(params: super::instance::InitializeParams) -> Self {
         Self {
@@ -90,16 +105,21 @@ impl Disk {
             }),
             disk_type: params.disk_type.unwrap_or_default(),
             source_image: params.source_image,
-            labels: params.labels,
-            label_fingerprint: String::new(),
+            labels: Labels::new(params.labels),
             rest: Map::new(),
         }
     }
 }
 
+impl Labelled for Disk {
+    fn labels_mut(&mut self) -> &mut Labels {
+        &mut self.labels
+    }
+}
+
 impl Managed for Disk {
     fn prepare(&mut self, state: &mut State, key: &Key) -> Result<(), ApiError> {
-        limits::labels("resource.labels", &self.labels)?;
+        self.labels.prepare()?;
         if let Some(image) = &self.source_image {
             self.source_image = Some(catalog::image_link(state, "resource.sourceImage", image)?);
         }
@@ -134,11 +154,51 @@ impl Managed for Disk {
             }
         };
         self.disk_type = state.url(format_args!("{}/diskTypes/{kind}", key.scope));
-        self.label_fingerprint = fresh_fingerprint();
         Ok(())
     }
 
     fn user(&self, state: &State, key: &Key) -> Option<String> {
         attached_to(state, key).map(|(instance, _)| state.path_of::<Instance>(instance))
     }
+}
+
+/// The routes of disks.
+pub fn routes() -> Router<Cloud> {
+    crud::routes::<Disk>()
+        .merge(crud::aggregated::<Disk>())
+        .merge(labels::routes::<Disk>())
+        .route(&format!("{}/resize", crud::one::<Disk>()), post(resize))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Resize {
+    #[serde(default, deserialize_with = "number_or_string")]
+    size_gb: Option<String>,
+}
+
+async fn resize(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Query(id): Query<RequestId>,
+    Body(wanted): Body<Resize>,
+) -> Answer {
+    let key = place.key()?;
+    cloud
+        .begin(id, &key.scope, |state| {
+            let disk = state.ready_mut::<Disk>(&key)?;
+            let wanted = wanted.size_gb.unwrap_or_default();
+            let size = |text: &str| text.parse::<u64>().ok();
+            if size(&wanted) <= disk.size_gb.as_deref().and_then(size) {
+                let why = "The new size must be larger than the current size.";
+                return Err(ApiError::invalid("sizeGb", wanted, why));
+            }
+            disk.size_gb = Some(wanted);
+            Ok(Request::new(
+                "resizeDisk",
+                Target::of::<Disk>(&key),
+                Work::Update,
+            ))
+        })
+        .await
 }

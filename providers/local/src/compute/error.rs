@@ -48,6 +48,12 @@ impl ApiError {
         )
     }
 
+    /// 403: there would be more of something than the project may have. `place` is `in region R`.
+    pub fn quota(metric: &str, limit: f64, place: &str) -> Self {
+        let message = format!("Quota '{metric}' exceeded.  Limit: {limit:.1} {place}.");
+        Self::new(StatusCode::FORBIDDEN, "quotaExceeded", message)
+    }
+
     /// 400: an operation on it is under way.
     pub fn not_ready(path: &str) -> Self {
         let message = format!("The resource '{path}' is not ready");

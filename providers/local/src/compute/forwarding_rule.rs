@@ -11,6 +11,7 @@ use super::address::{self, Address};
 use super::backend_service::BackendService;
 use super::crud;
 use super::error::ApiError;
+use super::labels::{self, Labelled, Labels};
 use super::link;
 use super::ports::PortRange;
 use super::resource::{Managed, Meta, fresh_fingerprint, resource};
@@ -54,8 +55,8 @@ pub struct ForwardingRule {
     target: Option<String>,
     #[serde(default)]
     fingerprint: String,
-    #[serde(default)]
-    label_fingerprint: String,
+    #[serde(flatten)]
+    labels: Labels,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
@@ -71,6 +72,11 @@ fn hide_resolved(_: &ForwardingRule, _: &State, view: &mut Map<String, Value>) {
 }
 
 impl ForwardingRule {
+    /// Whether its address is an external one.
+    pub fn is_external(&self) -> bool {
+        self.load_balancing_scheme == "EXTERNAL"
+    }
+
     /// The ports that it names; none when it is for all.
     pub fn ranges(&self) -> Vec<PortRange> {
         self.ports.iter().copied().chain(self.port_range).collect()
@@ -96,6 +102,12 @@ impl ForwardingRule {
         };
         address::usable(state, wanted, region)?;
         Ok(wanted)
+    }
+}
+
+impl Labelled for ForwardingRule {
+    fn labels_mut(&mut self) -> &mut Labels {
+        &mut self.labels
     }
 }
 
@@ -140,7 +152,7 @@ impl Managed for ForwardingRule {
         self.ip_address = Some(self.resolve(state, region)?);
         self.requested = self.ip_address.map(|ip| ip.to_string()).unwrap_or_default();
         self.fingerprint = fresh_fingerprint();
-        self.label_fingerprint = fresh_fingerprint();
+        self.labels.prepare()?;
         self.rest.entry("networkTier").or_insert("PREMIUM".into());
         Ok(())
     }
@@ -182,6 +194,7 @@ pub fn routes() -> Router<Cloud> {
     let set_target = format!("{}/setTarget", crud::one::<ForwardingRule>());
     crud::routes::<ForwardingRule>()
         .merge(crud::aggregated::<ForwardingRule>())
+        .merge(labels::routes::<ForwardingRule>())
         .route(
             &set_target,
             post(async || ApiError::not_emulated("forwardingRules.setTarget")),

@@ -12,8 +12,9 @@ use super::error::ApiError;
 use super::instance::Instance;
 use super::link;
 use super::list::{self, ListQuery};
+use super::patch::check_fingerprint;
 use super::place::{Body, Place};
-use super::resource::{Managed, Meta, Target, resource};
+use super::resource::{Managed, Meta, Target, fresh_fingerprint, resource};
 use super::scope::Key;
 use crate::cloud::Cloud;
 use crate::operation::{Request, RequestId, Work};
@@ -53,6 +54,7 @@ fn size(group: &InstanceGroup, state: &State, view: &mut Map<String, Value>) {
 impl Managed for InstanceGroup {
     fn prepare(&mut self, _: &mut State, _key: &Key) -> Result<(), ApiError> {
         self.members.clear();
+        self.renew_fingerprint();
         Ok(())
     }
 
@@ -62,6 +64,13 @@ impl Managed for InstanceGroup {
             .iter()
             .find(|(_, service)| service.groups().any(|group| group == *key))
             .map(|(service, _)| state.path_of::<BackendService>(service))
+    }
+}
+
+impl InstanceGroup {
+    fn renew_fingerprint(&mut self) {
+        let fresh = fresh_fingerprint().into();
+        self.rest.insert("fingerprint".into(), fresh);
     }
 }
 
@@ -97,6 +106,7 @@ pub fn routes() -> Router<Cloud> {
         .route(&format!("{one}/addInstances"), post(add))
         .route(&format!("{one}/removeInstances"), post(remove))
         .route(&format!("{one}/listInstances"), post(members))
+        .route(&format!("{one}/setNamedPorts"), post(set_named_ports))
 }
 
 async fn add(
@@ -158,6 +168,30 @@ async fn remove(
             }
             let target = Target::of::<InstanceGroup>(&key);
             Ok(Request::new("removeInstances", target, Work::Update))
+        })
+        .await
+}
+
+async fn set_named_ports(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Query(id): Query<RequestId>,
+    Body(mut body): Body<Map<String, Value>>,
+) -> Answer {
+    let key = place.key()?;
+    cloud
+        .begin(id, &key.scope, |state| {
+            let group = state.ready_mut::<InstanceGroup>(&key)?;
+            let current = group.rest.get("fingerprint").and_then(Value::as_str);
+            // It may be left out here, unlike elsewhere.
+            if body.contains_key("fingerprint") {
+                check_fingerprint(&body, "fingerprint", current.unwrap_or_default())?;
+            }
+            let ports = body.remove("namedPorts").unwrap_or_else(|| json!([]));
+            group.rest.insert("namedPorts".into(), ports);
+            group.renew_fingerprint();
+            let target = Target::of::<InstanceGroup>(&key);
+            Ok(Request::new("setNamedPorts", target, Work::Update))
         })
         .await
 }

@@ -101,11 +101,7 @@ fn check_size(size: u32) -> Result<(), ApiError> {
 impl InstanceGroupManager {
     /// Inserts one instance more; the operation boots it.
     fn add(&self, state: &mut State, key: &Key) -> Result<String, ApiError> {
-        let template =
-            link::parse::<InstanceTemplate>("instanceTemplate", &self.instance_template)?;
-        let mut instance = state.get::<InstanceTemplate>(&template)?.instance()?;
         let zone = &key.scope;
-        instance.machine_type = format!("{zone}/machineTypes/{}", instance.machine_type);
         let member = loop {
             let name = format!("{}-{}", self.base_instance_name, suffix());
             let member = Key::new(zone.clone(), name);
@@ -113,8 +109,24 @@ impl InstanceGroupManager {
                 break member;
             }
         };
-        instance::insert(state, &member, instance)?;
+        self.make(state, &member)?;
         Ok(state.link_of::<Instance>(&member))
+    }
+
+    /// Inserts an instance of this name, of the template.
+    fn make(&self, state: &mut State, member: &Key) -> Result<(), ApiError> {
+        let template =
+            link::parse::<InstanceTemplate>("instanceTemplate", &self.instance_template)?;
+        let mut instance = state.get::<InstanceTemplate>(&template)?.instance()?;
+        let zone = &member.scope;
+        instance.machine_type = format!("{zone}/machineTypes/{}", instance.machine_type);
+        instance::insert(state, member, instance)
+    }
+
+    /// What instances are made of from now on.
+    pub fn use_template(&mut self, link: String) {
+        self.instance_template = link;
+        self.fingerprint = fresh_fingerprint();
     }
 
     /// The keys of its instances.
@@ -130,6 +142,18 @@ fn suffix() -> String {
     (0..SUFFIX)
         .map(|_| char::from(LETTERS[rand::random_range(0..LETTERS.len())]))
         .collect()
+}
+
+/// Puts instances of a manager that are gone back in their places, by their names.
+pub fn remake(state: &mut State, manager: &Key, members: &[Key]) -> Result<(), ApiError> {
+    let manager = state.get::<InstanceGroupManager>(manager)?.clone();
+    for member in members {
+        // Done before, if the cloud was stopped in between.
+        if state.instances.get(member).is_none() {
+            manager.make(state, member)?;
+        }
+    }
+    Ok(())
 }
 
 /// Starts to remove instances of a manager: they can't be used any more.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::catalog;
 use super::error::ApiError;
 use super::filter::Filter;
-use super::resource::{Level, Type};
+use super::resource::Level;
 use super::scope::Scope;
 
 const MAX_PAGE: usize = 500;
@@ -128,8 +128,14 @@ impl Page {
     }
 
     /// The body of a list over all scopes: one entry per zone or region, empty ones with a warning.
-    pub fn into_aggregated(self, kind: Type, self_link: String) -> Value {
-        let mut scopes: Map<String, Value> = scopes(kind)
+    pub fn into_aggregated(
+        self,
+        noun: &str,
+        collection: &str,
+        level: Level,
+        self_link: String,
+    ) -> Value {
+        let mut scopes: Map<String, Value> = scopes(level)
             .map(|scope| (scope.to_string(), no_results(&scope)))
             .collect();
         for (key, item) in self.items {
@@ -137,18 +143,15 @@ impl Page {
                 .rsplit_once('/')
                 .map_or(key.as_str(), |(scope, _)| scope);
             let entry = scopes.entry(scope).or_insert_with(|| json!({}));
-            match entry
-                .get_mut(kind.collection())
-                .and_then(Value::as_array_mut)
-            {
+            match entry.get_mut(collection).and_then(Value::as_array_mut) {
                 Some(items) => items.push(item),
-                None => *entry = json!({ kind.collection(): [item] }),
+                None => *entry = json!({ collection: [item] }),
             }
         }
         let mut answer = Map::new();
         answer.insert(
             "kind".into(),
-            format!("compute#{}AggregatedList", kind.noun()).into(),
+            format!("compute#{noun}AggregatedList").into(),
         );
         answer.insert("id".into(), "aggregated".into());
         answer.insert("items".into(), scopes.into());
@@ -160,10 +163,10 @@ impl Page {
     }
 }
 
-fn scopes(kind: Type) -> Box<dyn Iterator<Item = Scope>> {
+fn scopes(level: Level) -> Box<dyn Iterator<Item = Scope>> {
     let regions = || catalog::regions().map(|region| Scope::Region(region.to_owned()));
     let zones = || catalog::zones().map(|zone| Scope::Zone(zone.to_owned()));
-    match kind.level() {
+    match level {
         Level::Global => Box::new(std::iter::once(Scope::Global)),
         Level::Region => Box::new(std::iter::once(Scope::Global).chain(regions())),
         Level::Zone => Box::new(zones()),

@@ -14,13 +14,16 @@ pub mod instance;
 pub mod instance_group;
 pub mod instance_group_manager;
 pub mod instance_template;
+pub mod labels;
 pub mod limits;
 pub mod link;
 pub mod list;
+pub mod managed_instances;
 pub mod network;
 pub mod patch;
 pub mod place;
 pub mod ports;
+pub mod quota;
 pub mod resource;
 pub mod scope;
 pub mod subnetwork;
@@ -40,12 +43,13 @@ pub fn routes() -> Router<Cloud> {
         .merge(patch::routes::<firewall::Firewall>())
         .merge(crud::routes::<address::Address>())
         .merge(crud::aggregated::<address::Address>())
-        .merge(crud::routes::<disk::Disk>())
-        .merge(crud::aggregated::<disk::Disk>())
+        .merge(labels::routes::<address::Address>())
+        .merge(disk::routes())
         .merge(instance::routes())
         .merge(instance_group::routes())
         .merge(crud::routes::<instance_template::InstanceTemplate>())
         .merge(instance_group_manager::routes())
+        .merge(managed_instances::routes())
         .merge(patch::routes::<health_check::HealthCheck>())
         .merge(crud::aggregated::<health_check::HealthCheck>())
         .merge(backend_service::routes())

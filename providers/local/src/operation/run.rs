@@ -14,8 +14,9 @@ use crate::cloud::Cloud;
 use crate::compute::crud::{self, Answer};
 use crate::compute::error::ApiError;
 use crate::compute::instance::{self, Status as InstanceStatus};
-use crate::compute::instance_group_manager::{InstanceGroupManager, retire};
+use crate::compute::instance_group_manager::{InstanceGroupManager, remake, retire};
 use crate::compute::network;
+use crate::compute::quota;
 use crate::compute::resource::{Target, Type};
 use crate::compute::scope::{Key, Scope};
 use crate::faults::OperationFault;
@@ -81,6 +82,7 @@ impl Cloud {
                 }
                 let mut draft = state.clone();
                 let request = change(&mut draft)?;
+                quota::check(state, &draft)?;
                 let (key, operation) = Operation::pending(&draft, &request, id);
                 if error.is_none() {
                     *state = draft;
@@ -211,6 +213,7 @@ async fn release(cloud: &Cloud, job: &Job) -> Result<(), ApiError> {
         }),
         (Work::Stop, _) => vec![key.clone()],
         (Work::Resize { going }, _) => going.clone(),
+        (Work::Recreate { members }, _) => members.clone(),
         (Work::Create, Type::Instance) => {
             cloud
                 .store()
@@ -267,6 +270,12 @@ async fn provide(cloud: &Cloud, operation: &Key, job: &Job) -> Result<(), ApiErr
         }
         (Work::Resize { going }, _) => {
             forget_instances(cloud, going).await?;
+            boot_members(cloud, key).await?;
+        }
+        (Work::Recreate { members }, _) => {
+            forget_instances(cloud, members).await?;
+            let remake = |state: &mut State| remake(state, key, members);
+            cloud.store().transact(remake).await?;
             boot_members(cloud, key).await?;
         }
         (Work::AddAccessConfig, _) => cloud.store().update(|state| {

@@ -46,6 +46,11 @@ pub enum Work {
     AddAccessConfig,
     /// Stop that.
     RemoveAccessConfig,
+    /// Remove these instances of a manager, and boot new ones in their places.
+    Recreate {
+        /// The instances.
+        members: Vec<Key>,
+    },
     /// Boot a manager's new instances, and remove these.
     Resize {
         /// The instances that go.
@@ -82,7 +87,10 @@ impl Job {
             (Work::Create | Work::Remove | Work::Update, Type::Firewall) => 80,
             (Work::Create | Work::Remove, Type::Instance) => 120,
             (Work::Create | Work::Remove, Type::ForwardingRule) => 60,
-            (Work::Create | Work::Remove | Work::Resize { .. }, Type::InstanceGroupManager) => 230,
+            (
+                Work::Create | Work::Remove | Work::Resize { .. } | Work::Recreate { .. },
+                Type::InstanceGroupManager,
+            ) => 230,
             _ => 30,
         };
         Duration::from_millis(tenths * 100)

@@ -18,6 +18,7 @@ use crate::compute::instance_group::InstanceGroup;
 use crate::compute::instance_group_manager::InstanceGroupManager;
 use crate::compute::instance_template::InstanceTemplate;
 use crate::compute::network::Network;
+use crate::compute::quota::Limits;
 use crate::compute::resource::{Resource, Target, Type};
 use crate::compute::scope::{Key, Scope};
 use crate::compute::subnetwork::Subnetwork;
@@ -52,6 +53,9 @@ pub struct State {
     pub backend_services: Table<BackendService>,
     pub forwarding_rules: Table<ForwardingRule>,
     pub operations: Table<Operation>,
+    /// Limits that were set, by scope and metric.
+    #[serde(default)]
+    pub quotas: Limits,
     /// Unfinished work, by the key of its operation. Carried on with after a crash.
     pub jobs: BTreeMap<Key, Job>,
     /// Instances whose machines are to be booted: they are RUNNING to the API already.
@@ -79,6 +83,7 @@ impl State {
             backend_services: Table::default(),
             forwarding_rules: Table::default(),
             operations: Table::default(),
+            quotas: Limits::new(),
             jobs: BTreeMap::new(),
             due_boots: BTreeSet::new(),
         }

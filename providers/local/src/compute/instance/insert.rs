@@ -21,7 +21,7 @@ pub fn insert(state: &mut State, key: &Key, instance: Instance) -> Result<(), Ap
 
 impl Managed for Instance {
     fn prepare(&mut self, state: &mut State, key: &Key) -> Result<(), ApiError> {
-        limits::labels("resource.labels", &self.labels)?;
+        self.labels.prepare()?;
         for tag in &self.tags.items {
             limits::name("resource.tags.items", tag)?;
         }
@@ -46,7 +46,7 @@ impl Managed for Instance {
     }
 }
 
-fn machine_type(state: &State, zone: &Scope, text: &str) -> Result<String, ApiError> {
+pub(super) fn machine_type(state: &State, zone: &Scope, text: &str) -> Result<String, ApiError> {
     let field = "resource.machineType";
     if text.is_empty() {
         let why = "Machine type must be specified.";
@@ -82,11 +82,7 @@ impl Instance {
             if disk.device_name.is_empty() {
                 disk.device_name = format!("persistent-disk-{index}");
             }
-            disk.rest.insert("index".into(), index.into());
-            disk.rest
-                .insert("kind".into(), "compute#attachedDisk".into());
-            disk.rest.entry("mode").or_insert("READ_WRITE".into());
-            disk.rest.insert("type".into(), "PERSISTENT".into());
+            disk.settle(index);
             let field = format!("resource.disks[{index}].source");
             let disk_key = match (&disk.source, disk.initialize_params.take()) {
                 (Some(source), None) => attach(state, key, &field, source)?,
@@ -163,7 +159,12 @@ impl Instance {
 }
 
 /// The disk that an instance wants to attach: there, ready, in its zone, and free.
-fn attach(state: &State, instance: &Key, field: &str, source: &str) -> Result<Key, ApiError> {
+pub(super) fn attach(
+    state: &State,
+    instance: &Key,
+    field: &str,
+    source: &str,
+) -> Result<Key, ApiError> {
     let key = link::parse::<Disk>(field, source)?;
     if key.scope != instance.scope {
         let why = "The disk must be in the same zone as the instance.";
@@ -180,7 +181,7 @@ fn attach(state: &State, instance: &Key, field: &str, source: &str) -> Result<Ke
     Ok(key)
 }
 
-fn no_duplicates(disks: &[AttachedDisk]) -> Result<(), ApiError> {
+pub(super) fn no_duplicates(disks: &[AttachedDisk]) -> Result<(), ApiError> {
     for (index, disk) in disks.iter().enumerate() {
         let before = &disks[..index];
         if before

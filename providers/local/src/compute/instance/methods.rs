@@ -4,16 +4,14 @@ use axum::extract::{Query, State as Shared};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use serde_json::json;
 
 use super::access_config::{acquire_ephemeral, assign_external};
-use super::{AccessConfig, Instance, Metadata, Status};
+use super::{AccessConfig, Instance, Status, disks, settings};
 use crate::cloud::Cloud;
 use crate::compute::crud::{self, Answer};
 use crate::compute::error::ApiError;
-use crate::compute::limits;
-use crate::compute::patch::check_fingerprint;
+use crate::compute::labels;
 use crate::compute::place::{Body, Place};
 use crate::compute::resource::{Target, fresh_fingerprint};
 use crate::compute::scope::Key;
@@ -26,18 +24,22 @@ pub fn routes() -> Router<Cloud> {
     let at = |method: &str| format!("{one}/{method}");
     crud::routes::<Instance>()
         .merge(crud::aggregated::<Instance>())
+        .merge(labels::routes::<Instance>())
+        .merge(settings::routes())
+        .merge(disks::routes())
         .route(&at("stop"), post(stop))
         .route(&at("start"), post(start))
         .route(&at("reset"), post(reset))
         .route(&at("addAccessConfig"), post(add_access_config))
         .route(&at("deleteAccessConfig"), post(delete_access_config))
-        .route(&at("setMetadata"), post(set_metadata))
-        .route(&at("setLabels"), post(set_labels))
         .route(&at("serialPort"), get(serial_port))
 }
 
 /// An instance that is there, and that no other operation works on.
-fn idle<'a>(state: &'a mut State, key: &Key) -> Result<(Target, &'a mut Instance), ApiError> {
+pub(super) fn idle<'a>(
+    state: &'a mut State,
+    key: &Key,
+) -> Result<(Target, &'a mut Instance), ApiError> {
     let target = Target::of::<Instance>(key);
     state.idle(&target)?;
     Ok((target, state.ready_mut::<Instance>(key)?))
@@ -148,54 +150,6 @@ async fn delete_access_config(
                 target,
                 Work::RemoveAccessConfig,
             ))
-        })
-        .await
-}
-
-async fn set_metadata(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
-    Body(body): Body<Map<String, Value>>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let instance = state.ready_mut::<Instance>(&key)?;
-            check_fingerprint(&body, "fingerprint", &instance.metadata.fingerprint)?;
-            let mut metadata: Metadata = serde_json::from_value(Value::Object(body))
-                .map_err(|error| ApiError::invalid("metadata", "", error))?;
-            let items = metadata.items.iter();
-            limits::metadata(items.map(|item| (item.key.as_str(), item.value.as_str())))?;
-            metadata.fingerprint = fresh_fingerprint();
-            instance.metadata = metadata;
-            let target = Target::of::<Instance>(&key);
-            Ok(Request::new("setMetadata", target, Work::Update))
-        })
-        .await
-}
-
-async fn set_labels(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
-    Body(body): Body<Map<String, Value>>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let instance = state.ready_mut::<Instance>(&key)?;
-            check_fingerprint(&body, "labelFingerprint", &instance.label_fingerprint)?;
-            let labels: BTreeMap<String, String> = match body.get("labels") {
-                None => BTreeMap::new(),
-                Some(labels) => serde_json::from_value(labels.clone())
-                    .map_err(|error| ApiError::invalid("labels", labels, error))?,
-            };
-            limits::labels("labels", &labels)?;
-            instance.labels = labels;
-            instance.label_fingerprint = fresh_fingerprint();
-            let target = Target::of::<Instance>(&key);
-            Ok(Request::new("setLabels", target, Work::Update))
         })
         .await
 }

@@ -1,8 +1,10 @@
 //! Instances: what they are, and what an insert must hold.
 
 mod access_config;
+mod disks;
 mod insert;
 mod methods;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -10,6 +12,9 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::error::ApiError;
+use super::labels::{Labelled, Labels};
+use super::limits;
 use super::resource::{Meta, fresh_fingerprint, resource};
 use super::scope::Key;
 use crate::store::State;
@@ -48,18 +53,20 @@ pub struct Instance {
     /// What firewall rules aim at.
     #[serde(default)]
     pub tags: Tags,
-    /// For people and programs.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// For setLabels.
-    #[serde(default)]
-    pub label_fingerprint: String,
+    #[serde(flatten)]
+    labels: Labels,
     /// Everything that is kept and given back, without effect here.
     #[serde(flatten)]
     pub(crate) rest: Map<String, Value>,
 }
 
 resource!(Instance, instances);
+
+impl Labelled for Instance {
+    fn labels_mut(&mut self) -> &mut Labels {
+        &mut self.labels
+    }
+}
 
 /// `status` of an instance.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,6 +170,17 @@ pub struct AttachedDisk {
     rest: Map<String, Value>,
 }
 
+impl AttachedDisk {
+    /// Fills in what the server decides.
+    fn settle(&mut self, index: usize) {
+        self.rest.insert("index".into(), index.into());
+        self.rest
+            .insert("kind".into(), "compute#attachedDisk".into());
+        self.rest.insert("type".into(), "PERSISTENT".into());
+        self.rest.entry("mode").or_insert("READ_WRITE".into());
+    }
+}
+
 /// A disk to make with the instance.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -185,6 +203,18 @@ pub struct Metadata {
     /// Key and value.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<MetadataItem>,
+}
+
+impl Metadata {
+    /// What a client sent, if it is within the limits, with a fingerprint of its own.
+    pub fn checked(body: Map<String, Value>) -> Result<Self, ApiError> {
+        let mut metadata: Self = serde_json::from_value(Value::Object(body))
+            .map_err(|error| ApiError::invalid("metadata", "", error))?;
+        let items = metadata.items.iter();
+        limits::metadata(items.map(|item| (item.key.as_str(), item.value.as_str())))?;
+        metadata.fingerprint = fresh_fingerprint();
+        Ok(metadata)
+    }
 }
 
 /// One pair.
@@ -233,7 +263,6 @@ impl Instance {
     }
 
     fn renew_fingerprints(&mut self) {
-        self.label_fingerprint = fresh_fingerprint();
         self.metadata.fingerprint = fresh_fingerprint();
         self.tags.fingerprint = fresh_fingerprint();
     }

@@ -1,0 +1,149 @@
+//! What a managed group is told to do with the instances that it has: delete some, make some anew, make
+//! the next ones of another template.
+
+use axum::extract::{Query, State as Shared};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::crud::{self, Answer};
+use super::error::ApiError;
+use super::instance::Instance;
+use super::instance_group_manager::{InstanceGroupManager, retire};
+use super::instance_template::InstanceTemplate;
+use super::link;
+use super::place::{Body, Place};
+use super::resource::Target;
+use super::scope::Key;
+use crate::cloud::Cloud;
+use crate::operation::{Request, RequestId, Work};
+use crate::store::State;
+
+/// `deleteInstances`, `recreateInstances`, `setInstanceTemplate`, `listErrors`.
+pub fn routes() -> Router<Cloud> {
+    let one = crud::one::<InstanceGroupManager>();
+    let at = |method: &str| format!("{one}/{method}");
+    Router::new()
+        .route(&at("deleteInstances"), post(delete_instances))
+        .route(&at("recreateInstances"), post(recreate_instances))
+        .route(&at("setInstanceTemplate"), post(set_instance_template))
+        .route(&at("listErrors"), get(list_errors))
+}
+
+#[derive(Deserialize)]
+struct Instances {
+    #[serde(default)]
+    instances: Vec<String>,
+}
+
+impl Instances {
+    /// Their keys, if the manager has all of them and nothing else is being done to it.
+    fn of(&self, state: &State, manager: &Key) -> Result<Vec<Key>, ApiError> {
+        state.idle(&Target::of::<InstanceGroupManager>(manager))?;
+        let members: Vec<Key> = state
+            .ready::<InstanceGroupManager>(manager)?
+            .member_keys()
+            .collect();
+        if self.instances.is_empty() {
+            let why = "At least one instance must be specified.";
+            return Err(ApiError::invalid("instances", "", why));
+        }
+        let known = |text: &String| {
+            let key = link::parse::<Instance>("instances", text)?;
+            if members.contains(&key) {
+                return Ok(key);
+            }
+            let group = state.path_of::<InstanceGroupManager>(manager);
+            let why = format!("It is not an instance of '{group}'.");
+            Err(ApiError::invalid("instances", text, why))
+        };
+        self.instances.iter().map(known).collect()
+    }
+}
+
+async fn delete_instances(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Query(id): Query<RequestId>,
+    Body(body): Body<Instances>,
+) -> Answer {
+    let key = place.key()?;
+    cloud
+        .begin(id, &key.scope, |state| {
+            let going = body.of(state, &key)?;
+            retire(state, &going);
+            let manager = state.ready_mut::<InstanceGroupManager>(&key)?;
+            let is_going =
+                |member: &str| link::key_of(member).is_some_and(|key| going.contains(&key));
+            manager.members.retain(|member| !is_going(member));
+            manager.target_size = u32::try_from(manager.members.len()).unwrap_or(u32::MAX);
+            Ok(Request::new(
+                "compute.instanceGroupManagers.deleteInstances",
+                Target::of::<InstanceGroupManager>(&key),
+                Work::Resize { going },
+            ))
+        })
+        .await
+}
+
+async fn recreate_instances(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Query(id): Query<RequestId>,
+    Body(body): Body<Instances>,
+) -> Answer {
+    let key = place.key()?;
+    cloud
+        .begin(id, &key.scope, |state| {
+            let members = body.of(state, &key)?;
+            retire(state, &members);
+            Ok(Request::new(
+                "compute.instanceGroupManagers.recreateInstances",
+                Target::of::<InstanceGroupManager>(&key),
+                Work::Recreate { members },
+            ))
+        })
+        .await
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Template {
+    instance_template: String,
+}
+
+async fn set_instance_template(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Query(id): Query<RequestId>,
+    Body(body): Body<Template>,
+) -> Answer {
+    let key = place.key()?;
+    cloud
+        .begin(id, &key.scope, |state| {
+            let template =
+                link::parse::<InstanceTemplate>("instanceTemplate", &body.instance_template)?;
+            state.ready::<InstanceTemplate>(&template)?;
+            let link = state.link_of::<InstanceTemplate>(&template);
+            // Those that are there stay what they are.
+            state
+                .ready_mut::<InstanceGroupManager>(&key)?
+                .use_template(link);
+            Ok(Request::new(
+                "compute.instanceGroupManagers.setInstanceTemplate",
+                Target::of::<InstanceGroupManager>(&key),
+                Work::Update,
+            ))
+        })
+        .await
+}
+
+/// Members that couldn't be made fail the operation here: there is nothing to list afterwards.
+async fn list_errors(Shared(cloud): Shared<Cloud>, place: Place) -> Answer {
+    let key = place.key()?;
+    cloud.store().read(|state| {
+        state.get::<InstanceGroupManager>(&key)?;
+        Ok(Json(json!({})))
+    })
+}

@@ -1,0 +1,171 @@
+//! Quotas: how much there may be, and how much there is. The limits are the project's own, set over the
+//! admin API; what is used is counted from the state.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::catalog;
+use super::error::ApiError;
+use super::instance::Status;
+use super::link;
+use super::scope::Scope;
+use crate::store::State;
+
+/// What a project may have at most, by scope (`global`, `regions/R`) and metric (`CPUS`). What isn't
+/// here is as much as anybody could want.
+pub type Limits = BTreeMap<String, BTreeMap<String, f64>>;
+
+/// The limit of what nobody has limited.
+const PLENTY: f64 = 1_000_000.0;
+
+/// How much of each metric is used, and may be, in a scope.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Quota {
+    metric: &'static str,
+    limit: f64,
+    usage: f64,
+}
+
+/// `quotas` of the project, or of a region.
+pub fn view(state: &State, scope: &Scope) -> Value {
+    let quotas = quotas(state, scope).into_iter();
+    quotas
+        .map(|quota| json!({"metric": quota.metric, "limit": quota.limit, "usage": quota.usage}))
+        .collect()
+}
+
+/// Refuses a change that takes more than is left. Who is above a limit already may stay so.
+pub fn check(before: &State, after: &State) -> Result<(), ApiError> {
+    for name in after.quotas.keys() {
+        let scope = match name.strip_prefix("regions/") {
+            Some(region) => Scope::Region(region.to_owned()),
+            None => Scope::Global,
+        };
+        let old = quotas(before, &scope);
+        for (now, old) in quotas(after, &scope).into_iter().zip(old) {
+            if now.usage > now.limit && now.usage > old.usage {
+                let place = match &scope {
+                    Scope::Region(region) => format!("in region {region}"),
+                    _ => "globally".to_owned(),
+                };
+                return Err(ApiError::quota(now.metric, now.limit, &place));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn quotas(state: &State, scope: &Scope) -> Vec<Quota> {
+    let limits = state.quotas.get(&scope.to_string());
+    let usage = match scope {
+        Scope::Region(region) => in_region(state, region),
+        Scope::Global | Scope::Zone(_) => in_project(state),
+    };
+    let quota = |(metric, usage)| Quota {
+        metric,
+        limit: limits
+            .and_then(|limits| limits.get(metric))
+            .copied()
+            .unwrap_or(PLENTY),
+        usage,
+    };
+    usage.into_iter().map(quota).collect()
+}
+
+/// Counts as a number of the API: a double.
+fn count(found: usize) -> f64 {
+    u32::try_from(found).map_or(f64::MAX, f64::from)
+}
+
+/// CPUs of the machines that aren't stopped: those give theirs back.
+fn cpus(state: &State, region: Option<&str>) -> f64 {
+    let instances = state.instances.iter().filter(|(key, instance)| {
+        instance.status != Status::Terminated
+            && region.is_none_or(|region| key.scope.region() == Some(region))
+    });
+    let cpus = instances
+        .filter_map(|(_, instance)| catalog::machine_type(link::last(&instance.machine_type)));
+    cpus.map(|(cpus, _)| f64::from(cpus)).sum()
+}
+
+fn in_region(state: &State, region: &str) -> Vec<(&'static str, f64)> {
+    let here = |scope: &Scope| scope.region() == Some(region);
+    let disks = |ssd: bool| -> f64 {
+        let disks = state.disks.iter().filter(|(key, _)| here(&key.scope));
+        let sizes = disks.filter_map(|(_, disk)| (disk.is_ssd() == ssd).then(|| disk.gigabytes()));
+        sizes.sum()
+    };
+    let instances = || state.instances.iter().filter(|(key, _)| here(&key.scope));
+    let nat = instances()
+        .flat_map(|(_, instance)| instance.access_configs())
+        .filter(|config| config.nat_ip.is_some());
+    let rules = state
+        .forwarding_rules
+        .iter()
+        .filter(|(key, rule)| here(&key.scope) && rule.is_external());
+    let addresses = state
+        .addresses
+        .iter()
+        .filter(|(key, address)| here(&key.scope) && address.is_external());
+    let groups = state
+        .instance_groups
+        .iter()
+        .filter(|(key, _)| here(&key.scope));
+    let managers = state
+        .instance_group_managers
+        .iter()
+        .filter(|(key, _)| here(&key.scope));
+    vec![
+        ("CPUS", cpus(state, Some(region))),
+        ("DISKS_TOTAL_GB", disks(false)),
+        ("IN_USE_ADDRESSES", count(nat.count() + rules.count())),
+        ("INSTANCES", count(instances().count())),
+        ("INSTANCE_GROUPS", count(groups.count())),
+        ("INSTANCE_GROUP_MANAGERS", count(managers.count())),
+        ("SSD_TOTAL_GB", disks(true)),
+        ("STATIC_ADDRESSES", count(addresses.count())),
+    ]
+}
+
+fn in_project(state: &State) -> Vec<(&'static str, f64)> {
+    vec![
+        ("BACKEND_SERVICES", count(state.backend_services.len())),
+        ("CPUS_ALL_REGIONS", cpus(state, None)),
+        ("FIREWALLS", count(state.firewalls.len())),
+        ("FORWARDING_RULES", count(state.forwarding_rules.len())),
+        ("HEALTH_CHECKS", count(state.health_checks.len())),
+        ("INSTANCE_TEMPLATES", count(state.instance_templates.len())),
+        ("NETWORKS", count(state.networks.len())),
+        ("SUBNETWORKS", count(state.subnetworks.len())),
+    ]
+}
+
+/// That these can be limits.
+pub fn check_limits(limits: &Limits) -> Result<(), ApiError> {
+    for (scope, metrics) in limits {
+        let region = scope.strip_prefix("regions/");
+        let known = region.is_some_and(|region| catalog::regions().any(|known| known == region));
+        if scope != "global" && !known {
+            let why = "Must be global or regions/R.";
+            return Err(ApiError::invalid("quotas", scope, why));
+        }
+        let nothing = State::new("", crate::store::addresses::Block::new(0));
+        let counted = match region {
+            Some(region) => in_region(&nothing, region),
+            None => in_project(&nothing),
+        };
+        for (metric, limit) in metrics {
+            if !counted.iter().any(|(known, _)| known == metric) {
+                let known: Vec<&str> = counted.iter().map(|(known, _)| *known).collect();
+                let why = format!("Must be one of {}.", known.join(", "));
+                return Err(ApiError::invalid("quotas", metric, why));
+            }
+            if !(limit.is_finite() && *limit >= 0.0) {
+                return Err(ApiError::invalid("quotas", limit, "Must be 0 or more."));
+            }
+        }
+    }
+    Ok(())
+}
