@@ -137,6 +137,14 @@ pub fn routes() -> Router<Cloud> {
         )
         .route(&format!("{project}/global/images"), get(list_images))
         .route(
+            &format!("{project}/zones/{{zone}}/autoscalers"),
+            get(list_autoscalers),
+        )
+        .route(
+            &format!("{project}/aggregated/autoscalers"),
+            get(list_all_autoscalers),
+        )
+        .route(
             &format!("{project}/global/images/{{image}}"),
             get(get_image),
         )
@@ -340,6 +348,38 @@ async fn list_all_types(
             self_link,
         )))
     })
+}
+
+/// There are none, and none can be made: gcloud asks before it deletes a managed group.
+async fn list_autoscalers(
+    Shared(cloud): Shared<Cloud>,
+    place: Place,
+    Query(query): Query<ListQuery>,
+) -> Answer {
+    let self_link = cloud
+        .store()
+        .read(|state| state.url(format_args!("{}/autoscalers", place.scope)));
+    let page = list::page(Vec::new(), &query)?;
+    Ok(Json(
+        page.into_answer("compute#autoscalerList", self_link.into()),
+    ))
+}
+
+async fn list_all_autoscalers(
+    Shared(cloud): Shared<Cloud>,
+    _: Place,
+    Query(query): Query<ListQuery>,
+) -> Answer {
+    let self_link = cloud
+        .store()
+        .read(|state| state.url("aggregated/autoscalers"));
+    let page = list::page(Vec::new(), &query)?;
+    Ok(Json(page.into_aggregated(
+        "autoscaler",
+        "autoscalers",
+        Level::Zone,
+        self_link,
+    )))
 }
 
 /// The images of any project: Google's own are in several.

@@ -94,8 +94,8 @@ fn in_region(state: &State, region: &str) -> Vec<(&'static str, f64)> {
     let here = |scope: &Scope| scope.region() == Some(region);
     let disks = |ssd: bool| -> f64 {
         let disks = state.disks.iter().filter(|(key, _)| here(&key.scope));
-        let sizes = disks.filter_map(|(_, disk)| (disk.is_ssd() == ssd).then(|| disk.gigabytes()));
-        sizes.sum()
+        let of_type = disks.filter(|(_, disk)| disk.is_ssd() == ssd);
+        of_type.map(|(_, disk)| disk.gigabytes()).sum()
     };
     let instances = || state.instances.iter().filter(|(key, _)| here(&key.scope));
     let nat = instances()

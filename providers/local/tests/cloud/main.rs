@@ -10,5 +10,6 @@ mod faults;
 mod groups;
 mod instances;
 mod lists;
+mod quotas;
 mod support;
 mod time;
