@@ -23,7 +23,8 @@ readonly TO_STORY=("curl=curl")
 # Not packaged everywhere. What uses it does without when it can't be had.
 readonly TO_ASK=("kubernetes-client=kubectl")
 # The tests put what hakube makes before other implementations.
-readonly TO_TEST=("curl=curl" "openssl=openssl" "procps=ps" "python3=/usr/bin/python3")
+readonly TO_TEST=("curl=curl" "openssl=openssl" "procps=ps" "python3=/usr/bin/python3"
+    "openssh-client=ssh" "openssh-server=/usr/sbin/sshd")
 readonly TO_BENCH=("python3=python3")
 readonly TO_CHECK=("shellcheck=shellcheck")
 
@@ -80,6 +81,7 @@ need() { # PACKAGE=PROOF...
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get install --yes --quiet --quiet --no-install-recommends "${packages[@]}" >/dev/null
     [[ " ${packages[*]} " != *" etcd-server "* ]] || stop_packaged_etcd
+    [[ " ${packages[*]} " != *" openssh-server "* ]] || stop_packaged_sshd
 }
 
 # The same for what can be done without.
@@ -101,6 +103,13 @@ stop_packaged_etcd() {
     [[ -d /run/systemd/system ]] || return 0
     say "The package etcd-server has started an etcd on 127.0.0.1:2379. hakube starts its own: turning that one off."
     as_root systemctl disable --now etcd.service >&2
+}
+
+# The same of sshd, which would let in whoever has a password. Tests start their own, on loopback.
+stop_packaged_sshd() {
+    [[ -d /run/systemd/system ]] || return 0
+    say "The package openssh-server has started an sshd. Tests start their own: turning that one off."
+    as_root systemctl disable --now ssh.service >&2
 }
 
 need_etcd() {

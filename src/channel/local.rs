@@ -1,12 +1,13 @@
 //! Onto a machine of the local cloud: through the daemon, whose token is in a 0600 file.
 
-use super::Channel;
+use super::{Channel, Door, own_address};
 use crate::error::{Error, Result};
 use crate::pki::SecretFile;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hakube_local::client::LocalCloud;
-use hakube_provider::MachineRef;
+use hakube_provider::{Machine, MachineRef};
+use std::net::SocketAddr;
 
 /// The local cloud's own way onto its machines.
 pub struct LocalChannel {
@@ -36,5 +37,13 @@ impl Channel for LocalChannel {
                 })?;
         }
         Ok(())
+    }
+
+    /// Its machines' addresses are this host's.
+    async fn reach(&self, machine: &Machine, port: u16) -> Result<Door> {
+        Ok(Door {
+            at: SocketAddr::new(own_address(machine)?, port),
+            machine: machine.name.clone(),
+        })
     }
 }

@@ -56,6 +56,12 @@ pub struct MakingFlags {
     /// The provider's project ($PROJECT)
     #[arg(long, value_name = "ID")]
     project: Option<String>,
+    /// Where Compute Engine's API is: that of an emulator ($HAKUBE_COMPUTE_ENDPOINT)
+    #[arg(long, value_name = "URL")]
+    compute_endpoint: Option<String>,
+    /// From where replicas take ssh: 203.0.113.7/32,… or none ($HAKUBE_SSH_SOURCE)
+    #[arg(long, value_name = "RANGES")]
+    ssh_source: Option<String>,
     /// Let replicas go to other zones of the region ($MULTIZONE)
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     multizone: Option<String>,
@@ -94,6 +100,8 @@ impl MakingFlags {
         given([
             ("--provider", &self.provider),
             ("--project", &self.project),
+            ("--compute-endpoint", &self.compute_endpoint),
+            ("--ssh-source", &self.ssh_source),
             ("--multizone", &self.multizone),
             ("--nodes", &self.nodes),
             ("--kubernetes-version", &self.kubernetes_version),

@@ -68,6 +68,9 @@ pub struct ClusterSpec {
     pub provider: ProviderKind,
     /// The provider's project.
     pub project: Option<String>,
+    /// Where Compute Engine's API is, if not at Google's: at an emulator of it.
+    #[serde(default)]
+    pub compute_endpoint: Option<String>,
     /// The zone of the first replica.
     pub zone: Zone,
     /// Whether replicas may be in other zones of the region.
@@ -102,6 +105,7 @@ impl ClusterSpec {
             names: Names::new(&settings.prefix).with_nodes(&settings.nodes.prefix),
             provider: settings.provider,
             project: settings.project.clone(),
+            compute_endpoint: settings.compute_endpoint.clone(),
             zone: settings.zone.clone(),
             multizone: settings.multizone,
             quorum_reads: settings.quorum_reads.clone(),
@@ -115,6 +119,12 @@ impl ClusterSpec {
             pki: settings.pki,
             programs,
         }
+    }
+
+    /// Whether its machines are processes of the operator's own host: they share its loopback and its
+    /// programs, and have no disks.
+    pub fn is_on_this_host(&self) -> bool {
+        self.provider == ProviderKind::Local || self.compute_endpoint.is_some()
     }
 }
 

@@ -72,6 +72,11 @@ impl Names {
         format!("{}-etcd", self.master())
     }
 
+    /// The rule that lets operators in on replicas by ssh: `M-ssh`.
+    pub fn ssh_firewall(&self) -> String {
+        format!("{}-ssh", self.master())
+    }
+
     /// The rule between nodes and replicas: `P-internal`.
     pub fn internal_firewall(&self) -> String {
         format!("{}-internal", self.prefix)

@@ -1,10 +1,10 @@
 //! The real thing: etcd-client over mutual TLS.
 
-use super::{CLIENT_PORT, Etcd, EtcdError, EtcdResult, Member, MemberStatus};
+use super::{Etcd, EtcdError, EtcdResult, Member, MemberStatus};
+use crate::channel::Door;
 use crate::pki::ClientIdentity;
 use async_trait::async_trait;
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, MemberAddOptions, TlsOptions};
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// How long one call may take: above etcd's own 7 s for a request without quorum nothing is gained,
@@ -15,7 +15,7 @@ const CONNECT: Duration = Duration::from_secs(1);
 
 /// A client with the operator's own certificate.
 pub struct EtcdClient {
-    options: ConnectOptions,
+    tls: TlsOptions,
 }
 
 impl EtcdClient {
@@ -27,22 +27,22 @@ impl EtcdClient {
                 &identity.certificate,
                 identity.key.expose(),
             ));
-        let options = ConnectOptions::new()
-            .with_tls(tls)
-            .with_timeout(CALL)
-            .with_connect_timeout(CONNECT);
-        Self { options }
+        Self { tls }
     }
 
-    async fn connect(&self, at: IpAddr) -> EtcdResult<Client> {
-        let url = format!("https://{}", SocketAddr::new(at, CLIENT_PORT));
-        Client::connect([url], Some(self.options.clone()))
+    async fn connect(&self, to: &Door) -> EtcdResult<Client> {
+        // The certificate must be that machine's: what answers at an address may be another's.
+        let options = ConnectOptions::new()
+            .with_tls(self.tls.clone().domain_name(&to.machine))
+            .with_timeout(CALL)
+            .with_connect_timeout(CONNECT);
+        Client::connect([format!("https://{}", to.at)], Some(options))
             .await
-            .map_err(|error| at_address(at, EtcdError::from_client(&error)))
+            .map_err(|error| behind(to, EtcdError::from_client(&error)))
     }
 
     /// Calls through the first member that answers. A refusal is an answer.
-    async fn through<T, F, C>(&self, via: &[IpAddr], call: C) -> EtcdResult<T>
+    async fn through<T, F, C>(&self, via: &[Door], call: C) -> EtcdResult<T>
     where
         C: Fn(Client) -> F,
         F: Future<Output = Result<T, etcd_client::Error>>,
@@ -51,9 +51,9 @@ impl EtcdClient {
             at: "no address".into(),
             why: "no member is known".into(),
         };
-        for &at in via {
+        for door in via {
             let answer = async {
-                let client = self.connect(at).await?;
+                let client = self.connect(door).await?;
                 call(client)
                     .await
                     .map_err(|error| EtcdError::from_client(&error))
@@ -64,12 +64,12 @@ impl EtcdClient {
                 .unwrap_or_else(|_| {
                     let why = format!("no answer within {} s", CALL.as_secs());
                     Err(EtcdError::Unreachable {
-                        at: at.to_string(),
+                        at: door.to_string(),
                         why,
                     })
                 });
             match answer {
-                Err(error @ EtcdError::Unreachable { .. }) => last = at_address(at, error),
+                Err(error @ EtcdError::Unreachable { .. }) => last = behind(door, error),
                 answer => return answer,
             }
         }
@@ -77,10 +77,10 @@ impl EtcdClient {
     }
 }
 
-fn at_address(at: IpAddr, error: EtcdError) -> EtcdError {
+fn behind(door: &Door, error: EtcdError) -> EtcdError {
     match error {
         EtcdError::Unreachable { why, .. } => EtcdError::Unreachable {
-            at: at.to_string(),
+            at: door.to_string(),
             why,
         },
         other => other,
@@ -89,7 +89,7 @@ fn at_address(at: IpAddr, error: EtcdError) -> EtcdError {
 
 #[async_trait]
 impl Etcd for EtcdClient {
-    async fn members(&self, via: &[IpAddr]) -> EtcdResult<Vec<Member>> {
+    async fn members(&self, via: &[Door]) -> EtcdResult<Vec<Member>> {
         let list = self
             .through(via, |mut client| async move { client.member_list().await })
             .await?;
@@ -105,9 +105,9 @@ impl Etcd for EtcdClient {
             .collect())
     }
 
-    async fn status(&self, at: IpAddr, learner: bool) -> EtcdResult<MemberStatus> {
+    async fn status(&self, at: &Door, learner: bool) -> EtcdResult<MemberStatus> {
         let status = self
-            .through(&[at], |mut client| async move {
+            .through(std::slice::from_ref(at), |mut client| async move {
                 if !learner {
                     client.get("health", None).await?;
                 }
@@ -124,7 +124,7 @@ impl Etcd for EtcdClient {
         })
     }
 
-    async fn add_learner(&self, via: &[IpAddr], peer_url: &str) -> EtcdResult<u64> {
+    async fn add_learner(&self, via: &[Door], peer_url: &str) -> EtcdResult<u64> {
         let added = self
             .through(via, |mut client| async move {
                 let learner = MemberAddOptions::new().with_is_learner();
@@ -137,7 +137,7 @@ impl Etcd for EtcdClient {
             .ok_or_else(|| EtcdError::Other("etcd added a member without saying which".to_owned()))
     }
 
-    async fn promote(&self, via: &[IpAddr], member: u64) -> EtcdResult<()> {
+    async fn promote(&self, via: &[Door], member: u64) -> EtcdResult<()> {
         self.through(via, |mut client| async move {
             client.member_promote(member).await
         })
@@ -145,7 +145,7 @@ impl Etcd for EtcdClient {
         .map(drop)
     }
 
-    async fn remove(&self, via: &[IpAddr], member: u64) -> EtcdResult<()> {
+    async fn remove(&self, via: &[Door], member: u64) -> EtcdResult<()> {
         match self
             .through(via, |mut client| async move {
                 client.member_remove(member).await
@@ -157,8 +157,8 @@ impl Etcd for EtcdClient {
         }
     }
 
-    async fn move_leader(&self, leader: IpAddr, to: u64) -> EtcdResult<()> {
-        self.through(&[leader], |mut client| async move {
+    async fn move_leader(&self, leader: &Door, to: u64) -> EtcdResult<()> {
+        self.through(std::slice::from_ref(leader), |mut client| async move {
             client.move_leader(to).await
         })
         .await

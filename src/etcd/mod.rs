@@ -6,6 +6,7 @@ mod error;
 pub use client::EtcdClient;
 pub use error::{EtcdError, EtcdResult};
 
+use crate::channel::Door;
 use async_trait::async_trait;
 use std::net::IpAddr;
 
@@ -45,26 +46,26 @@ pub struct MemberStatus {
 
 /// One cluster of etcd, asked through any of its members.
 ///
-/// `via` names the addresses of members to go through, tried in order until one answers. A learner
+/// `via` names the doors of members to go through, tried in order until one answers. A learner
 /// answers none of these but [`Etcd::status`].
 #[async_trait]
 pub trait Etcd: Send + Sync {
     /// The members.
-    async fn members(&self, via: &[IpAddr]) -> EtcdResult<Vec<Member>>;
+    async fn members(&self, via: &[Door]) -> EtcdResult<Vec<Member>>;
 
-    /// What the member at an address says of itself, after a linearizable read through it: an answer
+    /// What the member behind a door says of itself, after a linearizable read through it: an answer
     /// means that it takes part. A learner is asked without the read, which it can't serve.
-    async fn status(&self, at: IpAddr, learner: bool) -> EtcdResult<MemberStatus>;
+    async fn status(&self, at: &Door, learner: bool) -> EtcdResult<MemberStatus>;
 
     /// Adds a member that doesn't vote. Returns its id.
-    async fn add_learner(&self, via: &[IpAddr], peer_url: &str) -> EtcdResult<u64>;
+    async fn add_learner(&self, via: &[Door], peer_url: &str) -> EtcdResult<u64>;
 
     /// Gives a learner its vote. Refused with [`EtcdError::NotInSync`] until it has caught up.
-    async fn promote(&self, via: &[IpAddr], member: u64) -> EtcdResult<()>;
+    async fn promote(&self, via: &[Door], member: u64) -> EtcdResult<()>;
 
     /// Removes a member. One that is already gone: success.
-    async fn remove(&self, via: &[IpAddr], member: u64) -> EtcdResult<()>;
+    async fn remove(&self, via: &[Door], member: u64) -> EtcdResult<()>;
 
-    /// Makes another voter the leader. `leader` is the address of the one that leads now.
-    async fn move_leader(&self, leader: IpAddr, to: u64) -> EtcdResult<()>;
+    /// Makes another voter the leader. `leader` is the door of the one that leads now.
+    async fn move_leader(&self, leader: &Door, to: u64) -> EtcdResult<()>;
 }

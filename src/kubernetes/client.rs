@@ -1,6 +1,7 @@
 //! The real thing: reqwest for probes, kube for objects.
 
 use super::{BootstrapToken, Kubernetes};
+use crate::channel::Door;
 use crate::cluster::{ApiView, NodeView};
 use crate::error::{Error, Result};
 use crate::pki::{Authorities, ClientIdentity};
@@ -23,7 +24,8 @@ const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 
 /// A client that trusts the cluster's CA and bears the administrator's certificate.
 pub struct KubeClient {
-    probes: reqwest::Client,
+    ca: reqwest::Certificate,
+    endpoint: reqwest::Client,
     admin: ClientIdentity,
 }
 
@@ -33,19 +35,26 @@ impl KubeClient {
     /// # Errors
     /// The CA can't be read.
     pub fn new(authorities: &Authorities, admin: ClientIdentity) -> Result<Self> {
-        let broken =
-            |error: reqwest::Error| Error::failed("could not use the cluster's CA").because(error);
         let ca = reqwest::Certificate::from_pem(authorities.kubernetes_ca().as_bytes())
-            .map_err(broken)?;
-        let probes = reqwest::Client::builder()
-            .tls_certs_only([ca])
-            // Every probe is a new connection: an old one says nothing of where an address is now.
-            .pool_max_idle_per_host(0)
-            .no_proxy()
-            .timeout(PROBE)
-            .build()
-            .map_err(broken)?;
-        Ok(Self { probes, admin })
+            .map_err(|error| broken(&error))?;
+        let endpoint = prober(&ca).build().map_err(|error| broken(&error))?;
+        Ok(Self {
+            ca,
+            endpoint,
+            admin,
+        })
+    }
+
+    /// The answer to a GET of an API server behind a door.
+    async fn ask(&self, door: &Door, path: &str) -> reqwest::Result<reqwest::Response> {
+        let Door { at, machine } = door;
+        // By its name, so that its certificate is verified against that.
+        let client = prober(&self.ca).resolve(machine, *at).build()?;
+        let port = at.port();
+        client
+            .get(format!("https://{machine}:{port}{path}"))
+            .send()
+            .await
     }
 
     fn kube(&self, endpoint: SocketAddr) -> Result<kube::Client> {
@@ -70,6 +79,20 @@ impl KubeClient {
     }
 }
 
+fn broken(error: &reqwest::Error) -> Error {
+    Error::failed("could not use the cluster's CA").because(error)
+}
+
+/// A client that asks once.
+fn prober(ca: &reqwest::Certificate) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .tls_certs_only([ca.clone()])
+        // Every probe is a new connection: an old one says nothing of where an address is now.
+        .pool_max_idle_per_host(0)
+        .no_proxy()
+        .timeout(PROBE)
+}
+
 fn pem_to_der(pem: &str) -> Result<Vec<Vec<u8>>, rustls::pki_types::pem::Error> {
     use rustls::pki_types::{CertificateDer, pem::PemObject as _};
     CertificateDer::pem_slice_iter(pem.as_bytes())
@@ -79,25 +102,21 @@ fn pem_to_der(pem: &str) -> Result<Vec<Vec<u8>>, rustls::pki_types::pem::Error> 
 
 #[async_trait]
 impl Kubernetes for KubeClient {
-    async fn probe(&self, at: SocketAddr) -> ApiView {
-        let (ready, version) = tokio::join!(self.is_ready(at), async {
-            self.probes
-                .get(format!("https://{at}/version"))
-                .send()
-                .await?
-                .text()
-                .await
+    async fn probe(&self, at: &Door) -> ApiView {
+        let (ready, version) = tokio::join!(self.ask(at, "/readyz"), async {
+            self.ask(at, "/version").await?.text().await
         });
         ApiView {
-            ready,
+            ready: ready.is_ok_and(|answer| answer.status().is_success()),
             stand_in: version
                 .ok()
                 .map(|version| version.contains(hakube_standins::VERSION_MARK)),
         }
     }
 
-    async fn is_ready(&self, at: SocketAddr) -> bool {
-        let answer = self.probes.get(format!("https://{at}/readyz")).send().await;
+    async fn is_ready(&self, endpoint: SocketAddr) -> bool {
+        let url = format!("https://{endpoint}/readyz");
+        let answer = self.endpoint.get(url).send().await;
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 

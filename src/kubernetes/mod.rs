@@ -4,6 +4,7 @@ mod client;
 
 pub use client::KubeClient;
 
+use crate::channel::Door;
 use crate::cluster::{ApiView, NodeView};
 use crate::error::Result;
 use async_trait::async_trait;
@@ -22,12 +23,12 @@ pub struct BootstrapToken {
 /// The questions that hakube has for API servers.
 #[async_trait]
 pub trait Kubernetes: Send + Sync {
-    /// Asks a replica's own API server, or the endpoint, for `/readyz`, verifying its certificate
-    /// with the cluster's CA. Doesn't fail: no answer is an answer.
-    async fn probe(&self, at: SocketAddr) -> ApiView;
+    /// Asks a replica's own API server for `/readyz`. Its certificate must be that machine's, signed by
+    /// the cluster's CA. Doesn't fail: no answer is an answer.
+    async fn probe(&self, at: &Door) -> ApiView;
 
-    /// Whether `/readyz` answers 200 right now, on a new connection.
-    async fn is_ready(&self, at: SocketAddr) -> bool;
+    /// Whether the endpoint's `/readyz` answers 200 right now, on a new connection.
+    async fn is_ready(&self, endpoint: SocketAddr) -> bool;
 
     /// The nodes that have registered.
     async fn nodes(&self, endpoint: SocketAddr) -> Result<Vec<NodeView>>;

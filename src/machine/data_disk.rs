@@ -1,6 +1,7 @@
 //! The disk that a replica's etcd keeps its data on, apart from the operating system's.
 
 use super::DATA_DEVICE;
+use crate::cluster::ClusterSpec;
 use crate::settings::ProviderKind;
 
 /// Where etcd keeps its data.
@@ -13,9 +14,10 @@ pub(super) struct DataDisk {
 }
 
 impl DataDisk {
-    /// The disk that machines of this provider have; the local cloud's have a directory.
-    pub(super) fn of(provider: ProviderKind) -> Option<Self> {
-        let bus = match provider {
+    /// The disk that machines of this cluster's provider have; those on this host have a directory.
+    pub(super) fn of(spec: &ClusterSpec) -> Option<Self> {
+        let bus = match spec.provider {
+            _ if spec.is_on_this_host() => return None,
             ProviderKind::Local => return None,
             // https://cloud.google.com/compute/docs/disks/disk-symlinks
             ProviderKind::Gce => "google",

@@ -10,7 +10,7 @@ use crate::cluster::ClusterSpec;
 /// etcd and the control plane, each behind a path unit that waits for its go-ahead.
 pub(super) fn replica(spec: &ClusterSpec) -> Vec<File> {
     let downloads = programs::unit(&spec.programs.replica());
-    let disk = DataDisk::of(spec.provider);
+    let disk = DataDisk::of(spec);
     let etcd = Service {
         // A member that was removed exits with status 0 and must stay down.
         restart: "on-failure",

@@ -10,6 +10,7 @@ use rcgen::{
 use serde::{Deserialize, Serialize};
 
 use super::leaf::{Issued, Leaf};
+use super::login::LoginKey;
 use super::validity::Validity;
 use super::{Lifetimes, PkiError, Result, Secret, expiry};
 
@@ -18,6 +19,7 @@ const ETCD: &str = "etcd-ca";
 const FRONT_PROXY: &str = "front-proxy-ca";
 const KUBELET: &str = "kubelet-ca";
 const SERVICE_ACCOUNT: &str = "service-account";
+const LOGIN: &str = "ssh-login";
 
 /// The authorities as PEM documents by name (`etcd-ca.crt`, `etcd-ca.key`, …): what the state store
 /// keeps as `pki.json`.
@@ -39,6 +41,7 @@ pub struct Authorities {
     pub(super) front_proxy: Authority,
     pub(super) kubelet: Authority,
     pub(super) service_account: ServiceAccountKey,
+    login: Option<LoginKey>,
 }
 
 impl Authorities {
@@ -51,6 +54,7 @@ impl Authorities {
             front_proxy: Authority::generate(FRONT_PROXY, validity)?,
             kubelet: Authority::generate(KUBELET, validity)?,
             service_account: ServiceAccountKey::new(new_key(SERVICE_ACCOUNT)?),
+            login: Some(LoginKey::generate()?),
         })
     }
 
@@ -77,6 +81,11 @@ impl Authorities {
                 key_name(SERVICE_ACCOUNT),
                 self.service_account.private.clone(),
             )])
+            .chain(
+                self.login
+                    .iter()
+                    .map(|login| (key_name(LOGIN), login.private.clone())),
+            )
             .collect();
         AuthorityDocuments(documents)
     }
@@ -90,6 +99,11 @@ impl Authorities {
             front_proxy: Authority::from_documents(FRONT_PROXY, documents)?,
             kubelet: Authority::from_documents(KUBELET, documents)?,
             service_account: ServiceAccountKey::new(parse_key(&key_name(SERVICE_ACCOUNT), key)?),
+            login: documents
+                .0
+                .get(&key_name(LOGIN))
+                .map(|key| Ok(LoginKey::new(&parse_key(&key_name(LOGIN), key)?)))
+                .transpose()?,
         })
     }
 
@@ -101,6 +115,12 @@ impl Authorities {
     /// The certificate that etcd members and their clients are verified with (PEM).
     pub fn etcd_ca(&self) -> &str {
         &self.etcd.certificate
+    }
+
+    /// The key by which hakube logs in on the cluster's machines. Clusters that were made before there
+    /// was one have none, and no machine that wants one.
+    pub fn login(&self) -> Option<&LoginKey> {
+        self.login.as_ref()
     }
 
     /// The certificates that API servers and kubelets verify their clients with (PEM bundle): the

@@ -9,7 +9,8 @@
 //! | front-proxy | the API server as a client of aggregated API servers               |
 //! | kubelet     | kubelets' certificates, by the controller manager, on the replicas |
 //!
-//! The service-account key pair signs tokens and is the same on all replicas.
+//! The service-account key pair signs tokens and is the same on all replicas. One more key pair, for
+//! nothing but ssh, lets hakube log in on machines; it never leaves the store.
 //!
 //! No private key of an authority leaves the store, with one exception that Kubernetes can't do
 //! without: the controller manager signs kubelets' certificates. It gets an authority of its own for
@@ -23,6 +24,7 @@
 mod authority;
 mod error;
 mod leaf;
+mod login;
 mod operator;
 mod replica;
 mod secret;
@@ -33,6 +35,7 @@ mod tests;
 
 pub use authority::{Authorities, AuthorityDocuments};
 pub use error::PkiError;
+pub use login::LoginKey;
 pub use operator::{ClientIdentity, admin, etcd_client_identity};
 pub use replica::{ReplicaIdentity, SecretFile, replica_files};
 pub use secret::Secret;

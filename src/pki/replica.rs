@@ -90,6 +90,7 @@ pub fn replica_files(
         front_proxy,
         kubelet,
         service_account,
+        ..
     } = authorities;
     let issuing = |authority: &super::authority::Authority, leaf: Leaf<'_>| {
         authority.issue(&leaf, lifetimes, now)

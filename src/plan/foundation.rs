@@ -61,7 +61,7 @@ fn network(spec: &ClusterSpec) -> NetworkSpec {
     }
 }
 
-/// Clients reach the API, replicas each other's etcd, and nodes the replicas.
+/// Clients reach the API, replicas each other's etcd, nodes the replicas, and operators what they asked for.
 fn firewalls(spec: &ClusterSpec) -> Vec<FirewallSpec> {
     let names = &spec.names;
     let rule = |name: String, source, tag: String, ports: &[String]| FirewallSpec {
@@ -76,7 +76,7 @@ fn firewalls(spec: &ClusterSpec) -> Vec<FirewallSpec> {
     let tags = |tags: &[String]| FirewallSource::Tags(tags.to_vec());
     let master = names.master();
     let api = [spec.api.port.to_string()];
-    vec![
+    let mut rules = vec![
         rule(names.api_firewall(), anywhere, master.clone(), &api),
         rule(
             names.etcd_firewall(),
@@ -90,13 +90,25 @@ fn firewalls(spec: &ClusterSpec) -> Vec<FirewallSpec> {
             names.minion(),
             &["10250".into()],
         ),
-    ]
+    ];
+    if let Some(sources) = &spec.network.ssh_sources
+        && !sources.is_empty()
+    {
+        let operators = FirewallSource::Ranges(sources.clone());
+        let ssh = ["22".to_owned()];
+        rules.push(rule(names.ssh_firewall(), operators, names.master(), &ssh));
+    }
+    rules
 }
 
 fn describe(firewall: &FirewallSpec) -> String {
     let target = &firewall.target_tag;
     let ports = firewall.tcp_ports.join(", ");
     match &firewall.source {
+        FirewallSource::Ranges(ranges) if ranges.iter().all(|range| range.prefix_len() > 0) => {
+            let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
+            format!("let {} reach {target} on {ports}", ranges.join(", "))
+        }
         FirewallSource::Ranges(_) => format!("let clients reach {target} on {ports}"),
         FirewallSource::Tags(tags) if tags == std::slice::from_ref(target) => {
             format!("let machines tagged {target} reach each other on {ports}")

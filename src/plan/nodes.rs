@@ -196,6 +196,8 @@ fn group_spec(intent: &Intent, group: &NodeGroupPart, template: u32) -> NodeGrou
             labels: BTreeMap::from([("hakube-role".to_owned(), "node".to_owned())]),
             preemptible: false,
             user_data: machine::node_user_data(spec, &group.zone),
+            // Nothing is put on a node after it has booted.
+            login: None,
         },
     }
 }

@@ -215,6 +215,8 @@ fn machine_spec(intent: &Intent, replica: &ReplicaIntent) -> MachineSpec {
         labels: replica_labels(spec),
         preemptible: machines.preemptible,
         user_data: machine::replica_user_data(spec),
+        // A plan holds no keys: the step that makes the machine puts it in.
+        login: None,
     }
 }
 

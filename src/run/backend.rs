@@ -2,12 +2,14 @@
 
 use super::letters;
 use super::session::Purpose;
-use crate::channel::{Channel, LocalChannel};
+use crate::channel::{self, Channel, LocalChannel, SshChannel};
+use crate::cluster::ClusterSpec;
 use crate::error::{Error, Kind, Result};
+use crate::pki::Authorities;
 use crate::settings::{ProviderKind, Settings};
-use hakube_gce::{Auth, Gce, GceConfig, Patience, PollPace};
+use hakube_gce::{Auth, Gce, GceConfig, GoogleLogin, Patience, PollPace};
 use hakube_local::client::{LocalCloud, StartOptions, Status};
-use hakube_provider::{OperationKey, Provider};
+use hakube_provider::{Login, OperationKey, Provider};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +18,10 @@ use std::time::Duration;
 pub struct Backend {
     /// Makes machines.
     pub provider: Arc<dyn Provider>,
-    /// Puts files on them.
+    /// The way onto them.
     pub channel: Arc<dyn Channel>,
+    /// Who may log in on new ones, where that way is by login.
+    pub login: Option<Login>,
     /// Whether they share one loopback.
     pub shared_loopback: bool,
     /// How often a condition is looked at.
@@ -35,16 +39,13 @@ pub fn local_cloud(home: &Path) -> LocalCloud {
 /// The provider can't be reached or isn't built yet; the local cloud isn't running.
 pub async fn connect(
     settings: &Settings,
-    kind: ProviderKind,
-    region: &str,
+    spec: &ClusterSpec,
+    authorities: &Authorities,
     purpose: Purpose,
 ) -> Result<Backend> {
-    match kind {
-        ProviderKind::Local => local(settings, region, purpose).await,
-        ProviderKind::Gce => Err(not_yet(
-            "gce",
-            "its machines get their secrets over ssh, and that channel isn't built yet",
-        )),
+    match spec.provider {
+        ProviderKind::Local => local(settings, spec.zone.region(), purpose).await,
+        ProviderKind::Gce => gce(settings, spec, authorities, purpose).await,
         ProviderKind::Libvirt => Err(not_yet("libvirt", "it isn't built yet")),
     }
 }
@@ -54,6 +55,88 @@ fn not_yet(provider: &str, why: &str) -> Error {
         .because(why)
         .hint("the local cloud runs the same commands: leave --provider out")
 }
+
+/// How often it is looked whether something has happened in a cloud that takes its time.
+const PACE: Duration = Duration::from_secs(1);
+/// Compute Engine answers 10 questions a minute about a machine's guest attributes.
+/// <https://cloud.google.com/compute/docs/metadata/manage-guest-attributes>
+const ASKING_PACE: Duration = Duration::from_secs(7);
+/// The same for clouds whose operations take no time.
+const QUICK: Duration = Duration::from_millis(20);
+
+/// Compute Engine itself, or an emulator of it as if it were; its machines by ssh.
+async fn gce(
+    settings: &Settings,
+    spec: &ClusterSpec,
+    authorities: &Authorities,
+    purpose: Purpose,
+) -> Result<Backend> {
+    let project = spec.project.clone().ok_or_else(|| {
+        Error::bad_input(format!(
+            "the project of cluster {} isn't known",
+            spec.cluster
+        ))
+        .hint("--project ID")
+    })?;
+    let key = authorities.login().ok_or_else(|| {
+        Error::failed(format!(
+            "cluster {} has no key that logs in on machines",
+            spec.cluster
+        ))
+        .because("it was made by a version of hakube that had no ssh")
+    })?;
+    let is_quick = spec.is_on_this_host();
+    let (pace, asking_pace) = if is_quick {
+        (QUICK, QUICK)
+    } else {
+        (PACE, ASKING_PACE)
+    };
+    let provider: Arc<dyn Provider> = Arc::new(
+        Gce::connect(GceConfig {
+            project,
+            region: spec.zone.region().to_owned(),
+            endpoint: spec.compute_endpoint.clone(),
+            auth: match &settings.compute_token_file {
+                Some(file) => Auth::TokenFile(file.clone()),
+                None => Auth::Google(GoogleLogin {
+                    file: settings.google.file.clone(),
+                    gcloud: settings.google.gcloud.clone(),
+                    metadata: None,
+                    impersonate: settings.google.impersonate.clone(),
+                }),
+            },
+            poll: if is_quick {
+                QUICK_POLL
+            } else {
+                PollPace::default()
+            },
+            patience: Patience {
+                operation: settings.timeout,
+                ..Patience::default()
+            },
+            operation: match purpose {
+                Purpose::Change(operation) => operation,
+                Purpose::Look => nobody_else(),
+            },
+        })
+        .await?,
+    );
+    Ok(Backend {
+        channel: Arc::new(SshChannel::new(key, Arc::clone(&provider), asking_pace)?),
+        login: Some(Login {
+            user: channel::USER.to_owned(),
+            public_key: key.public.clone(),
+        }),
+        shared_loopback: spec.is_on_this_host(),
+        provider,
+        pace,
+    })
+}
+
+const QUICK_POLL: PollPace = PollPace {
+    first: Duration::from_millis(2),
+    max: Duration::from_millis(50),
+};
 
 /// The Compute Engine provider, unchanged, against the local cloud's API.
 async fn local(settings: &Settings, region: &str, purpose: Purpose) -> Result<Backend> {
@@ -67,10 +150,7 @@ async fn local(settings: &Settings, region: &str, purpose: Purpose) -> Result<Ba
         region: region.to_owned(),
         endpoint: Some(status.url.clone()),
         auth: Auth::TokenFile(status.token_file.clone()),
-        poll: PollPace {
-            first: Duration::from_millis(2),
-            max: Duration::from_millis(50),
-        },
+        poll: QUICK_POLL,
         patience: Patience {
             attempt: Duration::from_secs(5),
             operation: settings.timeout,
@@ -81,8 +161,9 @@ async fn local(settings: &Settings, region: &str, purpose: Purpose) -> Result<Ba
     Ok(Backend {
         provider: Arc::new(provider),
         channel: Arc::new(LocalChannel::new(cloud)),
+        login: None,
         shared_loopback: true,
-        pace: Duration::from_millis(20),
+        pace: QUICK,
     })
 }
 

@@ -25,7 +25,8 @@ pub struct Clients {
 /// Connects to what a cluster is made of. The real one is [`Live`]; tests bring a world of their own.
 #[async_trait]
 pub trait Connect: Send + Sync {
-    /// The provider of the cluster's machines, and the way onto them.
+    /// The provider of the cluster's machines, and the way onto them, which wants the key that the
+    /// cluster's authorities hold.
     ///
     /// # Errors
     /// It can't be reached.
@@ -33,6 +34,7 @@ pub trait Connect: Send + Sync {
         &self,
         settings: &Settings,
         spec: &ClusterSpec,
+        authorities: &Authorities,
         purpose: Purpose,
     ) -> Result<Backend>;
 
@@ -58,9 +60,10 @@ impl Connect for Live {
         &self,
         settings: &Settings,
         spec: &ClusterSpec,
+        authorities: &Authorities,
         purpose: Purpose,
     ) -> Result<Backend> {
-        backend::connect(settings, spec.provider, spec.zone.region(), purpose).await
+        backend::connect(settings, spec, authorities, purpose).await
     }
 
     async fn programs(&self, settings: &Settings, path: &str) -> Result<Programs> {

@@ -5,7 +5,7 @@ use crate::etcd::Etcd;
 use crate::kubeconfig;
 use crate::kubernetes::Kubernetes;
 use crate::pki::Authorities;
-use hakube_provider::Provider;
+use hakube_provider::{Login, Provider};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +19,10 @@ pub struct Means {
     pub etcd: Arc<dyn Etcd>,
     /// API servers.
     pub kubernetes: Arc<dyn Kubernetes>,
-    /// Files on machines.
+    /// Onto machines.
     pub channel: Arc<dyn Channel>,
+    /// Who may log in on new machines, where the channel is by login.
+    pub login: Option<Login>,
     /// Who signs.
     pub authorities: Arc<Authorities>,
     /// Whether machines share their loopback with others, so that each listens on its own address only.

@@ -1,15 +1,15 @@
 //! What is there, asked of everyone at the same time.
 
 use super::Means;
+use crate::channel::Door;
 use crate::cluster::{ApiView, EtcdView, Intent, MemberRole, MemberView, Observed};
 use crate::error::Result;
-use crate::etcd::{EtcdResult, Member, MemberStatus, peer_url};
+use crate::etcd::{CLIENT_PORT, EtcdResult, Member, MemberStatus, peer_url};
 use crate::kubeconfig;
 use crate::kubernetes::socket;
 use futures::future::join_all;
 use hakube_provider::{Inventory, Machine, MachineState};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 /// Looks at the provider, etcd, every API server and the endpoint.
 ///
@@ -41,13 +41,18 @@ fn running(inventory: &Inventory) -> impl Iterator<Item = &Machine> {
 }
 
 async fn etcd_view(inventory: &Inventory, means: &Means) -> EtcdView {
-    let addresses: Vec<IpAddr> = running(inventory)
-        .filter_map(|machine| machine.internal_address)
-        .collect();
     if inventory.machines.is_empty() {
         return EtcdView::Absent;
     }
-    let members = match twice(means, async || means.etcd.members(&addresses).await).await {
+    let doors =
+        join_all(running(inventory).map(|machine| means.channel.reach(machine, CLIENT_PORT)));
+    let (open, closed): (Vec<_>, Vec<_>) = doors.await.into_iter().partition(Result::is_ok);
+    let doors: Vec<Door> = open.into_iter().flatten().collect();
+    if let (true, Some(Err(error))) = (doors.is_empty(), closed.first()) {
+        let why = error.to_string();
+        return EtcdView::Unknown { why };
+    }
+    let members = match twice(means, async || means.etcd.members(&doors).await).await {
         Ok(members) => members,
         Err(error) => {
             return EtcdView::Unknown {
@@ -57,10 +62,12 @@ async fn etcd_view(inventory: &Inventory, means: &Means) -> EtcdView {
     };
     let asked = join_all(members.into_iter().map(|member| async {
         let machine = machine_of(&member, inventory);
-        let address = machine.and_then(|machine| machine.internal_address);
-        let status = match address {
-            Some(address) if !member.name.is_empty() => twice(means, async || {
-                means.etcd.status(address, member.learner).await
+        let door = doors
+            .iter()
+            .find(|door| machine.is_some_and(|machine| machine.name == door.machine));
+        let status = match door {
+            Some(door) if !member.name.is_empty() => twice(means, async || {
+                means.etcd.status(door, member.learner).await
             })
             .await
             .ok(),
@@ -132,11 +139,12 @@ async fn api_views(
     means: &Means,
 ) -> BTreeMap<String, ApiView> {
     let port = intent.spec.api.port;
-    let probes = running(inventory).filter_map(|machine| {
-        let at = socket(machine.internal_address?, port);
-        Some(async move { (machine.name.clone(), means.kubernetes.probe(at).await) })
+    let probes = running(inventory).map(|machine| async move {
+        let door = means.channel.reach(machine, port).await.ok()?;
+        let view = means.kubernetes.probe(&door).await;
+        Some((machine.name.clone(), view))
     });
-    join_all(probes).await.into_iter().collect()
+    join_all(probes).await.into_iter().flatten().collect()
 }
 
 async fn endpoint_view(

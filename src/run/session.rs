@@ -124,9 +124,14 @@ impl Session {
     ///
     /// # Errors
     /// It can't be reached.
-    pub async fn backend(&self, spec: &ClusterSpec, purpose: Purpose) -> Result<Backend> {
+    pub async fn backend(
+        &self,
+        spec: &ClusterSpec,
+        authorities: &Authorities,
+        purpose: Purpose,
+    ) -> Result<Backend> {
         self.connect
-            .backend(&self.resolved.settings, spec, purpose)
+            .backend(&self.resolved.settings, spec, authorities, purpose)
             .await
     }
 
@@ -147,6 +152,7 @@ impl Session {
             etcd,
             kubernetes,
             channel: backend.channel,
+            login: backend.login,
             authorities: Arc::new(authorities),
             shared_loopback: backend.shared_loopback,
             kubeconfig: kubeconfig::Paths::new(&settings.kubeconfig),

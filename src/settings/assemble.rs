@@ -48,6 +48,8 @@ pub fn settings(
         etcd: read.read(&table::ETCD_RELEASES, parse::release_url),
         sums: read.read(&table::SHA256SUMS, |text| directories.resolve(text)),
     };
+    let compute_token_file =
+        read.read(&table::COMPUTE_TOKEN_FILE, |text| directories.resolve(text));
     let home = home(read, directories, state_home);
     let state = state(read, directories, home.as_deref());
     let wait = read.read(&table::WAIT, parse::duration);
@@ -66,6 +68,8 @@ pub fn settings(
         provider: identity.provider?,
         project: identity.project,
         google,
+        compute_endpoint: identity.compute_endpoint,
+        compute_token_file,
         zone: identity.zone?,
         zone_given: read.is_given(&table::ZONE),
         multizone: multizone?,
@@ -95,6 +99,7 @@ pub fn settings(
 struct Identity {
     provider: Option<ProviderKind>,
     project: Option<String>,
+    compute_endpoint: Option<String>,
     cluster: Option<String>,
     prefix: Option<String>,
     zone: Option<Zone>,
@@ -107,6 +112,7 @@ fn identity(read: &mut Reader<'_>, gcloud: &Gcloud<'_>) -> Identity {
     let own = provider.filter(|provider| *provider == ProviderKind::Gce);
     let own = own.and_then(|_| gcloud.project());
     let project = read.derive(&table::PROJECT, parse::project, own);
+    let compute_endpoint = read.read(&table::COMPUTE_ENDPOINT, parse::release_url);
     let zone: Option<Zone> = read.read(&table::ZONE, str::parse);
     // kube-up has the prefix alone decide; but two clusters that differ in nothing but CLUSTER_NAME would
     // make machines of the same names, so each of the two defaults to the other.
@@ -126,6 +132,7 @@ fn identity(read: &mut Reader<'_>, gcloud: &Gcloud<'_>) -> Identity {
     Identity {
         provider,
         project,
+        compute_endpoint,
         cluster,
         prefix,
         zone,
@@ -153,6 +160,7 @@ fn network(read: &mut Reader<'_>, nodes: Option<u32>) -> Option<Network> {
         .map(|name| format!("{name}-custom-subnet"));
     let subnetwork = read.derive(&table::SUBNETWORK, parse::name, made);
     let delete = read.boolean(&table::DELETE_NETWORK);
+    let ssh_sources = read.read(&table::SSH_SOURCE, parse::ranges);
     let cluster_range = read.derive(
         &table::CLUSTER_RANGE,
         parse::range,
@@ -187,6 +195,7 @@ fn network(read: &mut Reader<'_>, nodes: Option<u32>) -> Option<Network> {
         name: name?,
         subnetwork,
         custom: custom?,
+        ssh_sources,
         cluster_range: cluster_range?,
         service_range: service_range?,
         node_range: node_range?,

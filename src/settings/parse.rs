@@ -125,6 +125,15 @@ pub fn project(text: &str) -> Parsed<String> {
     )
 }
 
+/// Several address ranges, or `none`.
+pub fn ranges(text: &str) -> Parsed<Vec<IpNet>> {
+    if text == "none" {
+        return Ok(Vec::new());
+    }
+    let items = text.split(',').map(str::trim);
+    items.map(range).collect()
+}
+
 /// An address range without bits beyond its prefix, which Compute Engine refuses.
 pub fn range(text: &str) -> Parsed<IpNet> {
     let range: IpNet = text

@@ -28,6 +28,10 @@ pub struct Settings {
     pub project: Option<String>,
     /// As whom Google Cloud is asked.
     pub google: GoogleCredentials,
+    /// Where Compute Engine's API is, if not at Google's.
+    pub compute_endpoint: Option<String>,
+    /// The file with the bearer token for it; `None` is Google's application default credentials.
+    pub compute_token_file: Option<PathBuf>,
     /// The zone that the command is about.
     pub zone: Zone,
     /// Whether the operator named that zone, rather than a profile or a default.
@@ -209,6 +213,9 @@ pub struct Network {
     pub subnetwork: Option<String>,
     /// Whether the network is made with a subnetwork of `node_range`, rather than one per region.
     pub custom: bool,
+    /// From where replicas take ssh; `None` where nobody said so.
+    #[serde(default)]
+    pub ssh_sources: Option<Vec<IpNet>>,
     /// Pods' addresses.
     pub cluster_range: IpNet,
     /// Services' addresses.

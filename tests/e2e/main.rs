@@ -16,6 +16,7 @@ mod support;
 
 mod bad_input;
 mod chaos;
+mod compute_engine;
 mod contracts;
 mod crashes;
 mod downloads;

@@ -7,9 +7,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// A secret, by a part of it that nothing else has.
-struct Secret {
-    name: String,
-    part: String,
+pub struct Secret {
+    pub name: String,
+    pub part: String,
 }
 
 /// Every file below a directory that is one.
@@ -28,14 +28,17 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 
 /// The line of a PEM key that has the key proper.
 fn part_of_key(pem: &str) -> String {
+    // An Ed25519 key is the first of two lines, the second of which is the public half; in others the
+    // first is much the same in all.
+    let line = if pem.lines().count() == 4 { 1 } else { 2 };
     pem.lines()
-        .nth(2)
+        .nth(line)
         .unwrap_or_else(|| panic!("a PEM file of three lines or more"))
         .to_owned()
 }
 
 /// The authorities' keys, which the store has.
-fn authorities(home: &Home) -> Vec<Secret> {
+pub fn authorities(home: &Home) -> Vec<Secret> {
     let text = std::fs::read_to_string(home.path().join("state/kubernetes/pki.json")).unwrap();
     let documents: Value = serde_json::from_str(&text).unwrap();
     let keys = documents
@@ -51,7 +54,7 @@ fn authorities(home: &Home) -> Vec<Secret> {
 }
 
 /// The machines' own keys.
-fn machines(home: &Home) -> Vec<Secret> {
+pub fn machines(home: &Home) -> Vec<Secret> {
     let keys = files(&home.path().join("local/machines")).into_iter();
     let keys = keys.filter(|file| file.extension().is_some_and(|extension| extension == "key"));
     keys.map(|file| Secret {

@@ -141,6 +141,17 @@ pub struct Machine {
     pub labels: BTreeMap<String, String>,
 }
 
+/// Where a machine's ssh server is, and how it proves to be that machine's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshServer {
+    /// The address by which it is reached from outside the provider's network, where there is one.
+    pub address: IpAddr,
+    /// Its TCP port.
+    pub port: u16,
+    /// Its public host keys, as OpenSSH writes them on one line without a comment. Never empty.
+    pub host_keys: Vec<String>,
+}
+
 /// A disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {

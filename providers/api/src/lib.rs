@@ -15,12 +15,12 @@ mod spec;
 pub use error::{ErrorKind, ProviderError, Result};
 pub use inventory::{
     Address, BackendGroup, Balancer, Disk, Firewall, Inventory, Machine, MachineState, NodeGroup,
-    ResourceId, ResourceKind, Scope,
+    ResourceId, ResourceKind, Scope, SshServer,
 };
 pub use operation::OperationKey;
 pub use spec::{
     AddressSpec, BalancerSpec, DiskSpec, EndpointSpec, EndpointTarget, ExternalAddress,
-    FirewallSource, FirewallSpec, MachineRef, MachineSpec, NetworkSpec, NodeGroupSpec,
+    FirewallSource, FirewallSpec, Login, MachineRef, MachineSpec, NetworkSpec, NodeGroupSpec,
     PreflightSpec,
 };
 
@@ -90,6 +90,11 @@ pub trait Provider: Send + Sync {
 
     /// One machine by name, `None` when there is none.
     async fn machine(&self, machine: &MachineRef) -> Result<Option<Machine>>;
+
+    /// The machine's ssh server, `None` until it has booted far enough to have told the provider its
+    /// host keys. They come from the provider, never from the server itself: that is what makes it
+    /// safe to send secrets there.
+    async fn ssh_server(&self, machine: &MachineRef) -> Result<Option<SshServer>>;
 
     /// The last part of the machine's console, for error messages.
     async fn console(&self, machine: &MachineRef) -> Result<String>;

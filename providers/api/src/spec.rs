@@ -105,6 +105,15 @@ pub enum ExternalAddress {
     Reserved(String),
 }
 
+/// Who may log in on a machine over ssh, and become root there without a password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// The user's name on the machine.
+    pub user: String,
+    /// The public key, as OpenSSH writes it on one line without a comment: `ssh-ed25519 AAAA…`.
+    pub public_key: String,
+}
+
 /// A machine to be made, or (in a node group's template) machines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineSpec {
@@ -136,6 +145,8 @@ pub struct MachineSpec {
     pub preemptible: bool,
     /// The `cloud-config` document that it boots with. No secrets.
     pub user_data: String,
+    /// Who may log in over ssh; nobody is `None`.
+    pub login: Option<Login>,
 }
 
 /// The balancer: everything but the address.

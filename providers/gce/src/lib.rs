@@ -27,6 +27,7 @@ mod operation;
 mod preflight;
 mod request;
 mod retry;
+mod ssh;
 
 pub use config::{Auth, GceConfig, GoogleLogin, Patience, PollPace};
 
@@ -38,7 +39,7 @@ use async_trait::async_trait;
 use hakube_provider::{
     Address, AddressSpec, BalancerSpec, EndpointSpec, EndpointTarget, ErrorKind, FirewallSpec,
     Inventory, Machine, MachineRef, MachineSpec, NetworkSpec, NodeGroupSpec, PreflightSpec,
-    Provider, ProviderError, ResourceId, Result,
+    Provider, ProviderError, ResourceId, Result, SshServer,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -128,6 +129,10 @@ impl Provider for Gce {
 
     async fn machine(&self, machine: &MachineRef) -> Result<Option<Machine>> {
         self.machine_now(machine).await
+    }
+
+    async fn ssh_server(&self, machine: &MachineRef) -> Result<Option<SshServer>> {
+        self.ssh_server_now(machine).await
     }
 
     async fn console(&self, machine: &MachineRef) -> Result<String> {

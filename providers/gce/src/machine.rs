@@ -5,6 +5,7 @@ use crate::error::Attempt;
 use crate::link::name_in;
 use crate::mark::{labels, ours};
 use crate::operation::{change, look};
+use crate::ssh;
 use google_cloud_compute_v1::model;
 use google_cloud_compute_v1::model::access_config::Type as NatType;
 use google_cloud_compute_v1::model::instance::Status;
@@ -270,9 +271,12 @@ pub(crate) fn tags(spec: &MachineSpec) -> model::Tags {
 }
 
 pub(crate) fn metadata(spec: &MachineSpec) -> model::Metadata {
-    model::Metadata::new().set_items([model::metadata::Items::new()
-        .set_key("user-data")
-        .set_value(&spec.user_data)])
+    let user_data = ("user-data", spec.user_data.clone());
+    let login = spec.login.iter().flat_map(ssh::metadata);
+    let items = std::iter::once(user_data).chain(login);
+    model::Metadata::new().set_items(
+        items.map(|(key, value)| model::metadata::Items::new().set_key(key).set_value(value)),
+    )
 }
 
 /// A preemptible machine can neither be moved nor started again by Compute Engine.

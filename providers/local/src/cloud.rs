@@ -178,6 +178,8 @@ impl Cloud {
                     name: key.name.clone(),
                     address: address.into(),
                     user_data: instance.user_data().to_owned(),
+                    ssh_keys: instance.ssh_keys(),
+                    guest_attributes: instance.has_guest_attributes(),
                 })
             })
         };

@@ -11,7 +11,8 @@ fn incomplete_or_mixed_up_documents_are_refused() {
         Authorities::from_documents(&AuthorityDocuments(documents)).unwrap_err()
     };
 
-    for name in documents.keys() {
+    let optional = "ssh-login.key";
+    for name in documents.keys().filter(|name| *name != optional) {
         let error = refused(&|d| drop(d.remove(name)));
         assert!(
             matches!(&error, PkiError::Missing { name: n } if n == name),
@@ -43,4 +44,26 @@ fn debug_output_shows_no_key() {
         admin(&authorities, Lifetimes::default(), now()).unwrap()
     );
     assert!(!shown.contains("PRIVATE"), "{shown}");
+}
+
+#[test]
+fn the_login_key_is_kept_and_one_that_older_documents_lack_is_not_missed() {
+    let authorities = authorities();
+    let mut documents = authorities.to_documents();
+    let again = Authorities::from_documents(&documents).unwrap();
+    assert_eq!(
+        again.login().unwrap().public,
+        authorities.login().unwrap().public
+    );
+    documents.0.remove("ssh-login.key");
+    let older = Authorities::from_documents(&documents).unwrap();
+    assert!(older.login().is_none());
+}
+
+/// Another implementation reads both halves, and takes them for a pair.
+#[test]
+fn the_login_key_is_one_to_ssh() {
+    let login = authorities().login().unwrap().clone();
+    let private = russh::keys::decode_secret_key(login.private.expose(), None).unwrap();
+    assert_eq!(private.public_key().to_openssh().unwrap(), login.public);
 }

@@ -4,7 +4,7 @@ use super::world::World;
 use super::{is_before, shown};
 use crate::cluster::fixtures;
 use crate::plan::{Action, Plan};
-use hakube_provider::ExternalAddress;
+use hakube_provider::{ExternalAddress, FirewallSource};
 
 fn up(variables: &[(&str, &str)]) -> Plan {
     World::empty(fixtures::intent(variables)).plan()
@@ -79,4 +79,29 @@ fn an_endpoint_that_does_not_answer_yet_is_waited_for() {
     let mut world = World::settled(fixtures::intent(&[]));
     world.observed.endpoint_ready = false;
     assert_eq!(world.keys(), ["await-endpoint"]);
+}
+
+/// Nobody may come by ssh but who is named, and nobody is by default.
+#[test]
+fn ssh_is_open_to_those_who_are_named() {
+    for (source, ranges) in [
+        ("", None),
+        ("none", None),
+        (
+            "203.0.113.7/32,35.235.240.0/20",
+            Some(vec!["203.0.113.7/32", "35.235.240.0/20"]),
+        ),
+    ] {
+        let plan = up(&[("HAKUBE_SSH_SOURCE", source)]);
+        let open = plan.steps.iter().find_map(|step| match &step.action {
+            Action::EnsureFirewall(spec) if spec.tcp_ports == ["22"] => Some(spec.clone()),
+            _ => None,
+        });
+        let sources = open.map(|spec| spec.source);
+        let expected = ranges.map(|ranges| {
+            let ranges = ranges.iter().map(|range| range.parse().unwrap());
+            FirewallSource::Ranges(ranges.collect())
+        });
+        assert_eq!(sources, expected, "{source}");
+    }
 }

@@ -1,14 +1,14 @@
 //! etcd's members: formed, joined, promoted, removed.
 
 use super::Execution;
+use crate::channel::Door;
 use crate::error::{Error, Result};
-use crate::etcd::{EtcdError, Member, peer_url};
+use crate::etcd::{CLIENT_PORT, EtcdError, Member, peer_url};
 use crate::machine;
 use crate::output::Event;
 use crate::run::wait;
 use futures::future::join_all;
 use hakube_provider::MachineRef;
-use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -31,7 +31,7 @@ impl Execution<'_> {
     /// A learner: it receives the log, and changes no quorum until it votes.
     pub(super) async fn join_etcd(&self, machine: &MachineRef) -> Result<()> {
         let url = peer_url(self.own_address(machine).await?);
-        let via = self.others(&machine.name);
+        let via = self.others(&machine.name).await?;
         let mut members = self.members(&via).await?;
         if !members.iter().any(|member| member.peer_urls.contains(&url)) {
             self.add_learner(machine, &via, &url).await?;
@@ -53,7 +53,7 @@ impl Execution<'_> {
 
     /// etcd refuses any change within 5 s of the last member's start. That wait is etcd's, and is told
     /// apart from ours.
-    async fn add_learner(&self, machine: &MachineRef, via: &[IpAddr], url: &str) -> Result<()> {
+    async fn add_learner(&self, machine: &MachineRef, via: &[Door], url: &str) -> Result<()> {
         let started = Instant::now();
         let mut waited = false;
         loop {
@@ -80,13 +80,13 @@ impl Execution<'_> {
     }
 
     async fn await_member(&self, machine: &MachineRef, learner: bool) -> Result<()> {
-        let at = self.own_address(machine).await?;
+        let door = self.door(machine, CLIENT_PORT).await?;
         let what = format!("etcd on {}", machine.name);
         let answered = wait::until(&what, self.means.timeout, self.means.pace, async || {
             let status = self
                 .means
                 .etcd
-                .status(at, learner)
+                .status(&door, learner)
                 .await
                 .map_err(|error| error.to_string())?;
             if status.leader == 0 {
@@ -104,7 +104,7 @@ impl Execution<'_> {
     /// The learner votes as soon as it has caught up.
     pub(super) async fn promote_member(&self, machine: &MachineRef) -> Result<()> {
         let url = peer_url(self.own_address(machine).await?);
-        let via = self.others(&machine.name);
+        let via = self.others(&machine.name).await?;
         let what = format!("the learner on {} to catch up", machine.name);
         wait::until(&what, self.means.timeout, self.means.pace, async || {
             let members = self
@@ -131,7 +131,7 @@ impl Execution<'_> {
 
     /// Another healthy voter leads: removing a leader stops writes for seconds, handing over doesn't.
     pub(super) async fn hand_leadership(&self, from: &str) -> Result<()> {
-        let via = self.others(from);
+        let via = self.others(from).await?;
         let what = format!("etcd's leadership to leave {from}");
         wait::until(
             &what,
@@ -159,12 +159,10 @@ impl Execution<'_> {
                 if successor.leader != own.id {
                     return Ok(());
                 }
-                let leader = self
-                    .directory
-                    .machine(from)
-                    .and_then(|machine| machine.internal_address);
-                let leader = leader.ok_or("the leader has no address")?;
-                let moved = self.means.etcd.move_leader(leader, successor.id).await;
+                let leader = self.directory.machine(from).ok_or("its machine is gone")?;
+                let leader = self.means.channel.reach(&leader, CLIENT_PORT).await;
+                let leader = leader.map_err(|error| error.to_string())?;
+                let moved = self.means.etcd.move_leader(&leader, successor.id).await;
                 moved.map_err(|error| error.to_string())?;
                 Err("it is moving".to_owned())
             },
@@ -174,16 +172,13 @@ impl Execution<'_> {
 
     async fn status(&self, member: &Member) -> Option<crate::etcd::MemberStatus> {
         let machine = self.directory.machine(&member.name)?;
-        self.means
-            .etcd
-            .status(machine.internal_address?, false)
-            .await
-            .ok()
+        let door = self.means.channel.reach(&machine, CLIENT_PORT).await.ok()?;
+        self.means.etcd.status(&door, false).await.ok()
     }
 
     /// Removed through another member: one that removes itself can't tell whether it worked.
     pub(super) async fn remove_member(&self, replica: &str, member: u64) -> Result<()> {
-        let via = self.others(replica);
+        let via = self.others(replica).await?;
         let started = Instant::now();
         loop {
             match self.means.etcd.remove(&via, member).await {
@@ -199,7 +194,7 @@ impl Execution<'_> {
         }
     }
 
-    async fn members(&self, via: &[IpAddr]) -> Result<Vec<Member>> {
+    async fn members(&self, via: &[Door]) -> Result<Vec<Member>> {
         self.means.etcd.members(via).await.map_err(|error| {
             let transient = error.is_transient();
             let error = Error::failed("could not ask etcd for its members").because(error);
@@ -207,16 +202,20 @@ impl Execution<'_> {
         })
     }
 
-    /// The addresses of all replicas but one.
-    fn others(&self, replica: &str) -> Vec<IpAddr> {
-        let others = self
-            .directory
-            .all()
-            .into_iter()
-            .filter(|machine| machine.name != replica);
-        others
-            .filter_map(|machine| machine.internal_address)
-            .collect()
+    /// The doors to etcd on all replicas but one. One that can't be reached is left out; that none can
+    /// is an error.
+    async fn others(&self, replica: &str) -> Result<Vec<Door>> {
+        let mut others = self.directory.all();
+        others.retain(|machine| machine.name != replica && machine.internal_address.is_some());
+        let reached = others
+            .iter()
+            .map(|machine| self.means.channel.reach(machine, CLIENT_PORT));
+        let (open, closed): (Vec<_>, Vec<_>) =
+            join_all(reached).await.into_iter().partition(Result::is_ok);
+        match closed.into_iter().next() {
+            Some(Err(error)) if open.is_empty() => Err(error),
+            _ => Ok(open.into_iter().flatten().collect()),
+        }
     }
 
     /// etcd's refusal, with the member that it is about when that can be seen.
@@ -226,11 +225,14 @@ impl Execution<'_> {
         let mut out = Error::failed(format!("could not {what}")).because(error);
         if unhealthy {
             for machine in self.directory.all() {
-                let Some(at) = machine.internal_address else {
-                    continue;
-                };
-                if let Err(error) = self.means.etcd.status(at, false).await {
-                    out = out.because(format!("{} doesn't take part: {error}", machine.name));
+                let name = &machine.name;
+                match self.means.channel.reach(&machine, CLIENT_PORT).await {
+                    Ok(door) => {
+                        if let Err(error) = self.means.etcd.status(&door, false).await {
+                            out = out.because(format!("{name} doesn't take part: {error}"));
+                        }
+                    }
+                    Err(error) => out = out.because(format!("{name} can't be asked: {error}")),
                 }
             }
             out = out.hint("see which replica is down: hakube status");

@@ -9,13 +9,14 @@ mod replica;
 pub use finish::admin_access;
 
 use super::Means;
+use crate::channel::{self, Door};
 use crate::cluster::Intent;
 use crate::error::{Error, Result};
 use crate::kubernetes::BootstrapToken;
 use crate::output::Reporter;
 use crate::plan::{Action, Step};
 use async_trait::async_trait;
-use hakube_provider::{Inventory, Machine, MachineRef};
+use hakube_provider::{Inventory, Machine, MachineRef, MachineSpec};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -79,7 +80,11 @@ impl<'a> Execution<'a> {
                 Ok(())
             }
             Action::EnsureMachine(spec) => {
-                self.directory.add(provider.ensure_machine(spec).await?);
+                let spec = MachineSpec {
+                    login: self.means.login.clone(),
+                    ..spec.clone()
+                };
+                self.directory.add(provider.ensure_machine(&spec).await?);
                 Ok(())
             }
             Action::Delete(resource) => {
@@ -125,10 +130,13 @@ impl<'a> Execution<'a> {
 
     /// The machine's own address, by which its components and other replicas reach it.
     async fn own_address(&self, machine: &MachineRef) -> Result<IpAddr> {
-        self.machine(machine)
-            .await?
-            .internal_address
-            .ok_or_else(|| no_address(&machine.name))
+        channel::own_address(&self.machine(machine).await?)
+    }
+
+    /// The way to a port of it from here.
+    async fn door(&self, machine: &MachineRef, port: u16) -> Result<Door> {
+        let machine = self.machine(machine).await?;
+        self.means.channel.reach(&machine, port).await
     }
 
     /// The endpoint's address. It is reserved before anything that asks for it.
@@ -140,10 +148,6 @@ impl<'a> Execution<'a> {
             ))
         })
     }
-}
-
-fn no_address(machine: &str) -> Error {
-    Error::failed(format!("machine {machine} has no address yet")).transient()
 }
 
 /// Who is where: what was observed, and what was made since.

@@ -2,7 +2,6 @@
 
 use super::Execution;
 use crate::error::{Error, Result};
-use crate::kubernetes::socket;
 use crate::machine::{self, ReplicaFacts};
 use crate::pki::{self, ReplicaIdentity};
 use crate::run::wait;
@@ -37,18 +36,25 @@ impl Execution<'_> {
             bind: self.means.bind_address(address),
         }));
         let what = format!("machine {} to boot and take its files", machine.name);
+        let mut hints = Vec::new();
         let booted = wait::until(
             &what,
             self.means.timeout,
             self.means.pace,
             async || match self.means.channel.put(machine, &files).await {
-                Err(error) if error.transient => Err(error.to_string()),
+                Err(error) if error.transient => {
+                    hints.clone_from(&error.hints);
+                    Err(error.to_string())
+                }
                 answer => Ok(answer),
             },
         );
         match booted.await {
             Ok(answer) => answer,
-            Err(error) => Err(self.with_console(error, machine).await),
+            Err(mut error) => {
+                error.hints.extend(hints);
+                Err(self.with_console(error, machine).await)
+            }
         }
     }
 
@@ -58,10 +64,10 @@ impl Execution<'_> {
             .channel
             .put(machine, &[machine::start_marker()])
             .await?;
-        let at = socket(self.own_address(machine).await?, self.intent.spec.api.port);
-        let what = format!("the API server of {} at {at}", machine.name);
+        let door = self.door(machine, self.intent.spec.api.port).await?;
+        let what = format!("the API server of {door}");
         let ready = wait::until(&what, self.means.timeout, self.means.pace, async || {
-            let ready = self.means.kubernetes.is_ready(at).await;
+            let ready = self.means.kubernetes.probe(&door).await.ready;
             ready
                 .then_some(())
                 .ok_or_else(|| "/readyz doesn't answer 200".to_owned())

@@ -138,7 +138,10 @@ impl<'a> Operation<'a> {
             id: self.calls.clone(),
             resumed: begun.is_some(),
         };
-        let backend = self.session.backend(spec, Purpose::Change(key)).await?;
+        let backend = self
+            .session
+            .backend(spec, &authorities, Purpose::Change(key))
+            .await?;
         self.provider = Some(Arc::clone(&backend.provider));
         self.session.means(spec, backend, authorities)
     }

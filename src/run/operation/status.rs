@@ -13,7 +13,7 @@ use crate::run::{Means, Session, Stored, observe};
 async fn connect(session: &Session, stored: &Stored) -> Result<Means> {
     let spec = &stored.intent.spec;
     let authorities = session.existing_authorities().await?;
-    let backend = session.backend(spec, Purpose::Look).await?;
+    let backend = session.backend(spec, &authorities, Purpose::Look).await?;
     session.means(spec, backend, authorities)
 }
 

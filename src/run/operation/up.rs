@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::output::Event;
 use crate::pki::Authorities;
 use crate::run::{Session, Stored};
-use crate::settings::{Resolved, table};
+use crate::settings::{ProviderKind, Resolved, table};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -59,6 +59,11 @@ async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
 
 async fn new_intent(session: &Session) -> Result<Intent> {
     let settings = &session.resolved.settings;
+    if settings.provider == ProviderKind::Gce && settings.network.ssh_sources.is_none() {
+        return Err(Error::bad_input("from where replicas take ssh isn't known")
+            .because("hakube puts their certificates on them by ssh, and doesn't open that port to the world")
+            .hint("name your own address: --ssh-source 203.0.113.7/32; or, if the network lets you in already: --ssh-source none"));
+    }
     let programs = session.connect.programs(settings, &session.path).await?;
     let mut intent = Intent::new(ClusterSpec::new(settings, programs));
     intent.given = lasting(&session.resolved);

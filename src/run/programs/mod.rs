@@ -107,7 +107,7 @@ fn kubernetes_release<'a>(settings: &'a Settings, url: &'a str) -> Result<Releas
 }
 
 fn is_local(settings: &Settings) -> bool {
-    settings.provider == ProviderKind::Local
+    settings.provider == ProviderKind::Local || settings.compute_endpoint.is_some()
 }
 
 fn installed(directory: &Path, name: &str) -> Program {

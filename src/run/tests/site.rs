@@ -204,6 +204,7 @@ impl Site {
             ("NUM_NODES", "0".to_owned()),
             ("HAKUBE_HOME", home.clone()),
             ("KUBECONFIG", format!("{home}/kubeconfig")),
+            ("HAKUBE_SSH_SOURCE", "none".to_owned()),
             // Any program will do: nothing runs it.
             ("HAKUBE_ETCD_BINARY", "/bin/sh".to_owned()),
         ];
@@ -270,11 +271,18 @@ struct Connected(Arc<Process>);
 
 #[async_trait]
 impl Connect for Connected {
-    async fn backend(&self, _: &Settings, _: &ClusterSpec, _: Purpose) -> Result<Backend> {
+    async fn backend(
+        &self,
+        _: &Settings,
+        _: &ClusterSpec,
+        _: &Authorities,
+        _: Purpose,
+    ) -> Result<Backend> {
         let process = &self.0;
         Ok(Backend {
             provider: Arc::clone(process) as _,
             channel: Arc::clone(process) as _,
+            login: None,
             shared_loopback: false,
             pace: PACE,
         })

@@ -20,6 +20,9 @@ group! { CLUSTER: "The cluster", "Which cluster a command is about, who makes it
     PROJECT = Setting::new("PROJECT", Kind::Project, Derived("from gcloud's active configuration"),
         "The Google Cloud project. For gce there must be one.")
         .flag("--project").aliases(&["GOOGLE_CLOUD_PROJECT"]);
+    COMPUTE_ENDPOINT = Setting::new("HAKUBE_COMPUTE_ENDPOINT", Kind::ReleaseUrl, Unset("Google's own"),
+        "Where Compute Engine's API is, for an emulator of it whose machines are processes on this host.")
+        .flag("--compute-endpoint");
     ZONE = Setting::new("KUBE_GCE_ZONE", Kind::Zone, Value("us-central1-b"),
         "The zone. Its region is the name without the last part, and a cluster stays in one region.")
         .flag("--zone");

@@ -13,6 +13,9 @@ group! { THIS_MACHINE: "This machine", "Where hakube keeps things, and how patie
          and credentials from `AWS_*`, gs:// from `GOOGLE_APPLICATION_CREDENTIALS` and its like. What is in \
          memory:// is forgotten when the command ends.")
         .flag("--state");
+    COMPUTE_TOKEN_FILE = Setting::new("HAKUBE_COMPUTE_TOKEN_FILE", Kind::Path,
+        Unset("application default credentials"),
+        "A file with the bearer token for Compute Engine's API, that nobody else may read. It is read for each call.");
     WAIT = Setting::new("HAKUBE_WAIT", Kind::Duration, Unset("not at all"),
         "How long a command that changes a cluster waits for another one to be done with it.")
         .flag("--wait");

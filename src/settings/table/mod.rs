@@ -65,6 +65,8 @@ pub enum Kind {
     Project,
     /// An address range.
     Range,
+    /// Address ranges, or none.
+    Ranges,
     /// An IP address.
     Address,
     /// A DNS name.
@@ -111,6 +113,7 @@ impl Kind {
             Self::Name => "a name that matches [a-z]([-a-z0-9]{0,61}[a-z0-9])?",
             Self::Project => "a project's id such as my-project-1234",
             Self::Range => "an address range such as 10.64.0.0/14",
+            Self::Ranges => "address ranges such as 203.0.113.7/32, separated by commas, or none",
             Self::Address => "an IP address",
             Self::Domain => "a DNS name in lower case",
             Self::CertificateNames => "DNS names and IP addresses, separated by commas",

@@ -13,6 +13,11 @@ group! { NETWORK: "Network", "The four ranges must not overlap. Those derived fr
         "Whether a missing network is made with one subnetwork of NODE_IP_RANGE, rather than one per region.");
     DELETE_NETWORK = Setting::new("KUBE_DELETE_NETWORK", Kind::Bool, Unset("if hakube made it"),
         "Whether `hakube down` deletes the network. One that hakube didn't make is never deleted.");
+    SSH_SOURCE = Setting::new("HAKUBE_SSH_SOURCE", Kind::Ranges, Unset("needed for gce"),
+        "From where replicas take ssh, by which hakube puts files on them: the operators' own addresses, such as \
+         203.0.113.7/32; behind Google's Identity-Aware Proxy 35.235.240.0/20. `none` makes no firewall rule: \
+         the network has one, or the operators are within it.")
+        .flag("--ssh-source");
     CLUSTER_RANGE = Setting::new("CLUSTER_IP_RANGE", Kind::Range, Derived("from NUM_NODES"),
         "Pods' addresses: 10.64.0.0/14, /13 above 1000 nodes, /12 above 2000, /11 above 4000. A /24 (IPv6: a \
          /64) for each node.");

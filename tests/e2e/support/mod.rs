@@ -17,7 +17,7 @@ pub use cluster::{
 };
 pub use emulator::{Emulator, Inventory};
 pub use etcd::{Etcd, text};
-pub use home::{HAKUBE, Home, find_in_path};
+pub use home::{HAKUBE, Home, Running, find_in_path};
 pub use outcome::Outcome;
 pub use processes::Process;
 pub use wait::eventually;

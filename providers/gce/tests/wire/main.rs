@@ -11,4 +11,5 @@ mod inspect;
 mod node_group;
 mod oddities;
 mod preflight;
+mod ssh;
 mod support;

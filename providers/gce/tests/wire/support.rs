@@ -245,5 +245,6 @@ pub fn machine_spec() -> MachineSpec {
         labels: [("role".to_owned(), "replica".to_owned())].into(),
         preemptible: false,
         user_data: "#cloud-config\n".into(),
+        login: None,
     }
 }

@@ -83,11 +83,12 @@ impl ApiError {
 
     /// 412: the fingerprint is missing or stale.
     pub fn fingerprint() -> Self {
-        Self::new(
-            StatusCode::PRECONDITION_FAILED,
-            "conditionNotMet",
-            "Supplied fingerprint does not match current metadata fingerprint.",
-        )
+        Self::precondition("Supplied fingerprint does not match current metadata fingerprint.")
+    }
+
+    /// 412: something that this needs isn't so.
+    pub fn precondition(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "conditionNotMet", message)
     }
 
     /// 401: no token, or the wrong one.

@@ -1,6 +1,7 @@
 //! The handle by which others hold a machine.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     io,
     path::{Path, PathBuf},
@@ -196,6 +197,18 @@ impl Guest {
             Response::Units(units) => Ok(units),
             other => Err(self.refused("list its units", format!("out of protocol: {other:?}"))),
         }
+    }
+
+    /// What the machine says of itself: values by key by namespace.
+    pub async fn guest_attributes(
+        &self,
+    ) -> Result<BTreeMap<String, BTreeMap<String, String>>, GuestError> {
+        let file = self.layout.guest_attributes();
+        let content = match tokio::fs::read(&file).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            content => content.map_err(self.io("read", &file))?,
+        };
+        serde_json::from_slice(&content).map_err(|error| self.io("read", &file)(error.into()))
     }
 
     /// The file with the machine's console: boots, units that start and end, what was not carried out.

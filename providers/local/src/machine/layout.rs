@@ -37,6 +37,11 @@ impl Layout {
         self.0.join("console.log")
     }
 
+    /// What the machine says of itself: values by key by namespace, as JSON.
+    pub fn guest_attributes(&self) -> PathBuf {
+        self.0.join("guest-attributes.json")
+    }
+
     pub fn unit_log(&self, unit: &str) -> PathBuf {
         self.0.join("logs").join(format!("{unit}.log"))
     }

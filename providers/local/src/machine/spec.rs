@@ -14,6 +14,12 @@ pub struct GuestSpec {
     pub address: IpAddr,
     /// A `#cloud-config` document; carried out at the first boot only.
     pub user_data: String,
+    /// Who may log in by ssh: lines `USER:KEY`, as the metadata item `ssh-keys` has them.
+    #[serde(default)]
+    pub ssh_keys: Vec<String>,
+    /// Whether it may say something of itself: the metadata item `enable-guest-attributes`.
+    #[serde(default)]
+    pub guest_attributes: bool,
 }
 
 /// One unit of a running machine.

@@ -61,12 +61,19 @@ impl Machine {
             name: "m1".into(),
             address: [127, 64, 1, 2].into(),
             user_data: user_data.into(),
+            ssh_keys: Vec::new(),
+            guest_attributes: false,
         };
         Self {
             guest: Guest::at(dir),
             spec,
             home,
         }
+    }
+
+    /// A file of the test's own.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
     }
 
     pub async fn boot(&self) {

@@ -2,11 +2,12 @@
 
 use super::Moves::Nothing;
 use super::api::Process;
-use crate::channel::Channel;
+use crate::channel::{Channel, Door, own_address};
 use crate::error::{Error, Result};
 use crate::pki::SecretFile;
 use async_trait::async_trait;
-use hakube_provider::MachineRef;
+use hakube_provider::{Machine, MachineRef};
+use std::net::SocketAddr;
 
 #[async_trait]
 impl Channel for Process {
@@ -21,6 +22,13 @@ impl Channel for Process {
             Some(last) => self.put_at_once(machine, std::slice::from_ref(last)).await,
             None => Ok(()),
         }
+    }
+
+    async fn reach(&self, machine: &Machine, port: u16) -> Result<Door> {
+        Ok(Door {
+            at: SocketAddr::new(own_address(machine)?, port),
+            machine: machine.name.clone(),
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::api::Process;
 use super::{ENDPOINT, Moves::Nothing, World};
+use crate::channel::Door;
 use crate::cluster::{ApiView, NodeView};
 use crate::error::{Error, Result};
 use crate::kubernetes::{BootstrapToken, Kubernetes};
@@ -36,8 +37,8 @@ impl World {
 
 #[async_trait]
 impl Kubernetes for Process {
-    async fn probe(&self, at: SocketAddr) -> ApiView {
-        let ready = self.is_ready(at).await;
+    async fn probe(&self, at: &Door) -> ApiView {
+        let ready = self.is_ready(at.at).await;
         ApiView {
             ready,
             stand_in: ready.then_some(true),

@@ -3,6 +3,7 @@
 use super::api::Process;
 use super::etcd::HEALTH_INTERVAL;
 use super::{Moves::Nothing, World};
+use crate::channel::Door;
 use crate::etcd::{Etcd, EtcdError, EtcdResult, Member, MemberStatus};
 use async_trait::async_trait;
 use std::net::IpAddr;
@@ -18,10 +19,10 @@ impl World {
     }
 
     /// A voter among these that can commit something.
-    fn through(&self, via: &[IpAddr]) -> EtcdResult<u64> {
+    fn through(&self, via: &[Door]) -> EtcdResult<u64> {
         let voters = via
             .iter()
-            .filter_map(|at| self.member_at(*at))
+            .filter_map(|door| self.member_at(door.at.ip()))
             .filter(|id| self.votes(*id));
         match voters.into_iter().next() {
             Some(id) if self.has_quorum() => Ok(id),
@@ -119,7 +120,7 @@ impl World {
 
 #[async_trait]
 impl Etcd for Process {
-    async fn members(&self, via: &[IpAddr]) -> EtcdResult<Vec<Member>> {
+    async fn members(&self, via: &[Door]) -> EtcdResult<Vec<Member>> {
         self.call("etcd: list members", Nothing, |world| {
             world.through(via)?;
             let members = world.etcd.members.iter().map(|member| Member {
@@ -133,26 +134,30 @@ impl Etcd for Process {
         .await
     }
 
-    async fn status(&self, at: IpAddr, learner: bool) -> EtcdResult<MemberStatus> {
-        self.call(&format!("etcd: status of {at}"), Nothing, |world| {
-            let id = world
-                .member_at(at)
-                .ok_or_else(|| unreachable("connection refused"))?;
-            if !learner {
-                // A linearizable read comes first, and a learner doesn't serve it.
-                world.through(&[at])?;
-            }
-            let leader = world.etcd.leader.unwrap_or_default();
-            Ok(MemberStatus {
-                id,
-                leader,
-                version: "3.4.23".to_owned(),
-            })
-        })
+    async fn status(&self, at: &Door, learner: bool) -> EtcdResult<MemberStatus> {
+        self.call(
+            &format!("etcd: status of {}", at.at.ip()),
+            Nothing,
+            |world| {
+                let id = world
+                    .member_at(at.at.ip())
+                    .ok_or_else(|| unreachable("connection refused"))?;
+                if !learner {
+                    // A linearizable read comes first, and a learner doesn't serve it.
+                    world.through(std::slice::from_ref(at))?;
+                }
+                let leader = world.etcd.leader.unwrap_or_default();
+                Ok(MemberStatus {
+                    id,
+                    leader,
+                    version: "3.4.23".to_owned(),
+                })
+            },
+        )
         .await
     }
 
-    async fn add_learner(&self, via: &[IpAddr], peer_url: &str) -> EtcdResult<u64> {
+    async fn add_learner(&self, via: &[Door], peer_url: &str) -> EtcdResult<u64> {
         self.call("etcd: add a learner", Nothing, |world| {
             world.through(via)?;
             world.add_learner(peer_url)
@@ -160,7 +165,7 @@ impl Etcd for Process {
         .await
     }
 
-    async fn promote(&self, via: &[IpAddr], member: u64) -> EtcdResult<()> {
+    async fn promote(&self, via: &[Door], member: u64) -> EtcdResult<()> {
         self.call("etcd: promote", Nothing, |world| {
             world.through(via)?;
             world.promote(member)
@@ -168,7 +173,7 @@ impl Etcd for Process {
         .await
     }
 
-    async fn remove(&self, via: &[IpAddr], member: u64) -> EtcdResult<()> {
+    async fn remove(&self, via: &[Door], member: u64) -> EtcdResult<()> {
         self.call("etcd: remove a member", Nothing, |world| {
             let through = world.through(via)?;
             world.remove_member(through, member)
@@ -176,10 +181,10 @@ impl Etcd for Process {
         .await
     }
 
-    async fn move_leader(&self, leader: IpAddr, to: u64) -> EtcdResult<()> {
+    async fn move_leader(&self, leader: &Door, to: u64) -> EtcdResult<()> {
         self.call("etcd: move the leader", Nothing, |world| {
             let at = world
-                .member_at(leader)
+                .member_at(leader.at.ip())
                 .ok_or_else(|| unreachable("connection refused"))?;
             if world.etcd.leader != Some(at) {
                 return Err(EtcdError::Other("etcdserver: not leader".to_owned()));

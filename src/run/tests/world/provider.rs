@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use hakube_provider::{
     Address, AddressSpec, BalancerSpec, EndpointSpec, EndpointTarget, ErrorKind, FirewallSpec,
     Inventory, Machine, MachineRef, MachineSpec, NetworkSpec, NodeGroup, NodeGroupSpec,
-    PreflightSpec, Provider, ProviderError, ResourceId, Result,
+    PreflightSpec, Provider, ProviderError, ResourceId, Result, SshServer,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -221,6 +221,11 @@ impl Provider for Process {
                 .map(|machine| machine.report(name)))
         })
         .await
+    }
+
+    async fn ssh_server(&self, _: &MachineRef) -> Result<Option<SshServer>> {
+        // This world's channel needs none.
+        Ok(None)
     }
 
     async fn console(&self, machine: &MachineRef) -> Result<String> {

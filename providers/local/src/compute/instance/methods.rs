@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::access_config::{acquire_ephemeral, assign_external};
-use super::{AccessConfig, Instance, Status, disks, settings};
+use super::{AccessConfig, Instance, Status, disks, guest_attributes, settings};
 use crate::cloud::Cloud;
 use crate::compute::crud::{self, Answer};
 use crate::compute::error::ApiError;
@@ -33,6 +33,7 @@ pub fn routes() -> Router<Cloud> {
         .route(&at("addAccessConfig"), post(add_access_config))
         .route(&at("deleteAccessConfig"), post(delete_access_config))
         .route(&at("serialPort"), get(serial_port))
+        .route(&at("getGuestAttributes"), get(guest_attributes::get))
 }
 
 /// An instance that is there, and that no other operation works on.

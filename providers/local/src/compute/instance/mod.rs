@@ -2,6 +2,7 @@
 
 mod access_config;
 mod disks;
+mod guest_attributes;
 mod insert;
 mod methods;
 mod settings;
@@ -256,9 +257,25 @@ impl Instance {
 
     /// What the machine is made of at its first boot.
     pub fn user_data(&self) -> &str {
+        self.metadata_item("user-data")
+    }
+
+    /// Who may log in on it: lines `USER:KEY`. The project's own keys are not emulated.
+    pub fn ssh_keys(&self) -> Vec<String> {
+        let lines = self.metadata_item("ssh-keys").lines();
+        lines.map(str::to_owned).collect()
+    }
+
+    /// Whether the machine may say something of itself.
+    pub fn has_guest_attributes(&self) -> bool {
+        self.metadata_item("enable-guest-attributes")
+            .eq_ignore_ascii_case("true")
+    }
+
+    fn metadata_item(&self, key: &str) -> &str {
         let mut items = self.metadata.items.iter();
         items
-            .find(|item| item.key == "user-data")
+            .find(|item| item.key == key)
             .map_or("", |item| &item.value)
     }
 

@@ -19,6 +19,7 @@ use super::{control, layout::Layout, presence::Lock, processes};
 use machine::Machine;
 use units::Units;
 
+mod agent;
 mod cloud_init;
 mod entry;
 mod exit;
@@ -101,6 +102,7 @@ async fn live(machine: Rc<Machine>) -> io::Result<()> {
     };
     spawn_local(boot);
     spawn_local(cloud_init::run_commands(units.clone(), config));
+    spawn_local(agent::serve(units.clone()));
 
     power_off.cancelled().await;
     machine.console.say("Shutting down.");

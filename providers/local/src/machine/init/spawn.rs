@@ -131,21 +131,37 @@ pub fn spawn(
     })
 }
 
+/// What every process of the machine has in its environment.
+pub fn common_environment(machine: &Machine) -> Environment {
+    let root = machine.root.as_str();
+    let path = format!("{root}/usr/local/bin:{root}/opt/bin:{}", host_path());
+    let mut environment = Environment::new();
+    for (name, value) in [
+        ("PATH", path),
+        ("HOME", format!("{root}/root")),
+        ("HOSTNAME", machine.hostname.borrow().clone()),
+    ] {
+        environment.insert(name.to_owned(), value);
+    }
+    environment.extend(own_mark(machine));
+    environment
+}
+
+/// The variable by which the machine's processes are found.
+fn own_mark(machine: &Machine) -> Option<(String, String)> {
+    let mark = mark(machine.root.as_str());
+    let (name, value) = mark.split_once('=')?;
+    Some((name.to_owned(), value.to_owned()))
+}
+
 /// A unit's environment: the machine's, `Environment=`, `EnvironmentFile=`, what systemd adds.
 fn environment(
     machine: &Machine,
     service: &Service,
     extra: &[(&str, &str)],
 ) -> Result<Environment, SpawnError> {
-    let root = machine.root.as_str();
-    let mut environment = Environment::new();
+    let mut environment = common_environment(machine);
     let mut set = |name: &str, value: String| drop(environment.insert(name.to_owned(), value));
-    set(
-        "PATH",
-        format!("{root}/usr/local/bin:{root}/opt/bin:{}", host_path()),
-    );
-    set("HOME", format!("{root}/root"));
-    set("HOSTNAME", machine.hostname.borrow().clone());
     for (name, value) in &service.environment {
         set(name, machine.root.map(value));
     }
@@ -166,10 +182,8 @@ fn environment(
     for (name, value) in extra {
         set(name, (*value).to_owned());
     }
-    // Last, since it is by this that the machine's processes are found.
-    if let Some((name, value)) = mark(root).split_once('=') {
-        set(name, value.to_owned());
-    }
+    // Whatever the unit says.
+    environment.extend(own_mark(machine));
     Ok(environment)
 }
 

@@ -1,0 +1,154 @@
+//! Who may log in, and how the server is told from another's.
+
+use crate::support::{Cloud, ZONE, failure, instance, machine_spec, missing, ok, query};
+use hakube_provider::{ErrorKind, Login, MachineRef, Provider, SshServer};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+const ATTRIBUTES: &str = "instances/m-1/getGuestAttributes";
+
+fn machine() -> MachineRef {
+    machine_spec().machine
+}
+
+/// As Google's guest agent has published them.
+fn host_keys() -> Value {
+    let entry = |namespace: &str, key: &str, value: &str| json!({"namespace": namespace, "key": key, "value": value});
+    json!({"kind": "compute#guestAttributes", "queryPath": "hostkeys/", "queryValue": {"items": [
+        entry("hostkeys", "ecdsa-sha2-nistp256", "AAAAE2Vj"),
+        entry("hostkeys", "ssh-ed25519", "AAAAC3Nz"),
+        entry("guestInventory", "Hostname", "m-1"),
+    ]}})
+}
+
+#[tokio::test]
+async fn a_user_is_let_in_by_metadata_and_nobody_else() {
+    let cloud = Cloud::start().await;
+    let address = json!({"name": "ip", "address": "34.1.1.1", "description": crate::support::MARK});
+    cloud
+        .has(format!("{}/addresses/ip", crate::support::REGION), address)
+        .await;
+    cloud
+        .answers("GET", format!("{ZONE}/instances/m-1"), missing(), 1)
+        .await;
+    cloud
+        .has(format!("{ZONE}/instances/m-1"), instance("m-1", None))
+        .await;
+    let mut spec = machine_spec();
+    spec.login = Some(Login {
+        user: "hakube".into(),
+        public_key: "ssh-ed25519 AAAA".into(),
+    });
+    cloud.gce.ensure_machine(&spec).await.unwrap();
+    let body = cloud.body("/instances").await;
+    let items = body["metadata"]["items"].as_array().unwrap().iter();
+    let items: BTreeMap<&str, &str> = items
+        .map(|item| {
+            (
+                item["key"].as_str().unwrap(),
+                item["value"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        items,
+        BTreeMap::from([
+            ("user-data", "#cloud-config\n"),
+            ("ssh-keys", "hakube:ssh-ed25519 AAAA hakube"),
+            ("enable-guest-attributes", "TRUE"),
+            ("block-project-ssh-keys", "TRUE"),
+            ("enable-oslogin", "FALSE"),
+        ])
+    );
+}
+
+#[tokio::test]
+async fn a_server_is_known_by_the_host_keys_that_its_guest_agent_has_published() {
+    let cloud = Cloud::start().await;
+    cloud
+        .has(
+            format!("{ZONE}/instances/m-1"),
+            instance("m-1", Some("34.1.1.1")),
+        )
+        .await;
+    cloud.has(format!("{ZONE}/{ATTRIBUTES}"), host_keys()).await;
+    assert_eq!(
+        cloud.gce.ssh_server(&machine()).await.unwrap(),
+        Some(SshServer {
+            address: [34, 1, 1, 1].into(),
+            port: 22,
+            host_keys: vec![
+                "ecdsa-sha2-nistp256 AAAAE2Vj".into(),
+                "ssh-ed25519 AAAAC3Nz".into()
+            ],
+        })
+    );
+    let requests = cloud.requests().await;
+    let asked = requests
+        .iter()
+        .find(|request| request.url.path().ends_with(ATTRIBUTES))
+        .unwrap();
+    assert_eq!(query(asked, "queryPath").as_deref(), Some("hostkeys/"));
+}
+
+#[tokio::test]
+async fn a_machine_without_external_address_is_reached_by_its_own() {
+    let cloud = Cloud::start().await;
+    cloud
+        .has(format!("{ZONE}/instances/m-1"), instance("m-1", None))
+        .await;
+    cloud.has(format!("{ZONE}/{ATTRIBUTES}"), host_keys()).await;
+    let server = cloud.gce.ssh_server(&machine()).await.unwrap().unwrap();
+    assert_eq!(server.address.to_string(), "10.0.0.2");
+}
+
+/// Before the agent has started, when another namespace is all there is, when the machine is off, and
+/// when there is none.
+#[tokio::test]
+async fn a_machine_that_has_published_no_key_has_no_server_yet() {
+    for (machine_answer, attributes) in [
+        (ok(instance("m-1", None)), missing()),
+        (
+            ok(instance("m-1", None)),
+            ok(json!({"queryValue": {"items": []}})),
+        ),
+        (missing(), ok(host_keys())),
+        (
+            {
+                let mut off = instance("m-1", None);
+                off["status"] = "TERMINATED".into();
+                ok(off)
+            },
+            ok(host_keys()),
+        ),
+    ] {
+        let cloud = Cloud::start().await;
+        cloud
+            .answers("GET", format!("{ZONE}/instances/m-1"), machine_answer, 1)
+            .await;
+        cloud
+            .answers("GET", format!("{ZONE}/{ATTRIBUTES}"), attributes, 1)
+            .await;
+        assert_eq!(cloud.gce.ssh_server(&machine()).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_read_host_keys_is_told_so() {
+    let cloud = Cloud::start().await;
+    cloud
+        .has(format!("{ZONE}/instances/m-1"), instance("m-1", None))
+        .await;
+    let message = "Required 'compute.instances.getGuestAttributes' permission for 'm-1'";
+    cloud
+        .answers(
+            "GET",
+            format!("{ZONE}/{ATTRIBUTES}"),
+            failure(403, "forbidden", message),
+            1,
+        )
+        .await;
+    let error = cloud.gce.ssh_server(&machine()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Denied);
+    assert!(error.to_string().contains(message), "{error}");
+}

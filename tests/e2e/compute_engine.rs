@@ -1,0 +1,200 @@
+//! `--provider gce` from the command line, over ssh: against the emulator's API as if it were Google's,
+//! with nothing of the local cloud's own ways. Its guest agents listen on port 22, which takes root or
+//! net.ipv4.ip_unprivileged_port_start=22; without, these tests say that they are skipped.
+
+use crate::secrets::{authorities, machines};
+use crate::support::{
+    Api, Emulator, HAKUBE, Home, Running, assert_agreement, assert_api_works, assert_gone,
+    eventually, find_in_path,
+};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+
+/// Metadata that a replica may have.
+const METADATA: [&str; 5] = [
+    "block-project-ssh-keys",
+    "enable-guest-attributes",
+    "enable-oslogin",
+    "ssh-keys",
+    "user-data",
+];
+
+/// A home whose every command is about a Compute Engine that happens to be an emulator, which lives as
+/// long as the second; `None` where that can't be.
+async fn home() -> Option<(Home, Running)> {
+    // Taken by nobody, or nobody's business: an sshd on all addresses keeps the agents' out as well.
+    if let Err(error) = TcpListener::bind("127.63.0.1:22") {
+        eprintln!("skipped: port 22 can't be listened on here: {error}");
+        return None;
+    }
+    let mut home = Home::new();
+    // Its project has an id as Google's have.
+    let daemon = home.start("local serve --project my-project-1234");
+    let cloud = eventually("the local cloud serves", async || {
+        let status = home.run("local status -o json").await.succeeded().json();
+        status["url"].is_string().then_some(status)
+    })
+    .await;
+    let text = |field: &str| cloud[field].as_str().unwrap().to_owned();
+    let programs = home.beside("kubernetes");
+    std::fs::create_dir(&programs).unwrap();
+    for name in [
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+    ] {
+        let file = programs.join(name);
+        let script =
+            format!("#!/bin/sh\nexec {HAKUBE} stand-in {name} --stand-in-version=1.36.0 \"$@\"\n");
+        std::fs::write(&file, script).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let etcd = find_in_path("etcd").unwrap();
+    for (name, value) in [
+        ("KUBERNETES_PROVIDER", "gce"),
+        ("PROJECT", &text("project")),
+        ("KUBE_GCE_ZONE", "europe-west1-b"),
+        ("HAKUBE_COMPUTE_ENDPOINT", &text("url")),
+        ("HAKUBE_COMPUTE_TOKEN_FILE", &text("token_file")),
+        ("HAKUBE_API_PORT", "6443"),
+        ("HAKUBE_KUBE_BINARIES", programs.to_str().unwrap()),
+        ("HAKUBE_ETCD_BINARY", etcd.to_str().unwrap()),
+        ("HAKUBE_SSH_SOURCE", "127.0.0.0/8"),
+        ("NUM_NODES", "0"),
+    ] {
+        home.set(name, value);
+    }
+    Some((home, daemon))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_two_one_none_over_ssh() {
+    let Some((home, _daemon)) = home().await else {
+        return;
+    };
+    let emulator = Emulator::of(&home).await;
+    let before = emulator.inventory().await;
+
+    home.run("up -o json").await.succeeded();
+    assert_agreement(&home, 1).await;
+    let server = Api::of(&home).await.server;
+    home.run("replicate -o json").await.succeeded();
+    assert_agreement(&home, 2).await;
+    assert_api_works(&home, &server, "one-to-two").await;
+    assert_metadata_has_no_secret(&home, &emulator).await;
+    assert_keys_are_private(&home);
+
+    // The address has moved from the first machine to the balancer and moves back: whoever is logged in
+    // there by it is thrown out, and finds the machine again.
+    home.run("down --replica -o json").await.succeeded();
+    assert_agreement(&home, 1).await;
+    assert_api_works(&home, &server, "two-to-one").await;
+    home.run("up -o json").await.succeeded();
+    home.run("down --yes -o json").await.succeeded();
+    assert_gone(&home, &before).await;
+}
+
+async fn assert_metadata_has_no_secret(home: &Home, emulator: &Emulator) {
+    let secrets: Vec<_> = authorities(home)
+        .into_iter()
+        .chain(machines(home))
+        .collect();
+    assert!(secrets.iter().any(|secret| secret.name == "ssh-login.key"));
+    let instances = emulator.all("instances").await;
+    assert_eq!(instances.len(), 2);
+    for instance in instances {
+        let items = instance["metadata"]["items"].as_array().unwrap();
+        let keys = items.iter().map(|item| item["key"].as_str().unwrap());
+        assert_eq!(
+            keys.collect::<BTreeSet<&str>>(),
+            BTreeSet::from(METADATA),
+            "metadata of {}",
+            instance["name"]
+        );
+        let text = instance.to_string();
+        // Plain, and in base64.
+        for mark in ["PRIVATE KEY", "UFJJVkFURSBLRV", emulator.token()] {
+            assert!(!text.contains(mark), "{mark} in {}", instance["name"]);
+        }
+        for secret in &secrets {
+            assert!(
+                !text.contains(&secret.part),
+                "{} in {}",
+                secret.name,
+                instance["name"]
+            );
+        }
+    }
+}
+
+/// What was put over ssh is as private as what the local cloud's own way puts.
+fn assert_keys_are_private(home: &Home) {
+    let root = home.machine_root("europe-west1-b", "kubernetes-master");
+    for (file, mode) in [
+        ("etc/kubernetes/pki/etcd/server.key", 0o600),
+        ("etc/kubernetes/pki/sa.key", 0o600),
+        ("etc/kubernetes/scheduler.kubeconfig", 0o600),
+        ("etc/kubernetes/pki/ca.crt", 0o644),
+    ] {
+        let metadata = root.join(file).metadata().unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, mode, "{file}");
+    }
+    let staged = walk(&root)
+        .into_iter()
+        .filter(|file| file.contains(".hakube."));
+    assert_eq!(staged.collect::<Vec<_>>(), [] as [String; 0]);
+}
+
+fn walk(directory: &std::path::Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(walk(&entry.path()));
+        } else {
+            found.push(entry.path().display().to_string());
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_say_from_where_ssh_comes_is_asked() {
+    let Some((mut home, _daemon)) = home().await else {
+        return;
+    };
+    home.set("HAKUBE_SSH_SOURCE", "");
+    let before = Emulator::of(&home).await.inventory().await;
+    home.run("up")
+        .await
+        .exited(2)
+        .says(&["--ssh-source", "doesn't open that port to the world"]);
+    assert_eq!(Emulator::of(&home).await.inventory().await, before);
+}
+
+/// Nobody but the named may come: the emulator's firewall keeps the operator out, and hakube says what
+/// to look at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_firewall_that_keeps_the_operator_out_is_named() {
+    let Some((mut home, _daemon)) = home().await else {
+        return;
+    };
+    home.set("HAKUBE_SSH_SOURCE", "203.0.113.7/32");
+    home.set("HAKUBE_TIMEOUT", "2s");
+    let outcome = home.run("up").await.exited(1);
+    outcome.says(&[
+        "could not reach the ssh server of kubernetes-master",
+        "--ssh-source",
+    ]);
+    let firewall: Value = Emulator::of(&home)
+        .await
+        .get("global/firewalls/kubernetes-master-ssh")
+        .await;
+    assert_eq!(
+        firewall["sourceRanges"],
+        serde_json::json!(["203.0.113.7/32"])
+    );
+    home.set("HAKUBE_TIMEOUT", "60s");
+    home.run("down --yes").await.succeeded();
+}
