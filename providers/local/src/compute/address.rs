@@ -1,4 +1,4 @@
-//! Reserved external addresses.
+//! Reserved addresses: external ones, and internal ones of a subnetwork.
 
 use std::net::Ipv4Addr;
 
@@ -9,6 +9,7 @@ use super::error::ApiError;
 use super::labels::{Labelled, Labels};
 use super::resource::{Managed, Meta, resource};
 use super::scope::Key;
+use super::subnetwork::{self, Subnetwork};
 use crate::store::{Phase, State, addresses};
 
 /// A reserved external address of a region.
@@ -20,7 +21,7 @@ pub struct Address {
     /// The address itself.
     #[serde(default)]
     pub address: Option<Ipv4Addr>,
-    /// `EXTERNAL`; internal ones are not emulated.
+    /// `EXTERNAL` or `INTERNAL`.
     #[serde(default = "external")]
     pub address_type: String,
     #[serde(flatten)]
@@ -36,7 +37,7 @@ fn external() -> String {
 resource!(Address, addresses, complete = status_and_users);
 
 fn status_and_users(address: &Address, state: &State, view: &mut Map<String, Value>) {
-    let users: Vec<Value> = addresses::external_users(state)
+    let users: Vec<Value> = addresses::users(state)
         .filter(|(used, _)| Some(*used) == address.address)
         .map(|(_, user)| user.into())
         .collect();
@@ -62,9 +63,17 @@ impl Labelled for Address {
 }
 
 impl Managed for Address {
-    fn prepare(&mut self, state: &mut State, _key: &Key) -> Result<(), ApiError> {
-        if self.address_type != "EXTERNAL" {
-            return Err(ApiError::not_emulated("internal addresses"));
+    fn prepare(&mut self, state: &mut State, key: &Key) -> Result<(), ApiError> {
+        match self.address_type.as_str() {
+            "EXTERNAL" => {}
+            "INTERNAL" => {
+                self.labels.prepare()?;
+                return self.prepare_internal(state, key);
+            }
+            other => {
+                let why = "Must be one of EXTERNAL, INTERNAL.";
+                return Err(ApiError::invalid("resource.addressType", other, why));
+            }
         }
         match self.address {
             None => {
@@ -78,7 +87,7 @@ impl Managed for Address {
             // An ephemeral address in use can be promoted to a reserved one.
             Some(wanted) => {
                 let reserved = reserved_in(state, wanted).is_some();
-                let in_use = addresses::external_users(state).any(|(used, _)| used == wanted);
+                let in_use = addresses::users(state).any(|(used, _)| used == wanted);
                 if reserved || !in_use {
                     let why =
                         "The specified address is not in use by a resource, or reserved already.";
@@ -99,6 +108,24 @@ impl Managed for Address {
 }
 
 impl Address {
+    fn prepare_internal(&mut self, state: &State, key: &Key) -> Result<(), ApiError> {
+        let field = "resource.subnetwork";
+        let text = self.rest.get("subnetwork").and_then(Value::as_str);
+        let region = key.scope.region().unwrap_or_default();
+        let subnet = subnetwork::named(state, field, region, "", text.unwrap_or_default())?;
+        let range = state.ready::<Subnetwork>(&subnet)?.ip_cidr_range;
+        self.address = Some(subnetwork::take(
+            state,
+            range,
+            "resource.address",
+            self.address,
+        )?);
+        let link = state.link_of::<Subnetwork>(&subnet);
+        self.rest.insert("subnetwork".into(), link.into());
+        self.rest.entry("purpose").or_insert("GCE_ENDPOINT".into());
+        Ok(())
+    }
+
     /// Whether clients from outside can have it.
     pub fn is_external(&self) -> bool {
         self.address_type == "EXTERNAL"
@@ -135,7 +162,7 @@ pub fn usable(state: &State, address: Ipv4Addr, region: &str) -> Result<(), ApiE
 
 /// Refuses an address that an instance or a rule has.
 pub fn unused(state: &State, address: Ipv4Addr) -> Result<(), ApiError> {
-    if addresses::external_users(state).any(|(used, _)| used == address) {
+    if addresses::users(state).any(|(used, _)| used == address) {
         return Err(ApiError::refused(
             "Specified IP address is in-use and would result in a conflict.",
         ));

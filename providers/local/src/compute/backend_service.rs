@@ -1,4 +1,4 @@
-//! Regional backend services: external, passthrough, TCP.
+//! Regional backend services: external or internal, passthrough, TCP.
 
 use std::net::SocketAddr;
 
@@ -35,7 +35,7 @@ pub struct BackendService {
     /// URLs; exactly one.
     #[serde(default)]
     pub health_checks: Vec<String>,
-    /// `EXTERNAL`
+    /// `EXTERNAL` or `INTERNAL`
     #[serde(default = "external")]
     pub load_balancing_scheme: String,
     /// `TCP`
@@ -95,7 +95,7 @@ impl Patchable for BackendService {
     }
 
     fn recheck(&mut self, state: &State, key: &Key) -> Result<(), ApiError> {
-        if self.load_balancing_scheme != "EXTERNAL" {
+        if !matches!(self.load_balancing_scheme.as_str(), "EXTERNAL" | "INTERNAL") {
             return Err(ApiError::not_emulated(format_args!(
                 "backend services with the load balancing scheme {}",
                 self.load_balancing_scheme

@@ -1,9 +1,10 @@
-//! Regional forwarding rules: an external address and ports, to a backend service.
+//! Regional forwarding rules: an address, external or internal, and ports, to a backend service.
 
 use std::net::Ipv4Addr;
 
 use axum::Router;
 use axum::routing::post;
+use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -16,6 +17,7 @@ use super::link;
 use super::ports::PortRange;
 use super::resource::{Managed, Meta, fresh_fingerprint, resource};
 use super::scope::Key;
+use super::subnetwork::{self, Subnetwork};
 use crate::cloud::Cloud;
 use crate::store::{State, addresses};
 
@@ -82,9 +84,36 @@ impl ForwardingRule {
         self.ports.iter().copied().chain(self.port_range).collect()
     }
 
-    fn resolve(&self, state: &mut State, region: &str) -> Result<Ipv4Addr, ApiError> {
+    /// The subnetwork's range of a rule that is an internal one, whose links are filled in on the way.
+    fn internal_range(&mut self, state: &State, region: &str) -> Result<Option<Ipv4Net>, ApiError> {
+        if self.is_external() {
+            return Ok(None);
+        }
+        let text = |field: &str| self.rest.get(field).and_then(Value::as_str);
+        let key = subnetwork::named(
+            state,
+            "resource.subnetwork",
+            region,
+            text("network").unwrap_or_default(),
+            text("subnetwork").unwrap_or_default(),
+        )?;
+        let subnet = state.ready::<Subnetwork>(&key)?;
+        self.rest
+            .insert("network".into(), subnet.network.clone().into());
+        let link = state.link_of::<Subnetwork>(&key);
+        self.rest.insert("subnetwork".into(), link.into());
+        Ok(Some(subnet.ip_cidr_range))
+    }
+
+    fn resolve(
+        &self,
+        state: &mut State,
+        region: &str,
+        internal: Option<Ipv4Net>,
+    ) -> Result<Ipv4Addr, ApiError> {
         const FIELD: &str = "resource.IPAddress";
         let wanted = match self.requested.as_str() {
+            "" if internal.is_some() => None,
             "" => {
                 return addresses::take_external(state).ok_or_else(|| {
                     ApiError::refused("The local cloud has no external address left.")
@@ -93,15 +122,23 @@ impl ForwardingRule {
             text if text.contains('/') => {
                 let key = link::parse::<Address>(FIELD, text)?;
                 let reserved = state.ready::<Address>(&key)?.address;
-                reserved.ok_or_else(|| ApiError::not_ready(&state.path_of::<Address>(&key)))?
+                let not_ready = || ApiError::not_ready(&state.path_of::<Address>(&key));
+                Some(reserved.ok_or_else(not_ready)?)
             }
-            text => text.parse().map_err(|_| {
+            text => Some(text.parse().map_err(|_| {
                 let why = "Must be an IPv4 address or the URL of an address resource.";
                 ApiError::invalid(FIELD, text, why)
-            })?,
+            })?),
         };
-        address::usable(state, wanted, region)?;
-        Ok(wanted)
+        match (internal, wanted) {
+            (None, Some(wanted)) => {
+                address::usable(state, wanted, region)?;
+                Ok(wanted)
+            }
+            // One that nobody has reserved will do, too.
+            (Some(range), wanted) => subnetwork::take(state, range, FIELD, wanted),
+            (None, None) => Err(ApiError::invalid(FIELD, "", "An address is needed.")),
+        }
     }
 }
 
@@ -125,6 +162,7 @@ impl Managed for ForwardingRule {
         }
         match self.load_balancing_scheme.as_str() {
             "" | "EXTERNAL" => self.load_balancing_scheme = "EXTERNAL".into(),
+            "INTERNAL" => {}
             other => {
                 let what = format!("forwarding rules with the load balancing scheme {other}");
                 return Err(ApiError::not_emulated(what));
@@ -146,14 +184,27 @@ impl Managed for ForwardingRule {
                 why,
             ));
         }
-        state.ready::<BackendService>(&service)?;
+        let scheme = &state
+            .ready::<BackendService>(&service)?
+            .load_balancing_scheme;
+        if *scheme != self.load_balancing_scheme {
+            let why = format!("The load balancing scheme of the backend service is {scheme}.");
+            return Err(ApiError::invalid(
+                "resource.loadBalancingScheme",
+                &self.load_balancing_scheme,
+                why,
+            ));
+        }
         self.backend_service = state.link_of::<BackendService>(&service);
         self.check_ports()?;
-        self.ip_address = Some(self.resolve(state, region)?);
+        let range = self.internal_range(state, region)?;
+        self.ip_address = Some(self.resolve(state, region, range)?);
         self.requested = self.ip_address.map(|ip| ip.to_string()).unwrap_or_default();
         self.fingerprint = fresh_fingerprint();
         self.labels.prepare()?;
-        self.rest.entry("networkTier").or_insert("PREMIUM".into());
+        if self.is_external() {
+            self.rest.entry("networkTier").or_insert("PREMIUM".into());
+        }
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Subnetworks.
 
+use std::net::Ipv4Addr;
+
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -9,8 +11,8 @@ use super::link;
 use super::network::Network;
 use super::patch::Patchable;
 use super::resource::{Managed, Meta, fresh_fingerprint, resource};
-use super::scope::Key;
-use crate::store::State;
+use super::scope::{Key, Scope};
+use crate::store::{State, addresses};
 
 /// A range of a network, in a region.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -124,4 +126,71 @@ impl Patchable for Subnetwork {
         self.fingerprint = fresh_fingerprint();
         Ok(())
     }
+}
+
+/// The subnetwork that a URL names, or the region's own one of an auto-mode network: of the network that
+/// is named, or of `default`.
+pub fn named(
+    state: &State,
+    field: &str,
+    region: &str,
+    network: &str,
+    subnetwork: &str,
+) -> Result<Key, ApiError> {
+    if !subnetwork.is_empty() {
+        let key = link::parse::<Subnetwork>(field, subnetwork)?;
+        let subnet = state.ready::<Subnetwork>(&key)?;
+        if key.scope.region() != Some(region) {
+            let why = "The subnetwork must be in the region of the resource.";
+            return Err(ApiError::invalid(field, subnetwork, why));
+        }
+        if !network.is_empty()
+            && link::below_project(network) != link::below_project(&subnet.network)
+        {
+            let why = "The subnetwork is not one of the network.";
+            return Err(ApiError::invalid(field, subnetwork, why));
+        }
+        let network = link::parse::<Network>(field, &subnet.network)?;
+        state.ready::<Network>(&network)?;
+        return Ok(key);
+    }
+    let network = match network {
+        "" => Key::new(Scope::Global, "default"),
+        text => link::parse::<Network>(field, text)?,
+    };
+    if !state.ready::<Network>(&network)?.auto_create_subnetworks {
+        let why = "Network interface must specify a subnet if the network resource is in custom subnet mode.";
+        return Err(ApiError::invalid(field, "", why));
+    }
+    Ok(Key::new(Scope::Region(region.to_owned()), network.name))
+}
+
+/// The address of a subnetwork that is wanted, if it can be had; the next free one if none is.
+pub fn take(
+    state: &State,
+    range: Ipv4Net,
+    field: &str,
+    wanted: Option<Ipv4Addr>,
+) -> Result<Ipv4Addr, ApiError> {
+    let Some(wanted) = wanted else {
+        return addresses::next_internal(state, range).ok_or_else(|| {
+            let message = format!("IP space of '{range}' is exhausted.");
+            ApiError::bad_request("ipSpaceExhausted", message)
+        });
+    };
+    let kept = [range.network(), range.broadcast()].contains(&wanted)
+        || u32::from(wanted) == u32::from(range.network()) + 1;
+    if kept || !range.contains(&wanted) {
+        let why = format!(
+            "Requested internal IP address is outside the subnetwork's usable range {range}."
+        );
+        return Err(ApiError::invalid(field, wanted, why));
+    }
+    if addresses::users(state).any(|(taken, _)| taken == wanted) {
+        return Err(ApiError::bad_request(
+            "ipInUseByAnotherResource",
+            format!("IP '{wanted}' is already being used by another resource."),
+        ));
+    }
+    Ok(wanted)
 }

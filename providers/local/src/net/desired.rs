@@ -98,14 +98,30 @@ pub fn desired(state: &State, lowest: u16) -> Desired {
     desired
 }
 
-/// The listeners of an instance's external address: one per port that its firewall opens.
+/// The listeners of an instance's other addresses, external and alias: one per port that its firewall opens.
 fn nat(state: &State, key: &Key, instance: &Instance, lowest: u16, desired: &mut Desired) {
-    let Some((external, internal)) = instance.external_ip().zip(instance.internal_ip()) else {
+    let Some(internal) = instance.internal_ip() else {
         return;
     };
     if instance.status != Status::Running || is_coming(state, key) {
         return;
     }
+    let aliases = instance.network_interfaces.iter();
+    let aliases = aliases.flat_map(|nic| nic.aliases());
+    for address in instance.external_ip().into_iter().chain(aliases) {
+        listen(state, key, instance, (address, internal), lowest, desired);
+    }
+}
+
+/// The listeners of one of them.
+fn listen(
+    state: &State,
+    key: &Key,
+    instance: &Instance,
+    (external, internal): (Ipv4Addr, Ipv4Addr),
+    lowest: u16,
+    desired: &mut Desired,
+) {
     for port in open_ports(state, instance, &mut desired.notes) {
         if port < lowest {
             desired.notes.insert(format!(

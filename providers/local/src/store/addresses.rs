@@ -80,13 +80,11 @@ pub fn next_internal(state: &State, range: Ipv4Net) -> Option<Ipv4Addr> {
         .find(|address| !taken.contains(address))
 }
 
-/// The addresses of all machines.
+/// The internal addresses that are in use or reserved; and external ones, which are never in a subnetwork.
 pub fn internal(state: &State) -> impl Iterator<Item = Ipv4Addr> {
-    state
-        .instances
-        .iter()
-        .flat_map(|(_, instance)| &instance.network_interfaces)
-        .filter_map(|nic| nic.network_ip)
+    let reserved = state.addresses.iter();
+    let reserved = reserved.filter_map(|(_, address)| address.address);
+    users(state).map(|(address, _)| address).chain(reserved)
 }
 
 /// Takes the next free external address; `None` when all 4094 are taken.
@@ -96,7 +94,7 @@ pub fn take_external(state: &mut State) -> Option<Ipv4Addr> {
         .iter()
         .filter_map(|(_, address)| address.address)
         .collect();
-    taken.extend(external_users(state).map(|(address, _)| address));
+    taken.extend(users(state).map(|(address, _)| address));
     let range = state.block.external();
     // Network and broadcast address are left out, as everywhere.
     let usable = (1u32 << (32 - range.prefix_len())) - 2;
@@ -111,12 +109,14 @@ fn nth(range: Ipv4Net, offset: u32) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(range.network()) + 1 + offset)
 }
 
-/// Every external address in use, with the URL of the instance or rule that uses it.
-pub fn external_users(state: &State) -> impl Iterator<Item = (Ipv4Addr, &str)> {
+/// Every address in use, with the URL of the instance or rule that uses it.
+pub fn users(state: &State) -> impl Iterator<Item = (Ipv4Addr, &str)> {
     let instances = state.instances.iter().flat_map(|(_, instance)| {
-        instance
-            .access_configs()
-            .filter_map(|config| Some((config.nat_ip?, instance.meta.self_link.as_str())))
+        let nat = instance.access_configs().filter_map(|config| config.nat_ip);
+        let own = instance.network_interfaces.iter();
+        let own = own.flat_map(|nic| nic.network_ip.into_iter().chain(nic.aliases()));
+        let addresses = nat.chain(own);
+        addresses.map(|address| (address, instance.meta.self_link.as_str()))
     });
     let rules = state
         .forwarding_rules

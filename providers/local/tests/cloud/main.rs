@@ -9,6 +9,7 @@ mod errors;
 mod faults;
 mod groups;
 mod instances;
+mod internal;
 mod lists;
 mod quotas;
 mod support;

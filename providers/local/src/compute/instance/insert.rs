@@ -1,18 +1,15 @@
 //! What an insert of an instance must hold, and what it takes along.
 
-use std::net::Ipv4Addr;
-
 use super::access_config::assign_external;
 use super::{AttachedDisk, Instance, Status};
 use crate::compute::disk::{Disk, attached_to};
 use crate::compute::error::ApiError;
 use crate::compute::instance_group_manager::InstanceGroupManager;
-use crate::compute::network::Network;
 use crate::compute::resource::{Managed, Resource as _, fresh_fingerprint};
 use crate::compute::scope::{Key, Scope};
-use crate::compute::subnetwork::Subnetwork;
+use crate::compute::subnetwork::{self, Subnetwork};
 use crate::compute::{catalog, crud, limits, link};
-use crate::store::{Phase, State, addresses};
+use crate::store::{Phase, State};
 
 /// Inserts an instance that isn't asked for by name, but by a group manager.
 pub fn insert(state: &mut State, key: &Key, instance: Instance) -> Result<(), ApiError> {
@@ -122,23 +119,15 @@ impl Instance {
                 ApiError::not_emulated("instances with several network interfaces")
             });
         };
-        let subnet_key = subnetwork(state, &region, &nic.network, &nic.subnetwork)?;
+        const FIELD: &str = "resource.networkInterfaces[0].subnetwork";
+        let subnet_key = subnetwork::named(state, FIELD, &region, &nic.network, &nic.subnetwork)?;
         let subnet = state.ready::<Subnetwork>(&subnet_key)?;
         let range = subnet.ip_cidr_range;
         nic.network.clone_from(&subnet.network);
         nic.subnetwork = state.link_of::<Subnetwork>(&subnet_key);
-        nic.network_ip = Some(match nic.network_ip {
-            None => addresses::next_internal(state, range).ok_or_else(|| {
-                ApiError::bad_request(
-                    "ipSpaceExhausted",
-                    format!(
-                        "IP space of '{}' is exhausted.",
-                        link::below_project(&nic.subnetwork)
-                    ),
-                )
-            })?,
-            Some(wanted) => wanted_internal(state, range, wanted)?,
-        });
+        const ADDRESS: &str = "resource.networkInterfaces[0].networkIP";
+        nic.network_ip = Some(subnetwork::take(state, range, ADDRESS, nic.network_ip)?);
+        nic.check_aliases(state, range)?;
         nic.name = "nic0".into();
         nic.fingerprint = fresh_fingerprint();
         nic.rest
@@ -206,62 +195,4 @@ pub(super) fn no_duplicates(disks: &[AttachedDisk]) -> Result<(), ApiError> {
         }
     }
     Ok(())
-}
-
-fn subnetwork(
-    state: &State,
-    region: &str,
-    network: &str,
-    subnetwork: &str,
-) -> Result<Key, ApiError> {
-    const FIELD: &str = "resource.networkInterfaces[0].subnetwork";
-    if !subnetwork.is_empty() {
-        let key = link::parse::<Subnetwork>(FIELD, subnetwork)?;
-        let subnet = state.ready::<Subnetwork>(&key)?;
-        if key.scope.region() != Some(region) {
-            let why = "The subnetwork must be in the region of the instance.";
-            return Err(ApiError::invalid(FIELD, subnetwork, why));
-        }
-        if !network.is_empty()
-            && link::below_project(network) != link::below_project(&subnet.network)
-        {
-            let why = "The subnetwork is not one of the network.";
-            return Err(ApiError::invalid(FIELD, subnetwork, why));
-        }
-        let network = link::parse::<Network>(FIELD, &subnet.network)?;
-        state.ready::<Network>(&network)?;
-        return Ok(key);
-    }
-    let network = match network {
-        "" => Key::new(Scope::Global, "default"),
-        text => link::parse::<Network>("resource.networkInterfaces[0].network", text)?,
-    };
-    if !state.ready::<Network>(&network)?.auto_create_subnetworks {
-        let why = "Network interface must specify a subnet if the network resource is in custom subnet mode.";
-        return Err(ApiError::invalid(FIELD, "", why));
-    }
-    Ok(Key::new(Scope::Region(region.to_owned()), network.name))
-}
-
-fn wanted_internal(
-    state: &State,
-    range: ipnet::Ipv4Net,
-    wanted: Ipv4Addr,
-) -> Result<Ipv4Addr, ApiError> {
-    const FIELD: &str = "resource.networkInterfaces[0].networkIP";
-    let kept = [range.network(), range.broadcast()].contains(&wanted)
-        || u32::from(wanted) == u32::from(range.network()) + 1;
-    if kept || !range.contains(&wanted) {
-        let why = format!(
-            "Requested internal IP address is outside the subnetwork's usable range {range}."
-        );
-        return Err(ApiError::invalid(FIELD, wanted, why));
-    }
-    if addresses::internal(state).any(|taken| taken == wanted) {
-        return Err(ApiError::bad_request(
-            "ipInUseByAnotherResource",
-            format!("IP '{wanted}' is already being used by another resource."),
-        ));
-    }
-    Ok(wanted)
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::access_config::{acquire_ephemeral, assign_external};
-use super::{AccessConfig, Instance, Status, disks, guest_attributes, settings};
+use super::{AccessConfig, Instance, Status, alias, disks, guest_attributes, settings};
 use crate::cloud::Cloud;
 use crate::compute::crud::{self, Answer};
 use crate::compute::error::ApiError;
@@ -26,6 +26,7 @@ pub fn routes() -> Router<Cloud> {
         .merge(crud::aggregated::<Instance>())
         .merge(labels::routes::<Instance>())
         .merge(settings::routes())
+        .merge(alias::routes())
         .merge(disks::routes())
         .route(&at("stop"), post(stop))
         .route(&at("start"), post(start))
@@ -93,9 +94,9 @@ async fn reset(Shared(cloud): Shared<Cloud>, place: Place, Query(id): Query<Requ
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct AccessConfigQuery {
+pub(super) struct AccessConfigQuery {
     #[serde(default)]
-    network_interface: String,
+    pub(super) network_interface: String,
     #[serde(default)]
     access_config: String,
 }

@@ -1,6 +1,7 @@
 //! Instances: what they are, and what an insert must hold.
 
 mod access_config;
+mod alias;
 mod disks;
 mod guest_attributes;
 mod insert;
@@ -21,6 +22,7 @@ use super::scope::Key;
 use crate::store::State;
 
 pub use access_config::release_ephemeral;
+pub use alias::AliasIpRange;
 pub use insert::insert;
 pub use methods::routes;
 
@@ -101,6 +103,9 @@ pub struct NetworkInterface {
     /// At most one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub access_configs: Vec<AccessConfig>,
+    /// More internal addresses of the machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) alias_ip_ranges: Vec<AliasIpRange>,
     /// For patch.
     #[serde(default)]
     pub fingerprint: String,
