@@ -31,7 +31,11 @@ async fn home() -> Option<(Home, Running)> {
     }
     let mut home = Home::new();
     // Its project has an id as Google's have.
-    let daemon = home.start("local serve --project my-project-1234");
+    let serve = format!(
+        "local serve --project my-project-1234 --home {}",
+        home.path().display()
+    );
+    let daemon = home.start(&serve);
     let cloud = eventually("the local cloud serves", async || {
         let status = home.run("local status -o json").await.succeeded().json();
         status["url"].is_string().then_some(status)
