@@ -8,6 +8,12 @@ use crate::machine;
 use hakube_provider::{DiskSpec, ExternalAddress, MachineRef, MachineSpec, MachineState};
 use std::collections::BTreeMap;
 
+/// The provider's type of a replica's boot disk: it holds programs and logs, which need no speed.
+const BOOT_DISK: &str = "pd-standard";
+
+/// What programs on a replica may ask the provider for: to read images and to write logs and metrics.
+const SCOPES: [&str; 3] = ["storage-ro", "logging-write", "monitoring-write"];
+
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     let mut replicas: Vec<&ReplicaIntent> = intent.replicas.iter().collect();
     // etcd takes no new member beside a voter that is down, nor beside a learner: voters are put right
@@ -197,7 +203,7 @@ fn machine_spec(intent: &Intent, replica: &ReplicaIntent) -> MachineSpec {
         machine_type: machines.machine_type.clone(),
         image: machines.image.clone(),
         boot_disk_gb: machines.root_disk_gb,
-        boot_disk_kind: "pd-standard".to_owned(),
+        boot_disk_kind: BOOT_DISK.to_owned(),
         data_disk: Some(DiskSpec {
             name: spec.names.data_disk(&replica.name),
             device: machine::DATA_DEVICE.to_owned(),
@@ -214,6 +220,9 @@ fn machine_spec(intent: &Intent, replica: &ReplicaIntent) -> MachineSpec {
         tags: vec![spec.names.master()],
         labels: replica_labels(spec),
         preemptible: machines.preemptible,
+        min_cpu_platform: machines.min_cpu_platform.clone(),
+        service_account: None,
+        scopes: SCOPES.map(str::to_owned).to_vec(),
         user_data: machine::replica_user_data(spec),
         // A plan holds no keys: the step that makes the machine puts it in.
         login: None,

@@ -33,7 +33,8 @@ pub fn settings(
     let count = read.integer(&table::NUM_NODES);
     let network = network(read, count);
     let replicas = replicas(read, count);
-    let nodes = nodes(read, count, &identity);
+    let image = replicas.as_ref().map(|replicas| &replicas.image);
+    let nodes = nodes(read, count, &identity, image);
     let versions = versions(read);
     let etcd = etcd(read, directories);
     let api = api(read, network.as_ref().map(|network| &network.dns_domain));
@@ -129,6 +130,16 @@ fn identity(read: &mut Reader<'_>, gcloud: &Gcloud<'_>) -> Identity {
     if let (Some(prefix), Some(zone)) = (&prefix, &zone) {
         validate::prefix(read, prefix, zone);
     }
+    let host = read.derive(&table::NETWORK_PROJECT, parse::project, project.clone());
+    if let (Some(host), Some(project)) = (host, &project)
+        && host != *project
+    {
+        read.object_with_form(
+            &table::NETWORK_PROJECT,
+            "a network of another project (shared VPC) can't be used yet",
+            format!("{project}, the cluster's own project"),
+        );
+    }
     Identity {
         provider,
         project,
@@ -153,6 +164,13 @@ fn google(
 
 fn network(read: &mut Reader<'_>, nodes: Option<u32>) -> Option<Network> {
     let name = read.read(&table::NETWORK_NAME, parse::name);
+    if read.boolean(&table::PRIVATE_CLUSTER) == Some(true) {
+        read.object_with_form(
+            &table::PRIVATE_CLUSTER,
+            "a cluster without external addresses can't be made yet, and one with them isn't what was asked for",
+            "false".to_owned(),
+        );
+    }
     let custom = read.boolean(&table::CUSTOM_NETWORK);
     let made = name
         .as_ref()
@@ -214,6 +232,7 @@ fn replicas(read: &mut Reader<'_>, nodes: Option<u32>) -> Option<ReplicaMachines
     let disk_type = read.read(&table::MASTER_DISK_TYPE, parse::name);
     let image = read.read(&table::MASTER_IMAGE, parse::word);
     let preemptible = read.boolean(&table::PREEMPTIBLE_MASTER);
+    let min_cpu_platform = read.read(&table::MASTER_MIN_CPU, parse::cpu_platform);
     Some(ReplicaMachines {
         machine_type: machine_type?,
         root_disk_gb: root_disk_gb?,
@@ -221,14 +240,26 @@ fn replicas(read: &mut Reader<'_>, nodes: Option<u32>) -> Option<ReplicaMachines
         disk_type: disk_type?,
         image: image?,
         preemptible: preemptible?,
+        min_cpu_platform,
     })
 }
 
-fn nodes(read: &mut Reader<'_>, count: Option<u32>, identity: &Identity) -> Option<Nodes> {
+fn nodes(
+    read: &mut Reader<'_>,
+    count: Option<u32>,
+    identity: &Identity,
+    image: Option<&String>,
+) -> Option<Nodes> {
     let create = read.boolean(&table::CREATE_NODES);
     let largest_group = read.integer(&table::MAX_PER_GROUP);
     let machine_type = read.read(&table::NODE_SIZE, parse::name);
     let disk_gb = read.size_gb(&table::NODE_DISK_SIZE);
+    let disk_type = read.read(&table::NODE_DISK_TYPE, parse::name);
+    let image = read.derive(&table::NODE_IMAGE, parse::word, image.cloned());
+    let preemptible = read.boolean(&table::PREEMPTIBLE_NODE);
+    let service_account = read.read(&table::NODE_SERVICE_ACCOUNT, parse::word);
+    let scopes = read.read(&table::NODE_SCOPES, parse::word);
+    let scopes = scopes.map(|scopes| scopes.split(',').map(str::to_owned).collect());
     let prefix = identity.prefix.as_ref();
     let minion = prefix.map(|prefix| format!("{prefix}-minion"));
     let node_prefix = read.derive(&table::NODE_PREFIX, parse::word, minion);
@@ -241,6 +272,11 @@ fn nodes(read: &mut Reader<'_>, count: Option<u32>, identity: &Identity) -> Opti
         count: count?,
         machine_type: machine_type?,
         disk_gb: disk_gb?,
+        disk_type: disk_type?,
+        image: image?,
+        preemptible: preemptible?,
+        service_account,
+        scopes: scopes?,
         prefix: node_prefix?,
         labels: labels.unwrap_or_default(),
         taints: taints.unwrap_or_default(),

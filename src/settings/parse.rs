@@ -86,6 +86,18 @@ pub fn duration(text: &str) -> Parsed<Duration> {
         .ok_or_else(|| Malformed::new("it isn't longer than no time at all"))
 }
 
+/// Words such as `Intel Ice Lake`; which there are, the provider knows.
+pub fn cpu_platform(text: &str) -> Parsed<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '.' | '-');
+    if text.chars().all(plain) && text.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Malformed::new(
+            "it doesn't have the shape of a processor's name",
+        ))
+    }
+}
+
 /// Any text without white space.
 pub fn word(text: &str) -> Parsed<String> {
     require(

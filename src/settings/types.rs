@@ -260,6 +260,8 @@ pub struct ReplicaMachines {
     pub image: String,
     /// Whether the provider may take the machine back at any time.
     pub preemptible: bool,
+    /// The provider's name for the oldest processors that will do; `None` is any.
+    pub min_cpu_platform: Option<String>,
 }
 
 /// The workers.
@@ -271,6 +273,16 @@ pub struct Nodes {
     pub machine_type: String,
     /// The boot disk's size in GB.
     pub disk_gb: u64,
+    /// The provider's name for the boot disk's type.
+    pub disk_type: String,
+    /// The provider's name for the boot image.
+    pub image: String,
+    /// Whether the provider may take them back at any time.
+    pub preemptible: bool,
+    /// As whom programs on them ask the provider; `None` is the project's own default.
+    pub service_account: Option<String>,
+    /// What these programs may ask for.
+    pub scopes: Vec<String>,
     /// What the nodes' names start with.
     pub prefix: String,
     /// Labels that they register with.

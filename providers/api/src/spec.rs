@@ -143,6 +143,12 @@ pub struct MachineSpec {
     pub labels: BTreeMap<String, String>,
     /// Whether the provider may take it back at any time, for less money.
     pub preemptible: bool,
+    /// The provider's name for the oldest processors that will do: `Intel Ice Lake`; `None` is any.
+    pub min_cpu_platform: Option<String>,
+    /// As whom programs on it ask the provider; `None` is the project's own default.
+    pub service_account: Option<String>,
+    /// What they may ask for, in the provider's words; none at all when empty.
+    pub scopes: Vec<String>,
     /// The `cloud-config` document that it boots with. No secrets.
     pub user_data: String,
     /// Who may log in over ssh; nobody is `None`.

@@ -9,7 +9,9 @@ use crate::ssh;
 use google_cloud_compute_v1::model;
 use google_cloud_compute_v1::model::access_config::Type as NatType;
 use google_cloud_compute_v1::model::instance::Status;
-use google_cloud_compute_v1::model::scheduling::OnHostMaintenance;
+use google_cloud_compute_v1::model::scheduling::{
+    InstanceTerminationAction, OnHostMaintenance, ProvisioningModel,
+};
 use hakube_provider::{
     DiskSpec, ErrorKind, ExternalAddress, Machine, MachineRef, MachineSpec, MachineState,
     ProviderError, Result,
@@ -20,11 +22,18 @@ use std::net::IpAddr;
 /// read it back before deleting one.
 const ACCESS_CONFIG: &str = "External NAT";
 
-/// What the machine's default service account may be used for.
-const SCOPES: [&str; 3] = [
-    "https://www.googleapis.com/auth/devstorage.read_only",
-    "https://www.googleapis.com/auth/logging.write",
-    "https://www.googleapis.com/auth/monitoring.write",
+/// gcloud's short words for scopes that aren't the scope's own last part. Source:
+/// <https://cloud.google.com/sdk/gcloud/reference/compute/instances/create#--scopes>.
+const SCOPES: [(&str, &str); 9] = [
+    ("compute-ro", "compute.readonly"),
+    ("compute-rw", "compute"),
+    ("logging-write", "logging.write"),
+    ("monitoring-write", "monitoring.write"),
+    ("service-control", "servicecontrol"),
+    ("service-management", "service.management.readonly"),
+    ("storage-full", "devstorage.full_control"),
+    ("storage-ro", "devstorage.read_only"),
+    ("storage-rw", "devstorage.read_write"),
 ];
 
 /// The tail of a console, in characters.
@@ -196,7 +205,8 @@ impl Gce {
             .set_network_interfaces([self.network_interface(spec, external)])
             .set_metadata(metadata(spec))
             .set_scheduling(scheduling(spec))
-            .set_service_accounts([service_account()])
+            .set_service_accounts(service_account(spec))
+            .set_or_clear_min_cpu_platform(spec.min_cpu_platform.clone())
             .set_shielded_instance_config(shielded())
     }
 
@@ -279,23 +289,45 @@ pub(crate) fn metadata(spec: &MachineSpec) -> model::Metadata {
     )
 }
 
-/// A preemptible machine can neither be moved nor started again by Compute Engine.
+/// A spot machine can neither be moved nor started again by Compute Engine. It is what preemptible machines
+/// became: as cheap, and not over after a day. One that is taken back is stopped, and keeps its disks.
 pub(crate) fn scheduling(spec: &MachineSpec) -> model::Scheduling {
     let maintenance = if spec.preemptible {
         OnHostMaintenance::Terminate
     } else {
         OnHostMaintenance::Migrate
     };
-    model::Scheduling::new()
+    let scheduling = model::Scheduling::new()
         .set_preemptible(spec.preemptible)
         .set_automatic_restart(!spec.preemptible)
-        .set_on_host_maintenance(maintenance)
+        .set_on_host_maintenance(maintenance);
+    if spec.preemptible {
+        scheduling
+            .set_provisioning_model(ProvisioningModel::Spot)
+            .set_instance_termination_action(InstanceTerminationAction::Stop)
+    } else {
+        scheduling
+    }
 }
 
-pub(crate) fn service_account() -> model::ServiceAccount {
-    model::ServiceAccount::new()
-        .set_email("default")
-        .set_scopes(SCOPES)
+/// None where nothing may be asked for: Compute Engine wants scopes with an account.
+pub(crate) fn service_account(spec: &MachineSpec) -> Option<model::ServiceAccount> {
+    let email = spec.service_account.as_deref().unwrap_or("default");
+    (!spec.scopes.is_empty()).then(|| {
+        model::ServiceAccount::new()
+            .set_email(email)
+            .set_scopes(spec.scopes.iter().map(|scope| scope_url(scope)))
+    })
+}
+
+/// A scope as Compute Engine has it, of gcloud's word for it.
+fn scope_url(scope: &str) -> String {
+    if scope.starts_with("https://") {
+        return scope.to_owned();
+    }
+    let known = SCOPES.iter().find(|(word, _)| *word == scope);
+    let last = known.map_or(scope, |(_, last)| last);
+    format!("https://www.googleapis.com/auth/{last}")
 }
 
 pub(crate) fn shielded() -> model::ShieldedInstanceConfig {

@@ -116,7 +116,8 @@ impl Gce {
             .set_metadata(metadata(machine))
             .set_tags(tags(machine))
             .set_scheduling(scheduling(machine))
-            .set_service_accounts([service_account()])
+            .set_service_accounts(service_account(machine))
+            .set_or_clear_min_cpu_platform(machine.min_cpu_platform.clone())
             .set_shielded_instance_config(shielded())
             .set_labels(labels))
     }

@@ -41,6 +41,60 @@ fn the_first_machine_is_born_with_the_endpoints_address_unless_a_balancer_gets_i
     }
 }
 
+#[test]
+fn nodes_are_made_as_kube_ups_variables_say() {
+    let demand = up(&[
+        ("NUM_NODES", "3"),
+        ("NODE_INSTANCE_PREFIX", "workers"),
+        ("NODE_SIZE", "n2-standard-4"),
+        ("NODE_DISK_TYPE", "pd-balanced"),
+        ("PREEMPTIBLE_NODE", "true"),
+        (
+            "KUBE_GCE_NODE_IMAGE",
+            "projects/p/global/images/family/nodes",
+        ),
+        (
+            "KUBE_GCE_NODE_SERVICE_ACCOUNT",
+            "robot@p.iam.gserviceaccount.com",
+        ),
+        ("NODE_SCOPES", "cloud-platform,storage-rw"),
+    ])
+    .demand();
+    let group = &demand.node_groups[0];
+    assert_eq!(group.name, "workers-group-europe-west1-b");
+    assert!(group.template.starts_with("workers-template-"));
+    let machine = &group.machine;
+    assert_eq!(machine.machine_type, "n2-standard-4");
+    assert_eq!(machine.boot_disk_kind, "pd-balanced");
+    assert_eq!(machine.image, "projects/p/global/images/family/nodes");
+    assert!(machine.preemptible);
+    let account = machine.service_account.as_deref();
+    assert_eq!(account, Some("robot@p.iam.gserviceaccount.com"));
+    assert_eq!(machine.scopes, ["cloud-platform", "storage-rw"]);
+    // What nodes are tagged with is what firewall rules let in.
+    let mut tags = demand.firewalls.iter().map(|rule| &rule.target_tag);
+    assert!(tags.any(|tag| machine.tags.contains(tag)));
+}
+
+#[test]
+fn replicas_are_made_as_kube_ups_variables_say() {
+    let demand = up(&[
+        ("NUM_NODES", "0"),
+        ("MASTER_SIZE", "n2-standard-2"),
+        ("MASTER_DISK_TYPE", "pd-extreme"),
+        ("MASTER_MIN_CPU_ARCHITECTURE", "Intel Ice Lake"),
+        ("PREEMPTIBLE_MASTER", "true"),
+    ])
+    .demand();
+    let machine = &demand.machines[0];
+    assert_eq!(machine.machine_type, "n2-standard-2");
+    let disk = machine.data_disk.as_ref().unwrap();
+    assert_eq!(disk.kind, "pd-extreme");
+    let platform = machine.min_cpu_platform.as_deref();
+    assert_eq!(platform, Some("Intel Ice Lake"));
+    assert!(machine.preemptible);
+}
+
 /// What can be made at the same time is.
 #[test]
 fn address_and_network_wait_for_nothing() {

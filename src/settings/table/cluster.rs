@@ -23,6 +23,8 @@ group! { CLUSTER: "The cluster", "Which cluster a command is about, who makes it
     COMPUTE_ENDPOINT = Setting::new("HAKUBE_COMPUTE_ENDPOINT", Kind::ReleaseUrl, Unset("Google's own"),
         "Where Compute Engine's API is, for an emulator of it whose machines are processes on this host.")
         .flag("--compute-endpoint");
+    NETWORK_PROJECT = Setting::new("NETWORK_PROJECT", Kind::Project, Derived("from PROJECT"),
+        "The project of the network. Another one (shared VPC) is refused: that isn't built yet.");
     ZONE = Setting::new("KUBE_GCE_ZONE", Kind::Zone, Value("us-central1-b"),
         "The zone. Its region is the name without the last part, and a cluster stays in one region.")
         .flag("--zone");

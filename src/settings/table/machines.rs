@@ -14,9 +14,11 @@ group! { REPLICA_MACHINES: "Replicas' machines", "Every replica is made the same
         "Type of that disk. etcd is only as quick as its disk's fsync.");
     MASTER_IMAGE = Setting::new("KUBE_GCE_MASTER_IMAGE", Kind::Word,
         Value("projects/debian-cloud/global/images/family/debian-12"),
-        "The boot image, of replicas and of nodes. It needs cloud-init and systemd.");
+        "The boot image, project included. It needs cloud-init and systemd.");
     PREEMPTIBLE_MASTER = Setting::new("PREEMPTIBLE_MASTER", Kind::Bool, Value("false"),
         "Whether the provider may take the machine back at any time, for less money. Not for what matters.");
+    MASTER_MIN_CPU = Setting::new("MASTER_MIN_CPU_ARCHITECTURE", Kind::CpuPlatform, Unset("any"),
+        "The oldest processors that will do. Not every machine type has a choice: e2 has none.");
 }
 
 group! { NODES: "Nodes", "The workers. hakube is about the control plane: these are enough to try it.";
@@ -31,6 +33,17 @@ group! { NODES: "Nodes", "The workers. hakube is about the control plane: these 
         "The machine type.");
     NODE_DISK_SIZE = Setting::new("NODE_DISK_SIZE", Kind::SizeGb(10, 65536), Value("100GB"),
         "Size of the boot disk.");
+    NODE_DISK_TYPE = Setting::new("NODE_DISK_TYPE", Kind::Name, Value("pd-standard"),
+        "Type of the boot disk.");
+    NODE_IMAGE = Setting::new("KUBE_GCE_NODE_IMAGE", Kind::Word, Derived("from KUBE_GCE_MASTER_IMAGE"),
+        "The boot image, project included.");
+    PREEMPTIBLE_NODE = Setting::new("PREEMPTIBLE_NODE", Kind::Bool, Value("false"),
+        "Whether the provider may take nodes back at any time, for less money.");
+    NODE_SERVICE_ACCOUNT = Setting::new("KUBE_GCE_NODE_SERVICE_ACCOUNT", Kind::Word,
+        Unset("the project's default"),
+        "The service account, by its email address, that programs on nodes ask Google Cloud as.");
+    NODE_SCOPES = Setting::new("NODE_SCOPES", Kind::Word, Value("storage-ro,logging-write,monitoring-write"),
+        "What these programs may ask for: gcloud's words or scopes' URLs, separated by commas.");
     NODE_PREFIX = Setting::new("NODE_INSTANCE_PREFIX", Kind::Name, Derived("from KUBE_GCE_INSTANCE_PREFIX"),
         "What nodes' names start with: the prefix and `-minion`.");
     NODE_LABELS = Setting::new("KUBE_NODE_LABELS", Kind::Labels, Unset("none"),

@@ -89,6 +89,8 @@ pub enum Kind {
     Word,
     /// Command-line arguments.
     Arguments,
+    /// A generation of processors.
+    CpuPlatform,
     /// Switches by name.
     Switches,
     /// Labels.
@@ -127,6 +129,7 @@ impl Kind {
             }
             Self::Word => "text without white space",
             Self::Arguments => "arguments of the form --flag=value, separated by spaces",
+            Self::CpuPlatform => "a generation of processors such as Intel Ice Lake",
             Self::Switches => "name=true or name=false, separated by commas",
             Self::Labels => "key=value pairs, separated by commas",
             Self::Taints => {

@@ -19,15 +19,13 @@ macro_rules! not_honoured {
 
 const ADDON: &str = "Addons aren't hakube's: install it with kubectl when the cluster is up.";
 const NODES: &str = "hakube's nodes are plain ones: make others with a node group of your own.";
-const IMAGE: &str = "Replicas and nodes boot KUBE_GCE_MASTER_IMAGE, project included.";
+const IMAGE: &str = "KUBE_GCE_MASTER_IMAGE and KUBE_GCE_NODE_IMAGE name an image with its project.";
 const ROUTES: &str = "Install a network plugin that brings what you need.";
 
 not_honoured! {
-    "NETWORK_PROJECT" => "A network of another project (shared VPC) can't be used yet.";
     "MAX_PODS_PER_NODE" => "Every node has a /24 and the kubelet's own limit, 110 pods.";
     "NETWORK_PROVIDER" => ROUTES;
     "NETWORK_POLICY_PROVIDER" => ROUTES;
-    "KUBE_GCE_PRIVATE_CLUSTER" => "Machines have external addresses: restrict them by firewall rules.";
     "KUBE_GCE_ENABLE_IP_ALIASES" => ROUTES;
     "KUBE_GCE_IP_ALIAS_SUBNETWORK" => ROUTES;
     "SECONDARY_RANGE_NAME" => ROUTES;
@@ -36,7 +34,6 @@ not_honoured! {
     "REGISTER_MASTER" => "Replicas run no kubelet, so that no pods land on them.";
     "KUBE_MASTER_NODE_LABELS" => "Replicas run no kubelet, so that they aren't nodes.";
     "MASTER_ADVERTISE_ADDRESS" => "Each replica advertises its own address; clients use the endpoint.";
-    "MASTER_MIN_CPU_ARCHITECTURE" => "Choose a MASTER_SIZE of the generation that you want.";
     "KUBE_MASTER_EXTRA_METADATA" => "Set metadata on the machines when they are up.";
     "KUBE_NODE_EXTRA_METADATA" => "Set metadata on the machines when they are up.";
     "KUBE_EXTRA_METADATA" => "Set metadata on the machines when they are up.";
@@ -45,15 +42,10 @@ not_honoured! {
     "KUBE_NODE_OS_DISTRIBUTION" => IMAGE;
     "KUBE_GCI_VERSION" => IMAGE;
     "KUBE_GCE_MASTER_PROJECT" => IMAGE;
-    "KUBE_GCE_NODE_IMAGE" => IMAGE;
     "KUBE_GCE_NODE_PROJECT" => IMAGE;
-    "KUBE_GCE_NODE_SERVICE_ACCOUNT" => NODES;
-    "NODE_SCOPES" => NODES;
-    "NODE_DISK_TYPE" => NODES;
     "NODE_LOCAL_SSDS" => NODES;
     "NODE_LOCAL_SSDS_EXT" => NODES;
     "NODE_ACCELERATORS" => NODES;
-    "PREEMPTIBLE_NODE" => NODES;
     "KUBE_NON_MASTER_NODE_LABELS" => "Replicas aren't nodes: KUBE_NODE_LABELS is the same.";
     "KUBE_CONTAINER_RUNTIME" => "The kubelet talks to the image's containerd.";
     "KUBE_CONTAINER_RUNTIME_ENDPOINT" => "The kubelet talks to the image's containerd.";

@@ -38,6 +38,23 @@ fn ranges_that_overlap_are_refused_whichever_was_changed() {
 }
 
 #[test]
+fn what_would_make_another_cluster_than_was_asked_for_is_refused() {
+    assert_refused(
+        &[
+            ("NETWORK_PROJECT", "host-project"),
+            ("PROJECT", "my-project"),
+        ],
+        &["shared VPC", "my-project"],
+    );
+    resolved(&[("NETWORK_PROJECT", "my-project"), ("PROJECT", "my-project")]);
+    assert_refused(
+        &[("KUBE_GCE_PRIVATE_CLUSTER", "true")],
+        &["without external addresses"],
+    );
+    resolved(&[("KUBE_GCE_PRIVATE_CLUSTER", "false")]);
+}
+
+#[test]
 fn ranges_that_touch_do_not_overlap() {
     resolved(&[
         ("CLUSTER_IP_RANGE", "10.1.0.0/16"),

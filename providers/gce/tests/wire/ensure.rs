@@ -3,7 +3,9 @@
 use crate::support::{
     CLUSTER, Cloud, GLOBAL, MARK, REGION, ZONE, instance, machine_spec, missing, ok,
 };
-use hakube_provider::{ErrorKind, FirewallSource, FirewallSpec, NetworkSpec, Provider};
+use hakube_provider::{
+    ErrorKind, ExternalAddress, FirewallSource, FirewallSpec, NetworkSpec, Provider,
+};
 use serde_json::{Value, json};
 
 fn labels() -> Value {
@@ -113,6 +115,40 @@ async fn a_machine_that_runs_is_left_alone_and_one_that_stopped_is_started() {
 
     cloud.gce.ensure_machine(&machine_spec()).await.unwrap();
     assert_eq!(cloud.changes().await, [start], "it runs by now");
+}
+
+#[tokio::test]
+async fn a_machine_is_spot_of_a_platform_and_asks_as_the_account_that_was_named() {
+    let cloud = Cloud::start().await;
+    let mut spec = machine_spec();
+    spec.external = ExternalAddress::None;
+    spec.preemptible = true;
+    spec.min_cpu_platform = Some("Intel Ice Lake".into());
+    spec.service_account = Some("robot@p.iam.gserviceaccount.com".into());
+    spec.scopes = vec![
+        "cloud-platform".into(),
+        "https://www.googleapis.com/auth/pubsub".into(),
+    ];
+    // It vanishes at once, which is of no interest here.
+    cloud.gce.ensure_machine(&spec).await.unwrap_err();
+    let body = cloud.body("/instances").await;
+    assert_eq!(
+        body["scheduling"],
+        json!({
+            "preemptible": true,
+            "provisioningModel": "SPOT",
+            "instanceTerminationAction": "STOP",
+            "automaticRestart": false,
+            "onHostMaintenance": "TERMINATE",
+        })
+    );
+    assert_eq!(body["minCpuPlatform"], "Intel Ice Lake");
+    let scopes =
+        ["cloud-platform", "pubsub"].map(|last| format!("https://www.googleapis.com/auth/{last}"));
+    assert_eq!(
+        body["serviceAccounts"],
+        json!([{"email": "robot@p.iam.gserviceaccount.com", "scopes": scopes}])
+    );
 }
 
 #[tokio::test]

@@ -244,6 +244,13 @@ pub fn machine_spec() -> MachineSpec {
         tags: vec!["kubernetes-master".into()],
         labels: [("role".to_owned(), "replica".to_owned())].into(),
         preemptible: false,
+        min_cpu_platform: None,
+        service_account: None,
+        scopes: vec![
+            "storage-ro".into(),
+            "logging-write".into(),
+            "monitoring.write".into(),
+        ],
         user_data: "#cloud-config\n".into(),
         login: None,
     }
