@@ -94,5 +94,7 @@ async fn edit(
         return Ok(stored.clone());
     }
     let intent = request.edit(&stored.intent, preflight::zones(means).await?)?;
+    let observed = operation.observe(&stored.intent, means).await?;
+    preflight::made(&intent, &observed, means).await?;
     operation.store(&intent, &words, Some(&stored.intent)).await
 }
