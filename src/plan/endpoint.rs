@@ -7,8 +7,8 @@ use super::replicas::is_born_with_endpoint;
 use super::step::{Action, Draft, Key, key};
 use crate::cluster::{ClusterSpec, Intent, Observed};
 use hakube_provider::{
-    BalancerSpec, EndpointSpec, EndpointTarget, ExternalAddress, MachineRef, ResourceId,
-    ResourceKind, Scope,
+    BackendGroup, BalancerSpec, EndpointSpec, EndpointTarget, ExternalAddress, MachineRef,
+    ResourceId, ResourceKind, Scope,
 };
 
 const BALANCER: &str = "balancer";
@@ -48,7 +48,10 @@ fn promote(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     // Behind a balancer that already holds the address, a new backend must be ready first. Before
     // that, all of it is made while the machines still boot.
     let live = balancer.forwarding.is_some();
-    if have != want || !balancer.health_check {
+    // Left by a replica that couldn't be made.
+    let is_idle = |group: &BackendGroup| wanted.iter().all(|machine| machine.zone != group.zone);
+    let idle = balancer.groups.iter().any(is_idle);
+    if have != want || idle || !balancer.health_check {
         let needs = draft.keys(if live { "control-plane/" } else { "machine/" });
         draft.add(
             BALANCER,

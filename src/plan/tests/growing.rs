@@ -3,6 +3,7 @@
 use super::world::World;
 use super::{is_before, shown};
 use crate::cluster::fixtures::replicas;
+use hakube_provider::BackendGroup;
 
 fn grown(from: &[&str], to: &[&str]) -> World {
     World::settled(replicas(from)).with_intent(replicas(to))
@@ -54,6 +55,19 @@ fn behind_a_live_balancer_a_backend_is_ready_first() {
         !plan.steps.iter().any(|step| step.key == "point-endpoint"),
         "the address stays where it is"
     );
+}
+
+/// Made for a replica that couldn't be: no machine was ever put into it.
+#[test]
+fn a_group_in_a_zone_without_a_replica_goes() {
+    let mut world = World::settled(replicas(&["", "abc"]));
+    let balancer = &mut world.observed.inventory.balancer;
+    balancer.groups.push(BackendGroup {
+        name: "kubernetes-master-lb-europe-west1-f".to_owned(),
+        zone: "europe-west1-f".to_owned(),
+        machines: Vec::new(),
+    });
+    assert_eq!(world.keys(), ["balancer"]);
 }
 
 #[test]
