@@ -1,6 +1,7 @@
 //! From flags and environment to a session.
 
 use super::flags::ClusterFlags;
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::output::{Event, Format, Human, JsonLines, Reporter};
 use crate::run::{Live, Session};
@@ -72,6 +73,7 @@ fn session(resolved: Resolved, reporter: Arc<dyn Reporter>, dry_run: bool) -> Re
         dry_run,
         connect: Arc::new(Live),
         path: std::env::var("PATH").unwrap_or_default(),
+        clock: Clock::default(),
         started: Instant::now(),
         resolved,
     })

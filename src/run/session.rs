@@ -3,6 +3,7 @@
 use super::backend::Backend;
 use super::connect::{Clients, Connect};
 use super::{Means, Stored};
+use crate::clock::Clock;
 use crate::cluster::{ClusterSpec, Phase};
 use crate::error::{Error, Result};
 use crate::kubeconfig;
@@ -40,6 +41,8 @@ pub struct Session {
     pub connect: Arc<dyn Connect>,
     /// The search path for programs.
     pub path: String,
+    /// What its operations are dated by.
+    pub clock: Clock,
     /// When it began.
     pub started: Instant,
 }

@@ -6,6 +6,7 @@ use object_store::path::Path;
 use super::document::Envelope;
 use super::objects::Objects;
 use super::{Document, Location, Result};
+use crate::clock::Clock;
 
 /// What decides that a cluster exists: written first, forgotten last.
 pub(super) const INTENT: &str = "intent.json";
@@ -17,6 +18,8 @@ pub(super) const FENCED: [&str; 2] = ["pki.json", INTENT];
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(super) objects: Objects,
+    /// What holds of the lock are dated by.
+    pub(super) clock: Clock,
 }
 
 impl Store {
@@ -25,6 +28,7 @@ impl Store {
     pub fn open(location: &Location) -> Result<Self> {
         Ok(Self {
             objects: Objects::open(location)?,
+            clock: Clock::default(),
         })
     }
 
@@ -33,6 +37,7 @@ impl Store {
     pub fn in_directory(root: &std::path::Path) -> Result<Self> {
         Ok(Self {
             objects: Objects::in_directory(root)?,
+            clock: Clock::default(),
         })
     }
 
@@ -48,7 +53,14 @@ impl Store {
     pub fn over(objects: std::sync::Arc<dyn object_store::ObjectStore>) -> Self {
         Self {
             objects: Objects::over(objects),
+            clock: Clock::default(),
         }
+    }
+
+    /// The same store, used from a host with this clock.
+    #[cfg(test)]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// The names of the clusters that have an intent, sorted.

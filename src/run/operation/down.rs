@@ -5,7 +5,6 @@ use crate::cluster::{ClusterSpec, Intent, Phase, begin_teardown};
 use crate::error::{Error, Kind, Result};
 use crate::pki::Authorities;
 use crate::run::{Means, Session, Stored, programs};
-use jiff::Timestamp;
 
 /// Deletes everything that bears the cluster's mark, and proves it. A cluster whose state is lost is
 /// found by its mark alone.
@@ -29,7 +28,7 @@ pub(super) async fn finish(session: &Session, operation: &mut Operation<'_>) -> 
     let authorities = match session.authorities().await? {
         Some(authorities) => authorities,
         // Nothing that is deleted asks for them.
-        None => Authorities::generate(intent.spec.pki, Timestamp::now())?,
+        None => Authorities::generate(intent.spec.pki, session.clock.now())?,
     };
     let begun = known.as_ref().and_then(|stored| stored.unfinished.as_ref());
     let means = operation.connect(&intent.spec, begun, authorities).await?;

@@ -35,7 +35,6 @@ use crate::plan::{Plan, plan};
 use crate::state::{Document, Holder, LockGuard, Operation as JournalEntry, Outcome, StepRecord};
 use async_trait::async_trait;
 use hakube_provider::{OperationKey, Provider};
-use jiff::Timestamp;
 use status::look;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,7 +78,7 @@ impl<'a> Operation<'a> {
             id: format!("{:08x}", rand::random::<u32>()),
             operation: name.to_owned(),
             by: Holder::current(name).by,
-            started: Timestamp::now(),
+            started: session.clock.now(),
             finished: None,
             outcome: None,
             steps: Vec::new(),
@@ -318,7 +317,7 @@ impl<'a> Operation<'a> {
     async fn end(mut self, result: &Result<()>) {
         let reporter = &self.session.reporter;
         if let Some(lock) = self.lock.take() {
-            self.entry.finished = Some(Timestamp::now());
+            self.entry.finished = Some(self.session.clock.now());
             self.entry.outcome = Some(match result {
                 Ok(()) => Outcome::Done,
                 Err(_) if self.session.stop.is_cancelled() => Outcome::Interrupted,

@@ -49,7 +49,6 @@ pub(super) mod tests;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use object_store::path::Path;
 use rand::Rng as _;
 
@@ -118,7 +117,7 @@ impl Store {
 
     /// The record of whoever holds the cluster's lock now.
     pub async fn lock_holder(&self, cluster: &str) -> Result<Option<LockRecord>> {
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let mut records = self.lock_records(cluster).await?;
         records.retain(|record| record.is_live(now));
         Ok(records.pop())
@@ -143,7 +142,7 @@ impl Store {
         ousted: Option<u64>,
     ) -> Result<Claim, LockError> {
         for _ in 0..ROUNDS {
-            let now = Timestamp::now();
+            let now = self.clock.now();
             let records = self.lock_records(cluster).await?;
             let keeps_out =
                 |record: &&LockRecord| record.is_live(now) && Some(record.generation) != ousted;
@@ -192,7 +191,7 @@ impl Store {
     /// Whether the record of this generation, which exists, is the lock: none is higher, no other live
     /// but perhaps that of the generation `ousted`.
     async fn is_ours(&self, cluster: &str, generation: u64, ousted: Option<u64>) -> Result<bool> {
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let records = self.lock_records(cluster).await?;
         Ok(records.iter().all(|record| {
             record.generation == generation
