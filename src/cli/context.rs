@@ -65,7 +65,8 @@ pub fn changing(resolved: Resolved, output: Format, dry_run: bool) -> Result<Ses
 }
 
 fn session(resolved: Resolved, reporter: Arc<dyn Reporter>, dry_run: bool) -> Result<Session> {
-    let store = Store::open(&resolved.settings.state)?;
+    let settings = &resolved.settings;
+    let store = Store::open(&settings.state)?.sealed(settings.seal.clone());
     Ok(Session {
         store,
         reporter,

@@ -56,9 +56,24 @@ impl Session {
     /// What is stored of the cluster.
     ///
     /// # Errors
-    /// The store can't be read, or is of a newer version.
+    /// The store can't be read, or is of a newer version; what it has is another cluster's.
     pub async fn stored(&self) -> Result<Option<Stored>> {
-        Ok(self.store.read(self.cluster()).await?)
+        let stored: Option<Stored> = self.store.read(self.cluster()).await?;
+        match &stored {
+            Some(Stored { intent, .. }) if intent.spec.cluster != self.cluster() => {
+                Err(Error::bad_input(format!(
+                    "what is stored as cluster {} is the intent of cluster {}",
+                    self.cluster(),
+                    intent.spec.cluster
+                ))
+                .hint("a copy that was put in the wrong place? put back the one that belongs there")
+                .hint(format!(
+                    "or name the cluster: --cluster {}",
+                    intent.spec.cluster
+                )))
+            }
+            _ => Ok(stored),
+        }
     }
 
     /// What is stored of a cluster that must exist.

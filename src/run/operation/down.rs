@@ -3,6 +3,7 @@
 use super::{Operation, conduct};
 use crate::cluster::{ClusterSpec, Intent, Phase, begin_teardown};
 use crate::error::{Error, Kind, Result};
+use crate::output::Event;
 use crate::pki::Authorities;
 use crate::run::{Means, Session, Stored, programs};
 
@@ -57,6 +58,11 @@ async fn teardown(
         // Begun already: who began it and when stays in the record.
         Some(stored) if stored.intent.phase == Phase::Absent => stored.clone(),
         Some(stored) => {
+            if let Some(begun) = &stored.unfinished {
+                session
+                    .reporter
+                    .event(&Event::note(format!("{begun}; deleting all the same")));
+            }
             operation
                 .store(&intent, "down", Some(&stored.intent))
                 .await?

@@ -3,6 +3,7 @@
 
 mod down;
 mod nodes;
+mod keep;
 mod preflight;
 mod reconcile;
 mod remove;
@@ -14,6 +15,7 @@ mod up;
 
 pub use down::down;
 pub use nodes::{NodesRequest, nodes};
+pub use keep::{Keeping, keep};
 pub use reconcile::reconcile;
 pub use remove::remove_replica;
 pub use repair::{repair, watch};
@@ -30,7 +32,7 @@ use super::{Means, Session, Stored, Unfinished, observe};
 use crate::cluster::{ClusterSpec, Intent, Observed, Phase};
 use crate::error::{Error, Result};
 use crate::output::{Event, Summary};
-use crate::pki::Authorities;
+use crate::pki::{Authorities, AuthorityDocuments};
 use crate::plan::{Plan, plan};
 use crate::state::{Document, Holder, LockGuard, Operation as JournalEntry, Outcome, StepRecord};
 use async_trait::async_trait;
@@ -147,7 +149,18 @@ impl<'a> Operation<'a> {
 
     /// The same for a cluster whose authorities are in the store.
     async fn connect_existing(&mut self, stored: &Stored) -> Result<Means> {
-        let authorities = self.session.existing_authorities().await?;
+        let session = self.session;
+        let authorities = session.existing_authorities().await?;
+        if session
+            .store
+            .is_exposed::<AuthorityDocuments>(session.cluster())
+            .await?
+        {
+            session.reporter.event(&Event::warning(
+                "the cluster's keys are kept in the clear, as they were before recipients or a passphrase \
+                 were set: hakube state encrypt",
+            ));
+        }
         let begun = stored.unfinished.as_ref();
         self.connect(&stored.intent.spec, begun, authorities).await
     }
@@ -181,8 +194,8 @@ impl<'a> Operation<'a> {
         Ok(stored)
     }
 
-    /// Whether this same request was begun and goes on now. For what lowers a margin: another operation
-    /// that is unfinished may have lowered it already.
+    /// Whether this same request was begun and goes on now. Beside another operation that is unfinished
+    /// none begins: it may have lowered a margin, and one that can't be finished would take this with it.
     fn goes_on(&self, stored: &Stored, request: &str) -> Result<bool> {
         let Some(begun) = &stored.unfinished else {
             return Ok(false);
@@ -192,6 +205,16 @@ impl<'a> Operation<'a> {
         }
         self.session.reporter.event(&Event::note(begun.going_on()));
         Ok(true)
+    }
+
+    /// That this finishes what was begun, too, where something was.
+    fn tell_unfinished(&self, stored: &Stored) {
+        if let Some(begun) = &stored.unfinished {
+            self.session.reporter.event(&Event::note(format!(
+                "finishing {}, begun {} by {}",
+                begun.operation, begun.started, begun.by
+            )));
+        }
     }
 
     /// A dry run writes nothing.

@@ -56,8 +56,8 @@ pub use guard::LockGuard;
 pub use record::{Holder, LockRecord};
 
 use self::guard::Claim;
-use super::document::decode;
-use super::store::lock_prefix;
+use super::document::{Envelope, decode};
+use super::store::{FENCED, key, lock_prefix};
 use super::{Result, StateError, Store};
 
 /// How long a hold lasts that nobody renews.
@@ -153,7 +153,11 @@ impl Store {
                     record: Box::new(held.clone()),
                 });
             }
-            let generation = records.last().map_or(0, |last| last.generation) + 1;
+            let generation = match records.last() {
+                Some(last) => last.generation,
+                None => self.last_fence(cluster).await?,
+            }
+            .saturating_add(1);
             let record = LockRecord::new(generation, holder.clone(), now, hold);
             let claim = Claim::new(self.clone(), cluster, record, hold);
             if claim.create().await? {
@@ -169,6 +173,20 @@ impl Store {
         Err(LockError::Contended {
             cluster: cluster.to_owned(),
         })
+    }
+
+    /// The highest generation that a document bears. Where somebody deleted the lock's records, generations go
+    /// on from it: below it, every write would be refused.
+    async fn last_fence(&self, cluster: &str) -> Result<u64> {
+        let mut last = 0;
+        for name in FENCED {
+            let document = key(cluster).join(name);
+            if let Some(content) = self.objects.get(&document).await? {
+                let envelope = Envelope::parse(&self.objects.origin(&document), &content)?;
+                last = last.max(envelope.fence());
+            }
+        }
+        Ok(last)
     }
 
     /// Makes a claim that has won good against those before it: first fenced, then swept away.
@@ -207,7 +225,20 @@ impl Store {
             // Swept since it was listed, if there is nothing.
             if let Some(content) = self.objects.get(&key).await? {
                 let origin = self.objects.origin(&key);
-                let record: LockRecord = decode(&origin, LockRecord::FORMAT, &content)?;
+                let record: LockRecord = match decode(&origin, LockRecord::FORMAT, &content) {
+                    Err(StateError::Malformed {
+                        object,
+                        store,
+                        reason,
+                    }) => {
+                        return Err(StateError::Lock {
+                            object,
+                            store,
+                            reason,
+                        });
+                    }
+                    read => read?,
+                };
                 records.push(record);
             }
         }
