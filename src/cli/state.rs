@@ -13,8 +13,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Encrypt the cluster's keys to the recipients or the passphrase that are set, whatever they were
-    /// encrypted to before
+    /// Encrypt the cluster's keys to the recipients or passphrase that are set
     Encrypt(ChangeFlags),
     /// Keep the cluster's keys in the clear from now on
     Decrypt(ChangeFlags),

@@ -2,13 +2,17 @@
 //! passphrase. What is encrypted can also be opened with the program `age`.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::{self, BufReader, Read as _};
+use std::iter::once;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use age::armor::{ArmoredReader, ArmoredWriter, Format};
 use age::secrecy::SecretString;
-use age::{Decryptor, EncryptError, Encryptor, Identity, IdentityFile, Recipient, scrypt, x25519};
+use age::{
+    DecryptError, Decryptor, EncryptError, Encryptor, Identity, IdentityFile, Recipient, scrypt,
+    x25519,
+};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -87,7 +91,7 @@ impl Seal {
     pub fn seal(&self, plain: &[u8]) -> Result<String, SealError> {
         let recipients = self.writing_to()?;
         let recipients = recipients.iter().map(|recipient| recipient.as_ref() as _);
-        let sealed = encrypt(recipients, plain).map_err(|e| SealError::Malformed(e.to_string()))?;
+        let sealed = encrypt(recipients, plain).map_err(malformed)?;
         match self.open(&sealed) {
             Ok(again) if *again == plain => Ok(sealed),
             Ok(_) => Err(SealError::Malformed(
@@ -102,10 +106,7 @@ impl Seal {
     /// # Errors
     /// Nothing here opens it; a file can't be used; it was damaged.
     pub fn open(&self, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        let malformed = |reason: &dyn ToString| SealError::Malformed(reason.to_string());
-        let decryptor = Decryptor::new_buffered(ArmoredReader::new(sealed.as_bytes()))
-            .map_err(|e| malformed(&e))?;
-        let (keys, tried, setting) = if decryptor.is_scrypt() {
+        let (keys, tried, setting) = if decryptor(sealed)?.is_scrypt() {
             let tried = self.passphrases.as_ref();
             (self.passphrases()?, tried, "HAKUBE_STATE_PASSPHRASE_FILE")
         } else {
@@ -115,18 +116,19 @@ impl Seal {
         let Some(tried) = tried else {
             return Err(SealError::NoKey { setting });
         };
-        let keys = keys.iter().map(|key| key.as_ref() as &dyn Identity);
-        let mut reader = match decryptor.decrypt(keys) {
-            Ok(reader) => reader,
-            Err(age::DecryptError::NoMatchingKeys | age::DecryptError::DecryptionFailed) => {
-                let tried = tried.clone();
-                return Err(SealError::WrongKey { tried });
-            }
-            Err(error) => return Err(malformed(&error)),
-        };
-        let mut plain = Zeroizing::new(Vec::new());
-        reader.read_to_end(&mut plain).map_err(|e| malformed(&e))?;
-        Ok(plain)
+        // One by one: of several passphrases at once, age gives up at the first that is wrong.
+        for key in &keys {
+            let mut reader = match decryptor(sealed)?.decrypt(once(key.as_ref() as &dyn Identity)) {
+                Ok(reader) => reader,
+                Err(DecryptError::NoMatchingKeys | DecryptError::DecryptionFailed) => continue,
+                Err(error) => return Err(malformed(error)),
+            };
+            let mut plain = Zeroizing::new(Vec::new());
+            reader.read_to_end(&mut plain).map_err(malformed)?;
+            return Ok(plain);
+        }
+        let tried = tried.clone();
+        Err(SealError::WrongKey { tried })
     }
 
     fn writing_to(&self) -> Result<Vec<Box<dyn Recipient>>, SealError> {
@@ -174,6 +176,14 @@ impl Seal {
         };
         Ok(lines.into_iter().flatten().map(identity).collect())
     }
+}
+
+fn decryptor(sealed: &str) -> Result<Decryptor<ArmoredReader<BufReader<&[u8]>>>, SealError> {
+    Decryptor::new_buffered(ArmoredReader::new(sealed.as_bytes())).map_err(malformed)
+}
+
+fn malformed(reason: impl ToString) -> SealError {
+    SealError::Malformed(reason.to_string())
 }
 
 fn encrypt<'a>(
