@@ -427,9 +427,10 @@ async fn state_that_is_garbage_or_another_clusters_is_named_and_nothing_is_chang
     let lock = std::fs::read_dir(state.join("lock")).unwrap().next();
     let lock = lock.unwrap().unwrap().path();
     for (file, says) in [
+        // First: commands that come further replace it.
+        (lock, "delete that object"),
         (state.join("intent.json"), "restore it from a backup"),
         (state.join("pki.json"), "restore it from a backup"),
-        (lock.clone(), "delete that object"),
     ] {
         let whole = std::fs::read(&file).unwrap();
         let name = file.file_name().unwrap().to_str().unwrap();

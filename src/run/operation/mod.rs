@@ -2,8 +2,8 @@
 //! then runs the same loop: observe, plan, show, run, observe.
 
 mod down;
-mod nodes;
 mod keep;
+mod nodes;
 mod preflight;
 mod reconcile;
 mod remove;
@@ -14,8 +14,8 @@ mod status;
 mod up;
 
 pub use down::down;
-pub use nodes::{NodesRequest, nodes};
 pub use keep::{Keeping, keep};
+pub use nodes::{NodesRequest, nodes};
 pub use reconcile::reconcile;
 pub use remove::remove_replica;
 pub use repair::{repair, watch};

@@ -1,8 +1,8 @@
 //! An operator's machine and the world that it acts on: commands run there, one process after another.
 
 use super::world::{Crash, EtcdCluster, Fault, Process, WatchedStore, World};
-use crate::cluster::{ClusterSpec, Phase, RemovalRequest, fixtures};
 use crate::clock::Clock;
+use crate::cluster::{ClusterSpec, Phase, RemovalRequest, fixtures};
 use crate::error::{Error, Result};
 use crate::machine::Programs;
 use crate::output::{Event, Reporter, Status};
