@@ -2,6 +2,7 @@
 
 mod channel;
 mod cli;
+mod clock;
 mod cluster;
 mod error;
 mod etcd;

@@ -1,6 +1,7 @@
 //! From flags and environment to a session.
 
 use super::flags::ClusterFlags;
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::output::{Event, Format, Human, JsonLines, Reporter};
 use crate::run::{Live, Session};
@@ -64,7 +65,8 @@ pub fn changing(resolved: Resolved, output: Format, dry_run: bool) -> Result<Ses
 }
 
 fn session(resolved: Resolved, reporter: Arc<dyn Reporter>, dry_run: bool) -> Result<Session> {
-    let store = Store::open(&resolved.settings.state)?;
+    let settings = &resolved.settings;
+    let store = Store::open(&settings.state)?.sealed(settings.seal.clone());
     Ok(Session {
         store,
         reporter,
@@ -72,6 +74,7 @@ fn session(resolved: Resolved, reporter: Arc<dyn Reporter>, dry_run: bool) -> Re
         dry_run,
         connect: Arc::new(Live),
         path: std::env::var("PATH").unwrap_or_default(),
+        clock: Clock::default(),
         started: Instant::now(),
         resolved,
     })

@@ -16,6 +16,12 @@ pub struct ClusterFlags {
     /// Where state is kept: file:///dir, s3://bucket/path, gs://bucket/path ($HAKUBE_STATE)
     #[arg(long, value_name = "URL")]
     state: Option<String>,
+    /// The age public keys, by commas, that new keys are encrypted to ($HAKUBE_STATE_RECIPIENTS)
+    #[arg(long, value_name = "AGE1...")]
+    state_recipient: Option<String>,
+    /// The file of age private keys that opens them ($HAKUBE_STATE_IDENTITY)
+    #[arg(long, value_name = "FILE")]
+    state_identity: Option<String>,
     /// A file of NAME=value lines, below the environment in precedence
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
@@ -39,6 +45,8 @@ impl ClusterFlags {
         given([
             ("--cluster", &self.cluster),
             ("--state", &self.state),
+            ("--state-recipient", &self.state_recipient),
+            ("--state-identity", &self.state_identity),
             ("--profile", &self.profile),
             ("--timeout", &self.timeout),
             ("--kubeconfig", &self.kubeconfig),

@@ -4,12 +4,15 @@ use super::context;
 use super::flags::{ClusterFlags, OutputFlag};
 use crate::error::{Error, Result};
 use crate::output::{self, Format, Table};
-use crate::state::{Operation, Outcome};
+use crate::state::{Earlier, Operation, Outcome};
+use jiff::Timestamp;
+use serde::Serialize;
 
 /// Flags of `history`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The operation to show, with its steps; without, the last 200 are listed, oldest first
+    /// The operation to show, with its steps; without, the last 200 are listed, oldest first, then
+    /// those before them in one line
     id: Option<String>,
     #[command(flatten)]
     cluster: ClusterFlags,
@@ -22,9 +25,18 @@ pub async fn run(args: Args) -> Result<()> {
     let session = context::looking(context::settings(&args.cluster, Vec::new())?)?;
     session.existing().await?;
     let operations = session.store.journal_list(session.cluster()).await?;
+    let earlier = session.store.journal_earlier(session.cluster()).await?;
     output::print(&match (&args.id, args.output.output) {
-        (None, Format::Text) => list(&operations),
-        (None, format) => output::document(&operations, format)?,
+        (None, Format::Text) => {
+            list(&operations) + &earlier.as_ref().map_or_else(String::new, summary)
+        }
+        (None, format) => output::document(
+            &History {
+                operations,
+                earlier,
+            },
+            format,
+        )?,
         (Some(id), format) => {
             let operation = operations
                 .iter()
@@ -43,6 +55,40 @@ pub async fn run(args: Args) -> Result<()> {
         }
     });
     Ok(())
+}
+
+/// The whole journal. The fields are a contract that others script against.
+#[derive(Serialize)]
+struct History {
+    /// Oldest first.
+    operations: Vec<Operation>,
+    /// Those before them.
+    earlier: Option<Earlier>,
+}
+
+/// Such as ``... and 312 earlier, 2025-01-02 to 2026-03-04: 40 repair done; 2 up failed``.
+fn summary(earlier: &Earlier) -> String {
+    let day = |at: &Timestamp| at.strftime("%Y-%m-%d").to_string();
+    let span = match (&earlier.first, &earlier.last) {
+        (Some(first), Some(last)) => format!(", {} to {}", day(first), day(last)),
+        _ => String::new(),
+    };
+    let commands = earlier.commands.iter().flat_map(|(command, ended)| {
+        let count = move |(word, count): (&String, &u64)| format!("{count} {command} {word}");
+        ended.iter().map(count)
+    });
+    let mut parts: Vec<String> = commands.collect();
+    if let Some(gap) = earlier.longest_endpoint_gap_ms {
+        let moves = earlier.endpoint_moves;
+        parts.push(format!(
+            "the endpoint moved {moves} times, {gap} ms at most"
+        ));
+    }
+    if earlier.unreadable > 0 {
+        parts.push(format!("{} can't be read", earlier.unreadable));
+    }
+    let count = earlier.operations;
+    format!("... and {count} earlier{span}: {}\n", parts.join("; "))
 }
 
 fn list(operations: &[Operation]) -> String {

@@ -13,6 +13,7 @@ mod reconcile;
 mod repair;
 mod replace;
 mod replicate;
+mod state;
 mod status;
 mod unlock;
 mod up;
@@ -62,6 +63,8 @@ enum Command {
     Repair(repair::Args),
     /// Take the cluster's lock away from a command that will not give it back
     Unlock(unlock::Args),
+    /// Encrypt the cluster's keys where they are kept, or decrypt them
+    State(state::Args),
     /// Print a kubeconfig for the cluster's administrator
     Kubeconfig(kubeconfig::Args),
     /// Show each setting, its value, and where that comes from
@@ -126,6 +129,7 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Plan(args) => plan::run(args).await,
         Command::Reconcile(args) => reconcile::run(args).await,
         Command::History(args) => history::run(args).await,
+        Command::State(args) => state::run(args).await,
         Command::Unlock(args) => unlock::run(args).await,
         Command::Kubeconfig(args) => kubeconfig::run(args).await,
         Command::Env(args) => env::run(args),

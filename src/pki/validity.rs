@@ -7,9 +7,10 @@ use x509_parser::pem::Pem;
 
 use super::{PkiError, Result};
 
-/// How far a certificate's validity reaches back, so that a machine whose clock is behind accepts
-/// one that was made just now.
-const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// How far a certificate's validity reaches back, so that a machine whose clock is behind, by a wrong time
+/// zone at worst, accepts one that was made just now; and so that a cluster lives on when the clock is set
+/// back after it was made.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(24);
 
 /// Lifetimes of new certificates, in days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -23,8 +23,8 @@ pub use connect::Live;
 pub use means::Means;
 pub use observe::observe;
 pub use operation::{
-    NodesRequest, ReplicateRequest, admin_kubeconfig, down, nodes, reconcile, remove_replica,
-    repair, replace, replicate, status, up, watch,
+    Keeping, NodesRequest, ReplicateRequest, admin_kubeconfig, down, keep, nodes, reconcile,
+    remove_replica, repair, replace, replicate, status, up, watch,
 };
 pub use session::Session;
 pub use stored::{Stored, Unfinished};

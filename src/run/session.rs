@@ -3,6 +3,7 @@
 use super::backend::Backend;
 use super::connect::{Clients, Connect};
 use super::{Means, Stored};
+use crate::clock::Clock;
 use crate::cluster::{ClusterSpec, Phase};
 use crate::error::{Error, Result};
 use crate::kubeconfig;
@@ -40,6 +41,8 @@ pub struct Session {
     pub connect: Arc<dyn Connect>,
     /// The search path for programs.
     pub path: String,
+    /// What its operations are dated by.
+    pub clock: Clock,
     /// When it began.
     pub started: Instant,
 }
@@ -53,9 +56,24 @@ impl Session {
     /// What is stored of the cluster.
     ///
     /// # Errors
-    /// The store can't be read, or is of a newer version.
+    /// The store can't be read, or is of a newer version; what it has is another cluster's.
     pub async fn stored(&self) -> Result<Option<Stored>> {
-        Ok(self.store.read(self.cluster()).await?)
+        let stored: Option<Stored> = self.store.read(self.cluster()).await?;
+        match &stored {
+            Some(Stored { intent, .. }) if intent.spec.cluster != self.cluster() => {
+                Err(Error::bad_input(format!(
+                    "what is stored as cluster {} is the intent of cluster {}",
+                    self.cluster(),
+                    intent.spec.cluster
+                ))
+                .hint("a copy that was put in the wrong place? put back the one that belongs there")
+                .hint(format!(
+                    "or name the cluster: --cluster {}",
+                    intent.spec.cluster
+                )))
+            }
+            _ => Ok(stored),
+        }
     }
 
     /// What is stored of a cluster that must exist.

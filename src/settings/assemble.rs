@@ -15,7 +15,7 @@ use super::types::{
 };
 use super::validate;
 use crate::pki::Lifetimes;
-use crate::state::Location;
+use crate::state::{Location, Seal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -53,6 +53,7 @@ pub fn settings(
         read.read(&table::COMPUTE_TOKEN_FILE, |text| directories.resolve(text));
     let home = home(read, directories, state_home);
     let state = state(read, directories, home.as_deref());
+    let seal = seal(read, directories);
     let wait = read.read(&table::WAIT, parse::duration);
     let kubeconfig = kubeconfig(read, directories);
     let context = identity
@@ -92,6 +93,7 @@ pub fn settings(
         kube_up: kube_up?,
         home: home?,
         state: state?,
+        seal,
         wait: wait.unwrap_or_default(),
         time_scale: time_scale?,
     })
@@ -409,6 +411,19 @@ fn state(
         },
         derived,
     )
+}
+
+fn seal(read: &mut Reader<'_>, directories: &Directories<'_>) -> Seal {
+    let recipients = read.read(&table::STATE_RECIPIENTS, parse::recipients);
+    let identities = read.read(&table::STATE_IDENTITY, |text| {
+        directories.resolve_list(text)
+    });
+    let passphrases = read.read(&table::STATE_PASSPHRASE, |text| directories.resolve(text));
+    Seal {
+        recipients: recipients.unwrap_or_default(),
+        identities: identities.unwrap_or_default(),
+        passphrases,
+    }
 }
 
 fn kubeconfig(read: &mut Reader<'_>, directories: &Directories<'_>) -> Option<Vec<PathBuf>> {

@@ -98,6 +98,18 @@ pub fn cpu_platform(text: &str) -> Parsed<String> {
     }
 }
 
+/// Public keys of age.
+pub fn recipients(text: &str) -> Parsed<Vec<String>> {
+    let parse = |recipient: &str| match recipient.parse::<age::x25519::Recipient>() {
+        Ok(_) => Ok(recipient.to_owned()),
+        // It isn't shown: somebody may have taken the private key for it.
+        Err(reason) => Err(Malformed(format!(
+            "a part of it is no public key: {reason}"
+        ))),
+    };
+    text.split(',').map(str::trim).map(parse).collect()
+}
+
 /// Any text without white space.
 pub fn word(text: &str) -> Parsed<String> {
     require(

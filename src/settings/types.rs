@@ -4,7 +4,7 @@ use super::derive::{nodes_at_most, nth_address};
 use super::parse::Malformed;
 use super::quorum_reads::QuorumReads;
 use crate::pki::Lifetimes;
-use crate::state::Location;
+use crate::state::{Location, Seal};
 use ipnet::IpNet;
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,8 @@ pub struct Settings {
     pub home: PathBuf,
     /// Where clusters' documents are kept.
     pub state: Location,
+    /// How secrets among these documents are encrypted.
+    pub seal: Seal,
     /// How long a changing command waits for the cluster's lock.
     pub wait: Duration,
     /// How long the local cloud's operations take: 0 is no time at all, 1 is as long as the real ones.

@@ -5,25 +5,31 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Result, StateError};
+use super::{Result, Seal, SealError, StateError};
 use crate::pki::AuthorityDocuments;
+use zeroize::Zeroizing;
 
 const FORMAT: &str = "format";
 const FENCE: &str = "fence";
 const ABSENT: &str = "absent";
+const SEALED: &str = "age";
 
 /// Something that the store keeps one of per cluster. It must serialise to a JSON object without members
-/// `format`, `fence` and `absent`: the store adds those.
+/// `format`, `fence`, `absent` and `age`: the store adds those.
 pub trait Document: Serialize + DeserializeOwned {
     /// The object is `<cluster>/<NAME>.json`. One of [`FENCED`](super::store::FENCED).
     const NAME: &'static str;
     /// The format that is written. Counted up when an older hakube would misread what is written now.
     const FORMAT: u32;
+    /// Whether it is encrypted where the store encrypts anything.
+    const SECRET: bool = false;
 }
 
 impl Document for AuthorityDocuments {
     const NAME: &'static str = "pki";
-    const FORMAT: u32 = 1;
+    /// 2: it may be encrypted.
+    const FORMAT: u32 = 2;
+    const SECRET: bool = true;
 }
 
 /// Where a document was found, for errors.
@@ -41,10 +47,18 @@ impl Origin<'_> {
             reason: reason.to_string(),
         }
     }
+
+    fn sealed(&self, source: SealError) -> StateError {
+        StateError::Sealed {
+            object: self.object.into(),
+            store: self.store.into(),
+            source,
+        }
+    }
 }
 
 /// A document as it is in the store, whatever it is about.
-#[derive(Debug)]
+#[derive(Clone)]
 pub(super) struct Envelope(Map<String, Value>);
 
 impl Envelope {
@@ -90,12 +104,50 @@ impl Envelope {
         self
     }
 
+    /// Whether what it says is encrypted.
+    pub fn is_sealed(&self) -> bool {
+        self.0.contains_key(SEALED)
+    }
+
+    /// The same, encrypted; but for its format, so that a version that doesn't know this says so, and
+    /// whatever is added later.
+    pub fn sealed(mut self, origin: &Origin<'_>, seal: &Seal) -> Result<Self> {
+        let format = self.0.shift_remove(FORMAT);
+        let body = serde_json::to_vec(&self.0).map_err(|e| origin.malformed(e))?;
+        let sealed = seal
+            .seal(&Zeroizing::new(body))
+            .map_err(|e| origin.sealed(e))?;
+        let format = format.map(|format| (FORMAT.to_owned(), format));
+        let members = format
+            .into_iter()
+            .chain([(SEALED.to_owned(), sealed.into())]);
+        Ok(Self(members.collect()))
+    }
+
+    /// The inverse of [`Self::sealed`]; one that isn't encrypted is as it was.
+    fn unsealed(mut self, origin: &Origin<'_>, seal: &Seal) -> Result<Self> {
+        let Some(sealed) = self.0.shift_remove(SEALED) else {
+            return Ok(self);
+        };
+        let sealed = sealed.as_str().unwrap_or_default();
+        let body = seal.open(sealed).map_err(|e| origin.sealed(e))?;
+        let body: Map<String, Value> =
+            serde_json::from_slice(&body).map_err(|e| origin.malformed(e))?;
+        self.0.extend(body);
+        Ok(self)
+    }
+
     pub fn encode(&self, origin: &Origin<'_>) -> Result<Vec<u8>> {
         serde_json::to_vec_pretty(&self.0).map_err(|e| origin.malformed(e))
     }
 
     /// What the document says, if its format is one of those up to `known`.
-    pub fn open<T: DeserializeOwned>(mut self, origin: &Origin<'_>, known: u32) -> Result<T> {
+    pub fn open<T: DeserializeOwned>(
+        mut self,
+        origin: &Origin<'_>,
+        known: u32,
+        seal: &Seal,
+    ) -> Result<T> {
         let format = self.0.shift_remove(FORMAT);
         self.0.shift_remove(FENCE);
         match format.as_ref().and_then(Value::as_u64) {
@@ -109,7 +161,10 @@ impl Envelope {
                 found,
                 known,
             }),
-            Some(_) => serde_json::from_value(self.0.into()).map_err(|e| origin.malformed(e)),
+            Some(_) => {
+                let body = self.unsealed(origin, seal)?.0;
+                serde_json::from_value(body.into()).map_err(|e| origin.malformed(e))
+            }
         }
     }
 }
@@ -125,5 +180,5 @@ pub(super) fn decode<T: DeserializeOwned>(
     known: u32,
     content: &[u8],
 ) -> Result<T> {
-    Envelope::parse(origin, content)?.open(origin, known)
+    Envelope::parse(origin, content)?.open(origin, known, &Seal::default())
 }

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use super::SealError;
+
 /// Result of this module.
 pub type Result<T, E = StateError> = std::result::Result<T, E>;
 
@@ -51,6 +53,29 @@ pub enum StateError {
         store: String,
         /// The parser's own words.
         reason: String,
+    },
+    /// A record of a lock that isn't one.
+    #[error(
+        "{object} in {store} can't be read: {reason}; nobody can tell who holds the cluster's lock: once no \
+         hakube is at work on it, delete that object and run this again"
+    )]
+    Lock {
+        /// The object's key.
+        object: String,
+        /// Where the store is.
+        store: String,
+        /// The parser's own words.
+        reason: String,
+    },
+    /// A document that can't be encrypted or decrypted.
+    #[error("{object} in {store}: {source}")]
+    Sealed {
+        /// The object's key.
+        object: String,
+        /// Where the store is.
+        store: String,
+        /// Why.
+        source: SealError,
     },
     /// A document from the future.
     #[error(

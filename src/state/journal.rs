@@ -1,4 +1,7 @@
-//! The journal: what was done to a cluster, by whom, and how long it took.
+//! The journal: what was done to a cluster, by whom, and how long it took. The last operations are kept one
+//! by one, those before them as a summary.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use object_store::path::Path;
@@ -10,7 +13,7 @@ use super::{Actor, Result, Store};
 
 const FORMAT: u32 = 1;
 
-/// The operations that a cluster's journal keeps; older ones are dropped.
+/// The operations that a cluster's journal keeps one by one.
 pub const KEPT: usize = 200;
 
 /// One operation on a cluster.
@@ -60,6 +63,60 @@ pub struct StepRecord {
     pub outcome: Outcome,
 }
 
+/// The operations before those that are kept one by one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Earlier {
+    /// How many there were.
+    pub operations: u64,
+    /// When the first of them began.
+    pub first: Option<Timestamp>,
+    /// When the last of them began.
+    pub last: Option<Timestamp>,
+    /// How often each command ended how: `done`, `failed`, `interrupted`, or `unfinished` if it was killed.
+    pub commands: BTreeMap<String, BTreeMap<String, u64>>,
+    /// How often the endpoint moved.
+    pub endpoint_moves: u64,
+    /// The longest time for which nobody answered there, in milliseconds.
+    pub longest_endpoint_gap_ms: Option<u64>,
+    /// How many couldn't be read.
+    pub unreadable: u64,
+    /// The objects that were taken in last.
+    folded: Vec<String>,
+}
+
+impl Earlier {
+    /// `None` is one that can't be read.
+    fn take_in(&mut self, operation: Option<Operation>) {
+        self.operations += 1;
+        let Some(operation) = operation else {
+            self.unreadable += 1;
+            return;
+        };
+        let started = operation.started;
+        self.first = Some(self.first.map_or(started, |first| first.min(started)));
+        self.last = self.last.max(Some(started));
+        let ended = operation
+            .outcome
+            .as_ref()
+            .map_or("unfinished", Outcome::word);
+        let command = self.commands.entry(operation.operation).or_default();
+        *command.entry(ended.to_owned()).or_default() += 1;
+        self.endpoint_moves += u64::from(operation.endpoint_gap_ms.is_some());
+        self.longest_endpoint_gap_ms = self.longest_endpoint_gap_ms.max(operation.endpoint_gap_ms);
+    }
+}
+
+impl Outcome {
+    /// In one word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed { .. } => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 impl Store {
     pub(super) async fn journal_put(&self, cluster: &str, operation: &Operation) -> Result<()> {
         let key = operation_key(cluster, operation);
@@ -67,25 +124,70 @@ impl Store {
         self.objects.put(&key, content).await
     }
 
-    /// Drops the oldest operations beyond [`KEPT`].
-    pub(super) async fn journal_trim(&self, cluster: &str) -> Result<()> {
-        let keys = self.objects.list(&journal_prefix(cluster)).await?;
-        for old in &keys[..keys.len().saturating_sub(KEPT)] {
-            self.objects.delete(old).await?;
+    /// Folds the oldest operations beyond [`KEPT`] into the summary, but never `current`: it is written again
+    /// when it ends, and after a clock was set back it may look like the oldest.
+    ///
+    /// The summary names what it took in last, so that a crash before that is deleted makes nobody count it
+    /// twice.
+    pub(super) async fn journal_compact(&self, cluster: &str, current: &Operation) -> Result<()> {
+        let keys = self.journal_keys(cluster).await?;
+        let old = keys.len().saturating_sub(KEPT);
+        if old == 0 {
+            return Ok(());
+        }
+        let current = operation_key(cluster, current);
+        let old: Vec<Path> = keys
+            .into_iter()
+            .filter(|key| *key != current)
+            .take(old)
+            .collect();
+        let mut earlier = self.journal_earlier(cluster).await?.unwrap_or_default();
+        let counted = std::mem::take(&mut earlier.folded);
+        for key in &old {
+            if counted.iter().all(|name| *name != key.to_string()) {
+                let content = self.objects.get(key).await?.unwrap_or_default();
+                let operation = decode(&self.objects.origin(key), FORMAT, &content);
+                earlier.take_in(operation.ok());
+            }
+            earlier.folded.push(key.to_string());
+        }
+        let key = earlier_key(cluster);
+        let content = encode(&self.objects.origin(&key), FORMAT, &earlier)?;
+        self.objects.put(&key, content).await?;
+        for key in &old {
+            self.objects.delete(key).await?;
         }
         Ok(())
     }
 
-    /// The cluster's operations, oldest first.
+    async fn journal_keys(&self, cluster: &str) -> Result<Vec<Path>> {
+        let mut keys = self.objects.list(&journal_prefix(cluster)).await?;
+        keys.retain(|key| *key != earlier_key(cluster));
+        Ok(keys)
+    }
+
+    /// The summary of the operations before those of [`Self::journal_list`]; `None` if there are none.
+    pub async fn journal_earlier(&self, cluster: &str) -> Result<Option<Earlier>> {
+        let key = earlier_key(cluster);
+        let content = self.objects.get(&key).await?;
+        let open = |content: bytes::Bytes| decode(&self.objects.origin(&key), FORMAT, &content);
+        content.map(open).transpose()
+    }
+
+    /// The cluster's last operations, oldest first.
     pub async fn journal_list(&self, cluster: &str) -> Result<Vec<Operation>> {
         let mut operations = Vec::new();
-        for key in self.objects.list(&journal_prefix(cluster)).await? {
+        for key in self.journal_keys(cluster).await? {
             if let Some(content) = self.objects.get(&key).await? {
                 operations.push(decode(&self.objects.origin(&key), FORMAT, &content)?);
             }
         }
         Ok(operations)
     }
+}
+
+fn earlier_key(cluster: &str) -> Path {
+    journal_prefix(cluster).join("earlier.json")
 }
 
 /// Sorted by time, also for whoever looks with `ls`.

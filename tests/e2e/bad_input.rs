@@ -204,6 +204,12 @@ const COMMANDS: &[Case] = &[
             "a directory that can be written",
         ],
     ),
+    case(
+        &[],
+        "down --replica a --replica b",
+        &["--replica", "cannot be used multiple times"],
+    ),
+    case(&[], "replace a a", &["unexpected argument 'a'"]),
     case(&[], "up --no-such-flag", &["--no-such-flag"]),
     case(&[], "elevate", &["elevate"]),
 ];
@@ -409,6 +415,76 @@ async fn state_that_cannot_be_written_is_as_it_was() {
     assert_eq!(home.status().await, before);
     home.run("replicate").await.succeeded();
     assert_agreement(&home, 2).await;
+}
+
+/// Cut off, overwritten, or put where it doesn't belong: no command guesses, none changes anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn state_that_is_garbage_or_another_clusters_is_named_and_nothing_is_changed() {
+    let home = Home::new();
+    home.run("up").await.succeeded();
+    let before = assert_agreement(&home, 1).await;
+    let state = home.path().join("state/kubernetes");
+    let lock = std::fs::read_dir(state.join("lock")).unwrap().next();
+    let lock = lock.unwrap().unwrap().path();
+    for (file, says) in [
+        // First: commands that come further replace it.
+        (lock, "delete that object"),
+        (state.join("intent.json"), "restore it from a backup"),
+        (state.join("pki.json"), "restore it from a backup"),
+    ] {
+        let whole = std::fs::read(&file).unwrap();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        for garbage in [&whole[..whole.len() / 2], b"", b"<html>\xff\x00"] {
+            std::fs::write(&file, garbage).unwrap();
+            for command in ["up", "replicate", "down --replica", "repair", "reconcile"] {
+                home.run(command).await.exited(2).says(&[name, says]);
+                assert_eq!(std::fs::read(&file).unwrap(), garbage, "{command}");
+            }
+        }
+        std::fs::write(&file, &whole).unwrap();
+    }
+
+    let copy = home.path().join("state/prod-2");
+    std::fs::create_dir_all(&copy).unwrap();
+    std::fs::copy(state.join("intent.json"), copy.join("intent.json")).unwrap();
+    for command in ["status", "up", "down --yes"] {
+        home.run(&format!("{command} --cluster prod-2"))
+            .await
+            .exited(2)
+            .says(&["prod-2", "the intent of cluster kubernetes"]);
+    }
+    std::fs::remove_dir_all(copy).unwrap();
+
+    // Whoever deletes the lock, as the error says, can go on.
+    std::fs::remove_dir_all(state.join("lock")).unwrap();
+    home.run("repair").await.succeeded();
+    assert_eq!(home.status().await, before);
+    home.run("down --yes").await.succeeded();
+}
+
+/// Every name and mark of the one begins like the other's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clusters_whose_names_begin_alike_do_not_touch_each_other() {
+    let home = Home::new();
+    for cluster in ["prod", "prod-2"] {
+        home.run(&format!("up --cluster {cluster}"))
+            .await
+            .succeeded();
+    }
+    home.run("replicate --cluster prod").await.succeeded();
+    let other = home
+        .run("status --cluster prod-2 -o json")
+        .await
+        .succeeded();
+    assert_eq!(other.json()["drift"], serde_json::json!([]));
+    home.run("down --yes --cluster prod").await.succeeded();
+    let after = home
+        .run("status --cluster prod-2 -o json")
+        .await
+        .succeeded();
+    assert_eq!(after.json(), other.json());
+    home.run("repair --cluster prod-2").await.succeeded();
+    home.run("down --yes --cluster prod-2").await.succeeded();
 }
 
 fn assert_nothing_made(home: &Home) {

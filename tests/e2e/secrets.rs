@@ -214,3 +214,64 @@ async fn the_local_clouds_api_wants_its_token() {
     );
     assert_unreadable(&home.path().join("local/token"));
 }
+
+/// Everything that hakube keeps, as text.
+fn kept(home: &Home) -> String {
+    let mut text = String::new();
+    let mut todo = vec![home.path().join("state")];
+    while let Some(directory) = todo.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                todo.push(path);
+            } else {
+                text.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_are_encrypted_are_kept_nowhere_in_the_clear_and_can_be_again() {
+    use age::secrecy::ExposeSecret as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut home = Home::new();
+    let identity = age::x25519::Identity::generate();
+    let file = home.beside("identity");
+    std::fs::write(&file, identity.to_string().expose_secret()).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let recipient = identity.to_public().to_string();
+    let file = file.to_str().unwrap().to_owned();
+
+    // Written so, they would be lost.
+    home.run(&format!("up --state-recipient {recipient}"))
+        .await
+        .exited(2)
+        .says(&["couldn't be read again", "HAKUBE_STATE_IDENTITY"]);
+
+    home.set("HAKUBE_STATE_RECIPIENTS", &recipient);
+    home.set("HAKUBE_STATE_IDENTITY", &file);
+    home.run("up").await.succeeded();
+    home.run("replicate").await.succeeded();
+    let text = kept(&home);
+    assert!(!text.contains("PRIVATE KEY"), "{text}");
+    assert!(text.contains("BEGIN AGE ENCRYPTED FILE"), "{text}");
+
+    // Somebody without the key learns which it wants.
+    for command in ["status", "repair", "replicate", "state decrypt"] {
+        home.run_with(&[("HAKUBE_STATE_IDENTITY", "/dev/null")], command)
+            .await
+            .exited(2)
+            .says(&["pki.json", "/dev/null"]);
+    }
+    home.run("state decrypt").await.succeeded();
+    assert!(kept(&home).contains("PRIVATE KEY"));
+    home.run("repair")
+        .await
+        .succeeded()
+        .says(&["in the clear", "hakube state encrypt"]);
+    home.run("state encrypt").await.succeeded();
+    assert!(!kept(&home).contains("PRIVATE KEY"));
+    home.run("down --yes").await.succeeded();
+}

@@ -5,6 +5,7 @@ use super::world::World;
 use crate::cluster::fixtures::{self, ZONES};
 use crate::cluster::{
     Intent, RemovalRequest, ReplicaIntent, Zones, add_replicas, begin_teardown, choose_removal,
+    replace_replica,
 };
 use crate::testing::histories;
 use proptest::prelude::*;
@@ -31,6 +32,9 @@ enum Event {
     Remove {
         replica: usize,
     },
+    Replace {
+        replica: usize,
+    },
     Kill {
         machine: usize,
         gone: bool,
@@ -46,6 +50,7 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(count, zone)| Event::Replicate { count, zone }),
         1 => Just(Event::TurnBack),
         2 => any::<usize>().prop_map(|replica| Event::Remove { replica }),
+        2 => any::<usize>().prop_map(|replica| Event::Replace { replica }),
         2 => (any::<usize>(), any::<bool>()).prop_map(|(machine, gone)| Event::Kill { machine, gone }),
     ]
 }
@@ -127,6 +132,7 @@ impl History {
                 }
             }
             Event::Remove { replica } => self.remove(replica),
+            Event::Replace { replica } => self.replace(replica),
             Event::Kill { machine, gone } => self.kill(machine, gone),
         }
     }
@@ -150,15 +156,43 @@ impl History {
         }
     }
 
+    /// Whether what lowers a margin may begin, as the commands have it.
+    fn unfinished(&self) -> bool {
+        let intent = &self.world.intent;
+        !intent.formed || self.before.is_some() && !self.world.plan().is_empty()
+    }
+
+    fn name_of(&self, replica: usize) -> String {
+        let replicas = &self.world.intent.replicas;
+        replicas[replica % replicas.len()].name.clone()
+    }
+
+    fn replace(&mut self, replica: usize) {
+        let name = self.name_of(replica);
+        let World {
+            intent, observed, ..
+        } = &self.world;
+        let names = &mut self.names;
+        let suffix = || {
+            *names += 1;
+            format!("r{names:02}")
+        };
+        let replaced = replace_replica(intent, observed, &name, suffix);
+        if !self.unfinished()
+            && let Ok(intent) = replaced
+        {
+            self.world.intent = intent;
+            self.before = None;
+        }
+    }
+
     /// As the command has it: only when nothing is unfinished, and when the rules allow it.
     fn remove(&mut self, replica: usize) {
         let World {
             intent, observed, ..
         } = &self.world;
-        let unfinished = !intent.formed || self.before.is_some() && !self.world.plan().is_empty();
-        let name = intent.replicas[replica % intent.replicas.len()]
-            .name
-            .clone();
+        let unfinished = self.unfinished();
+        let name = self.name_of(replica);
         let request = RemovalRequest {
             name: Some(name),
             zone: None,

@@ -3,9 +3,9 @@
 use super::{Operation, conduct};
 use crate::cluster::{ClusterSpec, Intent, Phase, begin_teardown};
 use crate::error::{Error, Kind, Result};
+use crate::output::Event;
 use crate::pki::Authorities;
 use crate::run::{Means, Session, Stored, programs};
-use jiff::Timestamp;
 
 /// Deletes everything that bears the cluster's mark, and proves it. A cluster whose state is lost is
 /// found by its mark alone.
@@ -29,7 +29,7 @@ pub(super) async fn finish(session: &Session, operation: &mut Operation<'_>) -> 
     let authorities = match session.authorities().await? {
         Some(authorities) => authorities,
         // Nothing that is deleted asks for them.
-        None => Authorities::generate(intent.spec.pki, Timestamp::now())?,
+        None => Authorities::generate(intent.spec.pki, session.clock.now())?,
     };
     let begun = known.as_ref().and_then(|stored| stored.unfinished.as_ref());
     let means = operation.connect(&intent.spec, begun, authorities).await?;
@@ -58,6 +58,11 @@ async fn teardown(
         // Begun already: who began it and when stays in the record.
         Some(stored) if stored.intent.phase == Phase::Absent => stored.clone(),
         Some(stored) => {
+            if let Some(begun) = &stored.unfinished {
+                session
+                    .reporter
+                    .event(&Event::note(format!("{begun}; deleting all the same")));
+            }
             operation
                 .store(&intent, "down", Some(&stored.intent))
                 .await?

@@ -2,6 +2,7 @@
 //! then runs the same loop: observe, plan, show, run, observe.
 
 mod down;
+mod keep;
 mod nodes;
 mod preflight;
 mod reconcile;
@@ -13,6 +14,7 @@ mod status;
 mod up;
 
 pub use down::down;
+pub use keep::{Keeping, keep};
 pub use nodes::{NodesRequest, nodes};
 pub use reconcile::reconcile;
 pub use remove::remove_replica;
@@ -30,12 +32,11 @@ use super::{Means, Session, Stored, Unfinished, observe};
 use crate::cluster::{ClusterSpec, Intent, Observed, Phase};
 use crate::error::{Error, Result};
 use crate::output::{Event, Summary};
-use crate::pki::Authorities;
+use crate::pki::{Authorities, AuthorityDocuments};
 use crate::plan::{Plan, plan};
 use crate::state::{Document, Holder, LockGuard, Operation as JournalEntry, Outcome, StepRecord};
 use async_trait::async_trait;
 use hakube_provider::{OperationKey, Provider};
-use jiff::Timestamp;
 use status::look;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,7 +80,7 @@ impl<'a> Operation<'a> {
             id: format!("{:08x}", rand::random::<u32>()),
             operation: name.to_owned(),
             by: Holder::current(name).by,
-            started: Timestamp::now(),
+            started: session.clock.now(),
             finished: None,
             outcome: None,
             steps: Vec::new(),
@@ -148,7 +149,18 @@ impl<'a> Operation<'a> {
 
     /// The same for a cluster whose authorities are in the store.
     async fn connect_existing(&mut self, stored: &Stored) -> Result<Means> {
-        let authorities = self.session.existing_authorities().await?;
+        let session = self.session;
+        let authorities = session.existing_authorities().await?;
+        if session
+            .store
+            .is_exposed::<AuthorityDocuments>(session.cluster())
+            .await?
+        {
+            session.reporter.event(&Event::warning(
+                "the cluster's keys are kept in the clear, as they were before recipients or a passphrase \
+                 were set: hakube state encrypt",
+            ));
+        }
         let begun = stored.unfinished.as_ref();
         self.connect(&stored.intent.spec, begun, authorities).await
     }
@@ -182,8 +194,8 @@ impl<'a> Operation<'a> {
         Ok(stored)
     }
 
-    /// Whether this same request was begun and goes on now. For what lowers a margin: another operation
-    /// that is unfinished may have lowered it already.
+    /// Whether this same request was begun and goes on now. Beside another operation that is unfinished
+    /// none begins: it may have lowered a margin, and one that can't be finished would take this with it.
     fn goes_on(&self, stored: &Stored, request: &str) -> Result<bool> {
         let Some(begun) = &stored.unfinished else {
             return Ok(false);
@@ -193,6 +205,16 @@ impl<'a> Operation<'a> {
         }
         self.session.reporter.event(&Event::note(begun.going_on()));
         Ok(true)
+    }
+
+    /// That this finishes what was begun, too, where something was.
+    fn tell_unfinished(&self, stored: &Stored) {
+        if let Some(begun) = &stored.unfinished {
+            self.session.reporter.event(&Event::note(format!(
+                "finishing {}, begun {} by {}",
+                begun.operation, begun.started, begun.by
+            )));
+        }
     }
 
     /// A dry run writes nothing.
@@ -318,7 +340,7 @@ impl<'a> Operation<'a> {
     async fn end(mut self, result: &Result<()>) {
         let reporter = &self.session.reporter;
         if let Some(lock) = self.lock.take() {
-            self.entry.finished = Some(Timestamp::now());
+            self.entry.finished = Some(self.session.clock.now());
             self.entry.outcome = Some(match result {
                 Ok(()) => Outcome::Done,
                 Err(_) if self.session.stop.is_cancelled() => Outcome::Interrupted,

@@ -3,7 +3,6 @@
 use super::{Operation, conduct, down};
 use crate::cluster::Phase;
 use crate::error::Result;
-use crate::output::Event;
 use crate::run::Session;
 
 /// Makes the cluster what its intent says: a deletion that was begun is finished too.
@@ -19,12 +18,7 @@ pub async fn reconcile(session: &Session) -> Result<()> {
 
 async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
     let mut stored = session.existing().await?;
-    if let Some(begun) = &stored.unfinished {
-        session.reporter.event(&Event::note(format!(
-            "finishing {}, begun {} by {}",
-            begun.operation, begun.started, begun.by
-        )));
-    }
+    operation.tell_unfinished(&stored);
     if stored.intent.phase == Phase::Absent {
         return down::finish(session, operation).await;
     }

@@ -24,6 +24,7 @@ pub async fn repair(session: &Session) -> Result<()> {
 
 async fn once(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
     let mut stored = session.present().await?;
+    operation.tell_unfinished(&stored);
     let means = operation.connect_existing(&stored).await?;
     operation.converge(&mut stored, &means).await
 }

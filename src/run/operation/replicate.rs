@@ -46,7 +46,7 @@ async fn run(
 ) -> Result<()> {
     let stored = session.present().await?;
     let means = operation.connect_existing(&stored).await?;
-    let mut edited = edit(session, operation, &stored, request, &means).await?;
+    let mut edited = edit(operation, &stored, request, &means).await?;
     match operation.converge(&mut edited, &means).await {
         Ok(()) => {
             tell_next(session, &edited.intent);
@@ -59,15 +59,18 @@ async fn run(
 
 /// The same request, begun and not finished, goes on; it isn't made twice.
 async fn edit(
-    session: &Session,
     operation: &Operation<'_>,
     stored: &Stored,
     request: &ReplicateRequest,
     means: &Means,
 ) -> Result<Stored> {
+    let words = request.words();
+    // One that was turning back from this same request when it was stopped is done with: the plan
+    // removes what is left of it.
+    let turned_back = turning_back_from(&words);
     let begun = stored.unfinished.as_ref();
-    if let Some(begun) = begun.filter(|begun| begun.is("replicate", &request.words())) {
-        session.reporter.event(&Event::note(begun.going_on()));
+    let is_anew = begun.is_some_and(|begun| begun.is("replicate", &turned_back));
+    if !is_anew && operation.goes_on(stored, &words)? {
         return Ok(stored.clone());
     }
     let zones = Zones {
@@ -77,9 +80,12 @@ async fn edit(
     let intent = add_replicas(&stored.intent, &zones, request.count, suffix)?;
     let observed = operation.observe(&intent, means).await?;
     preflight::made(&intent, &observed, means).await?;
-    operation
-        .store(&intent, &request.words(), Some(&stored.intent))
-        .await
+    operation.store(&intent, &words, Some(&stored.intent)).await
+}
+
+/// Another request, so that the same command run again after a crash doesn't go on with it.
+fn turning_back_from(request: &str) -> String {
+    format!("turning back from {request}")
 }
 
 /// The intent goes back to what it was, and the same loop removes what was made since.
@@ -97,8 +103,7 @@ async fn turn_back(
         "turning back: what was made for the new replica goes again",
     ));
     stored.intent.replicas.clone_from(&unfinished.previous);
-    // Run again after a crash in here, the same request is a new one.
-    unfinished.request = format!("turning back from {}", unfinished.request);
+    unfinished.request = turning_back_from(&unfinished.request);
     operation.write(&stored).await?;
     match operation.converge(&mut stored, means).await {
         Ok(()) => {

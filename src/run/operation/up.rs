@@ -7,7 +7,6 @@ use crate::output::Event;
 use crate::pki::Authorities;
 use crate::run::{Session, Stored};
 use crate::settings::{ProviderKind, Resolved, table};
-use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 /// Makes the cluster that the settings describe; of one that is there already, finishes what is
@@ -134,7 +133,7 @@ fn new_authorities(session: &Session, intent: &Intent) -> Result<Authorities> {
         .because("without them nobody can talk to its etcd and API")
         .hint("restore pki.json from a backup of the state directory"));
     }
-    Ok(Authorities::generate(intent.spec.pki, Timestamp::now())?)
+    Ok(Authorities::generate(intent.spec.pki, session.clock.now())?)
 }
 
 fn tell_stand_ins(session: &Session, spec: &ClusterSpec) {

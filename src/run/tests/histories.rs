@@ -11,16 +11,32 @@ use crate::cluster::fixtures::ZONES;
 use crate::run::ReplicateRequest;
 use crate::testing::histories;
 use hakube_provider::ErrorKind;
+use jiff::SignedDuration;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use std::time::Duration;
 
+/// In seconds.
+const HOUR: i64 = 3600;
+
 /// Something that happens to a cluster. Numbers choose among what is there.
 #[derive(Debug, Clone)]
 enum Event {
-    Run { command: Wish, fate: Fate },
-    Machine { machine: usize, how: Blow },
-    Wait { seconds: u64 },
+    Run {
+        command: Wish,
+        fate: Fate,
+    },
+    Machine {
+        machine: usize,
+        how: Blow,
+    },
+    Wait {
+        seconds: u64,
+    },
+    /// The clock of the operator's host is set, by so many seconds.
+    Clock {
+        seconds: i64,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -28,6 +44,8 @@ enum Wish {
     Up,
     Replicate { zone: Option<usize>, count: usize },
     Remove { replica: usize, force: bool },
+    Replace { replica: usize },
+    Repair,
     Reconcile,
     Down,
 }
@@ -46,6 +64,8 @@ fn wish() -> impl Strategy<Value = Wish> {
         2 => Just(Wish::Up),
         6 => (zone, 1..=2_usize).prop_map(|(zone, count)| Wish::Replicate { zone, count }),
         4 => (any::<usize>(), any::<bool>()).prop_map(|(replica, force)| Wish::Remove { replica, force }),
+        2 => any::<usize>().prop_map(|replica| Wish::Replace { replica }),
+        2 => Just(Wish::Repair),
         4 => Just(Wish::Reconcile),
         1 => Just(Wish::Down),
     ]
@@ -79,12 +99,15 @@ fn event() -> impl Strategy<Value = Event> {
         6 => (wish(), fate()).prop_map(|(command, fate)| Event::Run { command, fate }),
         2 => (any::<usize>(), how).prop_map(|(machine, how)| Event::Machine { machine, how }),
         1 => (0..30_u64).prop_map(|seconds| Event::Wait { seconds }),
+        1 => prop_oneof![Just(-HOUR), Just(24 * HOUR), -2 * HOUR..2 * HOUR]
+            .prop_map(|seconds| Event::Clock { seconds }),
     ]
 }
 
 fn happen(site: &mut Site, event: &Event) -> Result<(), String> {
     match event {
         Event::Wait { seconds } => site.world.now += Duration::from_secs(*seconds),
+        Event::Clock { seconds } => site.clock_ahead += SignedDuration::from_secs(*seconds),
         Event::Machine { machine, how } => befall(site, *machine, *how),
         Event::Run { command, fate } => {
             let command = meant(site, command);
@@ -112,26 +135,28 @@ fn meant(site: &Site, wish: &Wish) -> Command {
     match wish {
         Wish::Up => Command::Up,
         Wish::Reconcile => Command::Reconcile,
+        Wish::Repair => Command::Repair,
         Wish::Down => Command::Down,
         Wish::Replicate { zone, count } => Command::Replicate(ReplicateRequest {
             zone: zone.map(|zone| ZONES[zone].to_owned()),
             count: *count,
         }),
-        Wish::Remove { replica, force } => {
-            let replicas = site
-                .stored()
-                .map(|stored| stored.intent.replicas)
-                .unwrap_or_default();
-            let name = replicas
-                .get(replica % replicas.len().max(1))
-                .map(|replica| replica.name.clone());
-            Command::Remove(RemovalRequest {
-                name,
-                zone: None,
-                force: *force,
-            })
-        }
+        Wish::Replace { replica } => Command::Replace(
+            name_of(site, *replica).unwrap_or_else(|| "kubernetes-master".to_owned()),
+        ),
+        Wish::Remove { replica, force } => Command::Remove(RemovalRequest {
+            name: name_of(site, *replica),
+            zone: None,
+            force: *force,
+        }),
     }
+}
+
+/// One of the replicas that are wanted.
+fn name_of(site: &Site, replica: usize) -> Option<String> {
+    let replicas = site.stored()?.intent.replicas;
+    let chosen = replicas.get(replica % replicas.len().max(1))?;
+    Some(chosen.name.clone())
 }
 
 /// More failures than etcd survives are another story: nothing is changed then, and that is told.

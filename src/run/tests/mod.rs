@@ -11,6 +11,7 @@ mod faults;
 mod histories;
 mod scenarios;
 mod site;
+mod unfinished;
 mod world;
 
 use crate::testing::counts;

@@ -1,6 +1,7 @@
 //! An operator's machine and the world that it acts on: commands run there, one process after another.
 
 use super::world::{Crash, EtcdCluster, Fault, Process, WatchedStore, World};
+use crate::clock::Clock;
 use crate::cluster::{ClusterSpec, Phase, RemovalRequest, fixtures};
 use crate::error::{Error, Result};
 use crate::machine::Programs;
@@ -18,6 +19,7 @@ use crate::state::Store;
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
 use futures::executor::block_on;
+use jiff::SignedDuration;
 use object_store::memory::InMemory;
 use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use std::collections::BTreeMap;
@@ -79,6 +81,8 @@ pub struct End {
 /// A world and what an operator has of it: the state, and a kubeconfig.
 pub struct Site {
     pub world: World,
+    /// How far the clock of the operator's host is ahead.
+    pub clock_ahead: SignedDuration,
     objects: Arc<InMemory>,
     home: TempDir,
     variables: Vec<(&'static str, String)>,
@@ -89,6 +93,7 @@ impl Site {
     pub fn new(variables: &[(&'static str, &str)]) -> Self {
         Self {
             world: World::default(),
+            clock_ahead: SignedDuration::ZERO,
             objects: Arc::new(InMemory::new()),
             home: TempDir::new().unwrap(),
             variables: variables
@@ -106,6 +111,7 @@ impl Site {
         }
         Self {
             world: self.world.clone(),
+            clock_ahead: self.clock_ahead,
             objects: Arc::new(self.objects.fork()),
             home,
             variables: self.variables.clone(),
@@ -182,10 +188,12 @@ impl Site {
     }
 
     fn session(&self, process: &Arc<Process>, events: &Arc<Recorder>, dry_run: bool) -> Session {
+        let clock = Clock::ahead(self.clock_ahead);
         let objects = WatchedStore::new(Arc::clone(process), Arc::clone(&self.objects));
         Session {
             resolved: self.resolved(),
-            store: Store::over(Arc::new(objects)),
+            store: Store::over(Arc::new(objects)).with_clock(clock),
+            clock,
             reporter: Arc::clone(events) as Arc<dyn Reporter>,
             stop: CancellationToken::new(),
             dry_run,

@@ -16,6 +16,17 @@ group! { THIS_MACHINE: "This machine", "Where hakube keeps things, and how patie
     COMPUTE_TOKEN_FILE = Setting::new("HAKUBE_COMPUTE_TOKEN_FILE", Kind::Path,
         Unset("application default credentials"),
         "A file with the bearer token for Compute Engine's API, that nobody else may read. It is read for each call.");
+    STATE_RECIPIENTS = Setting::new("HAKUBE_STATE_RECIPIENTS", Kind::Recipients, Unset("keys are kept in the clear"),
+        "The age public keys that a new cluster's keys are encrypted to where they are kept. An existing cluster's \
+         are encrypted by `hakube state encrypt`.")
+        .flag("--state-recipient");
+    STATE_IDENTITY = Setting::new("HAKUBE_STATE_IDENTITY", Kind::Paths, Unset("none"),
+        "The files of age private keys that open them: mode 0600. Needed beside the recipients, since hakube reads \
+         what it wrote.")
+        .flag("--state-identity");
+    STATE_PASSPHRASE = Setting::new("HAKUBE_STATE_PASSPHRASE_FILE", Kind::Path, Unset("none"),
+        "A file, mode 0600, with the passphrase that the keys are encrypted to instead, in its first line. Further \
+         lines are earlier ones, which still open what was encrypted to them.");
     WAIT = Setting::new("HAKUBE_WAIT", Kind::Duration, Unset("not at all"),
         "How long a command that changes a cluster waits for another one to be done with it.")
         .flag("--wait");

@@ -83,6 +83,8 @@ pub enum Kind {
     Path,
     /// Several paths.
     Paths,
+    /// Public keys of age.
+    Recipients,
     /// The URL of a state store.
     StateUrl,
     /// A word of the provider's or of kubectl's.
@@ -124,6 +126,7 @@ impl Kind {
             Self::ReleaseUrl => "an https or http URL without query",
             Self::Path => "a path",
             Self::Paths => "a path, or several separated by colons",
+            Self::Recipients => "age public keys such as age1ql3z…, separated by commas",
             Self::StateUrl => {
                 "a URL: file:///directory, s3://bucket/path, gs://bucket/path or memory://"
             }

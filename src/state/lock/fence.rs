@@ -8,7 +8,7 @@ use super::LockError;
 use super::guard::{Claim, LockGuard};
 use crate::state::document::{Envelope, Origin};
 use crate::state::store::{FENCED, INTENT, document_key, journal_prefix, key, lock_prefix};
-use crate::state::{Document, Operation, Result};
+use crate::state::{Document, Operation, Result, Seal};
 
 /// Attempts to replace a document that others write at the same time. At most one other holder can, once
 /// or twice, before it finds itself fenced.
@@ -20,19 +20,35 @@ impl LockGuard {
     /// # Errors
     /// [`LockError::Lost`] if somebody else holds the lock by now: nothing was written.
     pub async fn write<T: Document>(&self, document: &T) -> Result<(), LockError> {
+        let seal = &self.claim().store().seal;
+        let seal = Some(seal.as_ref()).filter(|seal| T::SECRET && seal.is_set());
+        self.put(document, seal).await
+    }
+
+    /// The same, not encrypted however the store encrypts secrets.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn write_in_the_clear<T: Document>(&self, document: &T) -> Result<(), LockError> {
+        self.put(document, None).await
+    }
+
+    async fn put<T: Document>(&self, document: &T, seal: Option<&Seal>) -> Result<(), LockError> {
         self.check().await?;
         let claim = self.claim();
         let key = document_key::<T>(claim.cluster());
-        claim
-            .replace(&key, |origin, _| {
-                Envelope::of(origin, T::FORMAT, document).map(Some)
-            })
-            .await
+        let origin = claim.store().objects.origin(&key);
+        let plain = Envelope::of(&origin, T::FORMAT, document)?;
+        let envelope = match seal {
+            Some(seal) => plain.sealed(&origin, seal)?,
+            None => plain,
+        };
+        claim.replace(&key, |_, _| Ok(Some(envelope.clone()))).await
     }
 
     /// Adds the operation to the cluster's journal. Appending it again (same `id` and `started`)
     /// replaces it: once when it begins, once when it has ended. The oldest operations beyond
-    /// [`KEPT`](crate::state::journal::KEPT) are dropped.
+    /// [`KEPT`](crate::state::journal::KEPT) become part of the summary.
     ///
     /// # Errors
     /// [`LockError::Lost`] if somebody else holds the lock by now.
@@ -42,7 +58,7 @@ impl LockGuard {
         let claim = self.claim();
         let store = claim.store();
         store.journal_put(claim.cluster(), operation).await?;
-        Ok(store.journal_trim(claim.cluster()).await?)
+        Ok(store.journal_compact(claim.cluster(), operation).await?)
     }
 
     /// Forgets the cluster: PKI, journal and, last, intent; so that what a crash leaves half done can

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -76,7 +75,7 @@ impl Claim {
         let mut record = self.record.lock().await;
         // Before writing too: a record rewritten after it was swept would look like a holder's.
         self.ensure_last().await?;
-        let renewed = record.renewed(Timestamp::now(), self.hold);
+        let renewed = record.renewed(self.store.clock.now(), self.hold);
         self.store
             .objects
             .put(&self.key(), self.encode(&renewed)?)
@@ -111,7 +110,7 @@ impl Claim {
     }
 
     async fn is_expired(&self) -> bool {
-        self.record.lock().await.expires <= Timestamp::now()
+        self.record.lock().await.expires <= self.store.clock.now()
     }
 
     pub fn lost(&self) -> LockError {

@@ -49,7 +49,6 @@ pub(super) mod tests;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use object_store::path::Path;
 use rand::Rng as _;
 
@@ -57,8 +56,8 @@ pub use guard::LockGuard;
 pub use record::{Holder, LockRecord};
 
 use self::guard::Claim;
-use super::document::decode;
-use super::store::lock_prefix;
+use super::document::{Envelope, decode};
+use super::store::{FENCED, key, lock_prefix};
 use super::{Result, StateError, Store};
 
 /// How long a hold lasts that nobody renews.
@@ -118,7 +117,7 @@ impl Store {
 
     /// The record of whoever holds the cluster's lock now.
     pub async fn lock_holder(&self, cluster: &str) -> Result<Option<LockRecord>> {
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let mut records = self.lock_records(cluster).await?;
         records.retain(|record| record.is_live(now));
         Ok(records.pop())
@@ -143,7 +142,7 @@ impl Store {
         ousted: Option<u64>,
     ) -> Result<Claim, LockError> {
         for _ in 0..ROUNDS {
-            let now = Timestamp::now();
+            let now = self.clock.now();
             let records = self.lock_records(cluster).await?;
             let keeps_out =
                 |record: &&LockRecord| record.is_live(now) && Some(record.generation) != ousted;
@@ -154,7 +153,11 @@ impl Store {
                     record: Box::new(held.clone()),
                 });
             }
-            let generation = records.last().map_or(0, |last| last.generation) + 1;
+            let generation = match records.last() {
+                Some(last) => last.generation,
+                None => self.last_fence(cluster).await?,
+            }
+            .saturating_add(1);
             let record = LockRecord::new(generation, holder.clone(), now, hold);
             let claim = Claim::new(self.clone(), cluster, record, hold);
             if claim.create().await? {
@@ -170,6 +173,20 @@ impl Store {
         Err(LockError::Contended {
             cluster: cluster.to_owned(),
         })
+    }
+
+    /// The highest generation that a document bears. Where somebody deleted the lock's records, generations go
+    /// on from it: below it, every write would be refused.
+    async fn last_fence(&self, cluster: &str) -> Result<u64> {
+        let mut last = 0;
+        for name in FENCED {
+            let document = key(cluster).join(name);
+            if let Some(content) = self.objects.get(&document).await? {
+                let envelope = Envelope::parse(&self.objects.origin(&document), &content)?;
+                last = last.max(envelope.fence());
+            }
+        }
+        Ok(last)
     }
 
     /// Makes a claim that has won good against those before it: first fenced, then swept away.
@@ -192,7 +209,7 @@ impl Store {
     /// Whether the record of this generation, which exists, is the lock: none is higher, no other live
     /// but perhaps that of the generation `ousted`.
     async fn is_ours(&self, cluster: &str, generation: u64, ousted: Option<u64>) -> Result<bool> {
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let records = self.lock_records(cluster).await?;
         Ok(records.iter().all(|record| {
             record.generation == generation
@@ -208,7 +225,20 @@ impl Store {
             // Swept since it was listed, if there is nothing.
             if let Some(content) = self.objects.get(&key).await? {
                 let origin = self.objects.origin(&key);
-                let record: LockRecord = decode(&origin, LockRecord::FORMAT, &content)?;
+                let record: LockRecord = match decode(&origin, LockRecord::FORMAT, &content) {
+                    Err(StateError::Malformed {
+                        object,
+                        store,
+                        reason,
+                    }) => {
+                        return Err(StateError::Lock {
+                            object,
+                            store,
+                            reason,
+                        });
+                    }
+                    read => read?,
+                };
                 records.push(record);
             }
         }

@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bad_luck;
 mod buckets;
+mod seal;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -276,6 +278,54 @@ async fn the_journal_keeps_the_last_operations() {
     let kept = store.journal_list("prod").await.unwrap();
     assert_eq!(kept.len(), journal::KEPT);
     assert_eq!(kept[0].id, "1");
+}
+
+/// Also when hakube is killed between the summary and what it summarises, and when the clock is set back.
+#[tokio::test]
+async fn operations_before_those_are_counted_once() {
+    let store = Store::memory();
+    let guard = lock(&store, "prod").await;
+    let start = Timestamp::now();
+    let at = |number: usize| start + SignedDuration::from_secs(i64::try_from(number).unwrap());
+    let ended = |number: usize| Operation {
+        outcome: Some(if number.is_multiple_of(2) {
+            Outcome::Done
+        } else {
+            Outcome::Failed {
+                error: "no capacity".into(),
+            }
+        }),
+        endpoint_gap_ms: (number == 4).then_some(12),
+        ..operation(&number.to_string(), at(number))
+    };
+    for number in 0..journal::KEPT + 7 {
+        // Before it ends and after.
+        let begun = operation(&number.to_string(), at(number));
+        guard.journal_append(&begun).await.unwrap();
+        guard.journal_append(&ended(number)).await.unwrap();
+        // What a crash leaves: summarised, and still there.
+        if number >= journal::KEPT {
+            let revived = ended(number - journal::KEPT);
+            store.journal_put("prod", &revived).await.unwrap();
+        }
+    }
+    let early = operation("early", start - SignedDuration::from_hours(1));
+    guard.journal_append(&early).await.unwrap();
+    let kept = store.journal_list("prod").await.unwrap();
+    assert_eq!(kept[0], early, "what goes on is kept");
+    assert_eq!(kept.len(), journal::KEPT);
+
+    let earlier = store.journal_earlier("prod").await.unwrap().unwrap();
+    let up = BTreeMap::from([("done".to_owned(), 4), ("failed".to_owned(), 4)]);
+    assert_eq!(earlier.commands, BTreeMap::from([("up".to_owned(), up)]));
+    assert_eq!(earlier.operations, 8);
+    assert_eq!((earlier.first, earlier.last), (Some(at(0)), Some(at(7))));
+    assert_eq!(
+        (earlier.endpoint_moves, earlier.longest_endpoint_gap_ms),
+        (1, Some(12))
+    );
+    guard.delete_cluster().await.unwrap();
+    assert_eq!(store.journal_earlier("prod").await.unwrap(), None);
 }
 
 #[test]

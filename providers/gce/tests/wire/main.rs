@@ -7,6 +7,7 @@ mod credentials;
 mod delete;
 mod endpoint;
 mod ensure;
+mod garbage;
 mod inspect;
 mod node_group;
 mod oddities;

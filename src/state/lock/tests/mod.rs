@@ -2,6 +2,7 @@
 
 pub(crate) mod fencing;
 
+use jiff::Timestamp;
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
