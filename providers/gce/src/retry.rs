@@ -35,6 +35,9 @@ fn limited(silence: Silence, limit: Duration, login: Login) -> impl RetryPolicy 
 /// How often an endpoint is tried that nobody listens at.
 const CONNECTS: u32 = 3;
 
+/// How often an answer may be none.
+const GARBLED: u32 = 3;
+
 /// With how many tokens a call is tried.
 const TOKENS: u32 = 2;
 
@@ -90,9 +93,12 @@ impl RetryPolicy for Policy {
                 _ => RetryResult::Exhausted(error),
             };
         }
-        // Half an answer, or a proxy's page in its place.
+        // Half an answer may be whole the next time; a proxy's page in its place stays.
         if error.is_deserialization() && state.idempotent {
-            return RetryResult::Continue(error);
+            return match state.attempt_count {
+                count if count < GARBLED => RetryResult::Continue(error),
+                _ => RetryResult::Exhausted(error),
+            };
         }
         let fault = Fault::from(&error);
         let front_end = matches!(fault.status, Some(500 | 502 | 504));

@@ -66,16 +66,12 @@ pub enum Protocol {
 pub struct ProbeTarget {
     /// The backend's port.
     pub port: Option<u16>,
-    /// For HTTP and HTTPS.
-    #[serde(default = "root")]
-    pub request_path: String,
+    /// For HTTP and HTTPS, which always have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_path: Option<String>,
     /// `Host` header; the backend's address when empty.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub host: String,
-}
-
-fn root() -> String {
-    "/".into()
 }
 
 resource!(HealthCheck, health_checks);
@@ -123,15 +119,14 @@ impl Patchable for HealthCheck {
             Protocol::Http => &mut self.http_health_check,
             Protocol::Https => &mut self.https_health_check,
         };
-        let target = own.get_or_insert_with(|| ProbeTarget {
-            request_path: root(),
-            ..ProbeTarget::default()
-        });
+        let target = own.get_or_insert_default();
         target.port.get_or_insert(usual);
-        if !target.request_path.starts_with('/') {
-            let why = "Must begin with '/'.";
-            let path = target.request_path.clone();
-            return Err(ApiError::invalid("resource.requestPath", path, why));
+        if self.protocol != Protocol::Tcp {
+            let path = target.request_path.get_or_insert_with(|| "/".into());
+            if !path.starts_with('/') {
+                let why = "Must begin with '/'.";
+                return Err(ApiError::invalid("resource.requestPath", path.clone(), why));
+            }
         }
         for (field, value, most) in [
             ("resource.checkIntervalSec", self.check_interval_sec, 300),

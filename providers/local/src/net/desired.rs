@@ -234,7 +234,7 @@ fn probe(
     Some(Probe {
         address: SocketAddrV4::new(internal, port),
         protocol: check.protocol,
-        path: target.request_path,
+        path: target.request_path.unwrap_or_default(),
         host: target.host,
         interval: Duration::from_secs(check.check_interval_sec.into()),
         timeout: Duration::from_secs(check.timeout_sec.into()),

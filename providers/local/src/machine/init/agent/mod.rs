@@ -14,6 +14,7 @@ use std::{
 };
 
 use russh::{
+    MethodKind, MethodSet,
     keys::{Algorithm, PrivateKey, PublicKey, key::safe_rng, ssh_key::LineEnding},
     server::{self, run_stream},
 };
@@ -108,6 +109,7 @@ async fn set_up(machine: &Machine) -> io::Result<(TcpListener, server::Config)> 
     }
     let config = server::Config {
         keys: vec![key],
+        methods: MethodSet::from(&[MethodKind::PublicKey][..]),
         // Whoever guesses is this host's own user.
         auth_rejection_time: Duration::ZERO,
         inactivity_timeout: None,
