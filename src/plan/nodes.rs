@@ -46,8 +46,8 @@ fn resize(
         .zip(differing)
         .map(|(number, group)| {
             let says = match size_now(observed, &group.name) {
-                None => format!("make {} nodes in {}", group.size, group.zone),
-                Some(now) => format!("from {now} to {} nodes in {}", group.size, group.zone),
+                None => format!("make {} in {}", nodes(group.size), group.zone),
+                Some(now) => format!("from {now} to {} in {}", nodes(group.size), group.zone),
             };
             draft.add(
                 key("nodes", &group.name),
@@ -57,6 +57,14 @@ fn resize(
             )
         })
         .collect()
+}
+
+/// A number of nodes, in words.
+fn nodes(count: u32) -> String {
+    match count {
+        1 => "1 node".to_owned(),
+        _ => format!("{count} nodes"),
+    }
 }
 
 fn size_now(observed: &Observed, group: &str) -> Option<u32> {
@@ -138,7 +146,10 @@ fn await_nodes(intent: &Intent, observed: &Observed, needs: &[Key], draft: &mut 
     if count > 0 && (up as u64) < u64::from(count) {
         draft.add(
             "await-nodes",
-            format!("wait until {count} nodes are ready"),
+            match count {
+                1 => "wait until the node is ready".to_owned(),
+                _ => format!("wait until {count} nodes are ready"),
+            },
             Action::AwaitNodes { count },
             needs,
         );
@@ -164,7 +175,10 @@ fn forget_nodes(intent: &Intent, observed: &Observed, needs: &[Key], draft: &mut
     if !gone.is_empty() {
         draft.add(
             "forget-nodes",
-            format!("forget {} nodes whose machines are gone", gone.len()),
+            match gone.len() {
+                1 => "forget a node whose machine is gone".to_owned(),
+                count => format!("forget {count} nodes whose machines are gone"),
+            },
             Action::ForgetNodes { nodes: gone },
             needs,
         );
