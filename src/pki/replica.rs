@@ -34,7 +34,7 @@ impl ReplicaIdentity {
         format!("https://{}", SocketAddr::new(address, self.api_port))
     }
 
-    /// FACTS §5: everything that a client may call the API server by.
+    /// Everything that a client may call the API server by.
     fn api_server_names(&self) -> Result<Names> {
         let names = Names::default()
             .dns(&self.name)?
@@ -51,7 +51,7 @@ impl ReplicaIdentity {
             .try_fold(names, |names, extra| names.either(extra))
     }
 
-    /// FACTS §1: etcd's gateway and its health checks call a member by its loopback names too.
+    /// etcd's gateway and its health checks call a member by its loopback names too.
     fn etcd_names(&self) -> Result<Names> {
         Ok(Names::default()
             .dns(&self.name)?

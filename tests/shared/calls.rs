@@ -9,7 +9,8 @@ use hakube_local::client::{Act, FaultRule, LoggedRequest};
 #[derive(Debug, Clone)]
 pub struct Call {
     pub method: String,
-    /// Below the project. Names that differ from run to run are regular expressions.
+    /// Below the project; the whole path of what isn't. Names that differ from run to run are regular
+    /// expressions.
     pub path: String,
     /// How many calls of the same method and path come before it.
     pub nth: u64,
@@ -31,7 +32,12 @@ const PROJECT: &str = "/compute/v1/projects/local/";
 impl Call {
     /// The rule that meets it.
     pub fn rule(&self, act: Act) -> FaultRule {
-        let path = format!("^{PROJECT}{}$", self.path);
+        let project = if self.path.starts_with('/') {
+            ""
+        } else {
+            PROJECT
+        };
+        let path = format!("^{project}{}$", self.path);
         FaultRule::on(&self.method, path, act).skip(self.nth)
     }
 }
@@ -51,7 +57,7 @@ pub fn distinct(requests: &[LoggedRequest]) -> Vec<Call> {
     let mut counts = BTreeMap::new();
     let mut calls = Vec::new();
     for request in requests {
-        let path = request.path.strip_prefix(PROJECT).unwrap_or_default();
+        let path = request.path.strip_prefix(PROJECT).unwrap_or(&request.path);
         let path = general(path);
         let nth = counts
             .entry((request.method.clone(), path.clone()))

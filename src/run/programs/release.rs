@@ -39,7 +39,7 @@ impl<'a> Release<'a> {
     }
 
     /// etcd, from the archive that its authors publish.
-    /// Source of the names: https://github.com/etcd-io/etcd/releases
+    /// Source of the names: <https://github.com/etcd-io/etcd/releases>
     ///
     /// # Errors
     /// Its sum can't be had.
@@ -56,7 +56,7 @@ impl<'a> Release<'a> {
     }
 
     /// One of Kubernetes' programs.
-    /// Source of the names: https://kubernetes.io/releases/download/#binaries
+    /// Source of the names: <https://kubernetes.io/releases/download/#binaries>
     ///
     /// # Errors
     /// Its sum can't be had.

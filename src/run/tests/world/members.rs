@@ -1,4 +1,4 @@
-//! etcd's membership, with etcd's refusals (FACTS §1) in the order in which etcd makes them.
+//! etcd's membership, with etcd's refusals in the order in which etcd makes them.
 
 use super::api::Process;
 use super::etcd::HEALTH_INTERVAL;

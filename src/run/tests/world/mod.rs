@@ -59,7 +59,7 @@ pub enum Moves {
 }
 
 impl World {
-    /// Does what a call does, and holds it to the invariants of DESIGN §3.
+    /// Does what a call does, and holds it to the invariants of docs/architecture.md.
     pub fn perform<T>(&mut self, call: &str, moves: Moves, act: impl FnOnce(&mut Self) -> T) -> T {
         self.tick();
         let before = self.vitals();
