@@ -4,7 +4,7 @@
 //! that the new replica's API server is ready. Demote is the mirror image.
 
 use super::replicas::is_born_with_endpoint;
-use super::step::{Action, Draft, Key, key};
+use super::step::{Action, Draft, Key};
 use crate::cluster::{ClusterSpec, Intent, Observed};
 use hakube_provider::{
     BackendGroup, BalancerSpec, EndpointSpec, EndpointTarget, ExternalAddress, MachineRef,
@@ -110,21 +110,13 @@ fn delete_balancer(intent: &Intent, observed: &Observed, after: &[Key], draft: &
     let name = intent.spec.names.balancer();
     let region = Scope::Region(intent.spec.zone.region().to_owned());
     let mut needs = after.to_vec();
-    let delete = |resource: ResourceId, needs: &[Key], draft: &mut Draft| {
-        draft.add(
-            delete_key(&resource),
-            format!("delete {resource}"),
-            Action::Delete(resource),
-            needs,
-        )
-    };
     if balancer.backends.is_some() {
         let service = ResourceId {
             kind: ResourceKind::BackendService,
             scope: region.clone(),
             name: name.clone(),
         };
-        needs.push(delete(service, after, draft));
+        needs.push(draft.delete(service, after));
     }
     if balancer.health_check {
         let check = ResourceId {
@@ -132,7 +124,7 @@ fn delete_balancer(intent: &Intent, observed: &Observed, after: &[Key], draft: &
             scope: region,
             name,
         };
-        delete(check, &needs, draft);
+        draft.delete(check, &needs);
     }
     for group in &balancer.groups {
         let group = ResourceId {
@@ -140,13 +132,8 @@ fn delete_balancer(intent: &Intent, observed: &Observed, after: &[Key], draft: &
             scope: Scope::Zone(group.zone.clone()),
             name: group.name.clone(),
         };
-        delete(group, &needs, draft);
+        draft.delete(group, &needs);
     }
-}
-
-/// The key of the step that deletes a resource.
-pub(super) fn delete_key(resource: &ResourceId) -> Key {
-    key("delete", &resource.to_string().replace(' ', "-"))
 }
 
 fn machine_ref(replica: &crate::cluster::ReplicaIntent) -> MachineRef {

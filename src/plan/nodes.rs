@@ -85,7 +85,7 @@ fn delete_groups(observed: &Observed, wanted: &[NodeGroupPart], draft: &mut Draf
                 scope: Scope::Zone(found.zone.clone()),
                 name: found.name.clone(),
             };
-            delete(resource, &[], draft)
+            draft.delete(resource, &[])
         })
         .collect()
 }
@@ -117,7 +117,7 @@ fn delete_templates(
             scope: Scope::Global,
             name: name.to_owned(),
         };
-        delete(resource, needs, draft);
+        draft.delete(resource, needs);
     }
 }
 
@@ -126,15 +126,6 @@ fn templates(observed: &Observed) -> impl Iterator<Item = &str> {
     resources
         .filter(|resource| resource.kind == ResourceKind::MachineTemplate)
         .map(|resource| resource.name.as_str())
-}
-
-fn delete(resource: ResourceId, needs: &[Key], draft: &mut Draft) -> Key {
-    draft.add(
-        super::endpoint::delete_key(&resource),
-        format!("delete {resource}"),
-        Action::Delete(resource),
-        needs,
-    )
 }
 
 fn await_nodes(intent: &Intent, observed: &Observed, needs: &[Key], draft: &mut Draft) {

@@ -1,6 +1,5 @@
 //! Replicas that should no longer be there: out of the balancer, out of etcd, then the machine.
 
-use super::endpoint::delete_key;
 use super::step::{Action, Draft, Key, key};
 use crate::cluster::{EtcdView, Intent, MemberRole, MemberView, Observed};
 use hakube_provider::{ResourceId, ResourceKind, Scope};
@@ -172,10 +171,5 @@ fn delete(kind: ResourceKind, zone: &str, name: &str, needs: &[Key], draft: &mut
         scope: Scope::Zone(zone.to_owned()),
         name: name.to_owned(),
     };
-    draft.add(
-        delete_key(&resource),
-        format!("delete {resource}"),
-        Action::Delete(resource),
-        needs,
-    )
+    draft.delete(resource, needs)
 }

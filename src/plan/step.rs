@@ -157,6 +157,16 @@ impl Draft {
         key
     }
 
+    /// Adds the step after which the resource is gone.
+    pub(super) fn delete(&mut self, resource: ResourceId, needs: &[Key]) -> Key {
+        self.add(
+            delete_key(&resource),
+            format!("delete {resource}"),
+            Action::Delete(resource),
+            needs,
+        )
+    }
+
     /// Adds a step that changes etcd's members. It is projected from all such steps before it, and so
     /// comes after the last of them.
     pub(super) fn add_member_change(
@@ -228,4 +238,9 @@ impl Draft {
 /// The key of a step on something.
 pub(super) fn key(verb: &str, what: &str) -> Key {
     format!("{verb}/{what}")
+}
+
+/// The key of the step that deletes a resource.
+pub(super) fn delete_key(resource: &ResourceId) -> Key {
+    key("delete", &resource.to_string().replace(' ', "-"))
 }

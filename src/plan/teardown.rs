@@ -1,7 +1,6 @@
 //! The end of a cluster: everything that bears its mark, and the proof that nothing is left.
 
-use super::endpoint::delete_key;
-use super::step::{Action, Draft, Key, Plan};
+use super::step::{Action, Draft, Key, Plan, delete_key};
 use crate::cluster::{Intent, Observed, Quorum};
 use hakube_provider::{ResourceId, ResourceKind};
 
@@ -55,12 +54,7 @@ pub(super) fn plan(intent: &Intent, observed: &Observed) -> Plan {
             .filter(|other| holders(resource.kind).contains(&other.kind))
             .map(|other| delete_key(other))
             .collect();
-        all.push(draft.add(
-            delete_key(resource),
-            format!("delete {resource}"),
-            Action::Delete((*resource).clone()),
-            &needs,
-        ));
+        all.push(draft.delete((*resource).clone(), &needs));
     }
     let proof = draft.add(
         "prove-empty",

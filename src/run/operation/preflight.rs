@@ -10,12 +10,17 @@ use crate::settings::{ProviderKind, table};
 use hakube_provider::ProviderError;
 use std::collections::BTreeSet;
 
-/// For a new cluster: the user's kubeconfig can be written, the zone is there, and the provider has
-/// nothing against it.
+/// For a new cluster: the user's kubeconfig can be written, the zone is one of these that are up, and the
+/// provider has nothing against it.
 ///
 /// # Errors
 /// Bad input, or what the provider says.
-pub(super) async fn new_cluster(session: &Session, intent: &Intent, means: &Means) -> Result<()> {
+pub(super) async fn new_cluster(
+    session: &Session,
+    intent: &Intent,
+    zones: &[String],
+    means: &Means,
+) -> Result<()> {
     if !session.dry_run {
         kubeconfig::check(&means.kubeconfig, &means.context).map_err(|error| {
             Error::from(error).because(session.resolved.quote(&table::KUBECONFIG))
@@ -26,7 +31,7 @@ pub(super) async fn new_cluster(session: &Session, intent: &Intent, means: &Mean
             .because("the local cloud's machines have loopback addresses, and it chooses their ranges itself")
             .hint("unset it, or choose another provider"));
     }
-    check_zone(session, intent, means).await?;
+    check_zone(session, intent, zones)?;
     // Nothing of it is there yet, as far as is known: what is, the provider finds by its name.
     made(intent, &Observed::default(), means).await
 }
@@ -72,9 +77,8 @@ pub(super) async fn zones(means: &Means) -> Result<Vec<String>> {
     looked(means.timeout, async || Ok(means.provider.zones().await?)).await
 }
 
-async fn check_zone(session: &Session, intent: &Intent, means: &Means) -> Result<()> {
+fn check_zone(session: &Session, intent: &Intent, known: &[String]) -> Result<()> {
     let zone = &intent.spec.zone;
-    let known = zones(means).await?;
     if known.iter().any(|name| name == zone.name()) {
         return Ok(());
     }

@@ -41,10 +41,9 @@ async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
         .connect(&spec, stored.unfinished.as_ref(), authorities)
         .await?;
     if fresh {
-        stored.intent = stored
-            .intent
-            .with_nodes_spread(&preflight::zones(&means).await?);
-        preflight::new_cluster(session, &stored.intent, &means).await?;
+        let zones = preflight::zones(&means).await?;
+        stored.intent = stored.intent.with_nodes_spread(&zones);
+        preflight::new_cluster(session, &stored.intent, &zones, &means).await?;
         stored = operation.store(&stored.intent, "up", None).await?;
     }
     if new {

@@ -1,6 +1,7 @@
 //! Insert, get, list and delete: the same for all types.
 
-use axum::extract::{Query, State as Shared};
+use axum::extract::{FromRequest, Query, State as Shared};
+use axum::handler::Handler;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Map, Value};
@@ -39,7 +40,7 @@ pub fn one<R: Resource>() -> String {
 pub fn routes<R: Managed>() -> Router<Cloud> {
     Router::new()
         .route(&many::<R>(), get(list_all::<R>).post(insert::<R>))
-        .route(&one::<R>(), get(get_one::<R>).delete(delete::<R>))
+        .route(&one::<R>(), get(get_one::<R>).delete(begins(delete::<R>)))
 }
 
 /// The list over all scopes.
@@ -83,6 +84,26 @@ pub fn start_delete<R: Managed>(state: &mut State, key: &Key) -> Result<Target, 
     Ok(target)
 }
 
+/// What a method that changes something comes to: the operation that it begins.
+pub type Begun = Result<Request, ApiError>;
+
+/// The handler of a method that begins an operation on the resource that its path names. `act` has, of the
+/// request, what it takes: a body, a query, or both.
+pub fn begins<I, M>(
+    act: fn(&mut State, &Key, I) -> Begun,
+) -> impl Handler<(M, Shared<Cloud>, Place, Query<RequestId>, I), Cloud>
+where
+    I: FromRequest<Cloud, M> + Send + 'static,
+    M: 'static,
+{
+    move |Shared(cloud): Shared<Cloud>, place: Place, Query(id): Query<RequestId>, input: I| async move {
+        let key = place.key()?;
+        cloud
+            .begin(id, &key.scope, |state| act(state, &key, input))
+            .await
+    }
+}
+
 async fn insert<R: Managed>(
     Shared(cloud): Shared<Cloud>,
     place: Place,
@@ -101,18 +122,9 @@ async fn insert<R: Managed>(
         .await
 }
 
-async fn delete<R: Managed>(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let target = start_delete::<R>(state, &key)?;
-            Ok(Request::new("delete", target, Work::Remove))
-        })
-        .await
+fn delete<R: Managed>(state: &mut State, key: &Key, (): ()) -> Begun {
+    let target = start_delete::<R>(state, key)?;
+    Ok(Request::new("delete", target, Work::Remove))
 }
 
 async fn get_one<R: Resource>(Shared(cloud): Shared<Cloud>, place: Place) -> Answer {

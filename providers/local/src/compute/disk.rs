@@ -1,22 +1,21 @@
 //! Persistent disks. Nothing is written to them: a machine's files live in its directory.
 
 use axum::Router;
-use axum::extract::{Query, State as Shared};
 use axum::routing::post;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::catalog;
-use super::crud::{self, Answer};
+use super::crud::{self, Begun, begins};
 use super::error::ApiError;
 use super::instance::Instance;
 use super::labels::{self, Labelled, Labels};
 use super::link;
-use super::place::{Body, Place};
+use super::place::Body;
 use super::resource::{Managed, Meta, Target, resource};
 use super::scope::Key;
 use crate::cloud::Cloud;
-use crate::operation::{Request, RequestId, Work};
+use crate::operation::{Request, Work};
 use crate::store::{Phase, State};
 
 /// A zonal disk.
@@ -167,7 +166,10 @@ pub fn routes() -> Router<Cloud> {
     crud::routes::<Disk>()
         .merge(crud::aggregated::<Disk>())
         .merge(labels::routes::<Disk>())
-        .route(&format!("{}/resize", crud::one::<Disk>()), post(resize))
+        .route(
+            &format!("{}/resize", crud::one::<Disk>()),
+            post(begins(resize)),
+        )
 }
 
 #[derive(Deserialize)]
@@ -177,28 +179,18 @@ struct Resize {
     size_gb: Option<String>,
 }
 
-async fn resize(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
-    Body(wanted): Body<Resize>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let disk = state.ready_mut::<Disk>(&key)?;
-            let wanted = wanted.size_gb.unwrap_or_default();
-            let size = |text: &str| text.parse::<u64>().ok();
-            if size(&wanted) <= disk.size_gb.as_deref().and_then(size) {
-                let why = "The new size must be larger than the current size.";
-                return Err(ApiError::invalid("sizeGb", wanted, why));
-            }
-            disk.size_gb = Some(wanted);
-            Ok(Request::new(
-                "resizeDisk",
-                Target::of::<Disk>(&key),
-                Work::Update,
-            ))
-        })
-        .await
+fn resize(state: &mut State, key: &Key, Body(wanted): Body<Resize>) -> Begun {
+    let disk = state.ready_mut::<Disk>(key)?;
+    let wanted = wanted.size_gb.unwrap_or_default();
+    let size = |text: &str| text.parse::<u64>().ok();
+    if size(&wanted) <= disk.size_gb.as_deref().and_then(size) {
+        let why = "The new size must be larger than the current size.";
+        return Err(ApiError::invalid("sizeGb", wanted, why));
+    }
+    disk.size_gb = Some(wanted);
+    Ok(Request::new(
+        "resizeDisk",
+        Target::of::<Disk>(key),
+        Work::Update,
+    ))
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::backend_service::BackendService;
-use super::crud::{self, Answer};
+use super::crud::{self, Answer, Begun, begins};
 use super::error::ApiError;
 use super::instance::Instance;
 use super::link;
@@ -17,7 +17,7 @@ use super::place::{Body, Place};
 use super::resource::{Managed, Meta, Target, fresh_fingerprint, resource};
 use super::scope::Key;
 use crate::cloud::Cloud;
-use crate::operation::{Request, RequestId, Work};
+use crate::operation::{Request, Work};
 use crate::store::State;
 
 /// An unmanaged group.
@@ -103,97 +103,74 @@ pub fn routes() -> Router<Cloud> {
     let one = crud::one::<InstanceGroup>();
     crud::routes::<InstanceGroup>()
         .merge(crud::aggregated::<InstanceGroup>())
-        .route(&format!("{one}/addInstances"), post(add))
-        .route(&format!("{one}/removeInstances"), post(remove))
+        .route(&format!("{one}/addInstances"), post(begins(add)))
+        .route(&format!("{one}/removeInstances"), post(begins(remove)))
         .route(&format!("{one}/listInstances"), post(members))
-        .route(&format!("{one}/setNamedPorts"), post(set_named_ports))
+        .route(
+            &format!("{one}/setNamedPorts"),
+            post(begins(set_named_ports)),
+        )
 }
 
-async fn add(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
-    Body(body): Body<Instances>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let path = state.path_of::<InstanceGroup>(&key);
-            state.ready::<InstanceGroup>(&key)?;
-            for member in body.keys()? {
-                if member.scope != key.scope {
-                    let why = "Instances must be in the zone of the group.";
-                    return Err(ApiError::invalid("instances.instance", member, why));
-                }
-                state.ready::<Instance>(&member)?;
-                let link = state.link_of::<Instance>(&member);
-                let member = state.path_of::<Instance>(&member);
-                let group = state.ready_mut::<InstanceGroup>(&key)?;
-                if group.members.contains(&link) {
-                    return Err(ApiError::bad_request(
-                        "memberAlreadyExists",
-                        format!("Resource '{member}' is already a member of '{path}'."),
-                    ));
-                }
-                group.members.push(link);
-            }
-            let target = Target::of::<InstanceGroup>(&key);
-            Ok(Request::new("addInstances", target, Work::Update))
-        })
-        .await
+fn add(state: &mut State, key: &Key, Body(body): Body<Instances>) -> Begun {
+    let path = state.path_of::<InstanceGroup>(key);
+    state.ready::<InstanceGroup>(key)?;
+    for member in body.keys()? {
+        if member.scope != key.scope {
+            let why = "Instances must be in the zone of the group.";
+            return Err(ApiError::invalid("instances.instance", member, why));
+        }
+        state.ready::<Instance>(&member)?;
+        let link = state.link_of::<Instance>(&member);
+        let member = state.path_of::<Instance>(&member);
+        let group = state.ready_mut::<InstanceGroup>(key)?;
+        if group.members.contains(&link) {
+            return Err(ApiError::bad_request(
+                "memberAlreadyExists",
+                format!("Resource '{member}' is already a member of '{path}'."),
+            ));
+        }
+        group.members.push(link);
+    }
+    let target = Target::of::<InstanceGroup>(key);
+    Ok(Request::new("addInstances", target, Work::Update))
 }
 
-async fn remove(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
-    Body(body): Body<Instances>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let path = state.path_of::<InstanceGroup>(&key);
-            for member in body.keys()? {
-                let link = state.link_of::<Instance>(&member);
-                let member = state.path_of::<Instance>(&member);
-                let group = state.ready_mut::<InstanceGroup>(&key)?;
-                let before = group.members.len();
-                group.members.retain(|known| *known != link);
-                if group.members.len() == before {
-                    return Err(ApiError::bad_request(
-                        "memberNotFound",
-                        format!("Resource '{member}' is not a member of '{path}'."),
-                    ));
-                }
-            }
-            let target = Target::of::<InstanceGroup>(&key);
-            Ok(Request::new("removeInstances", target, Work::Update))
-        })
-        .await
+fn remove(state: &mut State, key: &Key, Body(body): Body<Instances>) -> Begun {
+    let path = state.path_of::<InstanceGroup>(key);
+    for member in body.keys()? {
+        let link = state.link_of::<Instance>(&member);
+        let member = state.path_of::<Instance>(&member);
+        let group = state.ready_mut::<InstanceGroup>(key)?;
+        let before = group.members.len();
+        group.members.retain(|known| *known != link);
+        if group.members.len() == before {
+            return Err(ApiError::bad_request(
+                "memberNotFound",
+                format!("Resource '{member}' is not a member of '{path}'."),
+            ));
+        }
+    }
+    let target = Target::of::<InstanceGroup>(key);
+    Ok(Request::new("removeInstances", target, Work::Update))
 }
 
-async fn set_named_ports(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
+fn set_named_ports(
+    state: &mut State,
+    key: &Key,
     Body(mut body): Body<Map<String, Value>>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let group = state.ready_mut::<InstanceGroup>(&key)?;
-            let current = group.rest.get("fingerprint").and_then(Value::as_str);
-            // It may be left out here, unlike elsewhere.
-            if body.contains_key("fingerprint") {
-                check_fingerprint(&body, "fingerprint", current.unwrap_or_default())?;
-            }
-            let ports = body.remove("namedPorts").unwrap_or_else(|| json!([]));
-            group.rest.insert("namedPorts".into(), ports);
-            group.renew_fingerprint();
-            let target = Target::of::<InstanceGroup>(&key);
-            Ok(Request::new("setNamedPorts", target, Work::Update))
-        })
-        .await
+) -> Begun {
+    let group = state.ready_mut::<InstanceGroup>(key)?;
+    let current = group.rest.get("fingerprint").and_then(Value::as_str);
+    // It may be left out here, unlike elsewhere.
+    if body.contains_key("fingerprint") {
+        check_fingerprint(&body, "fingerprint", current.unwrap_or_default())?;
+    }
+    let ports = body.remove("namedPorts").unwrap_or_else(|| json!([]));
+    group.rest.insert("namedPorts".into(), ports);
+    group.renew_fingerprint();
+    let target = Target::of::<InstanceGroup>(key);
+    Ok(Request::new("setNamedPorts", target, Work::Update))
 }
 
 async fn members(

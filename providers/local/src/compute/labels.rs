@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 
 use axum::Router;
-use axum::extract::{Query, State as Shared};
 use axum::routing::post;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::crud::{self, Answer};
+use super::crud::{self, Begun, begins};
 use super::error::ApiError;
 use super::limits;
 use super::patch::check_fingerprint;
-use super::place::{Body, Place};
+use super::place::Body;
 use super::resource::{Managed, Target, fresh_fingerprint};
+use super::scope::Key;
 use crate::cloud::Cloud;
-use crate::operation::{Request, RequestId, Work};
+use crate::operation::{Request, Work};
+use crate::store::State;
 
 /// The labels of a resource.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -55,33 +56,27 @@ pub trait Labelled: Managed {
 /// `setLabels`.
 pub fn routes<R: Labelled>() -> Router<Cloud> {
     let path = format!("{}/setLabels", crud::one::<R>());
-    Router::new().route(&path, post(set_labels::<R>))
+    Router::new().route(&path, post(begins(set_labels::<R>)))
 }
 
-async fn set_labels<R: Labelled>(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
+fn set_labels<R: Labelled>(
+    state: &mut State,
+    key: &Key,
     Body(body): Body<Map<String, Value>>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let kept = state.ready_mut::<R>(&key)?.labels_mut();
-            check_fingerprint(&body, "labelFingerprint", &kept.label_fingerprint)?;
-            let labels = match body.get("labels") {
-                None => BTreeMap::new(),
-                Some(labels) => serde_json::from_value(labels.clone())
-                    .map_err(|error| ApiError::invalid("labels", labels, error))?,
-            };
-            limits::labels("labels", &labels)?;
-            kept.labels = labels;
-            kept.label_fingerprint = fresh_fingerprint();
-            Ok(Request::new(
-                "setLabels",
-                Target::of::<R>(&key),
-                Work::Update,
-            ))
-        })
-        .await
+) -> Begun {
+    let kept = state.ready_mut::<R>(key)?.labels_mut();
+    check_fingerprint(&body, "labelFingerprint", &kept.label_fingerprint)?;
+    let labels = match body.get("labels") {
+        None => BTreeMap::new(),
+        Some(labels) => serde_json::from_value(labels.clone())
+            .map_err(|error| ApiError::invalid("labels", labels, error))?,
+    };
+    limits::labels("labels", &labels)?;
+    kept.labels = labels;
+    kept.label_fingerprint = fresh_fingerprint();
+    Ok(Request::new(
+        "setLabels",
+        Target::of::<R>(key),
+        Work::Update,
+    ))
 }

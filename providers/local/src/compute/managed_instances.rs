@@ -1,13 +1,13 @@
 //! What a managed group is told to do with the instances that it has: delete some, make some anew, make
 //! the next ones of another template.
 
-use axum::extract::{Query, State as Shared};
+use axum::extract::State as Shared;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::crud::{self, Answer};
+use super::crud::{self, Answer, Begun, begins};
 use super::error::ApiError;
 use super::instance::Instance;
 use super::instance_group_manager::{InstanceGroupManager, retire};
@@ -17,7 +17,7 @@ use super::place::{Body, Place};
 use super::resource::Target;
 use super::scope::Key;
 use crate::cloud::Cloud;
-use crate::operation::{Request, RequestId, Work};
+use crate::operation::{Request, Work};
 use crate::store::State;
 
 /// `deleteInstances`, `recreateInstances`, `setInstanceTemplate`, `listErrors`.
@@ -25,9 +25,12 @@ pub fn routes() -> Router<Cloud> {
     let one = crud::one::<InstanceGroupManager>();
     let at = |method: &str| format!("{one}/{method}");
     Router::new()
-        .route(&at("deleteInstances"), post(delete_instances))
-        .route(&at("recreateInstances"), post(recreate_instances))
-        .route(&at("setInstanceTemplate"), post(set_instance_template))
+        .route(&at("deleteInstances"), post(begins(delete_instances)))
+        .route(&at("recreateInstances"), post(begins(recreate_instances)))
+        .route(
+            &at("setInstanceTemplate"),
+            post(begins(set_instance_template)),
+        )
         .route(&at("listErrors"), get(list_errors))
 }
 
@@ -62,49 +65,29 @@ impl Instances {
     }
 }
 
-async fn delete_instances(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
-    Body(body): Body<Instances>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let going = body.of(state, &key)?;
-            retire(state, &going);
-            let manager = state.ready_mut::<InstanceGroupManager>(&key)?;
-            let is_going =
-                |member: &str| link::key_of(member).is_some_and(|key| going.contains(&key));
-            manager.members.retain(|member| !is_going(member));
-            manager.target_size = u32::try_from(manager.members.len()).unwrap_or(u32::MAX);
-            Ok(Request::new(
-                "compute.instanceGroupManagers.deleteInstances",
-                Target::of::<InstanceGroupManager>(&key),
-                Work::Resize { going },
-            ))
-        })
-        .await
+fn delete_instances(state: &mut State, key: &Key, Body(body): Body<Instances>) -> Begun {
+    let going = body.of(state, key)?;
+    retire(state, &going);
+    let manager = state.ready_mut::<InstanceGroupManager>(key)?;
+    let is_going =
+        |member: &str| link::key_of(member).is_some_and(|member| going.contains(&member));
+    manager.members.retain(|member| !is_going(member));
+    manager.target_size = u32::try_from(manager.members.len()).unwrap_or(u32::MAX);
+    Ok(Request::new(
+        "compute.instanceGroupManagers.deleteInstances",
+        Target::of::<InstanceGroupManager>(key),
+        Work::Resize { going },
+    ))
 }
 
-async fn recreate_instances(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
-    Body(body): Body<Instances>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let members = body.of(state, &key)?;
-            retire(state, &members);
-            Ok(Request::new(
-                "compute.instanceGroupManagers.recreateInstances",
-                Target::of::<InstanceGroupManager>(&key),
-                Work::Recreate { members },
-            ))
-        })
-        .await
+fn recreate_instances(state: &mut State, key: &Key, Body(body): Body<Instances>) -> Begun {
+    let members = body.of(state, key)?;
+    retire(state, &members);
+    Ok(Request::new(
+        "compute.instanceGroupManagers.recreateInstances",
+        Target::of::<InstanceGroupManager>(key),
+        Work::Recreate { members },
+    ))
 }
 
 #[derive(Deserialize)]
@@ -113,30 +96,19 @@ struct Template {
     instance_template: String,
 }
 
-async fn set_instance_template(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
-    Body(body): Body<Template>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let template =
-                link::parse::<InstanceTemplate>("instanceTemplate", &body.instance_template)?;
-            state.ready::<InstanceTemplate>(&template)?;
-            let link = state.link_of::<InstanceTemplate>(&template);
-            // Those that are there stay what they are.
-            state
-                .ready_mut::<InstanceGroupManager>(&key)?
-                .use_template(link);
-            Ok(Request::new(
-                "compute.instanceGroupManagers.setInstanceTemplate",
-                Target::of::<InstanceGroupManager>(&key),
-                Work::Update,
-            ))
-        })
-        .await
+fn set_instance_template(state: &mut State, key: &Key, Body(body): Body<Template>) -> Begun {
+    let template = link::parse::<InstanceTemplate>("instanceTemplate", &body.instance_template)?;
+    state.ready::<InstanceTemplate>(&template)?;
+    let link = state.link_of::<InstanceTemplate>(&template);
+    // Those that are there stay what they are.
+    state
+        .ready_mut::<InstanceGroupManager>(key)?
+        .use_template(link);
+    Ok(Request::new(
+        "compute.instanceGroupManagers.setInstanceTemplate",
+        Target::of::<InstanceGroupManager>(key),
+        Work::Update,
+    ))
 }
 
 /// Members that couldn't be made fail the operation here: there is nothing to list afterwards.

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use axum::Router;
-use axum::extract::{Query, State as Shared};
+use axum::extract::Query;
 use axum::routing::patch;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
@@ -12,14 +12,15 @@ use serde_json::{Map, Value};
 use super::methods::{AccessConfigQuery, idle};
 use super::{Instance, NetworkInterface};
 use crate::cloud::Cloud;
-use crate::compute::crud::{self, Answer};
+use crate::compute::crud::{self, Begun, begins};
 use crate::compute::error::ApiError;
 use crate::compute::link;
 use crate::compute::patch::check_fingerprint;
-use crate::compute::place::{Body, Place};
+use crate::compute::place::Body;
 use crate::compute::resource::fresh_fingerprint;
+use crate::compute::scope::Key;
 use crate::compute::subnetwork::{self, Subnetwork};
-use crate::operation::{Request, RequestId, Work};
+use crate::operation::{Request, Work};
 use crate::store::State;
 
 /// Part of a NIC.
@@ -68,38 +69,31 @@ impl NetworkInterface {
 /// `updateNetworkInterface`.
 pub fn routes() -> Router<Cloud> {
     let path = format!("{}/updateNetworkInterface", crud::one::<Instance>());
-    Router::new().route(&path, patch(update))
+    Router::new().route(&path, patch(begins(update)))
 }
 
-async fn update(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
-    Query(query): Query<AccessConfigQuery>,
-    Body(mut body): Body<Map<String, Value>>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let (target, instance) = idle(state, &key)?;
-            let nic = instance.nic_mut(&query.network_interface)?;
-            check_fingerprint(&body, "fingerprint", &nic.fingerprint)?;
-            let wanted = body.remove("aliasIpRanges").ok_or_else(|| {
-                ApiError::not_emulated("changes of a NIC other than of its aliasIpRanges")
-            })?;
-            let wanted: Vec<AliasIpRange> = serde_json::from_value(wanted)
-                .map_err(|error| ApiError::invalid("aliasIpRanges", "", error))?;
-            // Those that it has already are its own, and not in the way.
-            nic.alias_ip_ranges.clear();
-            let mut changed = nic.clone();
-            changed.alias_ip_ranges = wanted;
-            changed.fingerprint = fresh_fingerprint();
-            let subnet = link::parse::<Subnetwork>("subnetwork", &changed.subnetwork)?;
-            let range = state.ready::<Subnetwork>(&subnet)?.ip_cidr_range;
-            changed.check_aliases(state, range)?;
-            let instance = state.ready_mut::<Instance>(&key)?;
-            *instance.nic_mut(&query.network_interface)? = changed;
-            Ok(Request::new("updateNetworkInterface", target, Work::Update))
-        })
-        .await
+fn update(
+    state: &mut State,
+    key: &Key,
+    (Query(query), Body(mut body)): (Query<AccessConfigQuery>, Body<Map<String, Value>>),
+) -> Begun {
+    let (target, instance) = idle(state, key)?;
+    let nic = instance.nic_mut(&query.network_interface)?;
+    check_fingerprint(&body, "fingerprint", &nic.fingerprint)?;
+    let wanted = body.remove("aliasIpRanges").ok_or_else(|| {
+        ApiError::not_emulated("changes of a NIC other than of its aliasIpRanges")
+    })?;
+    let wanted: Vec<AliasIpRange> = serde_json::from_value(wanted)
+        .map_err(|error| ApiError::invalid("aliasIpRanges", "", error))?;
+    // Those that it has already are its own, and not in the way.
+    nic.alias_ip_ranges.clear();
+    let mut changed = nic.clone();
+    changed.alias_ip_ranges = wanted;
+    changed.fingerprint = fresh_fingerprint();
+    let subnet = link::parse::<Subnetwork>("subnetwork", &changed.subnetwork)?;
+    let range = state.ready::<Subnetwork>(&subnet)?.ip_cidr_range;
+    changed.check_aliases(state, range)?;
+    let instance = state.ready_mut::<Instance>(key)?;
+    *instance.nic_mut(&query.network_interface)? = changed;
+    Ok(Request::new("updateNetworkInterface", target, Work::Update))
 }

@@ -9,13 +9,13 @@ use serde_json::json;
 use super::access_config::{acquire_ephemeral, assign_external};
 use super::{AccessConfig, Instance, Status, alias, disks, guest_attributes, settings};
 use crate::cloud::Cloud;
-use crate::compute::crud::{self, Answer};
+use crate::compute::crud::{self, Answer, Begun, begins};
 use crate::compute::error::ApiError;
 use crate::compute::labels;
 use crate::compute::place::{Body, Place};
 use crate::compute::resource::{Target, fresh_fingerprint};
 use crate::compute::scope::Key;
-use crate::operation::{Request, RequestId, Work};
+use crate::operation::{Request, Work};
 use crate::store::State;
 
 /// The routes of instances.
@@ -28,11 +28,14 @@ pub fn routes() -> Router<Cloud> {
         .merge(settings::routes())
         .merge(alias::routes())
         .merge(disks::routes())
-        .route(&at("stop"), post(stop))
-        .route(&at("start"), post(start))
-        .route(&at("reset"), post(reset))
-        .route(&at("addAccessConfig"), post(add_access_config))
-        .route(&at("deleteAccessConfig"), post(delete_access_config))
+        .route(&at("stop"), post(begins(stop)))
+        .route(&at("start"), post(begins(start)))
+        .route(&at("reset"), post(begins(reset)))
+        .route(&at("addAccessConfig"), post(begins(add_access_config)))
+        .route(
+            &at("deleteAccessConfig"),
+            post(begins(delete_access_config)),
+        )
         .route(&at("serialPort"), get(serial_port))
         .route(&at("getGuestAttributes"), get(guest_attributes::get))
 }
@@ -47,49 +50,34 @@ pub(super) fn idle<'a>(
     Ok((target, state.ready_mut::<Instance>(key)?))
 }
 
-async fn stop(Shared(cloud): Shared<Cloud>, place: Place, Query(id): Query<RequestId>) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let (target, instance) = idle(state, &key)?;
-            instance.status = Status::Stopping;
-            state.due_boots.remove(&key);
-            Ok(Request::new("stop", target, Work::Stop))
-        })
-        .await
+fn stop(state: &mut State, key: &Key, (): ()) -> Begun {
+    let (target, instance) = idle(state, key)?;
+    instance.status = Status::Stopping;
+    state.due_boots.remove(key);
+    Ok(Request::new("stop", target, Work::Stop))
 }
 
-async fn start(Shared(cloud): Shared<Cloud>, place: Place, Query(id): Query<RequestId>) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let (target, instance) = idle(state, &key)?;
-            // Starting what runs is an operation that does nothing.
-            if instance.status == Status::Running {
-                return Ok(Request::new("start", target, Work::Update));
-            }
-            instance.status = Status::Staging;
-            instance.status_message = None;
-            let mut instance = instance.clone();
-            acquire_ephemeral(state, &mut instance)?;
-            *state.ready_mut::<Instance>(&key)? = instance;
-            Ok(Request::new("start", target, Work::Start))
-        })
-        .await
+fn start(state: &mut State, key: &Key, (): ()) -> Begun {
+    let (target, instance) = idle(state, key)?;
+    // Starting what runs is an operation that does nothing.
+    if instance.status == Status::Running {
+        return Ok(Request::new("start", target, Work::Update));
+    }
+    instance.status = Status::Staging;
+    instance.status_message = None;
+    let mut instance = instance.clone();
+    acquire_ephemeral(state, &mut instance)?;
+    *state.ready_mut::<Instance>(key)? = instance;
+    Ok(Request::new("start", target, Work::Start))
 }
 
-async fn reset(Shared(cloud): Shared<Cloud>, place: Place, Query(id): Query<RequestId>) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let (target, instance) = idle(state, &key)?;
-            if instance.status != Status::Running {
-                return Err(ApiError::not_ready(&state.path(&target)));
-            }
-            instance.status = Status::Staging;
-            Ok(Request::new("reset", target, Work::Reset))
-        })
-        .await
+fn reset(state: &mut State, key: &Key, (): ()) -> Begun {
+    let (target, instance) = idle(state, key)?;
+    if instance.status != Status::Running {
+        return Err(ApiError::not_ready(&state.path(&target)));
+    }
+    instance.status = Status::Staging;
+    Ok(Request::new("reset", target, Work::Reset))
 }
 
 #[derive(Deserialize)]
@@ -101,59 +89,46 @@ pub(super) struct AccessConfigQuery {
     access_config: String,
 }
 
-async fn add_access_config(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
-    Query(query): Query<AccessConfigQuery>,
-    Body(mut config): Body<AccessConfig>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let (target, instance) = idle(state, &key)?;
-            instance.accepts_config(&query.network_interface)?;
-            let region = key.scope.region().unwrap_or_default();
-            assign_external(state, region, &mut config)?;
-            let instance = state.ready_mut::<Instance>(&key)?;
-            let nic = instance.nic_mut(&query.network_interface)?;
-            nic.access_configs.push(config);
-            nic.fingerprint = fresh_fingerprint();
-            Ok(Request::new(
-                "addAccessConfig",
-                target,
-                Work::AddAccessConfig,
-            ))
-        })
-        .await
+fn add_access_config(
+    state: &mut State,
+    key: &Key,
+    (Query(query), Body(mut config)): (Query<AccessConfigQuery>, Body<AccessConfig>),
+) -> Begun {
+    let (target, instance) = idle(state, key)?;
+    instance.accepts_config(&query.network_interface)?;
+    let region = key.scope.region().unwrap_or_default();
+    assign_external(state, region, &mut config)?;
+    let instance = state.ready_mut::<Instance>(key)?;
+    let nic = instance.nic_mut(&query.network_interface)?;
+    nic.access_configs.push(config);
+    nic.fingerprint = fresh_fingerprint();
+    Ok(Request::new(
+        "addAccessConfig",
+        target,
+        Work::AddAccessConfig,
+    ))
 }
 
-async fn delete_access_config(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
+fn delete_access_config(
+    state: &mut State,
+    key: &Key,
     Query(query): Query<AccessConfigQuery>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let (target, instance) = idle(state, &key)?;
-            let nic = instance.nic_mut(&query.network_interface)?;
-            let before = nic.access_configs.len();
-            nic.access_configs
-                .retain(|config| config.name != query.access_config);
-            if nic.access_configs.len() == before {
-                let why = "The specified access config does not exist.";
-                return Err(ApiError::invalid("accessConfig", &query.access_config, why));
-            }
-            nic.fingerprint = fresh_fingerprint();
-            Ok(Request::new(
-                "deleteAccessConfig",
-                target,
-                Work::RemoveAccessConfig,
-            ))
-        })
-        .await
+) -> Begun {
+    let (target, instance) = idle(state, key)?;
+    let nic = instance.nic_mut(&query.network_interface)?;
+    let before = nic.access_configs.len();
+    nic.access_configs
+        .retain(|config| config.name != query.access_config);
+    if nic.access_configs.len() == before {
+        let why = "The specified access config does not exist.";
+        return Err(ApiError::invalid("accessConfig", &query.access_config, why));
+    }
+    nic.fingerprint = fresh_fingerprint();
+    Ok(Request::new(
+        "deleteAccessConfig",
+        target,
+        Work::RemoveAccessConfig,
+    ))
 }
 
 #[derive(Deserialize)]

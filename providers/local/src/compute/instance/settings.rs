@@ -1,7 +1,6 @@
 //! What of an instance can be changed, some of it only while it is stopped.
 
 use axum::Router;
-use axum::extract::{Query, State as Shared};
 use axum::routing::post;
 use serde_json::{Map, Value, json};
 
@@ -9,67 +8,49 @@ use super::insert::machine_type;
 use super::methods::idle;
 use super::{Instance, Metadata, Status, Tags};
 use crate::cloud::Cloud;
-use crate::compute::crud::{self, Answer};
+use crate::compute::crud::{self, Begun, begins};
 use crate::compute::error::ApiError;
 use crate::compute::limits;
 use crate::compute::patch::check_fingerprint;
-use crate::compute::place::{Body, Place};
+use crate::compute::place::Body;
 use crate::compute::resource::{Target, fresh_fingerprint};
-use crate::operation::{Request, RequestId, Work};
+use crate::compute::scope::Key;
+use crate::operation::{Request, Work};
+use crate::store::State;
 
 /// `setMetadata`, `setTags` and the like.
 pub fn routes() -> Router<Cloud> {
     let one = crud::one::<Instance>();
     let at = |method: &str| format!("{one}/{method}");
     Router::new()
-        .route(&at("setMetadata"), post(set_metadata))
-        .route(&at("setTags"), post(set_tags))
-        .route(&at("setMachineType"), post(set_machine_type))
-        .route(&at("setServiceAccount"), post(set_service_account))
-        .route(&at("setMinCpuPlatform"), post(set_min_cpu_platform))
-        .route(&at("setScheduling"), post(set_scheduling))
+        .route(&at("setMetadata"), post(begins(set_metadata)))
+        .route(&at("setTags"), post(begins(set_tags)))
+        .route(&at("setMachineType"), post(begins(set_machine_type)))
+        .route(&at("setServiceAccount"), post(begins(set_service_account)))
+        .route(&at("setMinCpuPlatform"), post(begins(set_min_cpu_platform)))
+        .route(&at("setScheduling"), post(begins(set_scheduling)))
 }
 
-async fn set_metadata(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
-    Body(body): Body<Map<String, Value>>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let instance = state.ready_mut::<Instance>(&key)?;
-            check_fingerprint(&body, "fingerprint", &instance.metadata.fingerprint)?;
-            instance.metadata = Metadata::checked(body)?;
-            let target = Target::of::<Instance>(&key);
-            Ok(Request::new("setMetadata", target, Work::Update))
-        })
-        .await
+fn set_metadata(state: &mut State, key: &Key, Body(body): Body<Map<String, Value>>) -> Begun {
+    let instance = state.ready_mut::<Instance>(key)?;
+    check_fingerprint(&body, "fingerprint", &instance.metadata.fingerprint)?;
+    instance.metadata = Metadata::checked(body)?;
+    let target = Target::of::<Instance>(key);
+    Ok(Request::new("setMetadata", target, Work::Update))
 }
 
-async fn set_tags(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
-    Body(body): Body<Map<String, Value>>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let instance = state.ready_mut::<Instance>(&key)?;
-            check_fingerprint(&body, "fingerprint", &instance.tags.fingerprint)?;
-            let mut tags: Tags = serde_json::from_value(Value::Object(body))
-                .map_err(|error| ApiError::invalid("tags", "", error))?;
-            for tag in &tags.items {
-                limits::name("tags.items", tag)?;
-            }
-            tags.fingerprint = fresh_fingerprint();
-            instance.tags = tags;
-            let target = Target::of::<Instance>(&key);
-            Ok(Request::new("setTags", target, Work::Update))
-        })
-        .await
+fn set_tags(state: &mut State, key: &Key, Body(body): Body<Map<String, Value>>) -> Begun {
+    let instance = state.ready_mut::<Instance>(key)?;
+    check_fingerprint(&body, "fingerprint", &instance.tags.fingerprint)?;
+    let mut tags: Tags = serde_json::from_value(Value::Object(body))
+        .map_err(|error| ApiError::invalid("tags", "", error))?;
+    for tag in &tags.items {
+        limits::name("tags.items", tag)?;
+    }
+    tags.fingerprint = fresh_fingerprint();
+    instance.tags = tags;
+    let target = Target::of::<Instance>(key);
+    Ok(Request::new("setTags", target, Work::Update))
 }
 
 /// An instance that is stopped, for what a running one can't be given.
@@ -82,81 +63,49 @@ fn stopped(instance: &Instance, what: &str) -> Result<(), ApiError> {
     )))
 }
 
-async fn set_machine_type(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
-    Body(body): Body<Map<String, Value>>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let wanted = body.get("machineType").and_then(Value::as_str);
-            let wanted = machine_type(state, &key.scope, wanted.unwrap_or_default())?;
-            let (target, instance) = idle(state, &key)?;
-            stopped(instance, "The machine type")?;
-            instance.machine_type = wanted;
-            Ok(Request::new("setMachineType", target, Work::Update))
-        })
-        .await
+fn set_machine_type(state: &mut State, key: &Key, Body(body): Body<Map<String, Value>>) -> Begun {
+    let wanted = body.get("machineType").and_then(Value::as_str);
+    let wanted = machine_type(state, &key.scope, wanted.unwrap_or_default())?;
+    let (target, instance) = idle(state, key)?;
+    stopped(instance, "The machine type")?;
+    instance.machine_type = wanted;
+    Ok(Request::new("setMachineType", target, Work::Update))
 }
 
-async fn set_service_account(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
+fn set_service_account(
+    state: &mut State,
+    key: &Key,
     Body(account): Body<Map<String, Value>>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let (target, instance) = idle(state, &key)?;
-            stopped(instance, "The service account")?;
-            let has_one = account.get("email").and_then(Value::as_str) != Some("");
-            if has_one {
-                let accounts = json!([account]);
-                instance.rest.insert("serviceAccounts".into(), accounts);
-            } else {
-                instance.rest.remove("serviceAccounts");
-            }
-            Ok(Request::new("setServiceAccount", target, Work::Update))
-        })
-        .await
+) -> Begun {
+    let (target, instance) = idle(state, key)?;
+    stopped(instance, "The service account")?;
+    let has_one = account.get("email").and_then(Value::as_str) != Some("");
+    if has_one {
+        let accounts = json!([account]);
+        instance.rest.insert("serviceAccounts".into(), accounts);
+    } else {
+        instance.rest.remove("serviceAccounts");
+    }
+    Ok(Request::new("setServiceAccount", target, Work::Update))
 }
 
-async fn set_min_cpu_platform(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
+fn set_min_cpu_platform(
+    state: &mut State,
+    key: &Key,
     Body(mut body): Body<Map<String, Value>>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let (target, instance) = idle(state, &key)?;
-            stopped(instance, "The minimum CPU platform")?;
-            let wanted = body.remove("minCpuPlatform").unwrap_or_else(|| "".into());
-            instance.rest.insert("minCpuPlatform".into(), wanted);
-            Ok(Request::new("setMinCpuPlatform", target, Work::Update))
-        })
-        .await
+) -> Begun {
+    let (target, instance) = idle(state, key)?;
+    stopped(instance, "The minimum CPU platform")?;
+    let wanted = body.remove("minCpuPlatform").unwrap_or_else(|| "".into());
+    instance.rest.insert("minCpuPlatform".into(), wanted);
+    Ok(Request::new("setMinCpuPlatform", target, Work::Update))
 }
 
-async fn set_scheduling(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(id): Query<RequestId>,
-    Body(body): Body<Map<String, Value>>,
-) -> Answer {
-    let key = place.key()?;
-    cloud
-        .begin(id, &key.scope, |state| {
-            let (target, instance) = idle(state, &key)?;
-            let kept = instance.rest.entry("scheduling").or_insert(json!({}));
-            if let Some(kept) = kept.as_object_mut() {
-                kept.extend(body);
-            }
-            Ok(Request::new("setScheduling", target, Work::Update))
-        })
-        .await
+fn set_scheduling(state: &mut State, key: &Key, Body(body): Body<Map<String, Value>>) -> Begun {
+    let (target, instance) = idle(state, key)?;
+    let kept = instance.rest.entry("scheduling").or_insert(json!({}));
+    if let Some(kept) = kept.as_object_mut() {
+        kept.extend(body);
+    }
+    Ok(Request::new("setScheduling", target, Work::Update))
 }
