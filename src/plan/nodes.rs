@@ -191,6 +191,7 @@ fn group_spec(intent: &Intent, group: &NodeGroupPart, template: u32) -> NodeGrou
             },
             machine_type: nodes.machine_type.clone(),
             image: nodes.image.clone(),
+            image_sha256: None,
             boot_disk_gb: nodes.disk_gb,
             boot_disk_kind: nodes.disk_type.clone(),
             data_disk: None,

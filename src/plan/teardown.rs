@@ -15,6 +15,7 @@ fn holders(kind: ResourceKind) -> &'static [ResourceKind] {
         K::HealthCheck | K::BackendGroup => &[K::BackendService],
         K::MachineTemplate => &[K::NodeGroup],
         K::Disk => &[K::Machine],
+        K::Image => &[K::Machine, K::NodeGroup, K::Disk],
         K::Firewall => &[K::Machine, K::NodeGroup],
         K::Subnetwork => &[
             K::Machine,

@@ -39,6 +39,8 @@ pub enum ResourceKind {
     Machine,
     /// A disk.
     Disk,
+    /// What machines' boot disks are made from, where the provider keeps a copy for the cluster.
+    Image,
     /// A reserved address.
     Address,
     /// A firewall rule.
@@ -60,6 +62,7 @@ impl fmt::Display for ResourceKind {
             Self::MachineTemplate => "machine template",
             Self::Machine => "machine",
             Self::Disk => "disk",
+            Self::Image => "image",
             Self::Address => "address",
             Self::Firewall => "firewall",
             Self::Subnetwork => "subnetwork",
@@ -283,6 +286,10 @@ pub struct Inventory {
     /// disks that disappear with their owner (a group's machines, a machine's boot disk) are included
     /// only when that owner is absent.
     pub resources: Vec<ResourceId>,
+    /// The zones that couldn't be asked, and why not. What is in them isn't known, and nothing above speaks of
+    /// it. Empty where one answer covers all zones.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreachable: BTreeMap<String, String>,
 }
 
 impl Inventory {

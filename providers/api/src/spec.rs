@@ -125,6 +125,9 @@ pub struct MachineSpec {
     pub machine_type: String,
     /// The provider's name for its image: `projects/debian-cloud/global/images/family/debian-12`.
     pub image: String,
+    /// The SHA-256 that the image must have, in lower-case hexadecimal digits, where the provider itself doesn't
+    /// vouch for its images; `None` is any.
+    pub image_sha256: Option<String>,
     /// Size of the boot disk in GB.
     pub boot_disk_gb: u64,
     /// The provider's type of the boot disk: `pd-standard`.

@@ -230,6 +230,7 @@ pub fn machine_spec() -> MachineSpec {
         },
         machine_type: "e2-standard-2".into(),
         image: "projects/debian-cloud/global/images/family/debian-12".into(),
+        image_sha256: None,
         boot_disk_gb: 20,
         boot_disk_kind: "pd-standard".into(),
         data_disk: Some(DiskSpec {

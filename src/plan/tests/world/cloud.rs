@@ -169,6 +169,7 @@ impl World {
                 let owner = name.strip_suffix("-pd").unwrap();
                 assert!(inventory.machine(owner).is_none(), "in use");
             }
+            K::Image => assert!(!any(&[K::Machine, K::NodeGroup, K::Disk]), "in use"),
             K::Firewall => assert!(
                 !any(&[K::Machine, K::NodeGroup]),
                 "open no more, and still used"

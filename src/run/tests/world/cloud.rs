@@ -152,6 +152,8 @@ impl World {
             K::MachineTemplate => drop(cloud.templates.remove(name)),
             K::Machine => self.lose_machine(name),
             K::Disk => drop(cloud.disks.remove(name)),
+            // A cloud that keeps its images itself never has one that is a cluster's.
+            K::Image => {}
             K::Address => self.unreserve(),
             K::Firewall => drop(cloud.firewalls.remove(name)),
             K::Subnetwork => drop(cloud.subnetworks.remove(name)),
@@ -204,7 +206,12 @@ impl World {
                     .next()
                     .cloned()
             }),
-            K::ForwardingRule | K::NodeGroup | K::Machine | K::Address | K::Firewall => None,
+            K::ForwardingRule
+            | K::NodeGroup
+            | K::Machine
+            | K::Image
+            | K::Address
+            | K::Firewall => None,
         }
     }
 

@@ -31,6 +31,7 @@ impl Cloud {
             node_groups: self.node_groups.values().cloned().collect(),
             firewalls: self.firewalls.values().cloned().collect(),
             resources: self.resources(),
+            unreachable: BTreeMap::new(),
         }
     }
 
