@@ -67,6 +67,9 @@ pub struct MakingFlags {
     /// Where Compute Engine's API is: that of an emulator ($HAKUBE_COMPUTE_ENDPOINT)
     #[arg(long, value_name = "URL")]
     compute_endpoint: Option<String>,
+    /// Zones and libvirt's addresses of their hosts: rack-a=qemu:///system,… ($HAKUBE_LIBVIRT_ZONES)
+    #[arg(long, value_name = "ZONE=URI", value_delimiter = ',')]
+    libvirt_zone: Vec<String>,
     /// From where replicas take ssh: 203.0.113.7/32,… or none ($HAKUBE_SSH_SOURCE)
     #[arg(long, value_name = "RANGES")]
     ssh_source: Option<String>,
@@ -105,8 +108,10 @@ pub struct MakingFlags {
 impl MakingFlags {
     /// As settings' flags and their values.
     pub fn pairs(&self) -> Vec<(String, String)> {
+        let zones = (!self.libvirt_zone.is_empty()).then(|| self.libvirt_zone.join(","));
         given([
             ("--provider", &self.provider),
+            ("--libvirt-zone", &zones),
             ("--project", &self.project),
             ("--compute-endpoint", &self.compute_endpoint),
             ("--ssh-source", &self.ssh_source),

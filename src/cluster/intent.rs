@@ -4,8 +4,8 @@ use super::{Names, Quorum};
 use crate::machine::Programs;
 use crate::pki::Lifetimes;
 use crate::settings::{
-    Api, Etcd, LoadBalancer, Network, Nodes, ProviderKind, QuorumReads, ReplicaMachines, Settings,
-    Versions, Zone,
+    Api, Etcd, Libvirt, LoadBalancer, Network, Nodes, ProviderKind, QuorumReads, ReplicaMachines,
+    Settings, Versions, Zone,
 };
 use hakube_provider::{ResourceId, ResourceKind};
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,9 @@ pub struct ClusterSpec {
     /// Where Compute Engine's API is, if not at Google's: at an emulator of it.
     #[serde(default)]
     pub compute_endpoint: Option<String>,
+    /// Hypervisors, where they are the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub libvirt: Option<Libvirt>,
     /// The zone of the first replica.
     pub zone: Zone,
     /// Whether replicas may be in other zones of the region.
@@ -106,6 +109,7 @@ impl ClusterSpec {
             provider: settings.provider,
             project: settings.project.clone(),
             compute_endpoint: settings.compute_endpoint.clone(),
+            libvirt: settings.libvirt.clone(),
             zone: settings.zone.clone(),
             multizone: settings.multizone,
             quorum_reads: settings.quorum_reads.clone(),

@@ -202,7 +202,7 @@ fn machine_spec(intent: &Intent, replica: &ReplicaIntent) -> MachineSpec {
         },
         machine_type: machines.machine_type.clone(),
         image: machines.image.clone(),
-        image_sha256: None,
+        image_sha256: machines.image_sha256.clone(),
         boot_disk_gb: machines.root_disk_gb,
         boot_disk_kind: BOOT_DISK.to_owned(),
         data_disk: Some(DiskSpec {

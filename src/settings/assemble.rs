@@ -3,6 +3,7 @@
 
 use super::derive;
 use super::gcloud::Gcloud;
+use super::libvirt::{self, Hypervisor};
 use super::origin::Origin;
 use super::parse::{self, Malformed};
 use super::path::Directories;
@@ -32,7 +33,10 @@ pub fn settings(
     let google = google(read, directories, gcloud);
     let count = read.integer(&table::NUM_NODES);
     let network = network(read, count);
-    let replicas = replicas(read, count);
+    let is_libvirt = identity.provider == Some(ProviderKind::Libvirt);
+    let node_range = network.as_ref().map(|network| network.node_range);
+    let hosts = libvirt::libvirt(read, directories, identity.hosts.clone(), node_range);
+    let replicas = replicas(read, count, is_libvirt);
     let image = replicas.as_ref().map(|replicas| &replicas.image);
     let nodes = nodes(read, count, &identity, image);
     let versions = versions(read);
@@ -78,6 +82,7 @@ pub fn settings(
         quorum_reads: quorum_reads?,
         versions: versions?,
         network: network?,
+        libvirt: if is_libvirt { Some(hosts?) } else { None },
         replicas: replicas?,
         nodes: nodes?,
         etcd: etcd?,
@@ -106,6 +111,7 @@ struct Identity {
     cluster: Option<String>,
     prefix: Option<String>,
     zone: Option<Zone>,
+    hosts: Option<Vec<Hypervisor>>,
 }
 
 fn identity(read: &mut Reader<'_>, gcloud: &Gcloud<'_>) -> Identity {
@@ -116,7 +122,8 @@ fn identity(read: &mut Reader<'_>, gcloud: &Gcloud<'_>) -> Identity {
     let own = own.and_then(|_| gcloud.project());
     let project = read.derive(&table::PROJECT, parse::project, own);
     let compute_endpoint = read.read(&table::COMPUTE_ENDPOINT, parse::release_url);
-    let zone: Option<Zone> = read.read(&table::ZONE, str::parse);
+    let hosts = read.read(&table::LIBVIRT_ZONES, libvirt::hypervisors);
+    let zone = zone(read, provider, hosts.as_deref());
     // kube-up has the prefix alone decide; but two clusters that differ in nothing but CLUSTER_NAME would
     // make machines of the same names, so each of the two defaults to the other.
     let named = read
@@ -149,7 +156,34 @@ fn identity(read: &mut Reader<'_>, gcloud: &Gcloud<'_>) -> Identity {
         cluster,
         prefix,
         zone,
+        hosts,
     }
+}
+
+/// libvirt's zones are those that the operator names; Compute Engine's are as Google names them.
+fn zone(
+    read: &mut Reader<'_>,
+    provider: Option<ProviderKind>,
+    hosts: Option<&[Hypervisor]>,
+) -> Option<Zone> {
+    let is_libvirt = provider == Some(ProviderKind::Libvirt);
+    let hosts = hosts.filter(|_| is_libvirt);
+    let first = hosts.and_then(|hosts| Some(hosts.first()?.zone.to_string()));
+    let derived = first.or_else(|| (!is_libvirt).then(|| "us-central1-b".to_owned()));
+    let zone: Zone = read.derive(&table::ZONE, str::parse, derived)?;
+    let problem = match hosts {
+        _ if !is_libvirt => zone.check_compute_engine().err().map(|problem| problem.0),
+        Some(hosts) if hosts.iter().all(|host| host.zone != zone) => {
+            let known = read.quote(&table::LIBVIRT_ZONES);
+            Some(format!("no host is known for it: {known}"))
+        }
+        _ => None,
+    };
+    if let Some(problem) = problem {
+        read.object(&table::ZONE, &problem);
+        return None;
+    }
+    Some(zone)
 }
 
 fn google(
@@ -226,13 +260,26 @@ fn network(read: &mut Reader<'_>, nodes: Option<u32>) -> Option<Network> {
     })
 }
 
-fn replicas(read: &mut Reader<'_>, nodes: Option<u32>) -> Option<ReplicaMachines> {
+fn machine_type(is_libvirt: bool) -> fn(&str) -> parse::Parsed<String> {
+    if is_libvirt {
+        libvirt::machine_size
+    } else {
+        parse::name
+    }
+}
+
+fn replicas(
+    read: &mut Reader<'_>,
+    nodes: Option<u32>,
+    is_libvirt: bool,
+) -> Option<ReplicaMachines> {
     let derived = nodes.map(derive::replica_machine_type);
-    let machine_type = read.derive(&table::MASTER_SIZE, parse::name, derived);
+    let machine_type = read.derive(&table::MASTER_SIZE, machine_type(is_libvirt), derived);
     let root_disk_gb = read.size_gb(&table::MASTER_ROOT_DISK_SIZE);
     let data_disk_gb = read.size_gb(&table::MASTER_DISK_SIZE);
     let disk_type = read.read(&table::MASTER_DISK_TYPE, parse::name);
     let image = read.read(&table::MASTER_IMAGE, parse::word);
+    let image_sha256 = read.read(&table::IMAGE_SHA256, libvirt::sha256);
     let preemptible = read.boolean(&table::PREEMPTIBLE_MASTER);
     let min_cpu_platform = read.read(&table::MASTER_MIN_CPU, parse::cpu_platform);
     Some(ReplicaMachines {
@@ -241,6 +288,7 @@ fn replicas(read: &mut Reader<'_>, nodes: Option<u32>) -> Option<ReplicaMachines
         data_disk_gb: data_disk_gb?,
         disk_type: disk_type?,
         image: image?,
+        image_sha256,
         preemptible: preemptible?,
         min_cpu_platform,
     })
@@ -254,7 +302,8 @@ fn nodes(
 ) -> Option<Nodes> {
     let create = read.boolean(&table::CREATE_NODES);
     let largest_group = read.integer(&table::MAX_PER_GROUP);
-    let machine_type = read.read(&table::NODE_SIZE, parse::name);
+    let is_libvirt = identity.provider == Some(ProviderKind::Libvirt);
+    let machine_type = read.read(&table::NODE_SIZE, machine_type(is_libvirt));
     let disk_gb = read.size_gb(&table::NODE_DISK_SIZE);
     let disk_type = read.read(&table::NODE_DISK_TYPE, parse::name);
     let image = read.derive(&table::NODE_IMAGE, parse::word, image.cloned());

@@ -11,6 +11,7 @@ pub mod docs;
 mod env_file;
 mod error;
 mod gcloud;
+mod libvirt;
 mod origin;
 mod parse;
 mod path;
@@ -26,6 +27,7 @@ mod warning;
 mod tests;
 
 pub use error::SettingErrors;
+pub use libvirt::Libvirt;
 pub use quorum_reads::QuorumReads;
 pub use reader::ResolvedValue;
 pub use source::Sources;

@@ -135,6 +135,11 @@ impl<'a> Reader<'a> {
             .map_or(Origin::Unset, |value| value.origin.clone())
     }
 
+    /// Whether there is no value at all, right or wrong.
+    pub fn is_unset(&self, setting: &'static Setting) -> bool {
+        self.origin(setting) == Origin::Unset
+    }
+
     /// Whether the operator gave the value.
     pub fn is_given(&self, setting: &'static Setting) -> bool {
         self.origin(setting).is_given()

@@ -1,7 +1,8 @@
 //! The settings once they are typed: plain data, parts of which the cluster's intent stores.
 
 use super::derive::{nodes_at_most, nth_address};
-use super::parse::Malformed;
+use super::libvirt::Libvirt;
+use super::parse::{self, Malformed};
 use super::quorum_reads::QuorumReads;
 use crate::pki::Lifetimes;
 use crate::state::{Location, Seal};
@@ -44,6 +45,8 @@ pub struct Settings {
     pub versions: Versions,
     /// Networks, ranges and DNS.
     pub network: Network,
+    /// Hypervisors, where they are the provider.
+    pub libvirt: Option<Libvirt>,
     /// What a replica's machine is made of.
     pub replicas: ReplicaMachines,
     /// The workers.
@@ -158,7 +161,21 @@ impl Zone {
 impl FromStr for Zone {
     type Err = Malformed;
 
+    /// Any name: hosts of one's own are called as one likes.
     fn from_str(name: &str) -> Result<Self, Malformed> {
+        parse::name(name)
+            .map(Self)
+            .map_err(|_| Malformed::new("it doesn't have the shape of a zone"))
+    }
+}
+
+impl Zone {
+    /// Whether Compute Engine could have a zone of that name: `europe-west1-b`.
+    ///
+    /// # Errors
+    /// It couldn't.
+    pub fn check_compute_engine(&self) -> Result<(), Malformed> {
+        let name = &self.0;
         let parts: Vec<&str> = name.split('-').collect();
         let is_made_of_words = parts.iter().all(|part| {
             part.starts_with(|c: char| c.is_ascii_lowercase())
@@ -168,7 +185,7 @@ impl FromStr for Zone {
         });
         let is_place = |part: &str| part.ends_with(|c: char| c.is_ascii_digit());
         match parts.as_slice() {
-            [_, .., place, _] if is_made_of_words && is_place(place) => Ok(Self(name.to_owned())),
+            [_, .., place, _] if is_made_of_words && is_place(place) => Ok(()),
             [_, .., place] if is_made_of_words && is_place(place) => Err(Malformed(format!(
                 "it is a region; a zone has one part more, as in {name}-b"
             ))),
@@ -260,6 +277,9 @@ pub struct ReplicaMachines {
     pub disk_type: String,
     /// The provider's name for the boot image.
     pub image: String,
+    /// The SHA-256 that it must have; `None` where the provider vouches for its images.
+    #[serde(default)]
+    pub image_sha256: Option<String>,
     /// Whether the provider may take the machine back at any time.
     pub preemptible: bool,
     /// The provider's name for the oldest processors that will do; `None` is any.

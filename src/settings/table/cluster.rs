@@ -25,7 +25,8 @@ group! { CLUSTER: "The cluster", "Which cluster a command is about, who makes it
         .flag("--compute-endpoint");
     NETWORK_PROJECT = Setting::new("NETWORK_PROJECT", Kind::Project, Derived("from PROJECT"),
         "The project of the network. Another one (shared VPC) is refused: that isn't built yet.");
-    ZONE = Setting::new("KUBE_GCE_ZONE", Kind::Zone, Value("us-central1-b"),
+    ZONE = Setting::new("KUBE_GCE_ZONE", Kind::Zone,
+        Derived("from HAKUBE_LIBVIRT_ZONES: its first, or `us-central1-b`"),
         "The zone. Its region is the name without the last part, and a cluster stays in one region.")
         .flag("--zone");
     KUBE_VERSION = Setting::new("KUBE_VERSION", Kind::Version, Value("v1.36.0"),

@@ -4,8 +4,9 @@ use super::Default::{Derived, Unset, Value};
 use super::{Group, Kind, Setting, group};
 
 group! { REPLICA_MACHINES: "Replicas' machines", "Every replica is made the same way. Sizes, images and disk types are the provider's names.";
-    MASTER_SIZE = Setting::new("MASTER_SIZE", Kind::Name, Derived("from NUM_NODES"),
-        "The machine type: e2-standard-2, -4 above 10 nodes, -8 above 50, -16 above 100, -32 above 500.");
+    MASTER_SIZE = Setting::new("MASTER_SIZE", Kind::MachineType, Derived("from NUM_NODES"),
+        "The machine type: e2-standard-2, -4 above 10 nodes, -8 above 50, -16 above 100, -32 above 500; for libvirt \
+         processors and memory, `2x4GiB`.");
     MASTER_ROOT_DISK_SIZE = Setting::new("MASTER_ROOT_DISK_SIZE", Kind::SizeGb(10, 65536), Value("20GB"),
         "Size of the boot disk.");
     MASTER_DISK_SIZE = Setting::new("MASTER_DISK_SIZE", Kind::SizeGb(10, 65536), Value("20GB"),
@@ -29,7 +30,7 @@ group! { NODES: "Nodes", "The workers. hakube is about the control plane: these 
         "How many nodes a managed group may have. A zone with more has several groups.");
     CREATE_NODES = Setting::new("KUBE_CREATE_NODES", Kind::Bool, Value("true"),
         "`false`: no nodes are made; NUM_NODES still sets the sizes that are derived from it.");
-    NODE_SIZE = Setting::new("NODE_SIZE", Kind::Name, Value("e2-standard-2"),
+    NODE_SIZE = Setting::new("NODE_SIZE", Kind::MachineType, Value("e2-standard-2"),
         "The machine type.");
     NODE_DISK_SIZE = Setting::new("NODE_DISK_SIZE", Kind::SizeGb(10, 65536), Value("100GB"),
         "Size of the boot disk.");

@@ -3,6 +3,7 @@
 mod cluster;
 mod hakube;
 mod kubernetes;
+mod libvirt;
 mod machines;
 mod network;
 mod not_honoured;
@@ -10,6 +11,7 @@ mod not_honoured;
 pub use cluster::*;
 pub use hakube::*;
 pub use kubernetes::*;
+pub use libvirt::*;
 pub use machines::*;
 pub use network::*;
 pub use not_honoured::NOT_HONOURED;
@@ -59,6 +61,12 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// A zone.
     Zone,
+    /// Zones, and libvirt's addresses of their hosts.
+    Hypervisors,
+    /// What machines are connected to.
+    HostNetwork,
+    /// The provider's name for a machine's size.
+    MachineType,
     /// A name as Compute Engine wants it.
     Name,
     /// A Google Cloud project's id.
@@ -69,6 +77,10 @@ pub enum Kind {
     Ranges,
     /// An IP address.
     Address,
+    /// Several of them.
+    Addresses,
+    /// A span of addresses, and the length of their network's prefix.
+    AddressSpan,
     /// A DNS name.
     Domain,
     /// Names and addresses.
@@ -91,6 +103,10 @@ pub enum Kind {
     Word,
     /// Command-line arguments.
     Arguments,
+    /// A kernel's command line.
+    KernelArguments,
+    /// A SHA-256.
+    Sha256,
     /// A generation of processors.
     CpuPlatform,
     /// Switches by name.
@@ -119,6 +135,13 @@ impl Kind {
             Self::Range => "an address range such as 10.64.0.0/14",
             Self::Ranges => "address ranges such as 203.0.113.7/32, separated by commas, or none",
             Self::Address => "an IP address",
+            Self::Addresses => "IP addresses, separated by commas",
+            Self::AddressSpan => "two addresses and a prefix, as in 192.168.1.50-192.168.1.80/24",
+            Self::Hypervisors => "zones and URIs, as in rack-a=qemu:///system, separated by commas",
+            Self::HostNetwork => "nat, bridge:NAME or network:NAME",
+            Self::MachineType => "a machine type such as e2-standard-2; for libvirt 2x4GiB",
+            Self::KernelArguments => "words separated by spaces",
+            Self::Sha256 => "64 hexadecimal digits",
             Self::Domain => "a DNS name in lower case",
             Self::CertificateNames => "DNS names and IP addresses, separated by commas",
             Self::Version => "a full version such as v1.36.0 or 3.6.6",
@@ -201,6 +224,7 @@ pub static GROUPS: &[&Group] = &[
     &CLUSTER,
     &HIGH_AVAILABILITY,
     &NETWORK,
+    &LIBVIRT,
     &REPLICA_MACHINES,
     &NODES,
     &ETCD,

@@ -46,7 +46,13 @@ fn the_first_of_flag_environment_file_profile_and_default_wins() {
         zone(|s| s.flags = flags(&[("--provider", "gce"), ("--project", "my-project")])),
         owned("europe-west1-b", "default for local")
     );
-    assert_eq!(zone(|_| ()), owned("us-central1-b", "default"));
+    assert_eq!(
+        zone(|_| ()),
+        owned(
+            "us-central1-b",
+            "derived from HAKUBE_LIBVIRT_ZONES: its first, or `us-central1-b`"
+        )
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod cross_checks;
 mod layers;
+mod libvirt;
 mod table;
 mod values;
 

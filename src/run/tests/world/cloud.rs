@@ -206,12 +206,9 @@ impl World {
                     .next()
                     .cloned()
             }),
-            K::ForwardingRule
-            | K::NodeGroup
-            | K::Machine
-            | K::Image
-            | K::Address
-            | K::Firewall => None,
+            K::ForwardingRule | K::NodeGroup | K::Machine | K::Image | K::Address | K::Firewall => {
+                None
+            }
         }
     }
 

@@ -1,0 +1,123 @@
+//! Hosts of one's own.
+
+use super::{refused, resolved, shown};
+use crate::settings::libvirt::{Boot, HostNetwork};
+
+const ONE: (&str, &str) = ("HAKUBE_LIBVIRT_ZONES", "rack-a=qemu:///system");
+const LIBVIRT: (&str, &str) = ("KUBERNETES_PROVIDER", "libvirt");
+
+#[test]
+fn this_host_is_the_only_one_where_nobody_says_otherwise() {
+    let resolved = resolved(&[LIBVIRT]);
+    assert_eq!(resolved.settings.zone.name(), "host-a");
+}
+
+#[test]
+fn a_host_is_all_that_must_be_said() {
+    let resolved = resolved(&[LIBVIRT, ONE]);
+    let libvirt = resolved.settings.libvirt.clone().unwrap();
+    assert_eq!(resolved.settings.zone.name(), "rack-a");
+    assert_eq!(libvirt.zones[0].uri, "qemu:///system");
+    assert_eq!(libvirt.network, HostNetwork::Nat);
+    assert_eq!(libvirt.boot, Boot::Uefi);
+    assert_eq!(
+        shown(&resolved, "HAKUBE_LIBVIRT_ADDRESSES").0,
+        "10.40.0.10-10.40.3.254/22"
+    );
+    assert_eq!(libvirt.gateway, Some("10.40.0.1".parse().unwrap()));
+    assert_eq!(
+        libvirt.dns,
+        ["10.40.0.1".parse::<std::net::IpAddr>().unwrap()]
+    );
+    assert_eq!(resolved.settings.replicas.machine_type, "2x4GiB");
+}
+
+#[test]
+fn zones_are_hosts_in_one_region() {
+    let three = "rack-a=qemu:///system, rack-b=qemu+ssh://root@b/system,rack-c=test:///default";
+    let bridge = [
+        ("HAKUBE_LIBVIRT_NETWORK", "bridge:br0"),
+        ("HAKUBE_LIBVIRT_ADDRESSES", "192.168.1.50-192.168.1.80/24"),
+        ("KUBE_GCE_ZONE", "rack-b"),
+    ];
+    let several = resolved(&[&[LIBVIRT, ("HAKUBE_LIBVIRT_ZONES", three)], &bridge[..]].concat());
+    let zones = several.settings.libvirt.unwrap().zones;
+    assert_eq!(zones[1].uri, "qemu+ssh://root@b/system");
+    assert_eq!(several.settings.zone.name(), "rack-b");
+
+    for (zones, problem) in [
+        ("rack-a", "isn't a zone and libvirt's address"),
+        ("rack-a=qemu", "isn't a zone and libvirt's address"),
+        ("Rack=qemu:///system", "shape of a zone"),
+        ("rack-a=qemu:///system,rack-a=test:///default", "twice"),
+        (
+            "rack-a=qemu:///system,cage-b=test:///default",
+            "two regions",
+        ),
+    ] {
+        let errors = refused(&[LIBVIRT, ("HAKUBE_LIBVIRT_ZONES", zones)]);
+        assert!(errors[0].contains(problem), "{zones}: {errors:?}");
+    }
+    let errors = refused(&[LIBVIRT, ONE, ("KUBE_GCE_ZONE", "rack-z")]);
+    assert!(errors[0].contains("no host is known for it"), "{errors:?}");
+}
+
+#[test]
+fn several_hosts_share_a_network_that_is_there() {
+    let two = "rack-a=qemu:///system,rack-b=qemu+ssh://b/system";
+    let errors = refused(&[("HAKUBE_LIBVIRT_ZONES", two), LIBVIRT]);
+    assert!(errors[0].contains("address of one host"), "{errors:?}");
+    let errors = refused(&[("HAKUBE_LIBVIRT_NETWORK", "bridge:br0"), ONE, LIBVIRT]);
+    assert!(errors[0].contains("HAKUBE_LIBVIRT_ADDRESSES"), "{errors:?}");
+}
+
+#[test]
+fn addresses_that_cannot_be_given_out_are_refused() {
+    for (addresses, problem) in [
+        ("192.168.1.50", "span of addresses"),
+        ("192.168.1.50-192.168.2.80/24", "isn't in the network"),
+        ("192.168.1.50-192.168.1.50/24", "fewer than two"),
+        ("192.168.1.0-192.168.1.80/24", "nobody's"),
+        ("192.168.1.1-192.168.1.255/24", "nobody's"),
+    ] {
+        let errors = refused(&[("HAKUBE_LIBVIRT_ADDRESSES", addresses), ONE, LIBVIRT]);
+        assert!(errors[0].contains(problem), "{addresses}: {errors:?}");
+    }
+    let span = ("HAKUBE_LIBVIRT_ADDRESSES", "192.168.1.1-192.168.1.80/24");
+    let bridge = ("HAKUBE_LIBVIRT_NETWORK", "bridge:br0");
+    for (gateway, problem) in [
+        ("192.168.1.7", "would be given out"),
+        ("10.0.0.1", "isn't in the network"),
+    ] {
+        let gateway = ("HAKUBE_LIBVIRT_GATEWAY", gateway);
+        let errors = refused(&[gateway, span, bridge, ONE, LIBVIRT]);
+        assert!(errors[0].contains(problem), "{errors:?}");
+    }
+}
+
+#[test]
+fn sizes_kernels_and_sums_are_checked() {
+    for (variable, value, problem) in [
+        ("MASTER_SIZE", "e2-standard-2", "number of processors"),
+        ("MASTER_SIZE", "0x4GiB", "number of processors"),
+        ("HAKUBE_LIBVIRT_TYPE", "xen", "no such choice"),
+        ("HAKUBE_LIBVIRT_NETWORK", "bridge:", "no such choice"),
+        ("HAKUBE_IMAGE_SHA256", "abc", "64 hexadecimal digits"),
+    ] {
+        let errors = refused(&[LIBVIRT, ONE, (variable, value)]);
+        assert!(errors[0].contains(problem), "{variable}: {errors:?}");
+    }
+    let kernel = resolved(&[LIBVIRT, ONE, ("HAKUBE_LIBVIRT_KERNEL", "/boot/vmlinuz")]);
+    let boot = kernel.settings.libvirt.unwrap().boot;
+    assert!(
+        matches!(boot, Boot::Kernel { initrd: None, .. }),
+        "{boot:?}"
+    );
+}
+
+#[test]
+fn other_providers_have_no_hosts_and_their_own_sizes() {
+    assert_eq!(resolved(&[ONE]).settings.libvirt, None);
+    let errors = refused(&[("MASTER_SIZE", "2x4GiB")]);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+}
