@@ -37,6 +37,12 @@ async fn pages_filters_and_scopes() {
         .await
         .unwrap();
     assert_eq!(names(&filtered), ["b"]);
+    let either = "(name%20%3D%20a%20OR%20name:c)%20AND%20NOT%20description:b";
+    let filtered = cloud
+        .get(&format!("{addresses}?filter={either}"))
+        .await
+        .unwrap();
+    assert_eq!(names(&filtered), ["a", "c"]);
     let bad = cloud
         .get(&format!("{addresses}?filter=name~b"))
         .await
