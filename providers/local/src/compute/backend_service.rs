@@ -13,12 +13,12 @@ use super::error::ApiError;
 use super::forwarding_rule::ForwardingRule;
 use super::health_check::HealthCheck;
 use super::instance::Instance;
-use super::instance_group::InstanceGroup;
+use super::instance_group::{self, InstanceGroup};
 use super::link;
 use super::patch::{self, Patchable};
 use super::place::{Body, Place};
-use super::resource::{Managed, Meta, fresh_fingerprint, resource};
-use super::scope::Key;
+use super::resource::{Managed, Meta, Target, fresh_fingerprint, resource};
+use super::scope::{Key, Scope};
 use crate::cloud::Cloud;
 use crate::net::BackendId;
 use crate::store::State;
@@ -76,11 +76,16 @@ impl BackendService {
             .filter_map(|backend| link::key_of(&backend.group))
     }
 
-    /// The instances in its groups that run, with their addresses.
-    pub fn instances<'a>(&'a self, state: &'a State) -> impl Iterator<Item = (Key, &'a Instance)> {
+    /// How the health of its instances is told.
+    pub fn health_check<'a>(&self, state: &'a State) -> Option<&'a HealthCheck> {
+        let check = link::key_of(self.health_checks.first()?)?;
+        Some(&state.health_checks.get(&check)?.resource)
+    }
+
+    /// The instances in its groups.
+    pub fn members<'a>(&'a self, state: &'a State) -> impl Iterator<Item = (Key, &'a Instance)> {
         self.groups()
-            .filter_map(|group| state.instance_groups.get(&group))
-            .flat_map(|record| &record.resource.members)
+            .flat_map(|group| instance_group::members(state, &group))
             .filter_map(|member| {
                 let key = link::key_of(member)?;
                 let instance = &state.instances.get(&key)?.resource;
@@ -113,6 +118,10 @@ impl Patchable for BackendService {
             return Err(ApiError::invalid("resource.healthChecks", count, why));
         };
         let check_key = link::parse::<HealthCheck>("resource.healthChecks[0]", check)?;
+        if check_key.scope == Scope::Global && self.load_balancing_scheme == "EXTERNAL" {
+            let why = "An external regional backend service takes regional health checks only.";
+            return Err(ApiError::invalid("resource.healthChecks[0]", check, why));
+        }
         state.ready::<HealthCheck>(&check_key)?;
         *check = state.link_of::<HealthCheck>(&check_key);
         let mut seen = Vec::new();
@@ -151,7 +160,7 @@ impl Managed for BackendService {
         state
             .forwarding_rules
             .iter()
-            .find(|(_, rule)| link::key_of(&rule.backend_service).as_ref() == Some(key))
+            .find(|(_, rule)| rule.destination() == Some(Target::of::<Self>(key)))
             .map(|(rule, _)| state.path_of::<ForwardingRule>(rule))
     }
 }
@@ -183,16 +192,14 @@ async fn get_health(
             return Err(ApiError::invalid("group", &body.group, why));
         }
         let port = service
-            .health_checks
-            .first()
-            .and_then(|check| state.health_checks.get(&link::key_of(check)?))
-            .and_then(|record| record.resource.target().port)
+            .health_check(state)
+            .and_then(|check| check.target().port)
             .unwrap_or_default();
-        let members = state.get::<InstanceGroup>(&group)?.members.clone();
-        let found = members.into_iter().filter_map(|member| {
-            let instance_key = link::key_of(&member)?;
+        let members = instance_group::members(state, &group).iter();
+        let found = members.filter_map(|member| {
+            let instance_key = link::key_of(member)?;
             let ip = state.instances.get(&instance_key)?.resource.internal_ip()?;
-            Some((member, instance_key, SocketAddr::from((ip, port))))
+            Some((member.clone(), instance_key, SocketAddr::from((ip, port))))
         });
         Ok(found.collect::<Vec<_>>())
     })?;
@@ -200,7 +207,7 @@ async fn get_health(
         .into_iter()
         .map(|(link, instance, address)| {
             let healthy = cloud.plane().is_healthy(&BackendId {
-                service: key.clone(),
+                of: Target::of::<BackendService>(&key),
                 instance,
             });
             json!({

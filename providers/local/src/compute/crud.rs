@@ -21,26 +21,36 @@ pub type Answer = Result<Json<Value>, ApiError>;
 
 const PROJECT: &str = "/compute/v1/projects/{project}";
 
-/// The path of a type's collection.
-pub fn many<R: Resource>() -> String {
-    let scope = match R::TYPE.level() {
-        Level::Global | Level::Any => "global",
-        Level::Region => "regions/{region}",
-        Level::Zone => "zones/{zone}",
+/// The paths of a type's collections: one for each kind of scope that it lives in.
+pub fn collections<R: Resource>() -> impl Iterator<Item = String> {
+    const REGION: &str = "regions/{region}";
+    let scopes: &[&str] = match R::TYPE.level() {
+        Level::Global => &["global"],
+        Level::Region => &[REGION],
+        Level::Zone => &["zones/{zone}"],
+        Level::GlobalOrRegion => &["global", REGION],
+        Level::Any => &["global", REGION, "zones/{zone}"],
     };
-    format!("{PROJECT}/{scope}/{}", R::TYPE.collection())
+    let collection = R::TYPE.collection();
+    scopes
+        .iter()
+        .map(move |scope| format!("{PROJECT}/{scope}/{collection}"))
 }
 
-/// The path of one resource of a type.
+/// The path of one resource of a type that lives in one kind of scope.
 pub fn one<R: Resource>() -> String {
-    format!("{}/{{name}}", many::<R>())
+    let collection: String = collections::<R>().take(1).collect();
+    format!("{collection}/{{name}}")
 }
 
 /// Insert, list, get and delete.
 pub fn routes<R: Managed>() -> Router<Cloud> {
-    Router::new()
-        .route(&many::<R>(), get(list_all::<R>).post(insert::<R>))
-        .route(&one::<R>(), get(get_one::<R>).delete(begins(delete::<R>)))
+    collections::<R>().fold(Router::new(), |router, many| {
+        let one = format!("{many}/{{name}}");
+        router
+            .route(&many, get(list_all::<R>).post(insert::<R>))
+            .route(&one, get(get_one::<R>).delete(begins(delete::<R>)))
+    })
 }
 
 /// The list over all scopes.

@@ -1,4 +1,5 @@
-//! Regional health checks.
+//! Health checks, regional and global. Backend services use the regional ones; an internal one may use a global
+//! one, too.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -20,18 +21,9 @@ pub struct HealthCheck {
     /// Which of the protocol fields counts.
     #[serde(rename = "type")]
     pub protocol: Protocol,
-    /// Seconds from one probe's start to the next one's.
-    #[serde(default = "five")]
-    pub check_interval_sec: u32,
-    /// Seconds after which no answer is a bad one.
-    #[serde(default = "five")]
-    pub timeout_sec: u32,
-    /// Good answers in a row that make a backend healthy.
-    #[serde(default = "two")]
-    pub healthy_threshold: u32,
-    /// Bad ones in a row that make it unhealthy.
-    #[serde(default = "two")]
-    pub unhealthy_threshold: u32,
+    /// How often, and how many answers count.
+    #[serde(flatten)]
+    pub timing: Timing,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tcp_health_check: Option<ProbeTarget>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,12 +34,55 @@ pub struct HealthCheck {
     rest: Map<String, Value>,
 }
 
-fn five() -> u32 {
-    5
+/// How often a backend is asked, and what its answers come to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Timing {
+    /// Seconds from one probe's start to the next one's.
+    pub check_interval_sec: u32,
+    /// Seconds after which no answer is a bad one.
+    pub timeout_sec: u32,
+    /// Good answers in a row that make a backend healthy.
+    pub healthy_threshold: u32,
+    /// Bad ones in a row that make it unhealthy.
+    pub unhealthy_threshold: u32,
 }
 
-fn two() -> u32 {
-    2
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            check_interval_sec: 5,
+            timeout_sec: 5,
+            healthy_threshold: 2,
+            unhealthy_threshold: 2,
+        }
+    }
+}
+
+impl Timing {
+    /// Refuses what no health check may have.
+    pub fn check(&self) -> Result<(), ApiError> {
+        for (field, value, most) in [
+            ("resource.checkIntervalSec", self.check_interval_sec, 300),
+            ("resource.timeoutSec", self.timeout_sec, 300),
+            ("resource.healthyThreshold", self.healthy_threshold, 10),
+            ("resource.unhealthyThreshold", self.unhealthy_threshold, 10),
+        ] {
+            if !(1..=most).contains(&value) {
+                let why = format!("Must be from 1 to {most}.");
+                return Err(ApiError::invalid(field, value, why));
+            }
+        }
+        if self.timeout_sec > self.check_interval_sec {
+            let why = "Must not be greater than checkIntervalSec.";
+            return Err(ApiError::invalid(
+                "resource.timeoutSec",
+                self.timeout_sec,
+                why,
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// What is spoken to a backend.
@@ -128,25 +163,6 @@ impl Patchable for HealthCheck {
                 return Err(ApiError::invalid("resource.requestPath", path.clone(), why));
             }
         }
-        for (field, value, most) in [
-            ("resource.checkIntervalSec", self.check_interval_sec, 300),
-            ("resource.timeoutSec", self.timeout_sec, 300),
-            ("resource.healthyThreshold", self.healthy_threshold, 10),
-            ("resource.unhealthyThreshold", self.unhealthy_threshold, 10),
-        ] {
-            if !(1..=most).contains(&value) {
-                let why = format!("Must be from 1 to {most}.");
-                return Err(ApiError::invalid(field, value, why));
-            }
-        }
-        if self.timeout_sec > self.check_interval_sec {
-            let why = "Must not be greater than checkIntervalSec.";
-            return Err(ApiError::invalid(
-                "resource.timeoutSec",
-                self.timeout_sec,
-                why,
-            ));
-        }
-        Ok(())
+        self.timing.check()
     }
 }

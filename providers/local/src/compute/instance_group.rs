@@ -1,4 +1,5 @@
-//! Unmanaged instance groups: lists of instances of one zone, for balancers.
+//! Instance groups: lists of instances of one zone, for balancers. A managed group has one beside it, of its
+//! name, whose members are the manager's.
 
 use axum::Router;
 use axum::extract::{Query, State as Shared};
@@ -10,25 +11,26 @@ use super::backend_service::BackendService;
 use super::crud::{self, Answer, Begun, begins};
 use super::error::ApiError;
 use super::instance::Instance;
+use super::instance_group_manager::InstanceGroupManager;
 use super::link;
 use super::list::{self, ListQuery};
 use super::patch::check_fingerprint;
 use super::place::{Body, Place};
-use super::resource::{Managed, Meta, Target, fresh_fingerprint, resource};
+use super::resource::{Managed, Meta, Resource as _, Target, fresh_fingerprint, resource};
 use super::scope::Key;
 use crate::cloud::Cloud;
 use crate::operation::{Request, Work};
-use crate::store::State;
+use crate::store::{Phase, State};
 
-/// An unmanaged group.
+/// A group.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InstanceGroup {
     #[serde(flatten)]
     pub(crate) meta: Meta,
-    /// URLs of instances. Kept here, shown by listInstances.
-    #[serde(default)]
-    pub members: Vec<String>,
+    /// URLs of instances that were added. A manager keeps its own.
+    #[serde(default, alias = "members")]
+    pub(crate) added: Vec<String>,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
@@ -36,12 +38,11 @@ pub struct InstanceGroup {
 resource!(InstanceGroup, instance_groups, complete = size);
 
 fn size(group: &InstanceGroup, state: &State, view: &mut Map<String, Value>) {
-    view.remove("members");
-    view.insert("size".into(), group.members.len().into());
-    let first = group
-        .members
-        .first()
-        .and_then(|member| link::key_of(member));
+    view.remove("added");
+    let members = link::key_of(&group.meta.self_link);
+    let members = members.map_or(&[][..], |key| self::members(state, &key));
+    view.insert("size".into(), members.len().into());
+    let first = members.first().and_then(|member| link::key_of(member));
     let nic = first
         .and_then(|key| state.instances.get(&key))
         .and_then(|record| record.resource.network_interfaces.first());
@@ -53,17 +54,61 @@ fn size(group: &InstanceGroup, state: &State, view: &mut Map<String, Value>) {
 
 impl Managed for InstanceGroup {
     fn prepare(&mut self, _: &mut State, _key: &Key) -> Result<(), ApiError> {
-        self.members.clear();
+        self.added.clear();
         self.renew_fingerprint();
         Ok(())
     }
 
     fn user(&self, state: &State, key: &Key) -> Option<String> {
-        state
-            .backend_services
-            .iter()
-            .find(|(_, service)| service.groups().any(|group| group == *key))
-            .map(|(service, _)| state.path_of::<BackendService>(service))
+        let manager = state.instance_group_managers.get(key);
+        let manager = manager.map(|_| state.path_of::<InstanceGroupManager>(key));
+        manager.or_else(|| service_with(state, key))
+    }
+}
+
+/// The backend service that a group is in.
+pub fn service_with(state: &State, group: &Key) -> Option<String> {
+    state
+        .backend_services
+        .iter()
+        .find(|(_, service)| service.groups().any(|used| used == *group))
+        .map(|(service, _)| state.path_of::<BackendService>(service))
+}
+
+/// URLs of the instances in a group.
+pub fn members<'a>(state: &'a State, group: &Key) -> &'a [String] {
+    if let Some(manager) = state.instance_group_managers.get(group) {
+        return &manager.resource.members;
+    }
+    let group = state.instance_groups.get(group);
+    group.map_or(&[], |group| &group.resource.added)
+}
+
+/// Makes the group that Compute Engine keeps beside a managed one.
+pub fn put_beside(state: &mut State, manager: &Key) -> Result<(), ApiError> {
+    let name = &manager.name;
+    let group = InstanceGroup {
+        meta: Meta {
+            description: Some(format!(
+                "This instance group is controlled by Instance Group Manager '{name}'. To modify instances \
+                 in this group, use the Instance Group Manager API."
+            )),
+            ..Meta::default()
+        },
+        added: Vec::new(),
+        rest: Map::new(),
+    };
+    crud::put_new(state, manager, group)?;
+    // Nobody can use it before its manager is there: it has no members until then.
+    let table = state.table_mut(InstanceGroup::TYPE);
+    table.set_phase(manager, Phase::Ready);
+    Ok(())
+}
+
+/// Forgets an instance that is deleted.
+pub fn forget_member(state: &mut State, instance: &str) {
+    for (_, group) in state.instance_groups.iter_mut() {
+        group.added.retain(|member| member != instance);
     }
 }
 
@@ -105,7 +150,7 @@ pub fn routes() -> Router<Cloud> {
         .merge(crud::aggregated::<InstanceGroup>())
         .route(&format!("{one}/addInstances"), post(begins(add)))
         .route(&format!("{one}/removeInstances"), post(begins(remove)))
-        .route(&format!("{one}/listInstances"), post(members))
+        .route(&format!("{one}/listInstances"), post(list_instances))
         .route(
             &format!("{one}/setNamedPorts"),
             post(begins(set_named_ports)),
@@ -115,6 +160,7 @@ pub fn routes() -> Router<Cloud> {
 fn add(state: &mut State, key: &Key, Body(body): Body<Instances>) -> Begun {
     let path = state.path_of::<InstanceGroup>(key);
     state.ready::<InstanceGroup>(key)?;
+    unmanaged(state, key)?;
     for member in body.keys()? {
         if member.scope != key.scope {
             let why = "Instances must be in the zone of the group.";
@@ -124,13 +170,13 @@ fn add(state: &mut State, key: &Key, Body(body): Body<Instances>) -> Begun {
         let link = state.link_of::<Instance>(&member);
         let member = state.path_of::<Instance>(&member);
         let group = state.ready_mut::<InstanceGroup>(key)?;
-        if group.members.contains(&link) {
+        if group.added.contains(&link) {
             return Err(ApiError::bad_request(
                 "memberAlreadyExists",
                 format!("Resource '{member}' is already a member of '{path}'."),
             ));
         }
-        group.members.push(link);
+        group.added.push(link);
     }
     let target = Target::of::<InstanceGroup>(key);
     Ok(Request::new("addInstances", target, Work::Update))
@@ -138,13 +184,14 @@ fn add(state: &mut State, key: &Key, Body(body): Body<Instances>) -> Begun {
 
 fn remove(state: &mut State, key: &Key, Body(body): Body<Instances>) -> Begun {
     let path = state.path_of::<InstanceGroup>(key);
+    unmanaged(state, key)?;
     for member in body.keys()? {
         let link = state.link_of::<Instance>(&member);
         let member = state.path_of::<Instance>(&member);
         let group = state.ready_mut::<InstanceGroup>(key)?;
-        let before = group.members.len();
-        group.members.retain(|known| *known != link);
-        if group.members.len() == before {
+        let before = group.added.len();
+        group.added.retain(|known| *known != link);
+        if group.added.len() == before {
             return Err(ApiError::bad_request(
                 "memberNotFound",
                 format!("Resource '{member}' is not a member of '{path}'."),
@@ -153,6 +200,15 @@ fn remove(state: &mut State, key: &Key, Body(body): Body<Instances>) -> Begun {
     }
     let target = Target::of::<InstanceGroup>(key);
     Ok(Request::new("removeInstances", target, Work::Update))
+}
+
+/// Refuses a group whose members are a manager's business.
+fn unmanaged(state: &State, group: &Key) -> Result<(), ApiError> {
+    if state.instance_group_managers.get(group).is_none() {
+        return Ok(());
+    }
+    let why = "The group is managed: resize its instance group manager instead.";
+    Err(ApiError::invalid("instanceGroup", &group.name, why))
 }
 
 fn set_named_ports(
@@ -173,15 +229,15 @@ fn set_named_ports(
     Ok(Request::new("setNamedPorts", target, Work::Update))
 }
 
-async fn members(
+async fn list_instances(
     Shared(cloud): Shared<Cloud>,
     place: Place,
     Query(query): Query<ListQuery>,
 ) -> Answer {
     let key = place.key()?;
     let items = cloud.store().read(|state| {
-        let group = state.get::<InstanceGroup>(&key)?;
-        let items = group.members.iter().filter_map(|member| {
+        state.get::<InstanceGroup>(&key)?;
+        let items = self::members(state, &key).iter().filter_map(|member| {
             let instance = link::key_of(member)?;
             let record = state.instances.get(&instance)?;
             Some((

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::crud::{self, Answer};
 use super::error::ApiError;
 use super::instance::{self, Instance, Status};
+use super::instance_group::{self, InstanceGroup};
 use super::instance_template::InstanceTemplate;
 use super::limits;
 use super::link;
@@ -55,6 +56,10 @@ resource!(
 
 fn status(manager: &InstanceGroupManager, state: &State, view: &mut Map<String, Value>) {
     view.remove("members");
+    if let Some(key) = link::key_of(&manager.meta.self_link) {
+        let group = state.link_of::<InstanceGroup>(&key);
+        view.insert("instanceGroup".into(), group.into());
+    }
     let busy = state.jobs.values().any(|job| {
         job.target.kind == Type::InstanceGroupManager && job.target.key.name == manager.meta.name
     });
@@ -77,6 +82,7 @@ impl Managed for InstanceGroupManager {
         limits::name("resource.baseInstanceName", &longest)?;
         check_size(self.target_size)?;
         self.fingerprint = fresh_fingerprint();
+        instance_group::put_beside(state, key)?;
         self.members.clear();
         for _ in 0..self.target_size {
             let member = self.add(state, key)?;
@@ -85,8 +91,8 @@ impl Managed for InstanceGroupManager {
         Ok(())
     }
 
-    fn user(&self, _: &State, _: &Key) -> Option<String> {
-        None
+    fn user(&self, state: &State, key: &Key) -> Option<String> {
+        instance_group::service_with(state, key)
     }
 }
 

@@ -13,6 +13,7 @@ pub fn parse<R: Resource>(field: &str, text: &str) -> Result<Key, ApiError> {
         (Level::Global, Scope::Global)
             | (Level::Region, Scope::Region(_))
             | (Level::Zone, Scope::Zone(_))
+            | (Level::GlobalOrRegion, Scope::Global | Scope::Region(_))
             | (Level::Any, _)
     );
     if collection != R::TYPE.collection() || !level_fits {

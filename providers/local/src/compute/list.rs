@@ -168,7 +168,9 @@ fn scopes(level: Level) -> Box<dyn Iterator<Item = Scope>> {
     let zones = || catalog::zones().map(|zone| Scope::Zone(zone.to_owned()));
     match level {
         Level::Global => Box::new(std::iter::once(Scope::Global)),
-        Level::Region => Box::new(std::iter::once(Scope::Global).chain(regions())),
+        Level::Region | Level::GlobalOrRegion => {
+            Box::new(std::iter::once(Scope::Global).chain(regions()))
+        }
         Level::Zone => Box::new(zones()),
         Level::Any => Box::new(
             std::iter::once(Scope::Global)

@@ -15,6 +15,7 @@ pub mod instance_group;
 pub mod instance_group_manager;
 pub mod instance_template;
 pub mod labels;
+pub mod legacy_health_check;
 pub mod limits;
 pub mod link;
 pub mod list;
@@ -27,6 +28,7 @@ pub mod quota;
 pub mod resource;
 pub mod scope;
 pub mod subnetwork;
+pub mod target_pool;
 
 use axum::Router;
 
@@ -52,7 +54,10 @@ pub fn routes() -> Router<Cloud> {
         .merge(managed_instances::routes())
         .merge(patch::routes::<health_check::HealthCheck>())
         .merge(crud::aggregated::<health_check::HealthCheck>())
+        .merge(patch::routes::<legacy_health_check::HttpHealthCheck>())
+        .merge(patch::routes::<legacy_health_check::HttpsHealthCheck>())
         .merge(backend_service::routes())
+        .merge(target_pool::routes())
         .merge(forwarding_rule::routes())
         .merge(operation::routes())
 }

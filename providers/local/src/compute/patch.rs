@@ -28,7 +28,10 @@ pub trait Patchable: Managed {
 
 /// Insert, list, get, delete, patch and update. An update, too, leaves alone what it doesn't name.
 pub fn routes<R: Patchable>() -> Router<Cloud> {
-    crud::routes::<R>().route(&crud::one::<R>(), patch(change::<R>).put(change::<R>))
+    crud::collections::<R>().fold(crud::routes::<R>(), |router, many| {
+        let one = format!("{many}/{{name}}");
+        router.route(&one, patch(change::<R>).put(change::<R>))
+    })
 }
 
 async fn change<R: Patchable>(

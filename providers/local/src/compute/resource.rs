@@ -22,7 +22,10 @@ pub enum Type {
     InstanceTemplate,
     InstanceGroupManager,
     HealthCheck,
+    HttpHealthCheck,
+    HttpsHealthCheck,
     BackendService,
+    TargetPool,
     ForwardingRule,
     Operation,
 }
@@ -34,6 +37,8 @@ pub enum Level {
     Global,
     Region,
     Zone,
+    /// Health checks live in a region, or globally.
+    GlobalOrRegion,
     /// Operations live where what they work on does.
     Any,
 }
@@ -52,7 +57,10 @@ impl Type {
             Self::InstanceTemplate => "instanceTemplate",
             Self::InstanceGroupManager => "instanceGroupManager",
             Self::HealthCheck => "healthCheck",
+            Self::HttpHealthCheck => "httpHealthCheck",
+            Self::HttpsHealthCheck => "httpsHealthCheck",
             Self::BackendService => "backendService",
+            Self::TargetPool => "targetPool",
             Self::ForwardingRule => "forwardingRule",
             Self::Operation => "operation",
         }
@@ -71,7 +79,10 @@ impl Type {
             Self::InstanceTemplate => "instanceTemplates",
             Self::InstanceGroupManager => "instanceGroupManagers",
             Self::HealthCheck => "healthChecks",
+            Self::HttpHealthCheck => "httpHealthChecks",
+            Self::HttpsHealthCheck => "httpsHealthChecks",
             Self::BackendService => "backendServices",
+            Self::TargetPool => "targetPools",
             Self::ForwardingRule => "forwardingRules",
             Self::Operation => "operations",
         }
@@ -80,11 +91,16 @@ impl Type {
     /// Where they live.
     pub const fn level(self) -> Level {
         match self {
-            Self::Network | Self::Firewall | Self::InstanceTemplate => Level::Global,
+            Self::Network
+            | Self::Firewall
+            | Self::InstanceTemplate
+            | Self::HttpHealthCheck
+            | Self::HttpsHealthCheck => Level::Global,
+            Self::HealthCheck => Level::GlobalOrRegion,
             Self::Subnetwork
             | Self::Address
-            | Self::HealthCheck
             | Self::BackendService
+            | Self::TargetPool
             | Self::ForwardingRule => Level::Region,
             Self::Disk | Self::Instance | Self::InstanceGroup | Self::InstanceGroupManager => {
                 Level::Zone

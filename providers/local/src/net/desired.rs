@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::compute::backend_service::BackendService;
+use super::backends::{Backend, Backends};
 use crate::compute::firewall::Firewall;
 use crate::compute::forwarding_rule::ForwardingRule;
 use crate::compute::health_check::Protocol;
@@ -60,11 +60,11 @@ impl Upstream {
     }
 }
 
-/// An instance, as the backend of a service.
+/// An instance, as the backend of a service or a pool.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BackendId {
-    /// The service.
-    pub service: Key,
+    /// The service or the pool.
+    pub of: Target,
     /// The instance.
     pub instance: Key,
 }
@@ -157,23 +157,18 @@ fn is_coming(state: &State, key: &Key) -> bool {
 
 /// The listeners and probes of a forwarding rule.
 fn balance(state: &State, key: &Key, rule: &ForwardingRule, desired: &mut Desired) {
-    let service_key = link::key_of(&rule.backend_service);
-    let service = service_key.and_then(|key| {
-        let record = state.backend_services.get(&key)?;
-        Some((key, &record.resource))
-    });
-    let (Some(address), Some((service_key, service))) = (rule.ip_address, service) else {
+    let (Some(address), Some(backends)) = (rule.ip_address, Backends::of(state, rule)) else {
         return;
     };
-    let backends: Vec<(Key, &Instance, Ipv4Addr)> = service
-        .instances(state)
-        .filter(|(_, instance)| instance.status == Status::Running)
-        .filter_map(|(key, instance)| Some((key, instance, instance.internal_ip()?)))
-        .collect();
-    let ports: BTreeSet<u16> = if rule.all_ports {
+    let id = |backend: &Backend<'_>| BackendId {
+        of: backends.of.clone(),
+        instance: backend.key.clone(),
+    };
+    let ports: BTreeSet<u16> = if rule.is_for_all_ports() {
         let open = backends
+            .running
             .iter()
-            .flat_map(|(_, instance, _)| open_ports(state, instance, &mut desired.notes));
+            .flat_map(|backend| open_ports(state, backend.instance, &mut desired.notes));
         open.collect()
     } else {
         rule.ranges()
@@ -182,16 +177,11 @@ fn balance(state: &State, key: &Key, rule: &ForwardingRule, desired: &mut Desire
             .collect()
     };
     for port in ports {
-        let upstreams = backends
-            .iter()
-            .map(|(instance_key, instance, internal)| Upstream {
-                address: SocketAddrV4::new(*internal, port),
-                sources: sources(state, instance, port),
-                backend: Some(BackendId {
-                    service: service_key.clone(),
-                    instance: instance_key.clone(),
-                }),
-            });
+        let upstreams = backends.running.iter().map(|backend| Upstream {
+            address: SocketAddrV4::new(backend.internal, port),
+            sources: sources(state, backend.instance, port),
+            backend: backends.check.as_ref().map(|_| id(backend)),
+        });
         let route = Route {
             owner: Target::of::<ForwardingRule>(key),
             upstreams: upstreams.collect(),
@@ -200,50 +190,27 @@ fn balance(state: &State, key: &Key, rule: &ForwardingRule, desired: &mut Desire
             .routes
             .insert(SocketAddrV4::new(address, port), route);
     }
-    for (instance_key, instance, internal) in backends {
-        let id = BackendId {
-            service: service_key.clone(),
-            instance: instance_key,
-        };
-        if let Some(probe) = probe(state, service, instance, internal) {
-            if !probe.admitted {
-                desired.notes.insert(format!(
-                    "instance {} of backend service {} is unhealthy: no firewall rule lets the \
-                     health checks' range 35.191.0.0/16 in on port {}",
-                    id.instance.name,
-                    id.service.name,
-                    probe.address.port()
-                ));
-            }
-            desired.probes.insert(id, probe);
-        }
-    }
-}
-
-fn probe(
-    state: &State,
-    service: &BackendService,
-    instance: &Instance,
-    internal: Ipv4Addr,
-) -> Option<Probe> {
-    let check = link::key_of(service.health_checks.first()?)?;
-    let check = &state.health_checks.get(&check)?.resource;
-    let target = check.target();
-    let port = target.port?;
-    let probers = IpAddr::V4(PROBERS);
-    Some(Probe {
-        address: SocketAddrV4::new(internal, port),
-        protocol: check.protocol,
-        path: target.request_path.unwrap_or_default(),
-        host: target.host,
-        interval: Duration::from_secs(check.check_interval_sec.into()),
-        timeout: Duration::from_secs(check.timeout_sec.into()),
-        healthy_after: check.healthy_threshold,
-        unhealthy_after: check.unhealthy_threshold,
-        admitted: sources(state, instance, port)
+    let Some(check) = &backends.check else {
+        return;
+    };
+    for backend in &backends.running {
+        let probers = IpAddr::V4(PROBERS);
+        let admitted = sources(state, backend.instance, check.port)
             .iter()
-            .any(|range| range.contains(&probers)),
-    })
+            .any(|range| range.contains(&probers));
+        if !admitted {
+            desired.notes.insert(format!(
+                "instance {} of {} {} is unhealthy: no firewall rule lets the health checks' range \
+                 35.191.0.0/16 in on port {}",
+                backend.key.name,
+                backends.of.kind.noun(),
+                backends.of.key.name,
+                check.port
+            ));
+        }
+        let probe = check.probe(backend.internal, admitted);
+        desired.probes.insert(id(backend), probe);
+    }
 }
 
 /// The firewall rules that are about an instance.

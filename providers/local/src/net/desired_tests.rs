@@ -1,15 +1,20 @@
 //! What follows from which state.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use serde_json::{Value, json};
 
 use super::*;
+use crate::compute::backend_service::BackendService;
 use crate::compute::crud::put_new;
 use crate::compute::health_check::HealthCheck;
 use crate::compute::instance_group::InstanceGroup;
+use crate::compute::instance_group_manager::InstanceGroupManager;
+use crate::compute::instance_template::InstanceTemplate;
+use crate::compute::legacy_health_check::HttpHealthCheck;
 use crate::compute::network::Network;
 use crate::compute::resource::Managed;
 use crate::compute::scope::Scope;
+use crate::compute::target_pool::TargetPool;
 use crate::operation::Job;
 use crate::store::Phase;
 use crate::store::addresses::Block;
@@ -52,12 +57,8 @@ fn balanced() -> State {
     let region = || Scope::Region("europe-west1".into());
     let group = put::<InstanceGroup>(&mut state, zone(), "ig", json!({}));
     let member = state.link_of::<Instance>(&Key::new(zone(), "m1"));
-    state
-        .instance_groups
-        .get_mut(&group)
-        .unwrap()
-        .members
-        .push(member);
+    let group = state.instance_groups.get_mut(&group).unwrap();
+    group.added.push(member);
     let check = json!({"type": "HTTPS", "httpsHealthCheck": {"port": PORT}});
     put::<HealthCheck>(&mut state, region(), "hc", check);
     let service = json!({
@@ -182,4 +183,75 @@ fn a_firewall_that_keeps_the_health_checks_out_makes_backends_unhealthy() {
             .iter()
             .any(|note| note.contains("35.191.0.0/16"))
     );
+}
+
+/// The instance of `state`, and one that isn't there yet, in a pool behind a rule for this port.
+fn pooled(check: bool) -> State {
+    let mut state = state();
+    let region = || Scope::Region("europe-west1".into());
+    let question = json!({"port": PORT, "requestPath": "/healthz"});
+    put::<HttpHealthCheck>(&mut state, Scope::Global, "hc", question);
+    let checks = ["global/httpHealthChecks/hc"];
+    let members = ["m1", "m2"].map(|name| format!("zones/{ZONE}/instances/{name}"));
+    let pool = json!({"instances": members, "healthChecks": &checks[..usize::from(check)]});
+    put::<TargetPool>(&mut state, region(), "pool", pool);
+    let rule = json!({"target": "regions/europe-west1/targetPools/pool", "portRange": "6443"});
+    put::<ForwardingRule>(&mut state, region(), "rule", rule);
+    put_firewall(&mut state, json!({"allowed": tcp(json!(["6443"]))}));
+    state
+}
+
+#[test]
+fn a_pool_is_balanced_over_those_of_its_instances_that_are_there() {
+    let rule = Key::new(Scope::Region("europe-west1".into()), "rule");
+    let owner = Target::of::<ForwardingRule>(&rule);
+    for check in [true, false] {
+        let state = pooled(check);
+        let desired = desired(&state, 1024);
+        let routes = desired.routes.values().filter(|route| route.owner == owner);
+        let upstreams: Vec<&Upstream> = routes.flat_map(|route| &route.upstreams).collect();
+        let [upstream] = upstreams.as_slice() else {
+            panic!("{upstreams:?}");
+        };
+        assert_eq!(upstream.backend.is_some(), check);
+        assert_eq!(desired.probes.len(), usize::from(check));
+        assert!(
+            desired
+                .probes
+                .values()
+                .all(|probe| probe.path == "/healthz")
+        );
+    }
+}
+
+#[test]
+fn a_managed_groups_instances_are_backends_through_the_group_beside_it() {
+    let mut state = balanced();
+    put_firewall(&mut state, json!({"allowed": tcp(json!(["6443"]))}));
+    let template = json!({"properties": {
+        "machineType": "e2-small",
+        "disks": [{"boot": true, "initializeParams": {}}],
+        "networkInterfaces": [{"network": "global/networks/default"}],
+    }});
+    put::<InstanceTemplate>(&mut state, Scope::Global, "t", template);
+    let manager = json!({"targetSize": 1, "instanceTemplate": "global/instanceTemplates/t"});
+    let manager = put::<InstanceGroupManager>(&mut state, Scope::Zone(ZONE.into()), "mig", manager);
+    let member = state
+        .instance_group_managers
+        .get(&manager)
+        .unwrap()
+        .resource
+        .member_keys()
+        .next()
+        .unwrap();
+    state.instances.get_mut(&member).unwrap().status = Status::Running;
+    let service = Key::new(Scope::Region("europe-west1".into()), "bs");
+    let service = state.backend_services.get_mut(&service).unwrap();
+    service.backends[0].group = format!("zones/{ZONE}/instanceGroups/mig");
+    let probed: Vec<Key> = desired(&state, 1024)
+        .probes
+        .into_keys()
+        .map(|id| id.instance)
+        .collect();
+    assert_eq!(probed, [member]);
 }

@@ -97,7 +97,7 @@ async fn check_forever(id: BackendId, probe: Probe, verdict: watch::Sender<Optio
         let now = Some(streak.observe(is_well));
         if verdict.send_replace(now) != now {
             let healthy = now == Some(true);
-            tracing::info!(service = %id.service, instance = %id.instance, healthy, "backend");
+            tracing::info!(of = %id.of.key, instance = %id.instance, healthy, "backend");
         }
         tokio::time::sleep_until(next).await;
     }

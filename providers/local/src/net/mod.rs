@@ -3,6 +3,7 @@
 //! `desired` says, from the state alone, who should listen where and forward what to whom;
 //! [`Plane`] makes it so.
 
+mod backends;
 mod desired;
 mod health;
 mod listener;

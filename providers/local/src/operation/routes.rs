@@ -17,17 +17,13 @@ use crate::compute::resource::Type;
 
 /// The routes of operations.
 pub fn routes() -> Router<Cloud> {
-    let project = "/compute/v1/projects/{project}";
-    let mut router = crud::aggregated::<Operation>();
-    for scope in ["global", "regions/{region}", "zones/{zone}"] {
-        let many = format!("{project}/{scope}/operations");
+    crud::collections::<Operation>().fold(crud::aggregated::<Operation>(), |router, many| {
         let one = format!("{many}/{{name}}");
-        router = router
+        router
             .route(&many, get(crud::list_all::<Operation>))
             .route(&one, get(get_one).delete(delete))
-            .route(&format!("{one}/wait"), post(wait));
-    }
-    router
+            .route(&format!("{one}/wait"), post(wait))
+    })
 }
 
 async fn get_one(Shared(cloud): Shared<Cloud>, place: Place) -> Answer {

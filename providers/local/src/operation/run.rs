@@ -14,6 +14,7 @@ use crate::cloud::Cloud;
 use crate::compute::crud::{self, Answer};
 use crate::compute::error::ApiError;
 use crate::compute::instance::{self, Status as InstanceStatus};
+use crate::compute::instance_group::InstanceGroup;
 use crate::compute::instance_group_manager::{InstanceGroupManager, remake, retire};
 use crate::compute::network;
 use crate::compute::quota;
@@ -245,6 +246,7 @@ async fn provide(cloud: &Cloud, operation: &Key, job: &Job) -> Result<(), ApiErr
             let members = cloud.store().read(|state| members(state, key));
             forget_instances(cloud, &members).await?;
             remove(cloud, &job.target);
+            remove(cloud, &Target::of::<InstanceGroup>(key));
         }
         (Work::Remove, kind) => {
             if kind == Type::Network {

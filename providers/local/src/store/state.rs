@@ -17,11 +17,13 @@ use crate::compute::instance::Instance;
 use crate::compute::instance_group::InstanceGroup;
 use crate::compute::instance_group_manager::InstanceGroupManager;
 use crate::compute::instance_template::InstanceTemplate;
+use crate::compute::legacy_health_check::{HttpHealthCheck, HttpsHealthCheck};
 use crate::compute::network::Network;
 use crate::compute::quota::Limits;
 use crate::compute::resource::{Resource, Target, Type};
 use crate::compute::scope::{Key, Scope};
 use crate::compute::subnetwork::Subnetwork;
+use crate::compute::target_pool::TargetPool;
 use crate::operation::{Job, Operation};
 
 /// The layout of `state.json` that this program writes.
@@ -50,7 +52,13 @@ pub struct State {
     pub instance_templates: Table<InstanceTemplate>,
     pub instance_group_managers: Table<InstanceGroupManager>,
     pub health_checks: Table<HealthCheck>,
+    #[serde(default)]
+    pub http_health_checks: Table<HttpHealthCheck>,
+    #[serde(default)]
+    pub https_health_checks: Table<HttpsHealthCheck>,
     pub backend_services: Table<BackendService>,
+    #[serde(default)]
+    pub target_pools: Table<TargetPool>,
     pub forwarding_rules: Table<ForwardingRule>,
     pub operations: Table<Operation>,
     /// Limits that were set, by scope and metric.
@@ -80,7 +88,10 @@ impl State {
             instance_templates: Table::default(),
             instance_group_managers: Table::default(),
             health_checks: Table::default(),
+            http_health_checks: Table::default(),
+            https_health_checks: Table::default(),
             backend_services: Table::default(),
+            target_pools: Table::default(),
             forwarding_rules: Table::default(),
             operations: Table::default(),
             quotas: Limits::new(),
@@ -164,7 +175,10 @@ impl State {
             Type::InstanceTemplate => &self.instance_templates,
             Type::InstanceGroupManager => &self.instance_group_managers,
             Type::HealthCheck => &self.health_checks,
+            Type::HttpHealthCheck => &self.http_health_checks,
+            Type::HttpsHealthCheck => &self.https_health_checks,
             Type::BackendService => &self.backend_services,
+            Type::TargetPool => &self.target_pools,
             Type::ForwardingRule => &self.forwarding_rules,
             Type::Operation => &self.operations,
         }
@@ -183,7 +197,10 @@ impl State {
             Type::InstanceTemplate => &mut self.instance_templates,
             Type::InstanceGroupManager => &mut self.instance_group_managers,
             Type::HealthCheck => &mut self.health_checks,
+            Type::HttpHealthCheck => &mut self.http_health_checks,
+            Type::HttpsHealthCheck => &mut self.https_health_checks,
             Type::BackendService => &mut self.backend_services,
+            Type::TargetPool => &mut self.target_pools,
             Type::ForwardingRule => &mut self.forwarding_rules,
             Type::Operation => &mut self.operations,
         }

@@ -244,10 +244,7 @@ async fn what_is_not_emulated_says_so() {
         (Method::GET, "global/routes"),
         (Method::POST, "zones/europe-west1-b/instances/i/suspend"),
         (Method::PUT, "regions/europe-west1/addresses/a"),
-        (
-            Method::POST,
-            "regions/europe-west1/forwardingRules/r/setTarget",
-        ),
+        (Method::POST, "regions/europe-west1/targetPools/p/setBackup"),
     ] {
         let refusal = cloud.send(cloud.request(method, path)).await.unwrap_err();
         assert_eq!(refusal.status, 501, "{path}");

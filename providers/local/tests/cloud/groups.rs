@@ -48,6 +48,22 @@ async fn a_manager_keeps_as_many_instances_as_it_was_told() {
         running
     };
     assert_eq!(size().await, 2);
+    // Beside it is a group of its name, with the same members, for balancers.
+    let beside = format!("{ZONE}/instanceGroups/nodes");
+    let group = cloud.get(&beside).await.unwrap();
+    assert_eq!(group["size"], 2);
+    assert_eq!(
+        cloud.get(&path).await.unwrap()["instanceGroup"],
+        group["selfLink"]
+    );
+    let listed = format!("{beside}/listInstances");
+    let listed = cloud.post(&listed, json!({})).await.unwrap();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    let member = json!({"instances": [{"instance": listed["items"][0]["instance"]}]});
+    let change = format!("{beside}/removeInstances");
+    assert_eq!(cloud.post(&change, member).await.unwrap_err().status, 400);
+    let in_use = cloud.delete(&beside).await.unwrap_err();
+    assert_eq!(in_use.reason, "resourceInUseByAnotherResource");
     cloud
         .make(&format!("{path}/resize?size=3"), json!({}))
         .await;
@@ -62,5 +78,6 @@ async fn a_manager_keeps_as_many_instances_as_it_was_told() {
         .unwrap_err();
     cloud.delete(&path).await.unwrap();
     assert!(cloud.local.machines().await.unwrap().is_empty());
+    assert_eq!(cloud.get(&beside).await.unwrap_err().status, 404);
     cloud.delete("global/instanceTemplates/tpl").await.unwrap();
 }

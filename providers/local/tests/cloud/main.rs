@@ -11,6 +11,7 @@ mod groups;
 mod instances;
 mod internal;
 mod lists;
+mod pools;
 mod quotas;
 mod support;
 mod time;

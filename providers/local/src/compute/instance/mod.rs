@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
+use super::instance_group;
 use super::labels::{Labelled, Labels};
 use super::limits;
 use super::resource::{Meta, fresh_fingerprint, resource};
@@ -299,9 +300,7 @@ pub fn forget(state: &mut State, key: &Key) {
     else {
         return;
     };
-    for (_, group) in state.instance_groups.iter_mut() {
-        group.members.retain(|member| *member != link);
-    }
+    instance_group::forget_member(state, &link);
     let going: Vec<Key> = state
         .instances
         .get(key)

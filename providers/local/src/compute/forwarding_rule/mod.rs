@@ -1,15 +1,15 @@
-//! Regional forwarding rules: an address, external or internal, and ports, to a backend service.
+//! Regional forwarding rules: an address, external or internal, and ports, to a backend service or a target pool.
+
+mod destination;
 
 use std::net::Ipv4Addr;
 
 use axum::Router;
-use axum::routing::post;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::address::{self, Address};
-use super::backend_service::BackendService;
 use super::crud;
 use super::error::ApiError;
 use super::labels::{self, Labelled, Labels};
@@ -46,15 +46,15 @@ pub struct ForwardingRule {
     pub port_range: Option<PortRange>,
     /// Or all.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub all_ports: bool,
+    all_ports: bool,
     #[serde(default)]
     load_balancing_scheme: String,
     /// URL.
-    #[serde(default)]
-    pub backend_service: String,
-    /// Target pools and proxies; not emulated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    target: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    backend_service: String,
+    /// URL of a target pool; proxies are not emulated. A rule has this or a backend service.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    target: String,
     #[serde(default)]
     fingerprint: String,
     #[serde(flatten)]
@@ -67,16 +67,26 @@ fn tcp() -> String {
     "TCP".into()
 }
 
-resource!(ForwardingRule, forwarding_rules, complete = hide_resolved);
+resource!(ForwardingRule, forwarding_rules, complete = as_seen);
 
-fn hide_resolved(_: &ForwardingRule, _: &State, view: &mut Map<String, Value>) {
+fn as_seen(rule: &ForwardingRule, _: &State, view: &mut Map<String, Value>) {
     view.remove("localResolvedAddress");
+    // Whatever the client wrote: one port is shown as a range, too.
+    if let Some(range) = rule.port_range {
+        let (first, last) = range.ports().into_inner();
+        view.insert("portRange".into(), format!("{first}-{last}").into());
+    }
 }
 
 impl ForwardingRule {
     /// Whether its address is an external one.
     pub fn is_external(&self) -> bool {
         self.load_balancing_scheme == "EXTERNAL"
+    }
+
+    /// Whether it is for all ports.
+    pub fn is_for_all_ports(&self) -> bool {
+        self.ports.is_empty() && self.port_range.is_none()
     }
 
     /// The ports that it names; none when it is for all.
@@ -151,15 +161,6 @@ impl Labelled for ForwardingRule {
 impl Managed for ForwardingRule {
     fn prepare(&mut self, state: &mut State, key: &Key) -> Result<(), ApiError> {
         let region = key.scope.region().unwrap_or_default();
-        if self
-            .target
-            .as_ref()
-            .is_some_and(|target| !target.is_empty())
-        {
-            return Err(ApiError::not_emulated(
-                "forwarding rules to targets; use a backend service",
-            ));
-        }
         match self.load_balancing_scheme.as_str() {
             "" | "EXTERNAL" => self.load_balancing_scheme = "EXTERNAL".into(),
             "INTERNAL" => {}
@@ -174,28 +175,7 @@ impl Managed for ForwardingRule {
                 self.protocol
             )));
         }
-        let service =
-            link::parse::<BackendService>("resource.backendService", &self.backend_service)?;
-        if service.scope != key.scope {
-            let why = "The backend service must be in the region of the rule.";
-            return Err(ApiError::invalid(
-                "resource.backendService",
-                &self.backend_service,
-                why,
-            ));
-        }
-        let scheme = &state
-            .ready::<BackendService>(&service)?
-            .load_balancing_scheme;
-        if *scheme != self.load_balancing_scheme {
-            let why = format!("The load balancing scheme of the backend service is {scheme}.");
-            return Err(ApiError::invalid(
-                "resource.loadBalancingScheme",
-                &self.load_balancing_scheme,
-                why,
-            ));
-        }
-        self.backend_service = state.link_of::<BackendService>(&service);
+        self.settle_destination(state, key)?;
         self.check_ports()?;
         let range = self.internal_range(state, region)?;
         self.ip_address = Some(self.resolve(state, region, range)?);
@@ -215,12 +195,17 @@ impl Managed for ForwardingRule {
 
 impl ForwardingRule {
     fn check_ports(&self) -> Result<(), ApiError> {
+        let to_pool = !self.target.is_empty();
+        if to_pool && (self.all_ports || !self.ports.is_empty()) {
+            let why = "A forwarding rule to a target pool has a portRange, or all ports when it has none.";
+            return Err(ApiError::invalid("resource.ports", "", why));
+        }
         let ways = [
             !self.ports.is_empty(),
             self.port_range.is_some(),
             self.all_ports,
         ];
-        if ways.iter().filter(|way| **way).count() != 1 {
+        if ways.iter().filter(|way| **way).count() != 1 && !to_pool {
             let why = "Exactly one of ports, portRange and allPorts must be specified.";
             return Err(ApiError::invalid("resource.ports", "", why));
         }
@@ -242,12 +227,8 @@ impl ForwardingRule {
 
 /// The routes of forwarding rules.
 pub fn routes() -> Router<Cloud> {
-    let set_target = format!("{}/setTarget", crud::one::<ForwardingRule>());
     crud::routes::<ForwardingRule>()
         .merge(crud::aggregated::<ForwardingRule>())
         .merge(labels::routes::<ForwardingRule>())
-        .route(
-            &set_target,
-            post(async || ApiError::not_emulated("forwardingRules.setTarget")),
-        )
+        .merge(destination::routes())
 }
