@@ -7,7 +7,7 @@ use crate::settings::{
     Api, Etcd, Libvirt, LoadBalancer, Network, Nodes, ProviderKind, QuorumReads, ReplicaMachines,
     Settings, Versions, Zone,
 };
-use hakube_provider::{ResourceId, ResourceKind};
+use hakube_provider::{ExternalAddress, Reach, ResourceId, ResourceKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -122,6 +122,36 @@ impl ClusterSpec {
             load_balancer: settings.load_balancer,
             pki: settings.pki,
             programs,
+        }
+    }
+
+    /// The name of the endpoint's address.
+    pub fn address(&self) -> String {
+        if self.network.private {
+            self.names.internal_address()
+        } else {
+            self.names.address()
+        }
+    }
+
+    /// From where the endpoint is reached.
+    pub fn reach(&self) -> Reach {
+        let network = &self.network;
+        if !network.private {
+            return Reach::Anywhere;
+        }
+        Reach::Within {
+            network: network.name.clone(),
+            subnetwork: network.subnetwork().to_owned(),
+        }
+    }
+
+    /// What a machine reaches out from that doesn't hold the endpoint's address.
+    pub fn external_address(&self) -> ExternalAddress {
+        if self.network.private {
+            ExternalAddress::None
+        } else {
+            ExternalAddress::Ephemeral
         }
     }
 

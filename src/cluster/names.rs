@@ -62,6 +62,11 @@ impl Names {
         format!("{}-ip", self.master())
     }
 
+    /// The same where it is one of the network's own: `M-internal-ip`.
+    pub fn internal_address(&self) -> String {
+        format!("{}-internal-ip", self.master())
+    }
+
     /// The rule that lets clients reach the API: `M-https`.
     pub fn api_firewall(&self) -> String {
         format!("{}-https", self.master())

@@ -7,8 +7,8 @@ use super::replicas::is_born_with_endpoint;
 use super::step::{Action, Draft, Key};
 use crate::cluster::{ClusterSpec, Intent, Observed};
 use hakube_provider::{
-    BackendGroup, BalancerSpec, EndpointSpec, EndpointTarget, ExternalAddress, MachineRef,
-    ResourceId, ResourceKind, Scope,
+    BackendGroup, BalancerSpec, EndpointSpec, EndpointTarget, MachineRef, ResourceId, ResourceKind,
+    Scope,
 };
 
 const BALANCER: &str = "balancer";
@@ -85,7 +85,7 @@ fn demote(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     let holds = match (machine, &inventory.address) {
         (None, _) => is_born_with_endpoint(intent),
         (Some(_), None) => false,
-        (Some(machine), Some(address)) => machine.external_address == Some(address.address),
+        (Some(machine), Some(address)) => machine.holds(address.address),
     };
     if !holds {
         let mut needs = draft.keys("control-plane/");
@@ -148,6 +148,7 @@ fn balancer_spec(spec: &ClusterSpec, backends: Vec<MachineRef>) -> BalancerSpec 
         cluster: spec.cluster.clone(),
         name: spec.names.balancer(),
         network: spec.network.name.clone(),
+        reach: spec.reach(),
         port: spec.api.port,
         health_path: "/readyz".to_owned(),
         backends,
@@ -157,10 +158,11 @@ fn balancer_spec(spec: &ClusterSpec, backends: Vec<MachineRef>) -> BalancerSpec 
 fn endpoint_spec(spec: &ClusterSpec) -> EndpointSpec {
     EndpointSpec {
         cluster: spec.cluster.clone(),
-        address: spec.names.address(),
+        address: spec.address(),
+        reach: spec.reach(),
         rule: spec.names.forwarding_rule(),
         balancer: spec.names.balancer(),
         port: spec.api.port,
-        released: ExternalAddress::Ephemeral,
+        released: spec.external_address(),
     }
 }

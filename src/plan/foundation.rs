@@ -2,36 +2,30 @@
 
 use super::step::{Action, Draft, key};
 use crate::cluster::{ClusterSpec, Intent, Observed};
-use hakube_provider::{AddressSpec, Firewall, FirewallSource, FirewallSpec, NetworkSpec};
+use hakube_provider::{AddressSpec, Firewall, FirewallSource, FirewallSpec, NetworkSpec, Reach};
 use ipnet::IpNet;
+
+const NETWORK: &str = "network";
 
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     let inventory = &observed.inventory;
     let spec = &intent.spec;
-    if inventory.address.is_none() {
-        let name = spec.names.address();
-        draft.add(
-            "reserve-address",
-            format!("reserve the endpoint's address {name}"),
-            Action::ReserveAddress(AddressSpec {
-                cluster: spec.cluster.clone(),
-                name,
-            }),
-            &[],
-        );
-    }
+    let unreserved = inventory.address.is_none();
     let differing: Vec<FirewallSpec> = firewalls(spec)
         .into_iter()
         .filter(|wanted| inventory.firewall(&wanted.name) != Some(&Firewall::from(wanted)))
         .collect();
     // A network of the user's own bears no mark: whether it exists shows only when it is asked for.
-    if !differing.is_empty() {
+    if !differing.is_empty() || unreserved && spec.network.private {
         draft.add(
-            "network",
+            NETWORK,
             format!("make sure of network {}", spec.network.name),
             Action::EnsureNetwork(network(spec)),
             &[],
         );
+    }
+    if unreserved {
+        reserve(spec, draft);
     }
     for firewall in differing {
         let says = describe(&firewall);
@@ -42,9 +36,28 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
                 Some(_) => format!("{says}: firewall {} was changed", firewall.name),
             },
             Action::EnsureFirewall(firewall),
-            &["network".to_owned()],
+            &[NETWORK.to_owned()],
         );
     }
+}
+
+/// An internal address is one of the network's.
+fn reserve(spec: &ClusterSpec, draft: &mut Draft) {
+    let name = spec.address();
+    let needs = match spec.reach() {
+        Reach::Anywhere => None,
+        Reach::Within { .. } => Some(NETWORK.to_owned()),
+    };
+    draft.add(
+        "reserve-address",
+        format!("reserve the endpoint's address {name}"),
+        Action::ReserveAddress(AddressSpec {
+            cluster: spec.cluster.clone(),
+            name,
+            reach: spec.reach(),
+        }),
+        needs.as_slice(),
+    );
 }
 
 fn network(spec: &ClusterSpec) -> NetworkSpec {
@@ -52,11 +65,8 @@ fn network(spec: &ClusterSpec) -> NetworkSpec {
         cluster: spec.cluster.clone(),
         name: spec.network.name.clone(),
         subnetwork: spec.network.custom.then(|| {
-            let name = spec.network.subnetwork.clone();
-            (
-                name.unwrap_or_else(|| spec.network.name.clone()),
-                spec.network.node_range,
-            )
+            let name = spec.network.subnetwork().to_owned();
+            (name, spec.network.node_range)
         }),
     }
 }

@@ -4,9 +4,7 @@ use super::endpoint::AWAIT;
 use super::step::{Action, Draft, Key, key};
 use crate::cluster::{Intent, NodeGroupPart, Observed};
 use crate::machine;
-use hakube_provider::{
-    ExternalAddress, MachineRef, MachineSpec, NodeGroupSpec, ResourceId, ResourceKind, Scope,
-};
+use hakube_provider::{MachineRef, MachineSpec, NodeGroupSpec, ResourceId, ResourceKind, Scope};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
@@ -197,7 +195,8 @@ fn group_spec(intent: &Intent, group: &NodeGroupPart, template: u32) -> NodeGrou
             data_disk: None,
             network: spec.network.name.clone(),
             subnetwork: spec.network.subnetwork.clone(),
-            external: ExternalAddress::Ephemeral,
+            external: spec.external_address(),
+            alias: None,
             tags: vec![spec.names.minion()],
             labels: BTreeMap::from([("hakube-role".to_owned(), "node".to_owned())]),
             preemptible: nodes.preemptible,

@@ -5,7 +5,7 @@ use crate::cluster::{
     ClusterSpec, Intent, MemberRole, MemberView, Observed, Quorum, ReplicaIntent,
 };
 use crate::machine;
-use hakube_provider::{DiskSpec, ExternalAddress, MachineRef, MachineSpec, MachineState};
+use hakube_provider::{DiskSpec, ExternalAddress, MachineRef, MachineSpec, MachineState, Reach};
 use std::collections::BTreeMap;
 
 /// The provider's type of a replica's boot disk: it holds programs and logs, which need no speed.
@@ -191,9 +191,20 @@ pub(super) fn is_born_with_endpoint(intent: &Intent) -> bool {
     !intent.formed && !intent.is_balanced()
 }
 
+/// The external address that a replica's machine is born with, and the internal one besides its own.
+fn addresses(intent: &Intent) -> (ExternalAddress, Option<String>) {
+    let spec = &intent.spec;
+    match (is_born_with_endpoint(intent), spec.reach()) {
+        (false, _) => (spec.external_address(), None),
+        (true, Reach::Anywhere) => (ExternalAddress::Reserved(spec.address()), None),
+        (true, Reach::Within { .. }) => (spec.external_address(), Some(spec.address())),
+    }
+}
+
 fn machine_spec(intent: &Intent, replica: &ReplicaIntent) -> MachineSpec {
     let spec = &intent.spec;
     let machines = &spec.replica_machines;
+    let (external, alias) = addresses(intent);
     MachineSpec {
         cluster: spec.cluster.clone(),
         machine: MachineRef {
@@ -213,11 +224,8 @@ fn machine_spec(intent: &Intent, replica: &ReplicaIntent) -> MachineSpec {
         }),
         network: spec.network.name.clone(),
         subnetwork: spec.network.subnetwork.clone(),
-        external: if is_born_with_endpoint(intent) {
-            ExternalAddress::Reserved(spec.names.address())
-        } else {
-            ExternalAddress::Ephemeral
-        },
+        external,
+        alias,
         tags: vec![spec.names.master()],
         labels: replica_labels(spec),
         preemptible: machines.preemptible,

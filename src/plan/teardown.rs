@@ -18,6 +18,7 @@ fn holders(kind: ResourceKind) -> &'static [ResourceKind] {
         K::Image => &[K::Machine, K::NodeGroup, K::Disk],
         K::Firewall => &[K::Machine, K::NodeGroup],
         K::Subnetwork => &[
+            K::Address,
             K::Machine,
             K::NodeGroup,
             K::MachineTemplate,
@@ -25,6 +26,7 @@ fn holders(kind: ResourceKind) -> &'static [ResourceKind] {
             K::BackendGroup,
         ],
         K::Network => &[
+            K::Address,
             K::Machine,
             K::NodeGroup,
             K::MachineTemplate,

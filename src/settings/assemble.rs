@@ -200,13 +200,7 @@ fn google(
 
 fn network(read: &mut Reader<'_>, nodes: Option<u32>) -> Option<Network> {
     let name = read.read(&table::NETWORK_NAME, parse::name);
-    if read.boolean(&table::PRIVATE_CLUSTER) == Some(true) {
-        read.object_with_form(
-            &table::PRIVATE_CLUSTER,
-            "a cluster without external addresses can't be made yet, and one with them isn't what was asked for",
-            "false".to_owned(),
-        );
-    }
+    let private = read.boolean(&table::PRIVATE_CLUSTER);
     let custom = read.boolean(&table::CUSTOM_NETWORK);
     let made = name
         .as_ref()
@@ -249,6 +243,7 @@ fn network(read: &mut Reader<'_>, nodes: Option<u32>) -> Option<Network> {
         name: name?,
         subnetwork,
         custom: custom?,
+        private: private?,
         ssh_sources,
         cluster_range: cluster_range?,
         service_range: service_range?,

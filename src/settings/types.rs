@@ -232,6 +232,9 @@ pub struct Network {
     pub subnetwork: Option<String>,
     /// Whether the network is made with a subnetwork of `node_range`, rather than one per region.
     pub custom: bool,
+    /// Whether machines have no external addresses, and the endpoint an internal one.
+    #[serde(default)]
+    pub private: bool,
     /// From where replicas take ssh; `None` where nobody said so.
     #[serde(default)]
     pub ssh_sources: Option<Vec<IpNet>>,
@@ -252,6 +255,12 @@ pub struct Network {
 }
 
 impl Network {
+    /// The subnetwork that machines are in: unless it is named, the one that has the network's name, as in each
+    /// region of a network that has one per region.
+    pub fn subnetwork(&self) -> &str {
+        self.subnetwork.as_deref().unwrap_or(&self.name)
+    }
+
     /// The number of nodes whose pods have addresses.
     pub fn nodes_at_most(&self) -> u128 {
         nodes_at_most(self.cluster_range)

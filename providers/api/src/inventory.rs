@@ -140,8 +140,18 @@ pub struct Machine {
     pub internal_address: Option<IpAddr>,
     /// The address by which it is reached from outside: the endpoint's own, or another.
     pub external_address: Option<IpAddr>,
+    /// The addresses inside the network that it answers to besides its own: the endpoint's, where that is internal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alias_addresses: Vec<IpAddr>,
     /// All its labels.
     pub labels: BTreeMap<String, String>,
+}
+
+impl Machine {
+    /// Whether clients of that address, which isn't the machine's own in the network, get to it.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        self.external_address == Some(address) || self.alias_addresses.contains(&address)
+    }
 }
 
 /// Where a machine's ssh server is, and how it proves to be that machine's.

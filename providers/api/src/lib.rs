@@ -21,7 +21,7 @@ pub use operation::OperationKey;
 pub use spec::{
     AddressSpec, BalancerSpec, DiskSpec, EndpointSpec, EndpointTarget, ExternalAddress,
     FirewallSource, FirewallSpec, Login, MachineRef, MachineSpec, NetworkSpec, NodeGroupSpec,
-    PreflightSpec,
+    PreflightSpec, Reach,
 };
 
 use async_trait::async_trait;

@@ -62,6 +62,21 @@ pub struct FirewallSpec {
     pub tcp_ports: Vec<String>,
 }
 
+/// From where an address is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// From everywhere: an external address.
+    Anywhere,
+    /// From this network and what is connected to it: an address of its subnetwork of that name.
+    Within {
+        /// The network.
+        network: String,
+        /// The subnetwork, in the provider's region.
+        subnetwork: String,
+    },
+}
+
 /// An address to be reserved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressSpec {
@@ -69,6 +84,8 @@ pub struct AddressSpec {
     pub cluster: String,
     /// The reservation's name.
     pub name: String,
+    /// From where it is reached.
+    pub reach: Reach,
 }
 
 /// A machine, named.
@@ -140,6 +157,8 @@ pub struct MachineSpec {
     pub subnetwork: Option<String>,
     /// How it is reached from outside at first.
     pub external: ExternalAddress,
+    /// The reserved internal address, by its name, that it answers to at first besides its own.
+    pub alias: Option<String>,
     /// Tags that firewall rules name.
     pub tags: Vec<String>,
     /// Labels besides the mark.
@@ -167,6 +186,8 @@ pub struct BalancerSpec {
     pub name: String,
     /// The network that the backends are in.
     pub network: String,
+    /// From where clients come.
+    pub reach: Reach,
     /// The TCP port that clients and backends use.
     pub port: u16,
     /// The path asked over HTTPS for a backend's health; 200 is healthy.
@@ -182,6 +203,8 @@ pub struct EndpointSpec {
     pub cluster: String,
     /// The name of the reservation.
     pub address: String,
+    /// From where the address is reached ([`AddressSpec::reach`]).
+    pub reach: Reach,
     /// The name of the forwarding rule.
     pub rule: String,
     /// The name of the balancer ([`BalancerSpec::name`]).

@@ -1,6 +1,6 @@
 //! The balancer: everything but the address.
 //!
-//! A regional external passthrough balancer: an HTTPS health check, a backend service, and an unmanaged
+//! A regional passthrough balancer, external or internal: an HTTPS health check, a backend service, and an unmanaged
 //! group for each zone that has a backend.
 
 mod groups;
@@ -19,7 +19,7 @@ use google_cloud_compute_v1::model::backend_service::{
 use google_cloud_compute_v1::model::health_check::Type as CheckType;
 use groups::{GroupChange, group_changes, surplus};
 use hakube_provider::{
-    BackendGroup, BalancerSpec, ResourceId, ResourceKind, Result, Scope, mark_description,
+    BackendGroup, BalancerSpec, Reach, ResourceId, ResourceKind, Result, Scope, mark_description,
 };
 use std::collections::BTreeSet;
 
@@ -204,10 +204,14 @@ impl Gce {
     }
 
     fn backend_service_body(&self, spec: &BalancerSpec) -> model::BackendService {
+        let scheme = match spec.reach {
+            Reach::Anywhere => LoadBalancingScheme::External,
+            Reach::Within { .. } => LoadBalancingScheme::Internal,
+        };
         model::BackendService::new()
             .set_name(&spec.name)
             .set_description(mark_description(&spec.cluster))
-            .set_load_balancing_scheme(LoadBalancingScheme::External)
+            .set_load_balancing_scheme(scheme)
             .set_protocol(Protocol::Tcp)
             .set_session_affinity(SessionAffinity::None)
             .set_connection_draining(

@@ -4,6 +4,7 @@
 use crate::auth::Login;
 use crate::config::GceConfig;
 use crate::error::{Attempt, sentence};
+use crate::rest::Rest;
 use crate::retry;
 use google_cloud_auth::credentials::Credentials;
 use google_cloud_compute_v1::client::{
@@ -25,6 +26,7 @@ macro_rules! clients {
             endpoint: Option<String>,
             attempt: Duration,
             login: Login,
+            rest: Rest,
             $($service: OnceCell<$Client>,)+
         }
 
@@ -32,7 +34,8 @@ macro_rules! clients {
             /// No client yet.
             pub(crate) fn new(config: &GceConfig, login: Login) -> Self {
                 let (endpoint, attempt) = (config.endpoint.clone(), config.patience.attempt);
-                Self { endpoint, attempt, login, $($service: OnceCell::new(),)+ }
+                let rest = Rest::new(config, login.clone());
+                Self { endpoint, attempt, login, rest, $($service: OnceCell::new(),)+ }
             }
 
             $(pub(crate) async fn $service(&self) -> Result<&$Client> {
@@ -69,6 +72,11 @@ clients! {
 }
 
 impl Clients {
+    /// What makes the calls that none of them can.
+    pub(crate) fn rest(&self) -> &Rest {
+        &self.rest
+    }
+
     /// The policy for `operations.wait`.
     pub(crate) fn wait_policy(&self) -> impl RetryPolicy + 'static + use<> {
         retry::wait_policy(self.login.clone())

@@ -1,11 +1,12 @@
 //! Where the endpoint's address sits, and how it gets elsewhere.
 
+mod alias;
 mod swap;
 
 use crate::Gce;
 use crate::error::Attempt;
 use crate::link::name_in;
-use crate::machine::{access_config, machine_attempt};
+use crate::machine::{access_config, aliases, machine_attempt};
 use crate::mark::{GROUP_LABEL, ours};
 use crate::network::reservation;
 use crate::operation::{change, look};
@@ -13,11 +14,11 @@ use google_cloud_compute_v1::model;
 use google_cloud_compute_v1::model::forwarding_rule::{IPProtocol, LoadBalancingScheme};
 use google_cloud_compute_v1::model::instance::Status;
 use hakube_provider::{
-    EndpointSpec, EndpointTarget, ErrorKind, ExternalAddress, MachineRef, ProviderError,
+    EndpointSpec, EndpointTarget, ErrorKind, ExternalAddress, MachineRef, ProviderError, Reach,
     ResourceKind, Result, mark_description,
 };
 use std::net::IpAddr;
-use swap::{AccessConfig, Call, ConfigAddress, Nic, Situation};
+use swap::{AccessConfig, Call, ConfigAddress, HeldAs, Nic, Situation};
 
 /// The interface of a machine that has not said its name.
 const FIRST_INTERFACE: &str = "nic0";
@@ -93,6 +94,10 @@ impl Gce {
         let reserved = ours(&attempt, &spec.cluster, reserved)?;
         let situation = Situation {
             address: reservation(&attempt, &reserved)?.address,
+            held_as: match spec.reach {
+                Reach::Anywhere => HeldAs::AccessConfig,
+                Reach::Within { .. } => HeldAs::Alias,
+            },
             rule,
             machines: instances.iter().filter_map(nic).collect(),
         };
@@ -175,6 +180,26 @@ impl Gce {
                 interface,
                 address,
             } => self.add_config(machine, interface, *address).await,
+            Call::RemoveAlias {
+                machine,
+                interface,
+                address,
+            } => {
+                let attempt = machine_attempt("take an address from", machine);
+                let without = |all: &mut Vec<IpAddr>| all.retain(|alias| alias != address);
+                self.change_aliases(&attempt, machine, interface, without)
+                    .await
+            }
+            Call::AddAlias {
+                machine,
+                interface,
+                address,
+            } => {
+                let attempt = machine_attempt("give an address to", machine);
+                let with = |all: &mut Vec<IpAddr>| all.push(*address);
+                self.change_aliases(&attempt, machine, interface, with)
+                    .await
+            }
         }
     }
 
@@ -186,8 +211,19 @@ impl Gce {
             .set_ip_address(address.to_string())
             .set_ip_protocol(IPProtocol::Tcp)
             .set_ports([spec.port.to_string()])
-            .set_load_balancing_scheme(LoadBalancingScheme::External)
             .set_backend_service(self.regional_link("backendServices", &spec.balancer));
+        let rule = match &spec.reach {
+            Reach::Anywhere => rule.set_load_balancing_scheme(LoadBalancingScheme::External),
+            Reach::Within {
+                network,
+                subnetwork,
+            } => rule
+                .set_load_balancing_scheme(LoadBalancingScheme::Internal)
+                .set_network(self.global_link("networks", network))
+                .set_subnetwork(self.regional_link("subnetworks", subnetwork))
+                // From the network's other regions, too, as it was on a machine.
+                .set_allow_global_access(true),
+        };
         let insert = self
             .clients
             .forwarding_rules()
@@ -305,6 +341,7 @@ fn nic(instance: &model::Instance) -> Option<Nic> {
             .clone()
             .unwrap_or_else(|| FIRST_INTERFACE.to_owned()),
         config,
+        aliases: aliases(interface),
         leaving: instance.status == Some(Status::Stopping),
     })
 }

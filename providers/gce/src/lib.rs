@@ -26,6 +26,7 @@ mod node_group;
 mod operation;
 mod preflight;
 mod request;
+mod rest;
 mod retry;
 mod ssh;
 

@@ -16,6 +16,7 @@ use hakube_provider::{
     DiskSpec, ErrorKind, ExternalAddress, Machine, MachineRef, MachineSpec, MachineState,
     ProviderError, Result,
 };
+use ipnet::IpNet;
 use std::net::IpAddr;
 
 /// The name of the access configs that we make. Others are called otherwise (`external-nat` by gcloud):
@@ -53,10 +54,14 @@ impl Gce {
     }
 
     async fn make_machine(&self, attempt: &Attempt, spec: &MachineSpec) -> Result<Machine> {
-        let (external, ()) = futures::try_join!(
+        let (external, alias, ()) = futures::try_join!(
             self.access_config(&spec.external),
+            self.alias_range(spec.alias.as_deref()),
             self.data_disk_exists(spec)
         )?;
+        let interface = self
+            .network_interface(spec, external)
+            .set_alias_ip_ranges(alias);
         let insert = self
             .clients
             .instances()
@@ -64,7 +69,7 @@ impl Gce {
             .insert()
             .set_project(&self.config.project)
             .set_zone(&spec.machine.zone)
-            .set_body(self.instance_body(spec, external));
+            .set_body(self.instance_body(spec, interface));
         self.insert(attempt, change!(insert)).await?;
         match self.instance(&spec.machine).await? {
             Some(made) => machine(attempt, &made),
@@ -184,10 +189,18 @@ impl Gce {
         })
     }
 
+    /// The alias range that is the reserved address of that name.
+    async fn alias_range(&self, name: Option<&str>) -> Result<Option<model::AliasIpRange>> {
+        let Some(name) = name else {
+            return Ok(None);
+        };
+        Ok(Some(alias_range(self.reserved(name).await?.address)))
+    }
+
     fn instance_body(
         &self,
         spec: &MachineSpec,
-        external: Option<model::AccessConfig>,
+        interface: model::NetworkInterface,
     ) -> model::Instance {
         let zone = &spec.machine.zone;
         let data_disk = spec.data_disk.iter().map(|disk| self.attached(zone, disk));
@@ -202,7 +215,7 @@ impl Gce {
             .set_labels(labels(&spec.cluster, &spec.labels))
             .set_tags(tags(spec))
             .set_disks(disks)
-            .set_network_interfaces([self.network_interface(spec, external)])
+            .set_network_interfaces([interface])
             .set_metadata(metadata(spec))
             .set_scheduling(scheduling(spec))
             .set_service_accounts(service_account(spec))
@@ -254,6 +267,28 @@ pub(crate) fn access_config(address: Option<IpAddr>) -> model::AccessConfig {
         .set_name(ACCESS_CONFIG)
         .set_type(NatType::OneToOneNat)
         .set_or_clear_nat_ip(address.map(|address| address.to_string()))
+}
+
+/// The range of an interface that is this address alone. The guest agent of Google's images makes the machine
+/// take what comes for it.
+pub(crate) fn alias_range(address: IpAddr) -> model::AliasIpRange {
+    model::AliasIpRange::new().set_ip_cidr_range(IpNet::from(address).to_string())
+}
+
+/// The addresses of an interface's alias ranges that are one address each.
+pub(crate) fn aliases(interface: &model::NetworkInterface) -> Vec<IpAddr> {
+    let ranges = interface.alias_ip_ranges.iter();
+    ranges.filter_map(alias_address).collect()
+}
+
+/// The address that a range is: `10.0.0.7/32`, or the address alone.
+pub(crate) fn alias_address(range: &model::AliasIpRange) -> Option<IpAddr> {
+    let range = range.ip_cidr_range.as_deref()?;
+    if let Ok(address) = range.parse() {
+        return Some(address);
+    }
+    let range: IpNet = range.parse().ok()?;
+    (range.prefix_len() == range.max_prefix_len()).then(|| range.addr())
 }
 
 /// The boot disk: made from the image, gone with the machine, marked in case it outlives it. `kind` is its
@@ -351,6 +386,7 @@ pub(crate) fn machine(attempt: &Attempt, found: &model::Instance) -> Result<Mach
         internal_address: interface.and_then(|nic| nic.network_ip.as_ref().and_then(parse)),
         external_address: interface
             .and_then(|nic| nic.access_configs.first()?.nat_ip.as_ref().and_then(parse)),
+        alias_addresses: interface.map(aliases).unwrap_or_default(),
         labels: found.labels.clone().into_iter().collect(),
     })
 }
@@ -381,6 +417,15 @@ fn tail(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_alias_range_is_an_address_only_if_it_has_no_other() {
+        let of = |range| alias_address(&model::AliasIpRange::new().set_ip_cidr_range(range));
+        let address = "10.0.0.7".parse().ok();
+        assert_eq!(of("10.0.0.7/32"), address);
+        assert_eq!(of("10.0.0.7"), address);
+        assert_eq!(of("10.4.0.0/24"), None);
+    }
 
     #[test]
     fn a_long_console_is_cut_at_a_line() {

@@ -9,8 +9,8 @@ use google_cloud_compute_v1::model;
 use google_cloud_compute_v1::model::address::AddressType;
 use google_cloud_compute_v1::model::firewall::{Allowed, Direction};
 use hakube_provider::{
-    Address, AddressSpec, ErrorKind, Firewall, FirewallSource, FirewallSpec, NetworkSpec, Result,
-    mark_description,
+    Address, AddressSpec, ErrorKind, Firewall, FirewallSource, FirewallSpec, NetworkSpec, Reach,
+    Result, mark_description,
 };
 use ipnet::IpNet;
 use std::collections::BTreeSet;
@@ -103,8 +103,13 @@ impl Gce {
         }
         let wanted = model::Address::new()
             .set_name(&spec.name)
-            .set_description(mark_description(&spec.cluster))
-            .set_address_type(AddressType::External);
+            .set_description(mark_description(&spec.cluster));
+        let wanted = match &spec.reach {
+            Reach::Anywhere => wanted.set_address_type(AddressType::External),
+            Reach::Within { subnetwork, .. } => wanted
+                .set_address_type(AddressType::Internal)
+                .set_subnetwork(self.regional_link("subnetworks", subnetwork)),
+        };
         let insert = self
             .clients
             .addresses()

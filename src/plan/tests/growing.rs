@@ -15,6 +15,17 @@ fn the_second_replica() {
 }
 
 #[test]
+fn the_second_replica_of_a_private_cluster() {
+    let private = |suffixes| {
+        let mut intent = replicas(suffixes);
+        intent.spec.network.private = true;
+        intent
+    };
+    let world = World::settled(private(&[""])).with_intent(private(&["", "abc"]));
+    insta::assert_snapshot!(shown(&world.plan()));
+}
+
+#[test]
 fn the_third_replica() {
     insta::assert_snapshot!(shown(&grown(&["", "abc"], &["", "abc", "def"]).plan()));
 }

@@ -61,17 +61,19 @@ struct Past {
     multizone: bool,
     always_balanced: bool,
     custom_network: bool,
+    private: bool,
     nodes: u32,
     events: Vec<Event>,
 }
 
 fn past() -> impl Strategy<Value = Past> {
     let events = proptest::collection::vec(event(), 0..12);
-    (any::<[bool; 3]>(), 0..3_u32, events).prop_map(
-        |([multizone, always_balanced, custom_network], nodes, events)| Past {
+    (any::<[bool; 4]>(), 0..3_u32, events).prop_map(
+        |([multizone, always_balanced, custom_network, private], nodes, events)| Past {
             multizone,
             always_balanced,
             custom_network,
+            private,
             nodes,
             events,
         },
@@ -97,6 +99,7 @@ impl Past {
         fixtures::intent(&[
             ("MULTIZONE", word(self.multizone)),
             ("CREATE_CUSTOM_NETWORK", word(self.custom_network)),
+            ("KUBE_GCE_PRIVATE_CLUSTER", word(self.private)),
             (
                 "HAKUBE_LOAD_BALANCER",
                 if self.always_balanced {

@@ -4,7 +4,7 @@ use super::world::World;
 use super::{is_before, shown};
 use crate::cluster::fixtures;
 use crate::plan::{Action, Plan};
-use hakube_provider::{ExternalAddress, FirewallSource};
+use hakube_provider::{ExternalAddress, FirewallSource, Reach};
 
 fn up(variables: &[(&str, &str)]) -> Plan {
     World::empty(fixtures::intent(variables)).plan()
@@ -21,6 +21,38 @@ fn a_new_cluster_behind_a_balancer_with_nodes() {
         ("HAKUBE_LOAD_BALANCER", "always"),
         ("NUM_NODES", "3")
     ])));
+}
+
+#[test]
+fn a_new_private_cluster() {
+    insta::assert_snapshot!(shown(&up(&[("KUBE_GCE_PRIVATE_CLUSTER", "true")])));
+}
+
+/// No machine of it is reached from outside, the first one has the endpoint's address besides its own.
+#[test]
+fn a_private_cluster_has_internal_addresses_only() {
+    let private = [("KUBE_GCE_PRIVATE_CLUSTER", "true"), ("NUM_NODES", "3")];
+    let demand = up(&private).demand();
+    let within = Reach::Within {
+        network: "default".to_owned(),
+        subnetwork: "default".to_owned(),
+    };
+    let address = &demand.addresses[0];
+    assert_eq!(address.name, "kubernetes-master-internal-ip");
+    assert_eq!(address.reach, within);
+    assert_eq!(demand.machines[0].alias.as_ref(), Some(&address.name));
+    assert_eq!(demand.machines[0].external, ExternalAddress::None);
+    let node = &demand.node_groups[0].machine;
+    assert_eq!(node.external, ExternalAddress::None);
+    assert_eq!(node.alias, None);
+
+    let named = [("SUBNETWORK", "sub"), ("HAKUBE_LOAD_BALANCER", "always")];
+    let demand = up(&[private[0], named[0], named[1]]).demand();
+    assert_eq!(demand.machines[0].alias, None);
+    for reach in [&demand.balancers[0].reach, &demand.rules[0].reach] {
+        assert!(matches!(reach, Reach::Within { subnetwork, .. } if subnetwork == "sub"));
+    }
+    assert_eq!(demand.rules[0].released, ExternalAddress::None);
 }
 
 #[test]
@@ -105,7 +137,7 @@ fn address_and_network_wait_for_nothing() {
         .filter(|step| step.needs.is_empty())
         .map(|step| step.key.as_str())
         .collect();
-    assert_eq!(free, ["reserve-address", "network"]);
+    assert_eq!(free, ["network", "reserve-address"]);
 }
 
 #[test]

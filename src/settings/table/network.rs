@@ -10,7 +10,7 @@ group! { NETWORK: "Network", "The four ranges must not overlap. Those derived fr
         Derived("from KUBE_GCE_NETWORK when CREATE_CUSTOM_NETWORK is true, else none"),
         "The subnetwork that machines are in.");
     PRIVATE_CLUSTER = Setting::new("KUBE_GCE_PRIVATE_CLUSTER", Kind::Bool, Value("false"),
-        "Whether machines have no external addresses. `true` is refused: that isn't built yet.");
+        "Whether machines have no external addresses, and the endpoint has an internal one of their subnetwork.");
     CUSTOM_NETWORK = Setting::new("CREATE_CUSTOM_NETWORK", Kind::Bool, Value("false"),
         "Whether a missing network is made with one subnetwork of NODE_IP_RANGE, rather than one per region.");
     DELETE_NETWORK = Setting::new("KUBE_DELETE_NETWORK", Kind::Bool, Unset("if hakube made it"),

@@ -47,11 +47,6 @@ fn what_would_make_another_cluster_than_was_asked_for_is_refused() {
         &["shared VPC", "my-project"],
     );
     resolved(&[("NETWORK_PROJECT", "my-project"), ("PROJECT", "my-project")]);
-    assert_refused(
-        &[("KUBE_GCE_PRIVATE_CLUSTER", "true")],
-        &["without external addresses"],
-    );
-    resolved(&[("KUBE_GCE_PRIVATE_CLUSTER", "false")]);
 }
 
 #[test]

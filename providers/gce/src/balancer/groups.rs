@@ -82,12 +82,14 @@ pub(super) fn surplus<'a>(
 mod tests {
     use super::*;
     use hakube_provider::MachineRef;
+    use hakube_provider::Reach;
 
     fn spec(backends: &[(&str, &str)]) -> BalancerSpec {
         BalancerSpec {
             cluster: "kubernetes".into(),
             name: "kubernetes-master".into(),
             network: "default".into(),
+            reach: Reach::Anywhere,
             port: 6443,
             health_path: "/readyz".into(),
             backends: backends

@@ -16,6 +16,17 @@ pub(super) struct Situation {
     pub(super) rule: Option<IpAddr>,
     /// The cluster's machines that were made one by one.
     pub(super) machines: Vec<Nic>,
+    /// How a machine is to hold it.
+    pub(super) held_as: HeldAs,
+}
+
+/// How a machine holds the endpoint's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HeldAs {
+    /// An external one, in place of any other.
+    AccessConfig,
+    /// An internal one, besides its own.
+    Alias,
 }
 
 /// A machine's network interface.
@@ -26,6 +37,8 @@ pub(super) struct Nic {
     pub(super) interface: String,
     /// Its access config, if it has one.
     pub(super) config: Option<AccessConfig>,
+    /// The addresses that it answers to besides its own.
+    pub(super) aliases: Vec<IpAddr>,
     /// Whether the machine is being stopped or deleted: it may hold the address, and needs no other.
     pub(super) leaving: bool,
 }
@@ -57,6 +70,18 @@ pub(super) enum Call {
         machine: MachineRef,
         interface: String,
         address: ConfigAddress,
+    },
+    /// Take an address from an interface's alias ranges.
+    RemoveAlias {
+        machine: MachineRef,
+        interface: String,
+        address: IpAddr,
+    },
+    /// Put it among them.
+    AddAlias {
+        machine: MachineRef,
+        interface: String,
+        address: IpAddr,
     },
 }
 
@@ -114,7 +139,7 @@ impl Situation {
         };
         let bare = self.machines.iter().filter(|nic| {
             let is_target = matches!(target, EndpointTarget::Machine(to) if *to == nic.machine);
-            !is_target && !nic.leaving && (nic.config.is_none() || nic.holds(self.address))
+            !is_target && !nic.leaving && (nic.config.is_none() || nic.is_reached_at(self.address))
         });
         swap.after = bare.map(|nic| nic.add(address)).collect();
         swap
@@ -127,7 +152,7 @@ impl Situation {
         Swap {
             // A rule of that name with another address can only be in the way.
             before: self.rule.map(|_| Call::DeleteRule).into_iter().collect(),
-            release: self.holder().and_then(Nic::remove),
+            release: self.release(),
             hold: Some(Call::InsertRule),
             after: Vec::new(),
         }
@@ -140,23 +165,39 @@ impl Situation {
         if nic.holds(self.address) {
             return Swap::default();
         }
-        let release = if self.rule_holds() {
-            Some(Call::DeleteRule)
-        } else {
-            self.holder().and_then(Nic::remove)
+        let (before, hold) = match self.held_as {
+            // One access config for each interface: the other address must go first.
+            HeldAs::AccessConfig => (nic.remove(), nic.add(ConfigAddress::This(self.address))),
+            HeldAs::Alias => (None, nic.add_alias(self.address)),
         };
         Swap {
-            // One access config for each interface: the other address must go first.
-            before: nic.remove().into_iter().collect(),
-            release,
-            hold: Some(nic.add(ConfigAddress::This(self.address))),
+            before: before.into_iter().collect(),
+            release: self.release(),
+            hold: Some(hold),
             after: Vec::new(),
+        }
+    }
+
+    /// What takes the address from where it is.
+    fn release(&self) -> Option<Call> {
+        if self.rule_holds() {
+            return Some(Call::DeleteRule);
+        }
+        let holder = self.holder()?;
+        if holder.aliases.contains(&self.address) {
+            Some(holder.remove_alias(self.address))
+        } else {
+            holder.remove()
         }
     }
 }
 
 impl Nic {
     fn holds(&self, address: IpAddr) -> bool {
+        self.is_reached_at(address) || self.aliases.contains(&address)
+    }
+
+    fn is_reached_at(&self, address: IpAddr) -> bool {
         self.config
             .as_ref()
             .is_some_and(|config| config.address == Some(address))
@@ -178,6 +219,22 @@ impl Nic {
             address,
         }
     }
+
+    fn remove_alias(&self, address: IpAddr) -> Call {
+        Call::RemoveAlias {
+            machine: self.machine.clone(),
+            interface: self.interface.clone(),
+            address,
+        }
+    }
+
+    fn add_alias(&self, address: IpAddr) -> Call {
+        Call::AddAlias {
+            machine: self.machine.clone(),
+            interface: self.interface.clone(),
+            address,
+        }
+    }
 }
 
 impl Call {
@@ -192,7 +249,16 @@ impl Call {
                 interface: interface.clone(),
                 address: ConfigAddress::This(address),
             }),
-            Self::InsertRule | Self::AddConfig { .. } => None,
+            Self::RemoveAlias {
+                machine,
+                interface,
+                address,
+            } => Some(Self::AddAlias {
+                machine: machine.clone(),
+                interface: interface.clone(),
+                address: *address,
+            }),
+            Self::InsertRule | Self::AddConfig { .. } | Self::AddAlias { .. } => None,
         }
     }
 }

@@ -153,13 +153,14 @@ fn label_finding(machine: &MachineSpec) -> Option<ProviderError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hakube_provider::{AddressSpec, BalancerSpec, MachineRef};
+    use hakube_provider::{AddressSpec, BalancerSpec, MachineRef, Reach};
 
     fn address(name: &str) -> PreflightSpec {
         PreflightSpec {
             addresses: vec![AddressSpec {
                 cluster: "k".into(),
                 name: name.into(),
+                reach: Reach::Anywhere,
             }],
             ..PreflightSpec::default()
         }
@@ -183,6 +184,7 @@ mod tests {
                     cluster: "k".into(),
                     name: "l".repeat(length),
                     network: "default".into(),
+                    reach: Reach::Anywhere,
                     port: 443,
                     health_path: "/readyz".into(),
                     backends: vec![MachineRef {

@@ -9,7 +9,7 @@ use super::places::MachineTypes;
 use crate::error::Attempt;
 use google_cloud_compute_v1::model;
 use hakube_provider::{
-    ErrorKind, ExternalAddress, MachineSpec, PreflightSpec, ProviderError, ResourceId,
+    ErrorKind, ExternalAddress, MachineSpec, PreflightSpec, ProviderError, Reach, ResourceId,
     ResourceKind, Scope,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,7 +133,7 @@ impl Demand {
 
     /// What is needed of a metric. Addresses of the project are those of no region, of which none are made.
     fn of(&self, metric: &str, in_region: bool) -> Option<u64> {
-        let regional = matches!(metric, "IN_USE_ADDRESSES" | "STATIC_ADDRESSES");
+        let regional = metric.ends_with("_ADDRESSES");
         if regional && !in_region {
             return None;
         }
@@ -142,13 +142,19 @@ impl Demand {
 }
 
 /// Metrics that count resources of a kind, and how many are wanted.
-fn counted(spec: &PreflightSpec) -> [(&'static str, ResourceKind, usize); 9] {
+fn counted(spec: &PreflightSpec) -> [(&'static str, ResourceKind, usize); 10] {
     let subnetworks = spec.networks.iter().filter(|it| it.subnetwork.is_some());
+    let is_external = |reach: &Reach| *reach == Reach::Anywhere;
+    let external = spec.addresses.iter().filter(|it| is_external(&it.reach));
+    let internal = spec.addresses.iter().filter(|it| !is_external(&it.reach));
+    // Internal rules count by network, which no quota of the project or region tells.
+    let rules = spec.rules.iter().filter(|it| is_external(&it.reach));
     [
+        ("STATIC_ADDRESSES", ResourceKind::Address, external.count()),
         (
-            "STATIC_ADDRESSES",
+            "INTERNAL_ADDRESSES",
             ResourceKind::Address,
-            spec.addresses.len(),
+            internal.count(),
         ),
         ("FIREWALLS", ResourceKind::Firewall, spec.firewalls.len()),
         ("NETWORKS", ResourceKind::Network, spec.networks.len()),
@@ -156,7 +162,7 @@ fn counted(spec: &PreflightSpec) -> [(&'static str, ResourceKind, usize); 9] {
         (
             "FORWARDING_RULES",
             ResourceKind::ForwardingRule,
-            spec.rules.len(),
+            rules.count(),
         ),
         (
             "BACKEND_SERVICES",

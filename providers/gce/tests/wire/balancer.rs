@@ -13,6 +13,7 @@ fn balancer(backends: &[(&str, &str)]) -> BalancerSpec {
         cluster: CLUSTER.into(),
         name: "master".into(),
         network: "default".into(),
+        reach: hakube_provider::Reach::Anywhere,
         port: 6443,
         health_path: "/readyz".into(),
         backends: backends.iter().map(backend).collect(),

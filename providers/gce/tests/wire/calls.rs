@@ -50,6 +50,7 @@ async fn a_change_is_waited_for_where_its_operation_runs() {
     let spec = AddressSpec {
         cluster: "kubernetes".into(),
         name: "ip".into(),
+        reach: hakube_provider::Reach::Anywhere,
     };
     // The address can't be read afterwards: this Compute Engine forgets what it made.
     cloud.gce.ensure_address(&spec).await.unwrap_err();

@@ -4,7 +4,7 @@ use crate::support::{
     CLUSTER, Cloud, MARK, PROJECT, REGION, aggregated, failure, instance, ok, query,
 };
 use hakube_provider::{
-    EndpointSpec, EndpointTarget, ErrorKind, ExternalAddress, MachineRef, Provider, Result,
+    EndpointSpec, EndpointTarget, ErrorKind, ExternalAddress, MachineRef, Provider, Reach, Result,
 };
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ fn spec() -> EndpointSpec {
     EndpointSpec {
         cluster: CLUSTER.into(),
         address: "ip".into(),
+        reach: Reach::Anywhere,
         rule: "rule".into(),
         balancer: "master".into(),
         port: 6443,

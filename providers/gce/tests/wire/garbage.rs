@@ -55,6 +55,7 @@ async fn an_answer_to_a_change_that_is_none_is_an_error() {
         let spec = AddressSpec {
             cluster: CLUSTER.into(),
             name: "kubernetes-master-ip".into(),
+            reach: hakube_provider::Reach::Anywhere,
         };
         is_told(
             cloud.gce.ensure_address(&spec).await,

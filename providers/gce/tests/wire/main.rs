@@ -12,5 +12,6 @@ mod inspect;
 mod node_group;
 mod oddities;
 mod preflight;
+mod private;
 mod ssh;
 mod support;

@@ -145,6 +145,7 @@ async fn words_that_are_newer_than_the_client_are_no_errors() {
     let spec = AddressSpec {
         cluster: CLUSTER.into(),
         name: "ip".into(),
+        reach: hakube_provider::Reach::Anywhere,
     };
     // Nothing is there afterwards: what counts is that it was waited for.
     assert!(

@@ -153,6 +153,7 @@ fn address() -> AddressSpec {
     AddressSpec {
         cluster: CLUSTER.into(),
         name: "ip".into(),
+        reach: hakube_provider::Reach::Anywhere,
     }
 }
 

@@ -242,6 +242,7 @@ pub fn machine_spec() -> MachineSpec {
         network: "default".into(),
         subnetwork: Some("sub".into()),
         external: ExternalAddress::Reserved("ip".into()),
+        alias: None,
         tags: vec!["kubernetes-master".into()],
         labels: [("role".to_owned(), "replica".to_owned())].into(),
         preemptible: false,

@@ -105,10 +105,13 @@ fn in_region(state: &State, region: &str) -> Vec<(&'static str, f64)> {
         .forwarding_rules
         .iter()
         .filter(|(key, rule)| here(&key.scope) && rule.is_external());
-    let addresses = state
-        .addresses
-        .iter()
-        .filter(|(key, address)| here(&key.scope) && address.is_external());
+    let addresses = |external: bool| {
+        let addresses = state
+            .addresses
+            .iter()
+            .filter(move |(key, address)| here(&key.scope) && address.is_external() == external);
+        count(addresses.count())
+    };
     let groups = state
         .instance_groups
         .iter()
@@ -124,8 +127,9 @@ fn in_region(state: &State, region: &str) -> Vec<(&'static str, f64)> {
         ("INSTANCES", count(instances().count())),
         ("INSTANCE_GROUPS", count(groups.count())),
         ("INSTANCE_GROUP_MANAGERS", count(managers.count())),
+        ("INTERNAL_ADDRESSES", addresses(false)),
         ("SSD_TOTAL_GB", disks(true)),
-        ("STATIC_ADDRESSES", count(addresses.count())),
+        ("STATIC_ADDRESSES", addresses(true)),
     ]
 }
 

@@ -263,6 +263,7 @@ async fn a_port_of_the_machine_is_reached_through_it_even_after_a_break() {
         state: MachineState::Running,
         internal_address: Some([127, 0, 0, 1].into()),
         external_address: None,
+        alias_addresses: Vec::new(),
         labels: Default::default(),
     };
     let door = channel.reach(&machine, port).await.unwrap();

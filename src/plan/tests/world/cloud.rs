@@ -61,20 +61,22 @@ impl World {
         let MachineRef { name, zone } = &spec.machine;
         self.make_disk(spec);
         let inventory = &self.observed.inventory;
-        let external = match &spec.external {
-            ExternalAddress::Reserved(address) => {
-                assert!(
-                    inventory.has(ResourceKind::Address, address),
-                    "{name} wants {address}, which isn't there"
-                );
-                assert!(
-                    self.holder().is_none(),
-                    "{name} wants an address that another has"
-                );
-                ENDPOINT
-            }
-            ExternalAddress::None | ExternalAddress::Ephemeral => ELSEWHERE,
+        let (external, reserved) = match &spec.external {
+            ExternalAddress::None => (None, None),
+            ExternalAddress::Ephemeral => (Some(ELSEWHERE), None),
+            ExternalAddress::Reserved(address) => (Some(ENDPOINT), Some(address)),
         };
+        assert_eq!(external.is_none(), self.intent.spec.network.private);
+        if let Some(address) = reserved.or(spec.alias.as_ref()) {
+            assert!(
+                inventory.has(ResourceKind::Address, address),
+                "{name} wants {address}, which isn't there"
+            );
+            assert!(
+                self.holder().is_none(),
+                "{name} wants an address that another has"
+            );
+        }
         if let Some(machine) = self.machine_mut(name) {
             machine.state = MachineState::Running;
             // It boots with its data, and etcd starts.
@@ -86,7 +88,8 @@ impl World {
             zone: zone.clone(),
             state: MachineState::Running,
             internal_address: None,
-            external_address: Some(external),
+            external_address: external,
+            alias_addresses: spec.alias.iter().map(|_| ENDPOINT).collect(),
             labels: BTreeMap::new(),
         });
         self.make(ResourceKind::Machine, Scope::Zone(zone.clone()), name);
@@ -145,10 +148,9 @@ impl World {
         use ResourceKind as K;
         match resource.kind {
             K::Machine => {
-                let on = inventory
-                    .machine(name)
-                    .and_then(|machine| machine.external_address);
-                assert!(teardown || on != Some(ENDPOINT), "{name} has the endpoint");
+                let holds = |machine: &Machine| machine.holds(ENDPOINT);
+                let holds = inventory.machine(name).is_some_and(holds);
+                assert!(teardown || !holds, "{name} has the endpoint");
                 assert!(
                     teardown || self.observed.etcd.member(name).is_none(),
                     "{name} is a member of etcd"
@@ -175,7 +177,9 @@ impl World {
                 "open no more, and still used"
             ),
             K::Subnetwork | K::Network => {
-                assert!(!any(&[K::Machine, K::NodeGroup, K::Firewall]), "in use")
+                assert!(!any(&[K::Machine, K::NodeGroup, K::Firewall]), "in use");
+                let is_of_it = self.intent.spec.network.private && any(&[K::Address]);
+                assert!(!is_of_it, "in use");
             }
             K::ForwardingRule | K::NodeGroup => {}
         }

@@ -54,7 +54,7 @@ impl World {
             .inventory
             .machines
             .iter()
-            .find(|machine| machine.external_address == Some(ENDPOINT))
+            .find(|machine| machine.holds(ENDPOINT))
     }
 
     pub(super) fn endpoint_answers(&self) -> bool {
@@ -74,6 +74,7 @@ impl World {
             machine.external_address = machine
                 .external_address
                 .filter(|address| *address != ENDPOINT);
+            machine.alias_addresses.clear();
         }
     }
 
@@ -89,7 +90,13 @@ impl World {
                     self.observed.api_ready(&machine.name),
                     "clients are sent to {machine:?}"
                 );
-                self.machine_mut(&machine.name).unwrap().external_address = Some(ENDPOINT);
+                let private = self.intent.spec.network.private;
+                let machine = self.machine_mut(&machine.name).unwrap();
+                if private {
+                    machine.alias_addresses.push(ENDPOINT);
+                } else {
+                    machine.external_address = Some(ENDPOINT);
+                }
             }
             EndpointTarget::Balancer => {
                 let backends = self.observed.inventory.balancer.machines();

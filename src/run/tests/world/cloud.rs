@@ -54,6 +54,15 @@ impl Cloud {
             .collect()
     }
 
+    /// Refuses what is to be made in a network that isn't there.
+    pub fn knows(&self, network: &str) -> Result<()> {
+        if network == "default" || self.networks.contains(network) {
+            return Ok(());
+        }
+        let message = "there is no such network";
+        Err(refusal(ErrorKind::Invalid, "use", network, message))
+    }
+
     /// The machine that the endpoint's address is on.
     pub fn holder(&self) -> Option<String> {
         let mut holding = self
@@ -101,7 +110,7 @@ impl World {
             machine.start(boots);
             return Ok(());
         }
-        let holds_endpoint = matches!(spec.external, External::Reserved(_));
+        let holds_endpoint = matches!(spec.external, External::Reserved(_)) || spec.alias.is_some();
         if holds_endpoint && self.cloud.address.is_none() {
             return Err(refusal(
                 ErrorKind::Invalid,
@@ -121,6 +130,7 @@ impl World {
         self.cloud.made += 1;
         let disk = spec.data_disk.as_ref().map(|disk| disk.name.clone());
         let mut machine = Instance::new(&spec.machine.zone, self.cloud.made, disk, boots);
+        machine.private = spec.external == External::None;
         machine.holds_endpoint = holds_endpoint;
         self.cloud.machines.insert(name.clone(), machine);
         Ok(())

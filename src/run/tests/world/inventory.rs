@@ -144,10 +144,10 @@ impl Cloud {
 impl Instance {
     /// As the provider describes it.
     pub fn report(&self, name: &str) -> Machine {
-        let external = if self.holds_endpoint {
-            ENDPOINT
-        } else {
-            ELSEWHERE
+        let (external, alias) = match (self.private, self.holds_endpoint) {
+            (false, false) => (Some(ELSEWHERE), None),
+            (false, true) => (Some(ENDPOINT), None),
+            (true, holds) => (None, holds.then_some(ENDPOINT)),
         };
         Machine {
             name: name.to_owned(),
@@ -158,7 +158,8 @@ impl Instance {
                 MachineState::Stopped
             },
             internal_address: Some(self.address),
-            external_address: Some(external),
+            external_address: external,
+            alias_addresses: alias.into_iter().collect(),
             labels: BTreeMap::new(),
         }
     }

@@ -17,6 +17,8 @@ pub struct Instance {
     pub zone: String,
     /// Its own address.
     pub address: IpAddr,
+    /// Whether it has no external address: the endpoint's is one more inside the network.
+    pub private: bool,
     /// Whether the endpoint's address is on it.
     pub holds_endpoint: bool,
     /// Its data disk.
@@ -50,6 +52,7 @@ impl Instance {
         Self {
             zone: zone.to_owned(),
             address: IpAddr::V4(Ipv4Addr::new(10, 40, 0, number)),
+            private: false,
             holds_endpoint: false,
             disk,
             boots: Some(boots),

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use hakube_provider::{
     Address, AddressSpec, BalancerSpec, EndpointSpec, EndpointTarget, ErrorKind, FirewallSpec,
     Inventory, Machine, MachineRef, MachineSpec, NetworkSpec, NodeGroup, NodeGroupSpec,
-    PreflightSpec, Provider, ProviderError, ResourceId, Result, SshServer,
+    PreflightSpec, Provider, ProviderError, Reach, ResourceId, Result, SshServer,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,15 +48,7 @@ impl Provider for Process {
 
     async fn ensure_firewall(&self, spec: &FirewallSpec) -> Result<()> {
         self.call(&format!("make firewall {}", spec.name), Nothing, |world| {
-            let known = spec.network == "default" || world.cloud.networks.contains(&spec.network);
-            if !known {
-                return Err(refusal(
-                    ErrorKind::Invalid,
-                    "create",
-                    &spec.name,
-                    "there is no such network",
-                ));
-            }
+            world.cloud.knows(&spec.network)?;
             world.cloud.firewalls.insert(spec.name.clone(), spec.into());
             Ok(())
         })
@@ -65,6 +57,9 @@ impl Provider for Process {
 
     async fn ensure_address(&self, spec: &AddressSpec) -> Result<Address> {
         self.call("reserve the address", Nothing, |world| {
+            if let Reach::Within { network, .. } = &spec.reach {
+                world.cloud.knows(network)?;
+            }
             Ok(world.reserve(&spec.name))
         })
         .await

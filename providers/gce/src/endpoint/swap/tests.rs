@@ -24,6 +24,7 @@ fn nic(name: &str, address: Option<&str>) -> Nic {
             name: "external-nat".into(),
             address: Some(ip(address)),
         }),
+        aliases: Vec::new(),
         leaving: false,
     }
 }
@@ -33,6 +34,7 @@ fn situation(rule: Option<&str>, machines: &[Nic]) -> Situation {
         address: ip(ENDPOINT),
         rule: rule.map(ip),
         machines: machines.to_vec(),
+        held_as: HeldAs::AccessConfig,
     }
 }
 
@@ -118,8 +120,8 @@ fn a_machine_that_is_leaving_or_should_have_none_gets_no_other_address() {
     assert_eq!(swap.release, Some(remove("m-1")));
     assert_eq!(swap.after, []);
 
-    let private = situation(None, &[nic("m-1", Some(ENDPOINT))]);
-    assert_eq!(private.swap(&EndpointTarget::Balancer, None).after, []);
+    let bare = situation(None, &[nic("m-1", Some(ENDPOINT))]);
+    assert_eq!(bare.swap(&EndpointTarget::Balancer, None).after, []);
 }
 
 #[test]
@@ -128,6 +130,64 @@ fn a_rule_with_another_address_is_out_of_the_way_before_the_swap() {
     let swap = situation.swap(&EndpointTarget::Balancer, EPHEMERAL);
     assert_eq!(swap.before, [Call::DeleteRule]);
     assert_eq!(swap.release, Some(remove("m-1")));
+}
+
+/// A machine without an external address, which answers to these besides its own.
+fn private(name: &str, aliases: &[&str]) -> Nic {
+    Nic {
+        aliases: aliases.iter().map(|address| ip(address)).collect(),
+        ..nic(name, None)
+    }
+}
+
+fn internal(rule: Option<&str>, machines: &[Nic]) -> Situation {
+    Situation {
+        held_as: HeldAs::Alias,
+        ..situation(rule, machines)
+    }
+}
+
+fn alias(name: &str) -> (MachineRef, String, IpAddr) {
+    (reference(name), "nic0".into(), ip(ENDPOINT))
+}
+
+fn remove_alias(name: &str) -> Call {
+    let (machine, interface, address) = alias(name);
+    Call::RemoveAlias {
+        machine,
+        interface,
+        address,
+    }
+}
+
+fn add_alias(name: &str) -> Call {
+    let (machine, interface, address) = alias(name);
+    Call::AddAlias {
+        machine,
+        interface,
+        address,
+    }
+}
+
+#[test]
+fn an_internal_address_goes_from_the_machines_aliases_to_the_rule_and_back() {
+    let on_machine = internal(None, &[private("m-1", &[OTHER, ENDPOINT])]);
+    let promote = Swap {
+        release: Some(remove_alias("m-1")),
+        hold: Some(Call::InsertRule),
+        ..Swap::default()
+    };
+    assert_eq!(on_machine.swap(&EndpointTarget::Balancer, None), promote);
+
+    let on_rule = internal(Some(ENDPOINT), &[private("m-1", &[OTHER])]);
+    let demote = Swap {
+        release: Some(Call::DeleteRule),
+        hold: Some(add_alias("m-1")),
+        ..Swap::default()
+    };
+    let target = EndpointTarget::Machine(reference("m-1"));
+    assert_eq!(on_rule.swap(&target, None), demote);
+    assert_eq!(on_machine.swap(&target, None), Swap::default());
 }
 
 /// A model of what the calls do, strict as Compute Engine is: one holder of the address, one access
@@ -169,34 +229,60 @@ fn apply(situation: &mut Situation, call: &Call) {
                 address: Some(address),
             });
         }
+        Call::RemoveAlias {
+            machine, address, ..
+        } => {
+            let mut machines = situation.machines.iter_mut();
+            let nic = machines.find(|nic| nic.machine == *machine).unwrap();
+            assert!(nic.aliases.contains(address));
+            nic.aliases.retain(|alias| alias != address);
+        }
+        Call::AddAlias {
+            machine, address, ..
+        } => {
+            assert!(*address != endpoint || !situation.is_held());
+            let mut machines = situation.machines.iter_mut();
+            let nic = machines.find(|nic| nic.machine == *machine).unwrap();
+            nic.aliases.push(*address);
+        }
     }
 }
 
 #[test]
 fn after_a_crash_between_any_two_calls_the_same_call_finishes() {
     let machines = [nic("m-1", Some(ENDPOINT)), nic("m-2", Some(OTHER))];
+    let privates = [private("m-1", &[ENDPOINT]), private("m-2", &[])];
     let starts = [
-        situation(None, &machines),
-        situation(
-            Some(ENDPOINT),
-            &[nic("m-1", Some("35.3.3.3")), nic("m-2", Some(OTHER))],
+        (EPHEMERAL, situation(None, &machines)),
+        (
+            EPHEMERAL,
+            situation(
+                Some(ENDPOINT),
+                &[nic("m-1", Some("35.3.3.3")), nic("m-2", Some(OTHER))],
+            ),
         ),
-        situation(Some(OTHER), &machines),
+        (EPHEMERAL, situation(Some(OTHER), &machines)),
+        (None, internal(None, &privates)),
+        (
+            None,
+            internal(Some(ENDPOINT), &[private("m-1", &[]), private("m-2", &[])]),
+        ),
+        (None, internal(Some(OTHER), &privates)),
     ];
     let targets = [
         EndpointTarget::Balancer,
         EndpointTarget::Machine(reference("m-1")),
         EndpointTarget::Machine(reference("m-2")),
     ];
-    for start in &starts {
+    for (released, start) in &starts {
         for target in &targets {
             for crash_after in 0..6 {
                 let mut now = start.clone();
-                let first = now.swap(target, EPHEMERAL);
+                let first = now.swap(target, *released);
                 for call in calls(&first).into_iter().take(crash_after) {
                     apply(&mut now, &call);
                 }
-                let again = now.swap(target, EPHEMERAL);
+                let again = now.swap(target, *released);
                 for call in calls(&again) {
                     apply(&mut now, &call);
                 }
@@ -207,8 +293,9 @@ fn after_a_crash_between_any_two_calls_the_same_call_finishes() {
                     }
                 };
                 assert!(holds, "{start:?} -> {target:?}, crash after {crash_after}");
-                assert!(now.machines.iter().all(|nic| nic.config.is_some()));
-                assert_eq!(now.swap(target, EPHEMERAL), Swap::default());
+                let given = |nic: &Nic| nic.config.is_some() == released.is_some();
+                assert!(now.machines.iter().all(given));
+                assert_eq!(now.swap(target, *released), Swap::default());
             }
         }
     }
@@ -226,5 +313,9 @@ fn calls(swap: &Swap) -> Vec<Call> {
 #[test]
 fn what_released_the_address_can_be_undone() {
     assert_eq!(remove("m-1").undo(ip(ENDPOINT)), Some(add("m-1", this())));
+    assert_eq!(
+        remove_alias("m-1").undo(ip(ENDPOINT)),
+        Some(add_alias("m-1"))
+    );
     assert_eq!(Call::DeleteRule.undo(ip(ENDPOINT)), Some(Call::InsertRule));
 }

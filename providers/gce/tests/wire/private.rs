@@ -1,0 +1,253 @@
+//! A cluster whose endpoint has an internal address: no external address anywhere.
+
+use crate::support::{
+    CLUSTER, Cloud, MARK, PROJECT, REGION, ZONE, aggregated, failure, instance, machine_spec,
+    missing, query,
+};
+use hakube_provider::{
+    AddressSpec, BalancerSpec, EndpointSpec, EndpointTarget, ErrorKind, ExternalAddress,
+    MachineRef, Provider, Reach, Result,
+};
+use serde_json::{Value, json};
+
+const ENDPOINT: &str = "10.0.0.9";
+const UPDATE: &str = "/zones/europe-west1-b/instances/m-1/updateNetworkInterface";
+const RULES: &str = "/regions/europe-west1/forwardingRules";
+
+fn within() -> Reach {
+    Reach::Within {
+        network: "default".into(),
+        subnetwork: "sub".into(),
+    }
+}
+
+fn endpoint() -> EndpointSpec {
+    EndpointSpec {
+        cluster: CLUSTER.into(),
+        address: "ip".into(),
+        reach: within(),
+        rule: "rule".into(),
+        balancer: "master".into(),
+        port: 6443,
+        released: ExternalAddress::None,
+    }
+}
+
+fn m1() -> EndpointTarget {
+    EndpointTarget::Machine(MachineRef {
+        name: "m-1".into(),
+        zone: "europe-west1-b".into(),
+    })
+}
+
+/// A machine that answers to these ranges besides its own address.
+fn machine(ranges: &[&str]) -> Value {
+    let mut machine = instance("m-1", None);
+    let ranges = ranges.iter().map(|range| json!({"ipCidrRange": range}));
+    machine["networkInterfaces"][0]["aliasIpRanges"] = ranges.collect();
+    machine["networkInterfaces"][0]["fingerprint"] = json!("bmlj");
+    machine
+}
+
+/// A cluster with an internal address, a balancer and this machine.
+async fn cloud(machine: Value, users: &[&str]) -> Cloud {
+    let cloud = Cloud::start().await;
+    let address = json!({"name": "ip", "address": ENDPOINT, "description": MARK, "users": users});
+    cloud.has(format!("{REGION}/addresses/ip"), address).await;
+    let service = json!({"name": "master", "description": MARK});
+    cloud
+        .has(format!("{REGION}/backendServices/master"), service)
+        .await;
+    let list = aggregated("instances", json!([machine.clone()]));
+    cloud
+        .has(format!("{PROJECT}/aggregated/instances"), list)
+        .await;
+    cloud.has(format!("{ZONE}/instances/m-1"), machine).await;
+    cloud
+}
+
+async fn rule(cloud: &Cloud) {
+    let rule = json!({"name": "rule", "description": MARK, "IPAddress": ENDPOINT});
+    cloud
+        .has(format!("{REGION}/forwardingRules/rule"), rule)
+        .await;
+}
+
+async fn promote(cloud: &Cloud) -> Result<()> {
+    let (spec, target) = (endpoint(), EndpointTarget::Balancer);
+    cloud.gce.point_endpoint(&spec, &target).await
+}
+
+#[tokio::test]
+async fn the_address_is_reserved_in_the_subnetwork() {
+    let cloud = Cloud::start().await;
+    let spec = AddressSpec {
+        cluster: CLUSTER.into(),
+        name: "ip".into(),
+        reach: within(),
+    };
+    cloud.gce.ensure_address(&spec).await.unwrap_err();
+    assert_eq!(
+        cloud.body("/addresses").await,
+        json!({
+            "name": "ip",
+            "description": MARK,
+            "addressType": "INTERNAL",
+            "subnetwork": "projects/p/regions/europe-west1/subnetworks/sub",
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_machine_is_born_with_the_address_as_an_alias_and_with_no_external_one() {
+    let cloud = cloud(json!({}), &[]).await;
+    let at = format!("{ZONE}/instances/m-1");
+    cloud.answers("GET", &at, missing(), 1).await;
+    cloud
+        .answers("GET", &at, crate::support::ok(machine(&["10.0.0.9/32"])), 1)
+        .await;
+    let mut spec = machine_spec();
+    spec.external = ExternalAddress::None;
+    spec.alias = Some("ip".into());
+    let made = cloud.gce.ensure_machine(&spec).await.unwrap();
+    assert!(made.holds(ENDPOINT.parse().unwrap()), "{made:?}");
+    assert_eq!(made.external_address, None);
+    assert_eq!(
+        cloud.body("/instances").await["networkInterfaces"],
+        json!([{
+            "network": "projects/p/global/networks/default",
+            "subnetwork": "projects/p/regions/europe-west1/subnetworks/sub",
+            "aliasIpRanges": [{"ipCidrRange": "10.0.0.9/32"}],
+        }])
+    );
+}
+
+#[tokio::test]
+async fn the_balancer_is_an_internal_one() {
+    let cloud = Cloud::start().await;
+    let spec = BalancerSpec {
+        cluster: CLUSTER.into(),
+        name: "master".into(),
+        network: "default".into(),
+        reach: within(),
+        port: 6443,
+        health_path: "/readyz".into(),
+        backends: Vec::new(),
+    };
+    cloud.gce.ensure_balancer(&spec).await.unwrap();
+    let service = cloud.body("/backendServices").await;
+    assert_eq!(service["loadBalancingScheme"], "INTERNAL");
+}
+
+#[tokio::test]
+async fn promote_takes_the_alias_away_and_makes_an_internal_rule() {
+    let cloud = cloud(machine(&["10.0.0.9/32"]), &["x/instances/m-1"]).await;
+    promote(&cloud).await.unwrap();
+    assert_eq!(
+        cloud.changes().await,
+        [format!("PATCH {UPDATE}"), format!("POST {RULES}")]
+    );
+    // An empty list, and not none: what is left out stays as it is.
+    let update = cloud.body(UPDATE).await;
+    assert_eq!(update, json!({"aliasIpRanges": [], "fingerprint": "bmlj"}));
+    let update = &cloud.changing().await[0];
+    assert_eq!(query(update, "networkInterface").unwrap(), "nic0");
+    assert!(query(update, "requestId").is_some());
+    assert_eq!(
+        cloud.body(RULES).await,
+        json!({
+            "name": "rule",
+            "description": MARK,
+            "IPAddress": ENDPOINT,
+            "IPProtocol": "TCP",
+            "ports": ["6443"],
+            "loadBalancingScheme": "INTERNAL",
+            "network": "projects/p/global/networks/default",
+            "subnetwork": "projects/p/regions/europe-west1/subnetworks/sub",
+            "allowGlobalAccess": true,
+            "backendService": "projects/p/regions/europe-west1/backendServices/master",
+        })
+    );
+}
+
+#[tokio::test]
+async fn demote_drops_the_rule_and_adds_the_alias_beside_what_else_is_there() {
+    let cloud = cloud(
+        machine(&["10.4.0.0/24", "10.0.0.8"]),
+        &["x/forwardingRules/rule"],
+    )
+    .await;
+    rule(&cloud).await;
+    cloud.gce.point_endpoint(&endpoint(), &m1()).await.unwrap();
+    assert_eq!(
+        cloud.changes().await,
+        [format!("DELETE {RULES}/rule"), format!("PATCH {UPDATE}")]
+    );
+    let ranges = ["10.4.0.0/24", "10.0.0.8/32", "10.0.0.9/32"];
+    let ranges = ranges.map(|range| json!({"ipCidrRange": range}));
+    assert_eq!(cloud.body(UPDATE).await["aliasIpRanges"], json!(ranges));
+}
+
+#[tokio::test]
+async fn a_target_that_holds_the_address_is_left_alone() {
+    let cloud = cloud(machine(&["10.0.0.9/32"]), &["x/instances/m-1"]).await;
+    cloud.gce.point_endpoint(&endpoint(), &m1()).await.unwrap();
+    cloud.is_untouched().await;
+}
+
+#[tokio::test]
+async fn when_the_rule_can_never_be_made_the_alias_comes_back() {
+    let cloud = cloud(machine(&["10.0.0.9/32"]), &["x/instances/m-1"]).await;
+    // As it is once the alias is gone.
+    let at = format!("{ZONE}/instances/m-1");
+    let with = crate::support::ok(machine(&["10.0.0.9/32"]));
+    let without = crate::support::ok(machine(&[]));
+    cloud.answers("GET", &at, with, 1).await;
+    cloud.answers("GET", &at, without, 1).await;
+    let quota = failure(403, "quotaExceeded", "Quota 'X' exceeded.");
+    cloud
+        .answers("POST", format!("{REGION}/forwardingRules"), quota, 1)
+        .await;
+    let error = promote(&cloud).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Quota);
+    assert!(error.message.contains("back where it was"), "{error}");
+    let changes = cloud.changing().await;
+    let last: Value = changes.last().unwrap().body_json().unwrap();
+    assert_eq!(
+        last["aliasIpRanges"],
+        json!([{"ipCidrRange": "10.0.0.9/32"}])
+    );
+}
+
+/// hakube's own request is tried again as those of Google's clients are, and is the same one.
+#[tokio::test]
+async fn a_token_that_is_refused_and_a_moment_of_failure_are_tried_again_under_the_same_id() {
+    let cloud = cloud(machine(&["10.0.0.9/32"]), &["x/instances/m-1"]).await;
+    let at = format!("{ZONE}/instances/m-1/updateNetworkInterface");
+    for status in [401, 503] {
+        let answer = failure(status, "", "not now");
+        cloud.answers("PATCH", &at, answer, 1).await;
+    }
+    promote(&cloud).await.unwrap();
+    let sent: Vec<String> = cloud
+        .changing()
+        .await
+        .iter()
+        .filter(|request| request.method == "PATCH")
+        .map(|request| query(request, "requestId").unwrap())
+        .collect();
+    assert_eq!(sent.len(), 3);
+    assert!(sent.iter().all(|id| *id == sent[0]), "{sent:?}");
+}
+
+/// The list is replaced as a whole: what somebody else puts into it meanwhile isn't lost.
+#[tokio::test]
+async fn a_list_that_somebody_else_changed_is_looked_at_again() {
+    let cloud = cloud(machine(&["10.0.0.9/32"]), &["x/instances/m-1"]).await;
+    let at = format!("{ZONE}/instances/m-1/updateNetworkInterface");
+    let changed = failure(412, "conditionNotMet", "Invalid fingerprint.");
+    cloud.answers("PATCH", &at, changed, 1).await;
+    let error = promote(&cloud).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert_eq!(cloud.changes().await.len(), 1);
+}
