@@ -1,0 +1,217 @@
+//! libvirt's failures, in the vocabulary of [`hakube_provider`].
+
+use hakube_provider::{ErrorKind, ProviderError};
+use std::fmt::Display;
+use virt::error::{Error, ErrorDomain, ErrorNumber};
+
+/// What is being done, to which resource: the first half of every error's sentence.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    action: &'static str,
+    resource: String,
+}
+
+impl Attempt {
+    /// An action, as an infinitive, on a resource.
+    pub(crate) fn new(action: &'static str, resource: impl Display) -> Self {
+        Self {
+            action,
+            resource: resource.to_string(),
+        }
+    }
+
+    /// The same resource, another action.
+    pub(crate) fn to(&self, action: &'static str) -> Self {
+        Self {
+            action,
+            resource: self.resource.clone(),
+        }
+    }
+
+    /// The error of this attempt, in our words.
+    pub(crate) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> ProviderError {
+        ProviderError::new(kind, self.action, self.resource.as_str(), message)
+    }
+
+    /// The error of this attempt, in libvirt's words.
+    pub(crate) fn failed(&self, fault: &Fault) -> ProviderError {
+        let error = self.error(fault.kind, fault.message.as_str());
+        match fault.hint() {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+}
+
+/// A failure, as libvirt tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// What it means.
+    pub(crate) kind: ErrorKind,
+    /// libvirt's words, with its code.
+    pub(crate) message: String,
+    /// Whether the connection is of no more use.
+    pub(crate) disconnected: bool,
+}
+
+/// What a hypervisor answers.
+pub(crate) type Answer<T> = Result<T, Fault>;
+
+impl Fault {
+    /// A failure of ours to reach libvirt or to read what it says.
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            disconnected: false,
+        }
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        Some(match self.kind {
+            ErrorKind::Transient { .. } if self.disconnected => {
+                "see that libvirtd runs there: `virsh --connect URI list` says the same"
+            }
+            ErrorKind::Denied => {
+                "whoever runs hakube must be in the group `libvirt` there, or root; over ssh a key must open it without a password"
+            }
+            ErrorKind::NoCapacity => {
+                "make room there, ask for smaller machines, or use another zone"
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        let (kind, disconnected) = meaning(error.code(), error.domain(), error.message());
+        Self {
+            kind,
+            message: format!("{} ({:?})", error.message(), error.code()),
+            disconnected,
+        }
+    }
+}
+
+/// What a code means, and whether the connection is lost. Some codes are for anything at all; then the words
+/// decide.
+///
+/// Source: <https://libvirt.org/html/libvirt-virterror.html>
+fn meaning(code: ErrorNumber, domain: ErrorDomain, words: &str) -> (ErrorKind, bool) {
+    use ErrorNumber as Code;
+    let later = ErrorKind::Transient { retry_after: None };
+    let says = |part: &str| words.contains(part);
+    let kind = match code {
+        Code::AuthFailed
+        | Code::AuthCancelled
+        | Code::AuthUnavailable
+        | Code::AccessDenied
+        | Code::OperationDenied => ErrorKind::Denied,
+        _ if says("Permission denied") || says("authentication unavailable") => ErrorKind::Denied,
+        Code::NoMemory => ErrorKind::NoCapacity,
+        _ if says("Not enough free space")
+            || says("No space left")
+            || says("Cannot allocate memory")
+            || says("cannot set up guest memory") =>
+        {
+            ErrorKind::NoCapacity
+        }
+        Code::NoConnect
+        | Code::InvalidConn
+        | Code::Rpc
+        | Code::UnknownHost
+        | Code::Ssh
+        | Code::Libssh
+        | Code::NoServer => return (later, true),
+        _ if says("Failed to connect socket")
+            || says("client socket is closed")
+            || says("Cannot recv data")
+            || says("Cannot write data")
+            || says("End of file while reading data") =>
+        {
+            return (later, true);
+        }
+        Code::SystemError if domain == ErrorDomain::Rpc => return (later, true),
+        Code::OperationTimeout | Code::ResourceBusy | Code::AgentUnresponsive => later,
+        _ if says("asynchronous jobs running") => later,
+        Code::DomExist
+        | Code::NetworkExist
+        | Code::StorageVolExist
+        | Code::OperationInvalid
+        | Code::NetworkPortExists => ErrorKind::Conflict,
+        _ if says("already exists") || says("already in use") => ErrorKind::Conflict,
+        Code::XmlError
+        | Code::XmlDetail
+        | Code::XmlInvalidSchema
+        | Code::InvalidArg
+        | Code::ConfigUnsupported
+        | Code::ArgumentUnsupported
+        | Code::NoStoragePool
+        | Code::NoNetwork
+        | Code::NoOs
+        | Code::OsType
+        | Code::CpuIncompatible
+        | Code::InvalidMac => ErrorKind::Invalid,
+        _ => ErrorKind::Fatal,
+    };
+    (kind, false)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_words_mean_what_the_caller_can_act_on() {
+        let later = ErrorKind::Transient { retry_after: None };
+        let table = [
+            (
+                ErrorNumber::SystemError,
+                ErrorDomain::Rpc,
+                "Failed to connect socket to '/var/run/libvirt/libvirt-sock': No such file or directory",
+                (later, true),
+            ),
+            (
+                ErrorNumber::InternalError,
+                ErrorDomain::Rpc,
+                "client socket is closed",
+                (later, true),
+            ),
+            (
+                ErrorNumber::SystemError,
+                ErrorDomain::Rpc,
+                "Failed to connect socket to '/var/run/libvirt/libvirt-sock': Permission denied",
+                (ErrorKind::Denied, false),
+            ),
+            (
+                ErrorNumber::SystemError,
+                ErrorDomain::Storage,
+                "cannot extend file '/pool/x': No space left on device",
+                (ErrorKind::NoCapacity, false),
+            ),
+            (
+                ErrorNumber::InternalError,
+                ErrorDomain::Storage,
+                "pool 'default' has asynchronous jobs running.",
+                (later, false),
+            ),
+            (
+                ErrorNumber::OperationFailed,
+                ErrorDomain::Domain,
+                "domain 'a' already exists with uuid 0",
+                (ErrorKind::Conflict, false),
+            ),
+            (
+                ErrorNumber::SystemError,
+                ErrorDomain::Qemu,
+                "unable to create tap device",
+                (ErrorKind::Fatal, false),
+            ),
+        ];
+        for (code, domain, words, expected) in table {
+            assert_eq!(meaning(code, domain, words), expected, "{words}");
+        }
+    }
+}

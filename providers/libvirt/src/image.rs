@@ -1,0 +1,331 @@
+//! Base images: from a file or a URL, verified before anything uses them, in each host's pool once.
+
+use crate::Libvirt;
+use crate::error::Attempt;
+use crate::host::Host;
+use crate::hypervisor::{Format, VolumeSeen};
+use crate::mark::Volume;
+use crate::volumes;
+use futures::StreamExt;
+use hakube_provider::{ErrorKind, MachineSpec, Result};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+use tempfile::NamedTempFile;
+use tokio::sync::Mutex;
+
+/// An image that was read as a whole, and has the sum that it should.
+pub(crate) struct Image {
+    file: Place,
+    /// Its SHA-256.
+    pub(crate) sum: String,
+    /// Its length in bytes.
+    pub(crate) length: u64,
+    /// How its bytes are to be read.
+    pub(crate) format: Format,
+    /// The size of the disk that it is, in bytes.
+    pub(crate) capacity: u64,
+}
+
+enum Place {
+    /// The user's own file, as it was when its sum was taken.
+    Own(PathBuf, SystemTime),
+    /// A download, gone with this.
+    Downloaded(NamedTempFile),
+}
+
+impl Image {
+    fn path(&self) -> &Path {
+        match &self.file {
+            Place::Own(path, _) => path,
+            Place::Downloaded(file) => file.path(),
+        }
+    }
+
+    /// Whether the file is still the one that was read.
+    fn is_unchanged(&self) -> bool {
+        let Place::Own(path, changed) = &self.file else {
+            return true;
+        };
+        path.metadata().is_ok_and(|now| {
+            now.len() == self.length && now.modified().is_ok_and(|now| now == *changed)
+        })
+    }
+}
+
+/// Images that were read by this process: a large one takes a while.
+#[derive(Default)]
+pub(crate) struct Images {
+    known: Mutex<BTreeMap<String, Arc<Image>>>,
+}
+
+impl Images {
+    /// The image of that source, whose sum is the wanted one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when it can't be read or has another sum; [`ErrorKind::Transient`] when its server
+    /// fails.
+    pub(crate) async fn get(&self, source: &str, wanted: Option<&str>) -> Result<Arc<Image>> {
+        let attempt = Attempt::new("read", format!("image {source}"));
+        let mut known = self.known.lock().await;
+        let image = match known.get(source).filter(|image| image.is_unchanged()) {
+            Some(image) => Arc::clone(image),
+            None => {
+                let image = Arc::new(read(&attempt, source).await?);
+                known.insert(source.to_owned(), Arc::clone(&image));
+                image
+            }
+        };
+        match wanted.filter(|wanted| *wanted != image.sum) {
+            None => Ok(image),
+            Some(wanted) => {
+                let message = format!("its SHA-256 is {}, and should be {wanted}", image.sum);
+                let error = attempt.error(ErrorKind::Invalid, message);
+                Err(error.with_hint("download it again, or see where the sum comes from"))
+            }
+        }
+    }
+}
+
+async fn read(attempt: &Attempt, source: &str) -> Result<Image> {
+    let unreadable = |error: io::Error| {
+        attempt
+            .error(ErrorKind::Invalid, error.to_string())
+            .with_hint(
+                "an image is a file on the host that hakube runs on, or an http or https URL",
+            )
+    };
+    let file = if source.starts_with("http://") || source.starts_with("https://") {
+        Place::Downloaded(download(attempt, source).await?)
+    } else {
+        let path = PathBuf::from(source.strip_prefix("file://").unwrap_or(source));
+        let changed = path.metadata().and_then(|seen| seen.modified());
+        Place::Own(path, changed.map_err(unreadable)?)
+    };
+    let looked = tokio::task::spawn_blocking(move || look(file)).await;
+    match looked {
+        Ok(image) => image.map_err(unreadable),
+        Err(stopped) => Err(attempt.error(ErrorKind::Fatal, stopped.to_string())),
+    }
+}
+
+/// Reads it once, for its sum and what it is.
+fn look(place: Place) -> io::Result<Image> {
+    let path = match &place {
+        Place::Own(path, _) => path,
+        Place::Downloaded(file) => file.path(),
+    };
+    let mut file = File::open(path)?;
+    let mut head = Vec::new();
+    Read::by_ref(&mut file).take(32).read_to_end(&mut head)?;
+    file.seek(SeekFrom::Start(0))?;
+    let mut sum = Sha256::new();
+    let length = io::copy(&mut file, &mut sum)?;
+    let (format, capacity) = match qcow2_capacity(&head) {
+        Some(capacity) => (Format::Qcow2, capacity),
+        None => (Format::Raw, length),
+    };
+    Ok(Image {
+        file: place,
+        sum: hexadecimal(&sum.finalize()),
+        length,
+        format,
+        capacity,
+    })
+}
+
+/// The size of the disk that a qcow2 file holds, `None` if it isn't one.
+///
+/// Source: <https://www.qemu.org/docs/master/interop/qcow2.html>
+fn qcow2_capacity(head: &[u8]) -> Option<u64> {
+    head.starts_with(b"QFI\xfb")
+        .then(|| head.get(24..32)?.try_into().ok().map(u64::from_be_bytes))?
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn download(attempt: &Attempt, url: &str) -> Result<NamedTempFile> {
+    let later = |error: reqwest::Error| {
+        attempt.error(
+            ErrorKind::Transient { retry_after: None },
+            error.to_string(),
+        )
+    };
+    let disk = |error: io::Error| {
+        attempt
+            .error(
+                ErrorKind::NoCapacity,
+                format!("no room for it here: {error}"),
+            )
+            .with_hint("TMPDIR says where it is put for the time being")
+    };
+    // The client would panic.
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        return Err(attempt.error(
+            ErrorKind::Fatal,
+            "no rustls crypto provider is installed in this process",
+        ));
+    }
+    let answer = reqwest::get(url).await.map_err(later)?;
+    if !answer.status().is_success() {
+        let kind = match answer.status().is_server_error() {
+            true => ErrorKind::Transient { retry_after: None },
+            false => ErrorKind::Invalid,
+        };
+        return Err(attempt.error(kind, format!("its server says {}", answer.status())));
+    }
+    let mut file = NamedTempFile::new().map_err(disk)?;
+    let mut pieces = answer.bytes_stream();
+    while let Some(piece) = pieces.next().await {
+        file.write_all(&piece.map_err(later)?).map_err(disk)?;
+    }
+    file.flush().map_err(disk)?;
+    Ok(file)
+}
+
+impl Libvirt {
+    /// The image of a machine's spec is in the host's pool. Returns it and its sum.
+    ///
+    /// It is complete when there is a second volume beside it, which is made last: a crash in the middle leaves
+    /// an image that nothing believes.
+    pub(crate) async fn image_on(
+        &self,
+        host: &Host,
+        spec: &MachineSpec,
+    ) -> Result<(VolumeSeen, String)> {
+        let attempt = Attempt::new(
+            "upload",
+            format!("image {} to {}", spec.image, host.first_zone()),
+        );
+        // Two machines of a host don't upload it twice.
+        let _alone = self.uploading.lock().await;
+        if let Some(sum) = &spec.image_sha256
+            && let Some(there) = self
+                .verified_image(host, &attempt, &spec.cluster, sum)
+                .await?
+        {
+            return Ok((there, sum.clone()));
+        }
+        let wanted = spec.image_sha256.as_deref();
+        let image = self.images.get(&spec.image, wanted).await?;
+        let sum = image.sum.clone();
+        let there = self.verified_image(host, &attempt, &spec.cluster, &sum);
+        if let Some(there) = there.await? {
+            return Ok((there, sum));
+        }
+        self.upload_image(host, &attempt, &spec.cluster, &image)
+            .await?;
+        let there = self.verified_image(host, &attempt, &spec.cluster, &sum);
+        match there.await? {
+            Some(there) => Ok((there, sum)),
+            None => Err(attempt.error(
+                ErrorKind::Transient { retry_after: None },
+                "it is gone again, a moment after it was uploaded",
+            )),
+        }
+    }
+
+    /// The image of that sum, if it is complete.
+    pub(crate) async fn verified_image(
+        &self,
+        host: &Host,
+        attempt: &Attempt,
+        cluster: &str,
+        sum: &str,
+    ) -> Result<Option<VolumeSeen>> {
+        let verified = Volume::Verified(sum.to_owned()).name(cluster);
+        let name = Volume::Image(sum.to_owned()).name(cluster);
+        match self.volume_on(host, attempt, &verified).await? {
+            Some(_) => self.volume_on(host, attempt, &name).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn upload_image(
+        &self,
+        host: &Host,
+        attempt: &Attempt,
+        cluster: &str,
+        image: &Arc<Image>,
+    ) -> Result<()> {
+        let verified = Volume::Verified(image.sum.clone()).name(cluster);
+        let name = Volume::Image(image.sum.clone()).name(cluster);
+        self.delete_volume(host, attempt, verified.clone()).await?;
+        let empty = volumes::empty(&name, image.format, image.capacity);
+        self.remade(host, attempt, name.clone(), empty).await?;
+        let mut file = File::open(image.path())
+            .map_err(|error| attempt.error(ErrorKind::Invalid, error.to_string()))?;
+        let (pool, length) = (self.config.pool.clone(), image.length);
+        host.move_bytes(length, attempt, move |hypervisor| {
+            hypervisor.upload(&pool, &name, &mut file, length)
+        })
+        .await?;
+        // The user's own file may have been written to while it was read.
+        if !image.is_unchanged() {
+            return Err(attempt.error(ErrorKind::Conflict, "it was changed meanwhile"));
+        }
+        let marker = volumes::empty(&verified, Format::Raw, 512);
+        self.create_volume(host, attempt, marker).await
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    fn file(bytes: &[u8]) -> NamedTempFile {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    #[tokio::test]
+    async fn an_image_is_told_by_its_sum() {
+        let file = file(b"debian");
+        let source = file.path().to_str().unwrap();
+        let images = Images::default();
+        let image = images.get(source, None).await.unwrap();
+        assert_eq!((image.format, image.capacity), (Format::Raw, 6));
+        assert!(images.get(source, Some(&image.sum)).await.is_ok());
+        let refused = images.get(source, Some(&"0".repeat(64))).await;
+        let refused = refused.err().unwrap();
+        assert_eq!(refused.kind, ErrorKind::Invalid);
+        assert!(refused.message.contains(&image.sum), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn an_image_that_was_replaced_is_read_again() {
+        let file = file(b"debian");
+        let source = file.path().to_str().unwrap().to_owned();
+        let images = Images::default();
+        let before = images.get(&source, None).await.unwrap();
+        std::fs::write(file.path(), b"debian 13").unwrap();
+        let after = images.get(&source, None).await.unwrap();
+        assert_ne!(before.sum, after.sum);
+    }
+
+    #[tokio::test]
+    async fn an_image_that_isnt_there_is_named() {
+        let refused = Images::default().get("/no/such/image", None).await;
+        let refused = refused.err().unwrap();
+        assert_eq!(refused.kind, ErrorKind::Invalid);
+        assert!(refused.to_string().contains("/no/such/image"), "{refused}");
+    }
+
+    #[test]
+    fn a_qcow2_file_says_how_large_its_disk_is() {
+        let mut head = b"QFI\xfb\0\0\0\x03".to_vec();
+        head.extend([0; 16]);
+        head.extend((20_u64 << 30).to_be_bytes());
+        assert_eq!(qcow2_capacity(&head), Some(20 << 30));
+        assert_eq!(qcow2_capacity(b"QFI\xfb"), None);
+        assert_eq!(qcow2_capacity(&[0; 32]), None);
+    }
+}

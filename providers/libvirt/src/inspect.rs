@@ -1,0 +1,226 @@
+//! Everything that bears a cluster's mark, on all hosts that can be asked.
+
+use crate::error::Attempt;
+use crate::host::Host;
+use crate::machine::{Found, read};
+use crate::mark::{NetworkMark, Volume};
+use crate::{Libvirt, of_those_that_answer};
+use futures::future::join_all;
+use hakube_provider::{
+    Address, Disk, Inventory, NodeGroup, ProviderError, ResourceId, ResourceKind, Result, Scope,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// What is on one host of a cluster's.
+#[derive(Debug, Default)]
+struct Sight {
+    /// The host's zones.
+    zones: Vec<String>,
+    machines: Vec<Found>,
+    /// The network's name and what it says.
+    network: Option<(String, NetworkMark)>,
+    volumes: Vec<Volume>,
+}
+
+impl Libvirt {
+    /// See [`hakube_provider::Provider::inspect`].
+    pub(crate) async fn inventory(&self, cluster: &str) -> Result<Inventory> {
+        let looked = self.hosts.iter().map(|host| self.sight(host, cluster));
+        let mut sights = Vec::new();
+        let mut unreachable = BTreeMap::new();
+        let mut why: Option<ProviderError> = None;
+        for (host, seen) in self.hosts.iter().zip(join_all(looked).await) {
+            match seen {
+                Ok(sight) => sights.push(sight),
+                Err(error) => {
+                    let zones = host.zones.iter().cloned();
+                    unreachable.extend(zones.map(|zone| (zone, error.message.clone())));
+                    why = Some(error);
+                }
+            }
+        }
+        match why {
+            Some(error) if sights.is_empty() => Err(error),
+            _ => Ok(Inventory {
+                unreachable,
+                ..inventory(sights)
+            }),
+        }
+    }
+
+    async fn sight(&self, host: &Host, cluster: &str) -> Result<Sight> {
+        let attempt = Attempt::new("read", format!("what is in {}", host.first_zone()));
+        let machines = self.machines_on(host, &attempt).await?.into_iter();
+        let networks = self.networks_on(host, &attempt).await?.into_iter();
+        let volumes = self.volumes_on(host, &attempt).await?;
+        let volumes = volumes.iter().filter_map(|name| Volume::of(cluster, name));
+        Ok(Sight {
+            zones: host.zones.clone(),
+            machines: machines
+                .filter(|found| found.mark.cluster == cluster)
+                .collect(),
+            network: networks
+                .into_iter()
+                .find(|(_, mark)| mark.cluster == cluster),
+            volumes: volumes.collect(),
+        })
+    }
+
+    /// All machines of any cluster's on a host.
+    pub(crate) async fn machines_on(&self, host: &Host, attempt: &Attempt) -> Result<Vec<Found>> {
+        let domains = host.ask(attempt, |hypervisor| hypervisor.domains()).await?;
+        let read = domains.into_iter().map(|domain| read(attempt, domain));
+        Ok(read
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .flatten()
+            .collect())
+    }
+
+    async fn networks_on(
+        &self,
+        host: &Host,
+        attempt: &Attempt,
+    ) -> Result<Vec<(String, NetworkMark)>> {
+        let networks = host
+            .ask(attempt, |hypervisor| hypervisor.networks())
+            .await?;
+        let mut marks = Vec::new();
+        for network in networks {
+            let mark = NetworkMark::from_xml(&network.xml);
+            if let Some(mark) = mark.map_err(|fault| attempt.failed(&fault))? {
+                marks.push((network.name, mark));
+            }
+        }
+        Ok(marks)
+    }
+
+    /// The addresses of all machines of any cluster's, on the hosts that answer.
+    pub(crate) async fn machines_of_all(&self) -> Result<BTreeSet<Ipv4Addr>> {
+        let attempt = Attempt::new("read", "the addresses that are taken");
+        let hosts = self.hosts.iter();
+        let machines = join_all(hosts.map(|host| self.machines_on(host, &attempt))).await;
+        let machines = of_those_that_answer(machines)?;
+        let machines = machines.into_iter().flatten();
+        Ok(machines.map(|found| found.mark.address).collect())
+    }
+
+    /// The networks of all clusters, on the hosts that answer.
+    pub(crate) async fn networks_of_all(&self) -> Result<Vec<NetworkMark>> {
+        let attempt = Attempt::new("read", "the clusters' networks");
+        let hosts = self.hosts.iter();
+        let networks = join_all(hosts.map(|host| self.networks_on(host, &attempt))).await;
+        let networks = of_those_that_answer(networks)?;
+        let networks = networks.into_iter().flatten();
+        Ok(networks.map(|(_, mark)| mark).collect())
+    }
+
+    /// See [`hakube_provider::Provider::zones`]: those whose host can be asked.
+    pub(crate) async fn zones_up(&self) -> Result<Vec<String>> {
+        let attempt = Attempt::new("read", "the zones");
+        let hosts = self.hosts.iter();
+        let up = hosts.map(async |host| {
+            host.ask(&attempt, |hypervisor| hypervisor.node()).await?;
+            Ok(host.zones.clone())
+        });
+        let up = of_those_that_answer(join_all(up).await)?;
+        let up: BTreeSet<String> = up.into_iter().flatten().collect();
+        Ok(up.into_iter().collect())
+    }
+}
+
+/// One inventory of what was seen. Pure.
+fn inventory(sights: Vec<Sight>) -> Inventory {
+    let mut inventory = Inventory::default();
+    let mut resources = BTreeSet::new();
+    let mut resource = |kind, scope, name: &str| {
+        resources.insert(ResourceId {
+            kind,
+            scope,
+            name: name.to_owned(),
+        });
+    };
+    for sight in sights {
+        let first = sight.zones.first().cloned().unwrap_or_default();
+        if let Some((name, mark)) = sight.network {
+            resource(ResourceKind::Network, Scope::Zone(first.clone()), &name);
+            if let Some((name, number)) = mark.endpoint {
+                resource(ResourceKind::Address, Scope::Global, &name);
+                let address = IpAddr::V4(number);
+                inventory.address.get_or_insert(Address { name, address });
+            }
+        }
+        for found in &sight.machines {
+            let scope = Scope::Zone(found.mark.zone.clone());
+            match &found.mark.group {
+                Some(group) => resource(ResourceKind::NodeGroup, scope, &group.name),
+                None => {
+                    resource(ResourceKind::Machine, scope, &found.name);
+                    inventory.machines.push(found.machine());
+                }
+            }
+        }
+        inventory.node_groups.extend(groups(&sight.machines));
+        for volume in &sight.volumes {
+            match volume {
+                Volume::Image(sum) | Volume::Verified(sum) => {
+                    resource(ResourceKind::Image, Scope::Zone(first.clone()), sum);
+                }
+                // With its machine, or, where that is gone, by itself.
+                Volume::Machine { zone, name, .. } => {
+                    let is_its = |found: &&Found| found.name == *name && found.mark.zone == *zone;
+                    if sight.machines.iter().find(is_its).is_none() {
+                        resource(ResourceKind::Disk, Scope::Zone(zone.clone()), name);
+                    }
+                }
+                Volume::Data { zone, name } => {
+                    let user = sight.machines.iter().find(|found| {
+                        found.mark.data_disk.as_ref() == Some(name) && found.mark.zone == *zone
+                    });
+                    if user.is_some_and(|user| user.mark.group.is_some()) {
+                        continue;
+                    }
+                    resource(ResourceKind::Disk, Scope::Zone(zone.clone()), name);
+                    inventory.disks.push(Disk {
+                        name: name.clone(),
+                        zone: zone.clone(),
+                        user: user.map(|user| user.name.clone()),
+                    });
+                }
+            }
+        }
+    }
+    inventory.machines.sort_by(|a, b| a.name.cmp(&b.name));
+    inventory.node_groups.sort_by(|a, b| a.name.cmp(&b.name));
+    inventory.disks.sort_by(|a, b| a.name.cmp(&b.name));
+    inventory.resources = resources.into_iter().collect();
+    inventory
+}
+
+/// The groups of machines. A group is no more than its machines: it has as many as it has.
+fn groups(machines: &[Found]) -> Vec<NodeGroup> {
+    let mut groups: BTreeMap<(&str, &str), Vec<&Found>> = BTreeMap::new();
+    for found in machines {
+        if let Some(group) = &found.mark.group {
+            let key = (found.mark.zone.as_str(), group.name.as_str());
+            groups.entry(key).or_default().push(found);
+        }
+    }
+    let group = |((zone, name), machines): ((&str, &str), Vec<&Found>)| {
+        let newest = machines
+            .iter()
+            .filter_map(|found| found.mark.group.as_ref())
+            .max_by_key(|group| group.number);
+        // One that isn't complete, or was shut off by hand, is yet to be: the group lacks it.
+        let running = machines.iter().filter(|found| found.is_up()).count();
+        NodeGroup {
+            name: name.to_owned(),
+            zone: zone.to_owned(),
+            size: u32::try_from(running).unwrap_or(u32::MAX),
+            template: newest.map_or_else(String::new, |group| group.template.clone()),
+            machines: machines.iter().map(|found| found.name.clone()).collect(),
+        }
+    };
+    groups.into_iter().map(group).collect()
+}

@@ -1,0 +1,90 @@
+//! Groups of identical machines. libvirt has no such thing: a group is its machines, which say so.
+
+use crate::Libvirt;
+use crate::error::Attempt;
+use crate::host::Host;
+use crate::machine::Found;
+use crate::mark::Group;
+use hakube_provider::{MachineRef, MachineSpec, NodeGroupSpec, Result};
+use rand::Rng;
+
+/// Letters that make no word, and aren't taken for one another.
+const LETTERS: &[u8] = b"bcdfghjkmnpqrstvwxz";
+
+impl Libvirt {
+    /// See [`hakube_provider::Provider::ensure_node_group`].
+    pub(crate) async fn node_group_exists(&self, spec: &NodeGroupSpec) -> Result<()> {
+        let zone = &spec.machine.machine.zone;
+        let attempt = Attempt::new("create", format!("node group {} in {zone}", spec.name));
+        let host = self.host_of(&attempt, zone)?;
+        let cluster = &spec.machine.cluster;
+        let mut machines = self
+            .group_on(host, &attempt, cluster, zone, &spec.name)
+            .await?;
+        let wanted = usize::try_from(spec.size).unwrap_or(usize::MAX);
+        // The newest go: they have the least on them.
+        while machines.len() > wanted {
+            if let Some(newest) = machines.pop() {
+                self.machine_gone(host, &attempt, cluster, zone, &newest.name)
+                    .await?;
+            }
+        }
+        for found in &machines {
+            if !found.is_up() {
+                let machine = member(spec, &found.name);
+                self.machine_exists(&machine, found.mark.group.clone())
+                    .await?;
+            }
+        }
+        let newest = machines.last().and_then(|found| found.mark.group.as_ref());
+        let numbers = newest.map_or(0, |group| group.number) + 1..;
+        for (number, _) in numbers.zip(machines.len()..wanted) {
+            let group = Group {
+                name: spec.name.clone(),
+                template: spec.template.clone(),
+                number,
+            };
+            let stem = &spec.machine.machine.name;
+            let machine = member(spec, &format!("{stem}-{}", suffix()));
+            self.machine_exists(&machine, Some(group)).await?;
+        }
+        Ok(())
+    }
+
+    /// A group's machines, the oldest first.
+    pub(crate) async fn group_on(
+        &self,
+        host: &Host,
+        attempt: &Attempt,
+        cluster: &str,
+        zone: &str,
+        group: &str,
+    ) -> Result<Vec<Found>> {
+        let number = |found: &Found| {
+            let its = found.mark.group.as_ref();
+            its.filter(|its| its.name == group).map(|its| its.number)
+        };
+        let mut machines = self.machines_on(host, attempt).await?;
+        machines.retain(|found| {
+            found.mark.cluster == cluster && found.mark.zone == zone && number(found).is_some()
+        });
+        machines.sort_by_key(|found| (number(found), found.name.clone()));
+        Ok(machines)
+    }
+}
+
+fn member(spec: &NodeGroupSpec, name: &str) -> MachineSpec {
+    MachineSpec {
+        machine: MachineRef {
+            name: name.to_owned(),
+            zone: spec.machine.machine.zone.clone(),
+        },
+        ..spec.machine.clone()
+    }
+}
+
+fn suffix() -> String {
+    let mut random = rand::rng();
+    let letter = |_| char::from(LETTERS[random.random_range(0..LETTERS.len())]);
+    (0..4).map(letter).collect()
+}

@@ -1,0 +1,150 @@
+//! The process is stopped between any two effects, and another goes on.
+
+use super::life::{address_spec, delete_all, reference};
+use super::stage::{CLUSTER, World, ZONE};
+use hakube_provider::{Inventory, Provider};
+use std::sync::atomic::Ordering;
+
+/// Stops the first process before its nth call on libvirt; `None` when it made fewer.
+async fn stopped<T>(
+    world: &World,
+    n: usize,
+    work: impl AsyncFn(&dyn Provider) -> hakube_provider::Result<T>,
+) -> Option<()> {
+    let stage = world.stage();
+    let from = stage.calls.load(Ordering::SeqCst);
+    stage.stop_at.store(from + n, Ordering::SeqCst);
+    let first = work(&world.provider()).await;
+    stage.stop_at.store(usize::MAX, Ordering::SeqCst);
+    match first {
+        Ok(_) => None,
+        Err(error) => {
+            assert!(error.message.contains("stopped before"), "{error}");
+            Some(())
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_was_half_made_is_finished_by_the_same_call() {
+    let mut stops = 0;
+    for n in 0.. {
+        let world = World::new();
+        let spec = world.machine("kubernetes-master", ZONE);
+        if stopped(&world, n, async |provider| {
+            provider.ensure_machine(&spec).await
+        })
+        .await
+        .is_none()
+        {
+            break;
+        }
+        stops += 1;
+        let provider = world.provider();
+        let made = provider.ensure_machine(&spec).await.unwrap();
+        // Another half of the host key, or an image that is half there, would show.
+        let ssh = provider
+            .ssh_server(&reference("kubernetes-master"))
+            .await
+            .unwrap()
+            .unwrap();
+        let seed = world
+            .stage()
+            .content(&format!("hakube.{CLUSTER}.{ZONE}.kubernetes-master.seed"));
+        let seed = String::from_utf8_lossy(&seed).into_owned();
+        assert!(seed.contains(&ssh.host_keys[0]), "stopped before call {n}");
+        assert!(
+            seed.contains(&made.internal_address.unwrap().to_string()),
+            "stopped before call {n}"
+        );
+        let image = world
+            .stage()
+            .volumes()
+            .into_iter()
+            .find(|name| name.ends_with(".image"))
+            .unwrap();
+        assert_eq!(
+            world.stage().content(&image),
+            b"a base image",
+            "stopped before call {n}"
+        );
+        assert_eq!(
+            provider.inspect(CLUSTER).await.unwrap().machines,
+            [made],
+            "stopped before call {n}"
+        );
+    }
+    assert!(stops > 20, "{stops}");
+}
+
+#[tokio::test]
+async fn whatever_was_half_made_is_found_and_deleted() {
+    for n in 0.. {
+        let world = World::new();
+        let spec = world.machine("kubernetes-master", ZONE);
+        let group = world.group(1);
+        let all = stopped(&world, n, async |provider| {
+            provider.ensure_address(&address_spec()).await?;
+            provider.ensure_machine(&spec).await?;
+            provider.ensure_node_group(&group).await
+        });
+        let all = all.await;
+        let provider = world.provider();
+        delete_all(&provider).await;
+        assert_eq!(
+            provider.inspect(CLUSTER).await.unwrap(),
+            Inventory::default(),
+            "stopped before call {n}"
+        );
+        assert_eq!(
+            world.stage().volumes(),
+            [] as [&str; 0],
+            "stopped before call {n}"
+        );
+        assert!(
+            world.stage().real().domains().unwrap().is_empty(),
+            "stopped before call {n}"
+        );
+        assert!(
+            world.stage().real().networks().unwrap().is_empty(),
+            "stopped before call {n}"
+        );
+        if all.is_none() {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_half_deleted_machine_is_deleted_or_made_anew() {
+    for n in 0.. {
+        let world = World::new();
+        let provider = world.provider();
+        let spec = world.machine("kubernetes-master", ZONE);
+        provider.ensure_machine(&spec).await.unwrap();
+        let resources = provider.inspect(CLUSTER).await.unwrap().resources;
+        let machine = resources
+            .iter()
+            .find(|resource| resource.name == "kubernetes-master")
+            .unwrap();
+        let whole = stopped(&world, n, async |provider| {
+            provider.delete(CLUSTER, machine).await
+        })
+        .await
+        .is_none();
+        if n % 2 == 0 {
+            let made = world.provider().ensure_machine(&spec).await.unwrap();
+            let seen = provider.inspect(CLUSTER).await.unwrap().machines;
+            assert_eq!(seen, [made], "stopped before call {n}");
+        }
+        delete_all(&provider).await;
+        assert_eq!(
+            world.stage().volumes(),
+            [] as [&str; 0],
+            "stopped before call {n}"
+        );
+        if whole {
+            break;
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The provider on libvirt's own test driver.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod crashes;
+mod life;
+mod preflight;
+mod stage;
+mod trouble;

@@ -1,0 +1,293 @@
+//! What goes wrong, and what is said of it.
+
+use super::life::{address_spec, reference};
+use super::stage::{CLUSTER, World, ZONE};
+use crate::config::AddressPlan;
+use crate::error::Fault;
+use hakube_provider::{ErrorKind, MachineState, Provider};
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::sync::atomic::Ordering;
+
+const STRANGER: &str = "<domain type='test'><name>kubernetes-master</name><memory>8192</memory>\
+    <os><type>hvm</type></os></domain>";
+
+#[tokio::test]
+async fn a_strangers_domain_of_the_same_name_stays_as_it_is() {
+    let world = World::with(&[(ZONE, "host-a")], STRANGER);
+    let provider = world.provider();
+    let refused = provider
+        .ensure_machine(&world.machine("kubernetes-master", ZONE))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Conflict);
+    let resource = hakube_provider::ResourceId {
+        kind: hakube_provider::ResourceKind::Machine,
+        scope: hakube_provider::Scope::Zone(ZONE.into()),
+        name: "kubernetes-master".into(),
+    };
+    let refused = provider.delete(CLUSTER, &resource).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Conflict);
+    assert!(provider.inspect(CLUSTER).await.unwrap().machines.is_empty());
+    assert!(
+        world
+            .stage()
+            .real()
+            .domain("kubernetes-master")
+            .unwrap()
+            .is_some()
+    );
+}
+
+#[tokio::test]
+async fn another_clusters_machine_is_a_strangers() {
+    let world = World::new();
+    let provider = world.provider();
+    let spec = world.machine("kubernetes-master", ZONE);
+    provider.ensure_machine(&spec).await.unwrap();
+    let other = hakube_provider::MachineSpec {
+        cluster: "other".into(),
+        ..spec
+    };
+    let refused = provider.ensure_machine(&other).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Conflict);
+    assert!(
+        refused.message.contains("cluster kubernetes's"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_machine_that_was_shut_off_by_hand_is_started() {
+    let world = World::new();
+    let provider = world.provider();
+    let spec = world.machine("kubernetes-master", ZONE);
+    let made = provider.ensure_machine(&spec).await.unwrap();
+    world
+        .stage()
+        .real()
+        .destroy_domain("kubernetes-master")
+        .unwrap();
+    let seen = provider
+        .machine(&reference("kubernetes-master"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(seen.state, MachineState::Stopped);
+    assert!(
+        provider
+            .ssh_server(&reference("kubernetes-master"))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(provider.ensure_machine(&spec).await.unwrap(), made);
+    let seen = provider
+        .machine(&reference("kubernetes-master"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(seen, made);
+}
+
+#[tokio::test]
+async fn an_address_that_a_stranger_has_is_left_to_it() {
+    let world = World::new();
+    let provider = world.provider();
+    let stranger = |last: u8| {
+        let address = Ipv4Addr::new(192, 168, 77, last);
+        world
+            .strangers
+            .0
+            .lock()
+            .unwrap()
+            .insert(address, "52:54:00:ff:ff:ff".into())
+    };
+    stranger(3);
+    let made = provider
+        .ensure_machine(&world.machine("a", ZONE))
+        .await
+        .unwrap();
+    assert_eq!(made.internal_address.unwrap().to_string(), "192.168.77.4");
+    stranger(2);
+    let refused = provider.ensure_address(&address_spec()).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Conflict);
+    assert!(refused.message.contains("52:54:00:ff:ff:ff"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_plan_that_is_used_up_says_who_has_it() {
+    let mut world = World::new();
+    world.config.addresses = AddressPlan {
+        last: Ipv4Addr::new(192, 168, 77, 4),
+        ..world.config.addresses
+    };
+    let taken = Ipv4Addr::new(192, 168, 77, 4);
+    world
+        .strangers
+        .0
+        .lock()
+        .unwrap()
+        .insert(taken, "52:54:00:ff:ff:ff".into());
+    let provider = world.provider();
+    provider
+        .ensure_machine(&world.machine("a", ZONE))
+        .await
+        .unwrap();
+    let refused = provider
+        .ensure_machine(&world.machine("b", ZONE))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Quota);
+    insta::assert_snapshot!(refused);
+}
+
+#[tokio::test]
+async fn an_image_with_another_sum_is_used_by_nothing() {
+    let world = World::new();
+    let provider = world.provider();
+    let mut spec = world.machine("a", ZONE);
+    spec.image_sha256 = Some("0".repeat(64));
+    let refused = provider.ensure_machine(&spec).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Invalid);
+    assert!(refused.message.contains("SHA-256"), "{refused}");
+    assert_eq!(world.stage().volumes(), [] as [&str; 0]);
+    assert!(world.stage().real().domains().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_image_that_is_there_already_needs_no_source() {
+    let world = World::new();
+    let mut spec = world.machine("a", ZONE);
+    world.provider().ensure_machine(&spec).await.unwrap();
+    let found = world.provider().inspect(CLUSTER).await.unwrap();
+    let of = world.stage().real().domain("a").unwrap().unwrap().xml;
+    let sum = crate::mark::MachineMark::from_xml(&of)
+        .unwrap()
+        .unwrap()
+        .image;
+    assert!(
+        found
+            .resources
+            .iter()
+            .any(|resource| sum.starts_with(&resource.name))
+    );
+    spec.machine.name = "b".into();
+    spec.data_disk = None;
+    spec.image_sha256 = Some(sum);
+    spec.image = "/no/such/image".into();
+    world.provider().ensure_machine(&spec).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_image_that_is_larger_than_its_disk_is_refused() {
+    let mut world = World::new();
+    world.image.as_file_mut().set_len(0).unwrap();
+    let mut head = b"QFI\xfb\0\0\0\x03".to_vec();
+    head.extend([0; 16]);
+    head.extend((8_u64 << 30).to_be_bytes());
+    std::fs::write(world.image.path(), &head).unwrap();
+    world.image.flush().unwrap();
+    let refused = world
+        .provider()
+        .ensure_machine(&world.machine("a", ZONE))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Invalid);
+    assert!(
+        refused.message.contains("4 GiB, and the image has 8"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_full_pool_is_a_lack_of_room() {
+    let world = World::new();
+    let fault = Fault::new(
+        ErrorKind::NoCapacity,
+        "cannot extend file: No space left on device",
+    );
+    world.stage().faults.lock().unwrap().insert("upload", fault);
+    let spec = world.machine("a", ZONE);
+    let refused = world.provider().ensure_machine(&spec).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::NoCapacity);
+    assert!(refused.hint.is_some());
+    // What was half uploaded is believed by nobody.
+    world.stage().faults.lock().unwrap().clear();
+    world.provider().ensure_machine(&spec).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_host_that_is_away_keeps_nobody_from_the_others() {
+    let world = World::with(&[("lan-site1-a", "host-a"), ("lan-site1-b", "host-b")], "");
+    let provider = world.provider();
+    provider.ensure_address(&address_spec()).await.unwrap();
+    provider
+        .ensure_machine(&world.machine("a", "lan-site1-a"))
+        .await
+        .unwrap();
+    provider
+        .ensure_machine(&world.machine("b", "lan-site1-b"))
+        .await
+        .unwrap();
+    world.stages["host-b"].away.store(true, Ordering::SeqCst);
+    let inventory = provider.inspect(CLUSTER).await.unwrap();
+    assert_eq!(inventory.machines.len(), 1);
+    assert!(inventory.address.is_some());
+    assert!(
+        inventory.unreachable["lan-site1-b"].contains("host-b"),
+        "{:?}",
+        inventory.unreachable
+    );
+    assert_eq!(provider.zones().await.unwrap(), ["lan-site1-a"]);
+    provider
+        .ensure_machine(&world.machine("c", "lan-site1-a"))
+        .await
+        .unwrap();
+    let refused = provider
+        .ensure_machine(&world.machine("d", "lan-site1-b"))
+        .await
+        .unwrap_err();
+    assert!(refused.is_transient(), "{refused}");
+    // It comes back, and no connection that is dead is in the way.
+    world.stages["host-b"].away.store(false, Ordering::SeqCst);
+    provider
+        .ensure_machine(&world.machine("d", "lan-site1-b"))
+        .await
+        .unwrap();
+    let inventory = provider.inspect(CLUSTER).await.unwrap();
+    assert_eq!(inventory.machines.len(), 4);
+    assert!(inventory.unreachable.is_empty());
+    let addresses: std::collections::BTreeSet<_> = inventory
+        .machines
+        .iter()
+        .map(|machine| machine.internal_address)
+        .collect();
+    assert_eq!(addresses.len(), 4);
+}
+
+#[tokio::test]
+async fn when_no_host_can_be_asked_nothing_is_said_of_what_is_there() {
+    let world = World::new();
+    world.stage().away.store(true, Ordering::SeqCst);
+    let refused = world.provider().inspect(CLUSTER).await.unwrap_err();
+    assert!(refused.is_transient(), "{refused}");
+}
+
+#[tokio::test]
+async fn a_host_that_was_away_when_the_address_was_reserved_knows_it_with_its_first_machine() {
+    let world = World::with(&[("lan-site1-a", "host-a"), ("lan-site1-b", "host-b")], "");
+    let provider = world.provider();
+    world.stages["host-b"].away.store(true, Ordering::SeqCst);
+    let address = provider.ensure_address(&address_spec()).await.unwrap();
+    world.stages["host-b"].away.store(false, Ordering::SeqCst);
+    provider
+        .ensure_machine(&world.machine("b", "lan-site1-b"))
+        .await
+        .unwrap();
+    world.stages["host-a"].away.store(true, Ordering::SeqCst);
+    assert_eq!(
+        provider.inspect(CLUSTER).await.unwrap().address,
+        Some(address)
+    );
+}
