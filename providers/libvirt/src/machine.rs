@@ -57,6 +57,7 @@ impl Found {
             },
             internal_address: Some(IpAddr::V4(self.mark.address)),
             external_address: None,
+            alias_addresses: Vec::new(),
             labels: self.mark.labels.clone().into_iter().chain([mark]).collect(),
         }
     }

@@ -1,0 +1,248 @@
+//! The provider on a libvirtd of this host's, with a machine that boots.
+//!
+//! Runs where `HAKUBE_TEST_GUEST` names the directory of an image that `scripts/lib/guest-image` made, within
+//! `scripts/lib/hypervisor`; elsewhere it says that it doesn't.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use hakube_libvirt::{
+    AddressPlan, Firmware, HostNetwork, Libvirt, LibvirtConfig, Patience, Virtualization,
+};
+use hakube_provider::{
+    AddressSpec, DiskSpec, ExternalAddress, Inventory, Login, MachineRef, MachineSpec,
+    PreflightSpec, Provider, ResourceKind, SshServer,
+};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const CLUSTER: &str = "real";
+const ZONE: &str = "lan-site1-a";
+const URI: &str = "qemu:///system";
+
+fn virsh(arguments: &[&str]) -> String {
+    let answer = Command::new("virsh")
+        .args(["--quiet", "--connect", URI])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(answer.status.success(), "virsh {arguments:?}: {answer:?}");
+    String::from_utf8(answer.stdout).unwrap()
+}
+
+fn config(guest: &Path) -> LibvirtConfig {
+    let range = "192.168.77.0/24".parse().unwrap();
+    LibvirtConfig {
+        zones: [(ZONE.to_owned(), URI.to_owned())].into(),
+        pool: "default".into(),
+        network: HostNetwork::Nat { range },
+        addresses: AddressPlan::of(range),
+        virtualization: Virtualization::Emulated,
+        firmware: Firmware::Kernel {
+            kernel: guest.join("vmlinuz"),
+            initrd: Some(guest.join("initrd.img")),
+            command_line: "root=/dev/vda rw console=ttyS0".into(),
+        },
+        patience: Patience::default(),
+    }
+}
+
+fn machine(guest: &Path, public_key: &str) -> MachineSpec {
+    MachineSpec {
+        cluster: CLUSTER.into(),
+        machine: MachineRef {
+            name: "real-master".into(),
+            zone: ZONE.into(),
+        },
+        machine_type: "2x1GiB".into(),
+        image: guest.join("disk.qcow2").display().to_string(),
+        image_sha256: None,
+        boot_disk_gb: 6,
+        boot_disk_kind: String::new(),
+        data_disk: Some(DiskSpec {
+            name: "real-master-pd".into(),
+            device: "master-pd".into(),
+            size_gb: 1,
+            kind: String::new(),
+        }),
+        network: String::new(),
+        subnetwork: None,
+        external: ExternalAddress::None,
+        tags: Vec::new(),
+        labels: [("role".to_owned(), "replica".to_owned())].into(),
+        preemptible: false,
+        min_cpu_platform: None,
+        service_account: None,
+        scopes: Vec::new(),
+        user_data: "#cloud-config\nwrite_files:\n- {path: /etc/carried-out, content: 'yes'}\n"
+            .into(),
+        login: Some(Login {
+            user: "hakube".into(),
+            public_key: public_key.into(),
+        }),
+    }
+}
+
+/// Runs a command on the machine, whose host key must be the one that the provider vouches for.
+fn on(server: &SshServer, key: &Path, command: &str) -> Option<String> {
+    let known = key.with_extension("known");
+    let mut lines = String::new();
+    for host_key in &server.host_keys {
+        writeln!(lines, "{} {host_key}", server.address).unwrap();
+    }
+    std::fs::write(&known, lines).unwrap();
+    let answer = Command::new("ssh")
+        .args(["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"])
+        .args([
+            "-o",
+            "ConnectTimeout=5",
+            "-o",
+            "GlobalKnownHostsFile=/dev/null",
+        ])
+        .arg("-o")
+        .arg(format!("UserKnownHostsFile={}", known.display()))
+        .arg("-i")
+        .arg(key)
+        .arg(format!("hakube@{}", server.address))
+        .arg(command)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&answer.stderr).into_owned();
+    assert!(!said.contains("IDENTIFICATION HAS CHANGED"), "{said}");
+    answer
+        .status
+        .success()
+        .then(|| String::from_utf8(answer.stdout).unwrap())
+}
+
+async fn booted(provider: &Libvirt, machine: &MachineRef, key: &Path, command: &str) -> String {
+    let deadline = Instant::now() + Duration::from_secs(400);
+    loop {
+        let server = provider.ssh_server(machine).await.unwrap().unwrap();
+        if let Some(said) = on(&server, key, command) {
+            return said;
+        }
+        let console = provider.console(machine).await.unwrap();
+        assert!(Instant::now() < deadline, "it doesn't boot:\n{console}");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+fn restart_libvirtd() {
+    let pid = std::fs::read_to_string("/run/libvirtd.pid").unwrap();
+    let stopped = Command::new("kill").arg(pid.trim()).status().unwrap();
+    assert!(stopped.success());
+    let gone = PathBuf::from(format!("/proc/{}", pid.trim()));
+    while gone.exists() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let started = Command::new("libvirtd").arg("--daemon").status().unwrap();
+    assert!(started.success());
+}
+
+#[tokio::test]
+async fn a_machine_boots_with_its_address_its_keys_and_its_disks() {
+    let Some(guest) = std::env::var_os("HAKUBE_TEST_GUEST").map(PathBuf::from) else {
+        eprintln!("skipped: HAKUBE_TEST_GUEST names no image");
+        return;
+    };
+    let scratch = tempfile::tempdir().unwrap();
+    // qemu runs as a user of its own.
+    let pool = scratch.path().join("pool");
+    std::fs::create_dir(&pool).unwrap();
+    let open: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(scratch.path(), open).unwrap();
+    virsh(&[
+        "pool-define-as",
+        "default",
+        "dir",
+        "--target",
+        pool.to_str().unwrap(),
+    ]);
+    virsh(&["pool-start", "default"]);
+    let key = scratch.path().join("key");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"])
+        .arg(&key)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let public_key = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    let spec = machine(&guest, public_key.trim());
+    let address = AddressSpec {
+        cluster: CLUSTER.into(),
+        name: "real-ip".into(),
+    };
+
+    let provider = Libvirt::connect(config(&guest)).unwrap();
+    let wanted = PreflightSpec {
+        addresses: vec![address.clone()],
+        machines: vec![spec.clone()],
+        ..PreflightSpec::default()
+    };
+    assert_eq!(provider.preflight(&wanted).await.unwrap(), []);
+    provider.ensure_address(&address).await.unwrap();
+    let from = Instant::now();
+    let made = provider.ensure_machine(&spec).await.unwrap();
+    eprintln!("started after {:?}", from.elapsed());
+    let said = booted(
+        &provider,
+        &spec.machine,
+        &key,
+        "cloud-init status --wait >/dev/null; hostname; sudo cat /etc/carried-out; echo; \
+         readlink /dev/disk/by-id/virtio-master-pd; ip -4 -o addr show eth0; ip route; df -m / | tail -1",
+    )
+    .await;
+    eprintln!("booted after {:?}:\n{said}", from.elapsed());
+    assert!(said.starts_with("real-master\nyes\n../../vdb\n"), "{said}");
+    assert!(
+        said.contains(&format!("inet {}/24", made.internal_address.unwrap())),
+        "{said}"
+    );
+    assert!(said.contains("default via 192.168.77.1"), "{said}");
+    assert!(
+        provider
+            .console(&spec.machine)
+            .await
+            .unwrap()
+            .contains("real-master")
+    );
+
+    // libvirtd goes and comes back, and so does the machine: with the same keys.
+    restart_libvirtd();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while let Err(error) = provider.inspect(CLUSTER).await {
+        assert!(error.is_transient() && Instant::now() < deadline, "{error}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    virsh(&["destroy", "real-master"]);
+    assert_eq!(provider.ensure_machine(&spec).await.unwrap(), made);
+    let said = booted(&provider, &spec.machine, &key, "hostname").await;
+    eprintln!("booted again after {:?}", from.elapsed());
+    assert_eq!(said, "real-master\n");
+
+    use ResourceKind as Kind;
+    for kind in [
+        Kind::Machine,
+        Kind::Disk,
+        Kind::Address,
+        Kind::Image,
+        Kind::Network,
+    ] {
+        let inventory = provider.inspect(CLUSTER).await.unwrap();
+        for resource in inventory
+            .resources
+            .iter()
+            .filter(|resource| resource.kind == kind)
+        {
+            provider.delete(CLUSTER, resource).await.unwrap();
+        }
+    }
+    assert_eq!(
+        provider.inspect(CLUSTER).await.unwrap(),
+        Inventory::default()
+    );
+    assert_eq!(virsh(&["list", "--all", "--name"]).trim(), "");
+    assert_eq!(virsh(&["net-list", "--all", "--name"]).trim(), "");
+    assert_eq!(std::fs::read_dir(&pool).unwrap().count(), 0);
+}
