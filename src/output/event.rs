@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::plan::{Plan, QuorumChange, Step};
+use hakube_provider::WireCall;
 use serde::Serialize;
 
 /// One thing that happened.
@@ -110,6 +111,9 @@ pub struct PlannedStep {
     /// etcd's quorum around it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quorum: Option<QuorumChange>,
+    /// The calls to the provider's API that will change something.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<WireCall>,
 }
 
 /// How a changing command ended.
@@ -130,13 +134,14 @@ pub struct Summary {
 }
 
 impl Event {
-    /// A plan that is about to be run or was asked for.
-    pub fn plan(plan: &Plan) -> Self {
+    /// A plan that is about to be run or was asked for, with the calls of each step.
+    pub fn plan(plan: &Plan, calls: impl Fn(&Step) -> Vec<WireCall>) -> Self {
         let steps = plan.steps.iter().map(|step| PlannedStep {
             step: step.key.clone(),
             says: step.says.clone(),
             needs: step.needs.clone(),
             quorum: step.quorum,
+            calls: calls(step),
         });
         Self::Plan {
             steps: steps.collect(),

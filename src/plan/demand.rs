@@ -1,7 +1,7 @@
-//! What a plan asks of the provider, for the preflight.
+//! What a plan asks of the provider: for the preflight, and call by call for who wants to see it.
 
 use super::{Action, Plan};
-use hakube_provider::{EndpointTarget, PreflightSpec};
+use hakube_provider::{Change, EndpointTarget, PreflightSpec};
 
 impl Plan {
     /// Everything that the plan will make.
@@ -23,5 +23,35 @@ impl Plan {
             }
         }
         demand
+    }
+}
+
+impl Action {
+    /// What the provider is asked to change; nothing where the step is about what runs on its machines.
+    pub fn change(&self) -> Option<Change<'_>> {
+        Some(match self {
+            Self::EnsureNetwork(spec) => Change::Network(spec),
+            Self::EnsureFirewall(spec) => Change::Firewall(spec),
+            Self::ReserveAddress(spec) => Change::Address(spec),
+            Self::EnsureMachine(spec) => Change::Machine(spec),
+            Self::EnsureBalancer(spec) => Change::Balancer(spec),
+            Self::PointEndpoint { endpoint, target } => Change::Endpoint(endpoint, target),
+            Self::EnsureNodeGroup(spec) => Change::NodeGroup(spec),
+            Self::Delete(resource) => Change::Delete(resource),
+            Self::DeliverSecrets(_)
+            | Self::FormEtcd(_)
+            | Self::JoinEtcd(_)
+            | Self::PromoteMember(_)
+            | Self::StartControlPlane(_)
+            | Self::AwaitEndpoint
+            | Self::HandLeadership { .. }
+            | Self::RemoveMember { .. }
+            | Self::AdmitNodes
+            | Self::AwaitNodes { .. }
+            | Self::ForgetNodes { .. }
+            | Self::WriteKubeconfig
+            | Self::RemoveKubeconfig
+            | Self::ProveEmpty => return None,
+        })
     }
 }

@@ -24,6 +24,7 @@ mod failures;
 mod kube_up;
 mod lifecycle;
 mod nodes;
+mod planned_calls;
 mod private;
 mod reboot;
 mod repair;

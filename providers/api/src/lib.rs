@@ -7,11 +7,13 @@
 //! Every method is idempotent: it looks first, and finds done what is done. Everything made bears the
 //! cluster's mark ([`MARK`]), and [`Provider::inspect`] finds it again by that mark alone.
 
+mod calls;
 mod error;
 mod inventory;
 mod operation;
 mod spec;
 
+pub use calls::{Change, WireCall};
 pub use error::{ErrorKind, ProviderError, Result};
 pub use inventory::{
     Address, BackendGroup, Balancer, Disk, Firewall, Inventory, Machine, MachineState, NodeGroup,
@@ -98,6 +100,12 @@ pub trait Provider: Send + Sync {
 
     /// The last part of the machine's console, for error messages.
     async fn console(&self, machine: &MachineRef) -> Result<String>;
+
+    /// The calls that a change will take if the cluster has what is `there`, for plans that are shown. Nothing
+    /// is called for it. A provider that has no API to call says nothing.
+    fn calls_for(&self, _change: &Change<'_>, _there: &Inventory) -> Vec<WireCall> {
+        Vec::new()
+    }
 
     /// Calls made over the wire since this provider was built, polling included.
     fn calls(&self) -> u64;

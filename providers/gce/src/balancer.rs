@@ -17,7 +17,7 @@ use google_cloud_compute_v1::model::backend_service::{
     LoadBalancingScheme, Protocol, SessionAffinity,
 };
 use google_cloud_compute_v1::model::health_check::Type as CheckType;
-use groups::{GroupChange, group_changes, surplus};
+pub(crate) use groups::{GroupChange, group_changes, surplus};
 use hakube_provider::{
     BackendGroup, BalancerSpec, Reach, ResourceId, ResourceKind, Result, Scope, mark_description,
 };

@@ -1,7 +1,11 @@
 //! Where the endpoint's address sits, and how it gets elsewhere.
 
 mod alias;
+mod foreseen;
 mod swap;
+
+pub(crate) use foreseen::calls;
+pub(crate) use swap::Call;
 
 use crate::Gce;
 use crate::error::Attempt;
@@ -18,7 +22,7 @@ use hakube_provider::{
     ResourceKind, Result, mark_description,
 };
 use std::net::IpAddr;
-use swap::{AccessConfig, Call, ConfigAddress, HeldAs, Nic, Situation};
+use swap::{AccessConfig, ConfigAddress, HeldAs, Nic, Situation};
 
 /// The interface of a machine that has not said its name.
 const FIRST_INTERFACE: &str = "nic0";
@@ -94,10 +98,7 @@ impl Gce {
         let reserved = ours(&attempt, &spec.cluster, reserved)?;
         let situation = Situation {
             address: reservation(&attempt, &reserved)?.address,
-            held_as: match spec.reach {
-                Reach::Anywhere => HeldAs::AccessConfig,
-                Reach::Within { .. } => HeldAs::Alias,
-            },
+            held_as: held_as(&spec.reach),
             rule,
             machines: instances.iter().filter_map(nic).collect(),
         };
@@ -290,6 +291,13 @@ impl Gce {
             .set_network_interface(interface)
             .set_body(body);
         self.run(&attempt, change!(add)).await
+    }
+}
+
+fn held_as(reach: &Reach) -> HeldAs {
+    match reach {
+        Reach::Anywhere => HeldAs::AccessConfig,
+        Reach::Within { .. } => HeldAs::Alias,
     }
 }
 

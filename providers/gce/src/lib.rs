@@ -12,6 +12,7 @@
 
 mod auth;
 mod balancer;
+mod calls;
 mod client;
 mod config;
 mod delete;
@@ -38,9 +39,9 @@ use crate::error::Attempt;
 use crate::request::Requests;
 use async_trait::async_trait;
 use hakube_provider::{
-    Address, AddressSpec, BalancerSpec, EndpointSpec, EndpointTarget, ErrorKind, FirewallSpec,
-    Inventory, Machine, MachineRef, MachineSpec, NetworkSpec, NodeGroupSpec, PreflightSpec,
-    Provider, ProviderError, ResourceId, Result, SshServer,
+    Address, AddressSpec, BalancerSpec, Change, EndpointSpec, EndpointTarget, ErrorKind,
+    FirewallSpec, Inventory, Machine, MachineRef, MachineSpec, NetworkSpec, NodeGroupSpec,
+    PreflightSpec, Provider, ProviderError, ResourceId, Result, SshServer, WireCall,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -138,6 +139,10 @@ impl Provider for Gce {
 
     async fn console(&self, machine: &MachineRef) -> Result<String> {
         self.console_tail(machine).await
+    }
+
+    fn calls_for(&self, change: &Change<'_>, there: &Inventory) -> Vec<WireCall> {
+        self.wire_calls(change, there)
     }
 
     fn calls(&self) -> u64 {

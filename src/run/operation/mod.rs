@@ -33,7 +33,7 @@ use crate::cluster::{ClusterSpec, Intent, Observed, Phase};
 use crate::error::{Error, Result};
 use crate::output::{Event, Summary};
 use crate::pki::{Authorities, AuthorityDocuments};
-use crate::plan::{Plan, plan};
+use crate::plan::{Plan, Step, plan};
 use crate::state::{Document, Holder, LockGuard, Operation as JournalEntry, Outcome, StepRecord};
 use async_trait::async_trait;
 use hakube_provider::{OperationKey, Provider};
@@ -239,7 +239,13 @@ impl<'a> Operation<'a> {
             let observed = self.observe(&stored.intent, means).await?;
             let plan = plan(&stored.intent, &observed)?;
             if round == 0 || self.session.dry_run {
-                self.session.reporter.event(&Event::plan(&plan));
+                let calls = |step: &Step| {
+                    let change = step.action.change();
+                    change.map_or_else(Vec::new, |change| {
+                        means.provider.calls_for(&change, &observed.inventory)
+                    })
+                };
+                self.session.reporter.event(&Event::plan(&plan, calls));
             }
             if self.session.dry_run {
                 return Ok(());

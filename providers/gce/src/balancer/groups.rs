@@ -5,20 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A group as it should be, and what that takes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct GroupChange {
+pub(crate) struct GroupChange {
     /// The group with the machines that it should have.
-    pub(super) group: BackendGroup,
+    pub(crate) group: BackendGroup,
     /// Whether it must be made.
-    pub(super) make: bool,
+    pub(crate) make: bool,
     /// The machines that it lacks.
-    pub(super) add: Vec<String>,
+    pub(crate) add: Vec<String>,
     /// The machines that it shouldn't have.
-    pub(super) remove: Vec<String>,
+    pub(crate) remove: Vec<String>,
 }
 
 /// What it takes to have a group for each zone with exactly its backends, and no machine in the groups of
 /// other zones.
-pub(super) fn group_changes(spec: &BalancerSpec, found: &[BackendGroup]) -> Vec<GroupChange> {
+pub(crate) fn group_changes(spec: &BalancerSpec, found: &[BackendGroup]) -> Vec<GroupChange> {
     let mut wanted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for backend in &spec.backends {
         wanted
@@ -62,7 +62,7 @@ fn is_of(spec: &BalancerSpec, group: &BackendGroup) -> bool {
 }
 
 /// The groups that no machine is left in.
-pub(super) fn surplus<'a>(
+pub(crate) fn surplus<'a>(
     spec: &BalancerSpec,
     found: &'a [BackendGroup],
     changes: &[GroupChange],

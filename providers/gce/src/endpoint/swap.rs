@@ -54,7 +54,7 @@ pub(super) struct AccessConfig {
 
 /// One call that changes something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Call {
+pub(crate) enum Call {
     /// Delete the forwarding rule.
     DeleteRule,
     /// Make the forwarding rule, with the endpoint's address.
@@ -87,7 +87,7 @@ pub(super) enum Call {
 
 /// The address of an access config that is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ConfigAddress {
+pub(crate) enum ConfigAddress {
     /// Any.
     Ephemeral,
     /// This reserved one.

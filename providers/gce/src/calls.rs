@@ -1,0 +1,213 @@
+//! Which calls a change takes, without making any: what a plan shows. Pure.
+//!
+//! These are the decisions of the methods that make the calls, where those are pure themselves, and the same
+//! again where they aren't. A test of the built program holds what is said here against the requests that the
+//! emulator got (tests/e2e/calls.rs).
+
+use crate::Gce;
+use crate::balancer::{GroupChange, group_changes, surplus};
+use crate::endpoint::{self, Call};
+use hakube_provider::{
+    BalancerSpec, Change, EndpointSpec, EndpointTarget, Inventory, MachineRef, MachineSpec,
+    NetworkSpec, NodeGroupSpec, ResourceId, ResourceKind, Scope, WireCall,
+};
+
+impl Gce {
+    /// See [`hakube_provider::Provider::calls_for`].
+    pub(crate) fn wire_calls(&self, change: &Change<'_>, there: &Inventory) -> Vec<WireCall> {
+        let (project, region) = (&self.config.project, &self.config.region);
+        Paths { project, region }.of(change, there)
+    }
+}
+
+struct Paths<'a> {
+    project: &'a str,
+    region: &'a str,
+}
+
+impl Paths<'_> {
+    fn of(&self, change: &Change<'_>, there: &Inventory) -> Vec<WireCall> {
+        match *change {
+            Change::Network(spec) => self.network(spec, there),
+            Change::Firewall(spec) => match there.firewall(&spec.name) {
+                None => vec![post(self.global("firewalls"))],
+                Some(_) => vec![call(
+                    "PUT",
+                    self.global(&format!("firewalls/{}", spec.name)),
+                )],
+            },
+            Change::Address(_) if there.address.is_some() => Vec::new(),
+            Change::Address(_) => vec![post(self.regional("addresses"))],
+            Change::Machine(spec) => self.machine(spec, there),
+            Change::Balancer(spec) => self.balancer(spec, there),
+            Change::Endpoint(spec, target) => self.endpoint(spec, target, there),
+            Change::NodeGroup(spec) => self.node_group(spec, there),
+            Change::Delete(resource) => vec![call("DELETE", self.resource(resource))],
+        }
+    }
+
+    /// A network without the mark may be there, which only a look tells: then there is no such call.
+    fn network(&self, spec: &NetworkSpec, there: &Inventory) -> Vec<WireCall> {
+        let network =
+            (!there.has(ResourceKind::Network, &spec.name)).then(|| post(self.global("networks")));
+        let subnetwork = spec.subnetwork.as_ref();
+        let subnetwork = subnetwork.filter(|(name, _)| !there.has(ResourceKind::Subnetwork, name));
+        let subnetwork = subnetwork.map(|_| post(self.regional("subnetworks")));
+        network.into_iter().chain(subnetwork).collect()
+    }
+
+    fn machine(&self, spec: &MachineSpec, there: &Inventory) -> Vec<WireCall> {
+        let MachineRef { name, zone } = &spec.machine;
+        if there.machine(name).is_some() {
+            return vec![post(self.zonal(zone, &format!("instances/{name}/start")))];
+        }
+        let disk = spec.data_disk.as_ref();
+        let disk = disk.filter(|disk| !there.has(ResourceKind::Disk, &disk.name));
+        let disk = disk.map(|_| post(self.zonal(zone, "disks")));
+        let machine = post(self.zonal(zone, "instances"));
+        disk.into_iter().chain([machine]).collect()
+    }
+
+    fn balancer(&self, spec: &BalancerSpec, there: &Inventory) -> Vec<WireCall> {
+        let balancer = &there.balancer;
+        let mut calls = Vec::new();
+        if !balancer.health_check {
+            calls.push(post(self.regional("healthChecks")));
+        }
+        let changes = group_changes(spec, &balancer.groups);
+        for GroupChange {
+            group,
+            make,
+            add,
+            remove,
+        } in &changes
+        {
+            let at = |verb: &str| {
+                let path = format!("instanceGroups/{}/{verb}", group.name);
+                post(self.zonal(&group.zone, &path))
+            };
+            calls.extend(make.then(|| post(self.zonal(&group.zone, "instanceGroups"))));
+            calls.extend((!add.is_empty()).then(|| at("addInstances")));
+            calls.extend((!remove.is_empty()).then(|| at("removeInstances")));
+        }
+        let filled = changes.iter().map(|change| &change.group);
+        let mut wanted: Vec<&String> = filled
+            .filter(|group| !group.machines.is_empty())
+            .map(|group| &group.name)
+            .collect();
+        wanted.sort_unstable();
+        match &balancer.backends {
+            None => calls.push(post(self.regional("backendServices"))),
+            Some(found) => {
+                let mut found: Vec<&String> = found.iter().collect();
+                found.sort_unstable();
+                if !wanted.is_empty() && wanted != found {
+                    let path = self.regional(&format!("backendServices/{}", spec.name));
+                    calls.push(call("PATCH", path));
+                }
+            }
+        }
+        if !spec.backends.is_empty() {
+            for group in surplus(spec, &balancer.groups, &changes) {
+                let path = format!("instanceGroups/{}", group.name);
+                calls.push(call("DELETE", self.zonal(&group.zone, &path)));
+            }
+        }
+        calls
+    }
+
+    fn endpoint(
+        &self,
+        spec: &EndpointSpec,
+        target: &EndpointTarget,
+        there: &Inventory,
+    ) -> Vec<WireCall> {
+        let rule = || self.regional(&format!("forwardingRules/{}", spec.rule));
+        let on = |machine: &MachineRef, verb: &str| {
+            self.zonal(&machine.zone, &format!("instances/{}/{verb}", machine.name))
+        };
+        let calls = endpoint::calls(spec, target, there).into_iter();
+        calls
+            .map(|step| match &step {
+                Call::DeleteRule => call("DELETE", rule()),
+                Call::InsertRule => post(self.regional("forwardingRules")),
+                Call::RemoveConfig { machine, .. } => post(on(machine, "deleteAccessConfig")),
+                Call::AddConfig { machine, .. } => post(on(machine, "addAccessConfig")),
+                Call::RemoveAlias { machine, .. } | Call::AddAlias { machine, .. } => {
+                    call("PATCH", on(machine, "updateNetworkInterface"))
+                }
+            })
+            .collect()
+    }
+
+    fn node_group(&self, spec: &NodeGroupSpec, there: &Inventory) -> Vec<WireCall> {
+        let zone = &spec.machine.machine.zone;
+        let mut calls = Vec::new();
+        if !there.has(ResourceKind::MachineTemplate, &spec.template) {
+            calls.push(post(self.global("instanceTemplates")));
+        }
+        let is_it =
+            |group: &&hakube_provider::NodeGroup| group.name == spec.name && group.zone == *zone;
+        let Some(found) = there.node_groups.iter().find(is_it) else {
+            calls.push(post(self.zonal(zone, "instanceGroupManagers")));
+            return calls;
+        };
+        let at = |verb: &str| {
+            let path = format!("instanceGroupManagers/{}/{verb}", spec.name);
+            post(self.zonal(zone, &path))
+        };
+        calls.extend((found.template != spec.template).then(|| at("setInstanceTemplate")));
+        calls.extend((found.size != spec.size).then(|| at("resize")));
+        calls
+    }
+
+    fn resource(&self, resource: &ResourceId) -> String {
+        let path = format!("{}/{}", collection(resource.kind), resource.name);
+        match &resource.scope {
+            Scope::Global => self.global(&path),
+            Scope::Region(_) => self.regional(&path),
+            Scope::Zone(zone) => self.zonal(zone, &path),
+        }
+    }
+
+    fn global(&self, path: &str) -> String {
+        format!("projects/{}/global/{path}", self.project)
+    }
+
+    fn regional(&self, path: &str) -> String {
+        format!("projects/{}/regions/{}/{path}", self.project, self.region)
+    }
+
+    fn zonal(&self, zone: &str, path: &str) -> String {
+        format!("projects/{}/zones/{zone}/{path}", self.project)
+    }
+}
+
+fn call(method: &str, path: String) -> WireCall {
+    WireCall {
+        method: method.to_owned(),
+        path,
+    }
+}
+
+fn post(path: String) -> WireCall {
+    call("POST", path)
+}
+
+fn collection(kind: ResourceKind) -> &'static str {
+    match kind {
+        ResourceKind::ForwardingRule => "forwardingRules",
+        ResourceKind::BackendService => "backendServices",
+        ResourceKind::HealthCheck => "healthChecks",
+        ResourceKind::BackendGroup => "instanceGroups",
+        ResourceKind::NodeGroup => "instanceGroupManagers",
+        ResourceKind::MachineTemplate => "instanceTemplates",
+        ResourceKind::Machine => "instances",
+        ResourceKind::Disk => "disks",
+        ResourceKind::Image => "images",
+        ResourceKind::Address => "addresses",
+        ResourceKind::Firewall => "firewalls",
+        ResourceKind::Subnetwork => "subnetworks",
+        ResourceKind::Network => "networks",
+    }
+}
