@@ -25,6 +25,12 @@ readonly TO_ASK=("kubernetes-client=kubectl")
 # The tests put what hakube makes before other implementations.
 readonly TO_TEST=("curl=curl" "openssl=openssl" "procps=ps" "python3=/usr/bin/python3"
     "openssh-client=ssh" "openssh-server=/usr/sbin/sshd")
+# The provider libvirt is built in tests, whether or not its library's host is here.
+readonly TO_BUILD_ALL=("libvirt-dev=/usr/include/libvirt/libvirt.h" "pkg-config=pkg-config")
+# A host with libvirt, and what an image for its guests is made with.
+readonly TO_BOOT=("libvirt-daemon-system=libvirtd" "libvirt-clients=virsh" "qemu-system-x86=qemu-system-x86_64"
+    "qemu-utils=qemu-img" "dnsmasq-base=dnsmasq" "iptables=iptables" "iproute2=ip" "util-linux=unshare"
+    "mmdebstrap=mmdebstrap" "e2fsprogs=mke2fs" "binutils=strip")
 readonly TO_BENCH=("python3=python3")
 readonly TO_CHECK=("shellcheck=shellcheck")
 
@@ -82,6 +88,24 @@ need() { # PACKAGE=PROOF...
         apt-get install --yes --quiet --quiet --no-install-recommends "${packages[@]}" >/dev/null
     [[ " ${packages[*]} " != *" etcd-server "* ]] || stop_packaged_etcd
     [[ " ${packages[*]} " != *" openssh-server "* ]] || stop_packaged_sshd
+}
+
+# The same for a host with libvirt; fails where it can't be had.
+need_libvirt() {
+    local packages suite
+    mapfile -t packages < <(missing "${TO_BOOT[@]}")
+    ((${#packages[@]})) || return 0
+    has apt-get || return 1
+    # shellcheck disable=SC1091
+    suite=$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")
+    say "Missing here: ${packages[*]}. Installing with apt-get."
+    as_root apt-get update --quiet --quiet >/dev/null
+    # A qemu-img of another release than the qemu that there is keeps that from being installed.
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --quiet --no-install-recommends \
+        --allow-downgrades "${packages[@]}" "qemu-utils/$suite" >/dev/null
+    # The packages start a libvirtd where systemd runs. Tests start their own.
+    [[ ! -d /run/systemd/system ]] ||
+        as_root systemctl disable --now libvirtd.service libvirtd.socket virtlogd.service virtlogd.socket >&2 || true
 }
 
 # The same for what can be done without.

@@ -67,9 +67,6 @@ pub struct MakingFlags {
     /// Where Compute Engine's API is: that of an emulator ($HAKUBE_COMPUTE_ENDPOINT)
     #[arg(long, value_name = "URL")]
     compute_endpoint: Option<String>,
-    /// Zones and libvirt's addresses of their hosts: rack-a=qemu:///system,… ($HAKUBE_LIBVIRT_ZONES)
-    #[arg(long, value_name = "ZONE=URI", value_delimiter = ',')]
-    libvirt_zone: Vec<String>,
     /// From where replicas take ssh: 203.0.113.7/32,… or none ($HAKUBE_SSH_SOURCE)
     #[arg(long, value_name = "RANGES")]
     ssh_source: Option<String>,
@@ -108,10 +105,8 @@ pub struct MakingFlags {
 impl MakingFlags {
     /// As settings' flags and their values.
     pub fn pairs(&self) -> Vec<(String, String)> {
-        let zones = (!self.libvirt_zone.is_empty()).then(|| self.libvirt_zone.join(","));
         given([
             ("--provider", &self.provider),
-            ("--libvirt-zone", &zones),
             ("--project", &self.project),
             ("--compute-endpoint", &self.compute_endpoint),
             ("--ssh-source", &self.ssh_source),
@@ -135,12 +130,16 @@ pub struct ZoneFlag {
     /// The zone ($KUBE_GCE_ZONE)
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
+    /// Zones and libvirt's addresses of their hosts: rack-a=qemu:///system,… ($HAKUBE_LIBVIRT_ZONES)
+    #[arg(long, value_name = "ZONE=URI", value_delimiter = ',')]
+    libvirt_zone: Vec<String>,
 }
 
 impl ZoneFlag {
     /// As a setting's flag and its value.
     pub fn pairs(&self) -> Vec<(String, String)> {
-        given([("--zone", &self.zone)])
+        let hosts = (!self.libvirt_zone.is_empty()).then(|| self.libvirt_zone.join(","));
+        given([("--zone", &self.zone), ("--libvirt-zone", &hosts)])
     }
 }
 

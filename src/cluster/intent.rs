@@ -4,8 +4,8 @@ use super::{Names, Quorum};
 use crate::machine::Programs;
 use crate::pki::Lifetimes;
 use crate::settings::{
-    Api, Etcd, Libvirt, LoadBalancer, Network, Nodes, ProviderKind, QuorumReads, ReplicaMachines,
-    Settings, Versions, Zone,
+    Api, Etcd, Hypervisor, Libvirt, LoadBalancer, Network, Nodes, ProviderKind, QuorumReads,
+    ReplicaMachines, Settings, Versions, Zone,
 };
 use hakube_provider::{ExternalAddress, Reach, ResourceId, ResourceKind};
 use serde::{Deserialize, Serialize};
@@ -186,6 +186,15 @@ impl Intent {
             given: BTreeMap::new(),
             spec,
         }
+    }
+
+    /// The same with these hypervisors among the cluster's.
+    pub fn with_hosts(&self, hosts: &[Hypervisor]) -> Self {
+        let mut next = self.clone();
+        if let Some(libvirt) = &mut next.spec.libvirt {
+            *libvirt = libvirt.with(hosts);
+        }
+        next
     }
 
     /// The replica of that name.

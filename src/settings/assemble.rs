@@ -82,6 +82,10 @@ pub fn settings(
         quorum_reads: quorum_reads?,
         versions: versions?,
         network: network?,
+        hypervisors: identity
+            .hosts
+            .filter(|_| read.is_given(&table::LIBVIRT_ZONES))
+            .unwrap_or_default(),
         libvirt: if is_libvirt { Some(hosts?) } else { None },
         replicas: replicas?,
         nodes: nodes?,
@@ -160,7 +164,8 @@ fn identity(read: &mut Reader<'_>, gcloud: &Gcloud<'_>) -> Identity {
     }
 }
 
-/// libvirt's zones are those that the operator names; Compute Engine's are as Google names them.
+/// libvirt's zones are those that the operator names; Compute Engine's are as Google names them. Whoever names no
+/// provider may mean a cluster that has one, of either kind.
 fn zone(
     read: &mut Reader<'_>,
     provider: Option<ProviderKind>,
@@ -172,6 +177,7 @@ fn zone(
     let derived = first.or_else(|| (!is_libvirt).then(|| "us-central1-b".to_owned()));
     let zone: Zone = read.derive(&table::ZONE, str::parse, derived)?;
     let problem = match hosts {
+        _ if !is_libvirt && !read.is_given(&table::PROVIDER) => None,
         _ if !is_libvirt => zone.check_compute_engine().err().map(|problem| problem.0),
         Some(hosts) if hosts.iter().all(|host| host.zone != zone) => {
             let known = read.quote(&table::LIBVIRT_ZONES);

@@ -1,15 +1,14 @@
 //! Hypervisors, and what their machines share: from text to typed settings.
 
-use super::derive;
 use super::parse::{self, Malformed, Parsed};
 use super::path::Directories;
 use super::reader::Reader;
 use super::table;
 use super::types::Zone;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 /// Where libvirt's machines are made, and what they share. Kept with the cluster.
@@ -24,13 +23,30 @@ pub struct Libvirt {
     /// The addresses that may be given out; the first is the endpoint's.
     pub addresses: AddressSpan,
     /// The router to other networks.
-    pub gateway: Option<IpAddr>,
+    pub gateway: Option<Ipv4Addr>,
     /// The name servers that machines ask.
-    pub dns: Vec<IpAddr>,
+    pub dns: Vec<Ipv4Addr>,
     /// Who runs machines' processors.
     pub virtualization: Virtualization,
     /// What boots them.
     pub boot: Boot,
+}
+
+impl Libvirt {
+    /// The same with these zones: reached as they say, or new.
+    pub fn with(&self, zones: &[Hypervisor]) -> Self {
+        let mut all = self.zones.clone();
+        for given in zones {
+            match all.iter_mut().find(|known| known.zone == given.zone) {
+                Some(known) => known.uri.clone_from(&given.uri),
+                None => all.push(given.clone()),
+            }
+        }
+        Self {
+            zones: all,
+            ..self.clone()
+        }
+    }
 }
 
 /// A zone, and libvirt's address of the host that it is on.
@@ -46,21 +62,21 @@ pub struct Hypervisor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HostNetwork {
-    /// A network of hakube's own, behind the host's address.
-    Nat,
+    /// A network of hakube's own of this range, behind the host's address.
+    Nat(Ipv4Net),
     /// A network of libvirt's that is there.
     Network(String),
     /// A bridge of the host's that is there.
     Bridge(String),
 }
 
-/// A span of addresses in a network.
+/// A span of addresses in a network. IPv4: what keepalived, haproxy and hypervisors' networks were tried with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressSpan {
     /// The first.
-    pub first: IpAddr,
+    pub first: Ipv4Addr,
     /// The last.
-    pub last: IpAddr,
+    pub last: Ipv4Addr,
     /// The length in bits of the network's prefix.
     pub prefix_len: u8,
 }
@@ -104,29 +120,34 @@ pub fn libvirt(
     node_range: Option<IpNet>,
 ) -> Option<Libvirt> {
     let pool = read.read(&table::LIBVIRT_POOL, parse::word);
-    let network = read.read(&table::LIBVIRT_NETWORK, host_network);
-    let own = node_range.filter(|_| network == Some(HostNetwork::Nat));
+    let own = match node_range {
+        Some(IpNet::V4(range)) => Some(range),
+        _ => None,
+    };
+    let network = read.read(&table::LIBVIRT_NETWORK, |text| host_network(text, own));
+    let own = own.filter(|_| matches!(network, Some(HostNetwork::Nat(_))));
     let addresses = read.derive(&table::LIBVIRT_ADDRESSES, span, own.and_then(own_span));
-    let first = own.and_then(|range| derive::nth_address(range, 1));
+    let gateway = own.and_then(|range| range.hosts().next());
     let gateway = read.derive(
         &table::LIBVIRT_GATEWAY,
-        parse::address,
-        first.map(|address| address.to_string()),
+        ipv4,
+        gateway.map(|own| own.to_string()),
     );
     let dns = read.derive(
         &table::LIBVIRT_DNS,
-        addresses_list,
+        |text| text.split(',').map(str::trim).map(ipv4).collect(),
         gateway.map(|address| address.to_string()),
     );
     let virtualization = read.read(&table::LIBVIRT_TYPE, virtualization);
     let boot = boot(read, directories);
     let zones = zones?;
-    if network == Some(HostNetwork::Nat) {
+    if matches!(network, Some(HostNetwork::Nat(_))) {
         one_host(read, &zones);
-    } else if addresses.is_none() && read.is_unset(&table::LIBVIRT_ADDRESSES) {
+    }
+    if addresses.is_none() && read.is_unset(&table::LIBVIRT_ADDRESSES) {
         read.missing(
             &table::LIBVIRT_ADDRESSES,
-            "a network that is there already has other users",
+            "a network that is there already has other users, and one of fewer than 16 addresses no room",
         );
     }
     if let (Some(span), Some(gateway)) = (addresses, gateway) {
@@ -175,8 +196,8 @@ fn one_host(read: &mut Reader<'_>, zones: &[Hypervisor]) {
     }
 }
 
-fn reachable(read: &mut Reader<'_>, span: AddressSpan, gateway: IpAddr) {
-    let within = IpNet::new(span.first, span.prefix_len).is_ok_and(|net| net.contains(&gateway));
+fn reachable(read: &mut Reader<'_>, span: AddressSpan, gateway: Ipv4Addr) {
+    let within = Ipv4Net::new(span.first, span.prefix_len).is_ok_and(|net| net.contains(&gateway));
     if !within {
         let network = read.quote(&table::LIBVIRT_ADDRESSES);
         read.object(
@@ -192,14 +213,12 @@ fn reachable(read: &mut Reader<'_>, span: AddressSpan, gateway: IpAddr) {
     }
 }
 
-/// The tenth and all after it but the last, which is the broadcast address.
-fn own_span(range: IpNet) -> Option<String> {
-    let first = derive::nth_address(range, 10)?;
-    let last = match range.broadcast() {
-        IpAddr::V4(last) => IpAddr::V4((u32::from(last) - 1).into()),
-        IpAddr::V6(last) => IpAddr::V6((u128::from(last) - 1).into()),
-    };
-    Some(format!("{first}-{last}/{}", range.prefix_len()))
+/// The tenth and all after it but the last, which is the broadcast address. None of a range that is smaller.
+fn own_span(range: Ipv4Net) -> Option<String> {
+    let first = u32::from(range.network()).saturating_add(10);
+    let last = u32::from(range.broadcast()).saturating_sub(1);
+    let (first, last) = (Ipv4Addr::from(first), Ipv4Addr::from(last));
+    (first < last).then(|| format!("{first}-{last}/{}", range.prefix_len()))
 }
 
 /// Zones, and libvirt's addresses of their hosts.
@@ -235,10 +254,12 @@ pub fn hypervisors(text: &str) -> Parsed<Vec<Hypervisor>> {
     Ok(zones)
 }
 
-fn host_network(text: &str) -> Parsed<HostNetwork> {
+fn host_network(text: &str, own: Option<Ipv4Net>) -> Parsed<HostNetwork> {
     // The kernel's limit for a name of an interface is 15 characters (IFNAMSIZ).
     match text.split_once(':') {
-        None if text == "nat" => Ok(HostNetwork::Nat),
+        None if text == "nat" => own.map(HostNetwork::Nat).ok_or_else(|| {
+            Malformed::new("its range would be NODE_IP_RANGE, which isn't one of IPv4 addresses")
+        }),
         Some(("network", name)) if !name.is_empty() => Ok(HostNetwork::Network(name.to_owned())),
         Some(("bridge", name)) if (1..=15).contains(&name.len()) => {
             Ok(HostNetwork::Bridge(name.to_owned()))
@@ -251,10 +272,10 @@ fn span(text: &str) -> Parsed<AddressSpan> {
     let malformed = || Malformed::new("it isn't a span of addresses");
     let (addresses, prefix) = text.split_once('/').ok_or_else(malformed)?;
     let (first, last) = addresses.split_once('-').ok_or_else(malformed)?;
-    let first: IpAddr = first.trim().parse().map_err(|_| malformed())?;
-    let last: IpAddr = last.trim().parse().map_err(|_| malformed())?;
+    let first: Ipv4Addr = first.trim().parse().map_err(|_| malformed())?;
+    let last: Ipv4Addr = last.trim().parse().map_err(|_| malformed())?;
     let prefix_len: u8 = prefix.parse().map_err(|_| malformed())?;
-    let network = IpNet::new(first, prefix_len).map_err(|_| malformed())?;
+    let network = Ipv4Net::new(first, prefix_len).map_err(|_| malformed())?;
     if !network.contains(&last) {
         Err(Malformed(format!("{last} isn't in the network of {first}")))
     } else if first >= last {
@@ -273,8 +294,9 @@ fn span(text: &str) -> Parsed<AddressSpan> {
     }
 }
 
-fn addresses_list(text: &str) -> Parsed<Vec<IpAddr>> {
-    text.split(',').map(str::trim).map(parse::address).collect()
+fn ipv4(text: &str) -> Parsed<Ipv4Addr> {
+    text.parse()
+        .map_err(|_| Malformed::new("it isn't an IPv4 address"))
 }
 
 fn virtualization(text: &str) -> Parsed<Virtualization> {

@@ -27,7 +27,9 @@ mod warning;
 mod tests;
 
 pub use error::SettingErrors;
-pub use libvirt::Libvirt;
+#[cfg(feature = "libvirt")]
+pub use libvirt::{Boot, HostNetwork, Virtualization};
+pub use libvirt::{Hypervisor, Libvirt};
 pub use quorum_reads::QuorumReads;
 pub use reader::ResolvedValue;
 pub use source::Sources;

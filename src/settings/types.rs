@@ -1,7 +1,7 @@
 //! The settings once they are typed: plain data, parts of which the cluster's intent stores.
 
 use super::derive::{nodes_at_most, nth_address};
-use super::libvirt::Libvirt;
+use super::libvirt::{Hypervisor, Libvirt};
 use super::parse::{self, Malformed};
 use super::quorum_reads::QuorumReads;
 use crate::pki::Lifetimes;
@@ -47,6 +47,9 @@ pub struct Settings {
     pub network: Network,
     /// Hypervisors, where they are the provider.
     pub libvirt: Option<Libvirt>,
+    /// The zones that the operator named, if any: another host may reach the same libvirt by another URI, and a
+    /// cluster may get more of them.
+    pub hypervisors: Vec<Hypervisor>,
     /// What a replica's machine is made of.
     pub replicas: ReplicaMachines,
     /// The workers.

@@ -1,6 +1,19 @@
-//! The stand-ins by themselves, for tests and for trying things out:
-//! `hakube-stand-in kube-apiserver --…`. Clusters run them as `hakube stand-in …`.
+//! The stand-ins by themselves, for tests and for trying things out: `hakube-stand-in kube-apiserver --…`, or
+//! under a component's own name. Clusters run them as `hakube stand-in …`.
+
+use std::ffi::OsString;
+use std::path::Path;
 
 fn main() -> std::process::ExitCode {
-    hakube_standins::run(std::env::args_os().skip(1))
+    let mut args = std::env::args_os();
+    let program = args.next().unwrap_or_default();
+    let component: Option<OsString> = Path::new(&program)
+        .file_name()
+        .filter(|name| {
+            hakube_standins::COMPONENTS
+                .iter()
+                .any(|known| name == known)
+        })
+        .map(OsString::from);
+    hakube_standins::run(component.into_iter().chain(args))
 }

@@ -21,6 +21,7 @@ mod contracts;
 mod crashes;
 mod downloads;
 mod failures;
+mod hypervisor;
 mod kube_up;
 mod lifecycle;
 mod nodes;

@@ -111,6 +111,8 @@ fn lasting(resolved: &Resolved) -> BTreeMap<String, String> {
         &table::USE_EXISTING,
         &table::DELETE_NODES,
         &table::REPLICA_NAME,
+        // Each operator's own way to the hosts.
+        &table::LIBVIRT_ZONES,
     ];
     let passing = table::THIS_MACHINE.settings.iter().copied().chain(commands);
     let lasting = resolved

@@ -175,7 +175,7 @@ fn versions_newer_than_known_and_large_quotas_are_warned_of_and_accepted() {
 #[test]
 fn everything_that_is_wrong_is_said_at_once() {
     let errors = resolve(&sources(&[
-        ("KUBE_GCE_ZONE", "mars"),
+        ("KUBE_GCE_ZONE", "Mars"),
         ("MULTIZONE", "perhaps"),
         ("NUM_NODES", "abc"),
         ("MASTER_IP_RANGE", "10.0.1.0/24"),

@@ -18,7 +18,10 @@ fn a_host_is_all_that_must_be_said() {
     let libvirt = resolved.settings.libvirt.clone().unwrap();
     assert_eq!(resolved.settings.zone.name(), "rack-a");
     assert_eq!(libvirt.zones[0].uri, "qemu:///system");
-    assert_eq!(libvirt.network, HostNetwork::Nat);
+    assert_eq!(
+        libvirt.network,
+        HostNetwork::Nat("10.40.0.0/22".parse().unwrap())
+    );
     assert_eq!(libvirt.boot, Boot::Uefi);
     assert_eq!(
         shown(&resolved, "HAKUBE_LIBVIRT_ADDRESSES").0,
@@ -27,7 +30,7 @@ fn a_host_is_all_that_must_be_said() {
     assert_eq!(libvirt.gateway, Some("10.40.0.1".parse().unwrap()));
     assert_eq!(
         libvirt.dns,
-        ["10.40.0.1".parse::<std::net::IpAddr>().unwrap()]
+        ["10.40.0.1".parse::<std::net::Ipv4Addr>().unwrap()]
     );
     assert_eq!(resolved.settings.replicas.machine_type, "2x4GiB");
 }

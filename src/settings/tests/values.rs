@@ -273,6 +273,19 @@ fn settings_survive_storage() {
 }
 
 #[test]
+fn zones_of_a_named_provider_have_its_shape() {
+    for (zone, problem) in [
+        ("mars", "shape of a zone"),
+        ("europe-west1", "it is a region"),
+    ] {
+        let errors = refused(&[("KUBERNETES_PROVIDER", "local"), ("KUBE_GCE_ZONE", zone)]);
+        assert!(errors[0].contains(problem), "{errors:?}");
+        // Of a cluster that is there, the provider needn't be named again.
+        resolved(&[("KUBE_GCE_ZONE", zone)]);
+    }
+}
+
+#[test]
 fn bad_values_are_refused_with_value_origin_and_valid_form() {
     for (variable, value, problem, valid) in [
         (
@@ -281,13 +294,7 @@ fn bad_values_are_refused_with_value_origin_and_valid_form() {
             "no such provider",
             "local or gce or libvirt",
         ),
-        ("KUBE_GCE_ZONE", "mars", "shape of a zone", "europe-west1-b"),
-        (
-            "KUBE_GCE_ZONE",
-            "europe-west1",
-            "it is a region",
-            "europe-west1-b",
-        ),
+        ("KUBE_GCE_ZONE", "Mars", "shape of a zone", "europe-west1-b"),
         ("CLUSTER_NAME", "Prod", "lower-case letter", "[a-z]"),
         ("CLUSTER_NAME", "prod-", "ends in a hyphen", "[a-z]"),
         ("CLUSTER_NAME", "pr_od", "other than", "[a-z]"),

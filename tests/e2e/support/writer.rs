@@ -79,6 +79,11 @@ impl Writer {
         self.record.lock().unwrap().acknowledged.clone()
     }
 
+    /// How many failed so far.
+    pub fn refused(&self) -> usize {
+        self.record.lock().unwrap().refused.len()
+    }
+
     /// Stops, and tells.
     pub async fn finish(self) -> Record {
         self.stop.cancel();

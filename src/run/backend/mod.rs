@@ -1,5 +1,8 @@
 //! The provider of a cluster's machines, connected.
 
+#[cfg(feature = "libvirt")]
+mod libvirt;
+
 use super::letters;
 use super::session::Purpose;
 use crate::channel::{self, Channel, LocalChannel, SshChannel};
@@ -36,7 +39,7 @@ pub fn local_cloud(home: &Path) -> LocalCloud {
 /// Connects to the provider.
 ///
 /// # Errors
-/// The provider can't be reached or isn't built yet; the local cloud isn't running.
+/// The provider can't be reached, or isn't part of this program; the local cloud isn't running.
 pub async fn connect(
     settings: &Settings,
     spec: &ClusterSpec,
@@ -46,14 +49,18 @@ pub async fn connect(
     match spec.provider {
         ProviderKind::Local => local(settings, spec.zone.region(), purpose).await,
         ProviderKind::Gce => gce(settings, spec, authorities, purpose).await,
-        ProviderKind::Libvirt => Err(not_yet("libvirt", "it isn't built yet")),
+        #[cfg(feature = "libvirt")]
+        ProviderKind::Libvirt => libvirt::connect(settings, spec, authorities),
+        #[cfg(not(feature = "libvirt"))]
+        ProviderKind::Libvirt => Err(without_libvirt()),
     }
 }
 
-fn not_yet(provider: &str, why: &str) -> Error {
-    Error::bad_input(format!("provider {provider} can't be used in this version"))
-        .because(why)
-        .hint("the local cloud runs the same commands: leave --provider out")
+#[cfg(not(feature = "libvirt"))]
+fn without_libvirt() -> Error {
+    Error::bad_input("this hakube can't make machines with libvirt")
+        .because("it was built without: where libvirt isn't installed it would not even start")
+        .hint("build one with it: apt-get install libvirt-dev pkg-config; cargo build --features libvirt")
 }
 
 /// How often it is looked whether something has happened in a cloud that takes its time.
