@@ -120,12 +120,12 @@ pub fn libvirt(
     node_range: Option<IpNet>,
 ) -> Option<Libvirt> {
     let pool = read.read(&table::LIBVIRT_POOL, parse::word);
+    let existing = read.read(&table::LIBVIRT_NETWORK, existing_network);
+    let is_own = matches!(existing, Some(None));
     let own = match node_range {
-        Some(IpNet::V4(range)) => Some(range),
+        Some(IpNet::V4(range)) if is_own => Some(range),
         _ => None,
     };
-    let network = read.read(&table::LIBVIRT_NETWORK, |text| host_network(text, own));
-    let own = own.filter(|_| matches!(network, Some(HostNetwork::Nat(_))));
     let addresses = read.derive(&table::LIBVIRT_ADDRESSES, span, own.and_then(own_span));
     let gateway = own.and_then(|range| range.hosts().next());
     let gateway = read.derive(
@@ -141,10 +141,15 @@ pub fn libvirt(
     let virtualization = read.read(&table::LIBVIRT_TYPE, virtualization);
     let boot = boot(read, directories);
     let zones = zones?;
-    if matches!(network, Some(HostNetwork::Nat(_))) {
+    if is_own {
         one_host(read, &zones);
     }
-    if addresses.is_none() && read.is_unset(&table::LIBVIRT_ADDRESSES) {
+    if is_own && node_range.is_some() && own.is_none() {
+        read.object(
+            &table::LIBVIRT_NETWORK,
+            "its range would be NODE_IP_RANGE, which isn't one of IPv4 addresses",
+        );
+    } else if addresses.is_none() && read.is_unset(&table::LIBVIRT_ADDRESSES) {
         read.missing(
             &table::LIBVIRT_ADDRESSES,
             "a network that is there already has other users, and one of fewer than 16 addresses no room",
@@ -156,7 +161,10 @@ pub fn libvirt(
     Some(Libvirt {
         zones,
         pool: pool?,
-        network: network?,
+        network: match existing? {
+            Some(network) => network,
+            None => HostNetwork::Nat(own?),
+        },
         addresses: addresses?,
         gateway,
         dns: dns.unwrap_or_default(),
@@ -254,15 +262,16 @@ pub fn hypervisors(text: &str) -> Parsed<Vec<Hypervisor>> {
     Ok(zones)
 }
 
-fn host_network(text: &str, own: Option<Ipv4Net>) -> Parsed<HostNetwork> {
+/// One that is there already; none for `nat`.
+fn existing_network(text: &str) -> Parsed<Option<HostNetwork>> {
     // The kernel's limit for a name of an interface is 15 characters (IFNAMSIZ).
     match text.split_once(':') {
-        None if text == "nat" => own.map(HostNetwork::Nat).ok_or_else(|| {
-            Malformed::new("its range would be NODE_IP_RANGE, which isn't one of IPv4 addresses")
-        }),
-        Some(("network", name)) if !name.is_empty() => Ok(HostNetwork::Network(name.to_owned())),
+        None if text == "nat" => Ok(None),
+        Some(("network", name)) if !name.is_empty() => {
+            Ok(Some(HostNetwork::Network(name.to_owned())))
+        }
         Some(("bridge", name)) if (1..=15).contains(&name.len()) => {
-            Ok(HostNetwork::Bridge(name.to_owned()))
+            Ok(Some(HostNetwork::Bridge(name.to_owned())))
         }
         _ => Err(Malformed::new("there is no such choice")),
     }
