@@ -201,6 +201,7 @@ fn google(
         file: read.read(&table::GOOGLE_CREDENTIALS, |text| directories.resolve(text)),
         gcloud: gcloud.directory(),
         impersonate: read.read(&table::GOOGLE_IMPERSONATE, parse::word),
+        check_permissions: read.boolean(&table::CHECK_PERMISSIONS) != Some(false),
     }
 }
 

@@ -98,6 +98,8 @@ pub struct GoogleCredentials {
     pub gcloud: Option<PathBuf>,
     /// The service account that is impersonated with what is found.
     pub impersonate: Option<String>,
+    /// Whether the preflight asks which permissions lack.
+    pub check_permissions: bool,
 }
 
 /// Who makes the machines.

@@ -13,6 +13,8 @@ pub struct GceConfig {
     pub region: String,
     /// Another address of the API, such as `http://127.64.0.1:8780`; `None` is Google's own.
     pub endpoint: Option<String>,
+    /// Where Cloud Resource Manager is asked which permissions lack ([`RESOURCE_MANAGER`]); `None`: it isn't.
+    pub resource_manager: Option<String>,
     /// As whom calls are made.
     pub auth: Auth,
     /// How often an unfinished operation is asked about.
@@ -22,6 +24,9 @@ pub struct GceConfig {
     /// Which operation of the caller's the calls are made for.
     pub operation: OperationKey,
 }
+
+/// Google's own Cloud Resource Manager.
+pub const RESOURCE_MANAGER: &str = "https://cloudresourcemanager.googleapis.com";
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -31,7 +31,7 @@ mod rest;
 mod retry;
 mod ssh;
 
-pub use config::{Auth, GceConfig, GoogleLogin, Patience, PollPace};
+pub use config::{Auth, GceConfig, GoogleLogin, Patience, PollPace, RESOURCE_MANAGER};
 
 use crate::auth::Login;
 use crate::client::Clients;

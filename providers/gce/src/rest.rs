@@ -14,7 +14,6 @@ use google_cloud_gax::retry_policy::RetryPolicy as _;
 use google_cloud_gax::retry_result::RetryResult;
 use google_cloud_gax::retry_state::RetryState;
 use http::{HeaderMap, Method};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
@@ -54,12 +53,17 @@ impl Rest {
         self.send(Method::PATCH, &url, query, body).await
     }
 
+    /// Asks a service, at its whole address, something that takes a body.
+    pub(crate) async fn post<T: DeserializeOwned>(&self, url: &str, body: &Value) -> Result<T> {
+        self.send(Method::POST, url, &[], body).await
+    }
+
     /// Sends a request that does no harm when it is sent again, and reads the answer.
     async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
         url: &str,
-        query: &(impl Serialize + ?Sized),
+        query: &[(&str, String)],
         body: &Value,
     ) -> Result<T> {
         let (policy, backoff) = (retry::policy(self.login.clone()), retry::backoff());
@@ -81,7 +85,7 @@ impl Rest {
         &self,
         method: Method,
         url: &str,
-        query: &(impl Serialize + ?Sized),
+        query: &[(&str, String)],
         body: &Value,
     ) -> Result<T> {
         let http = self.http.get_or_try_init(|| async {

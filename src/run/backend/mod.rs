@@ -10,7 +10,7 @@ use crate::cluster::ClusterSpec;
 use crate::error::{Error, Kind, Result};
 use crate::pki::Authorities;
 use crate::settings::{ProviderKind, Settings};
-use hakube_gce::{Auth, Gce, GceConfig, GoogleLogin, Patience, PollPace};
+use hakube_gce::{Auth, Gce, GceConfig, GoogleLogin, Patience, PollPace, RESOURCE_MANAGER};
 use hakube_local::client::{LocalCloud, StartOptions, Status};
 use hakube_provider::{Login, OperationKey, Provider};
 use std::path::Path;
@@ -103,6 +103,10 @@ async fn gce(
             project,
             region: spec.zone.region().to_owned(),
             endpoint: spec.compute_endpoint.clone(),
+            // It knows nothing of who may do what at an emulator.
+            resource_manager: (settings.google.check_permissions
+                && spec.compute_endpoint.is_none())
+            .then(|| RESOURCE_MANAGER.to_owned()),
             auth: match &settings.compute_token_file {
                 Some(file) => Auth::TokenFile(file.clone()),
                 None => Auth::Google(GoogleLogin {
@@ -156,6 +160,7 @@ async fn local(settings: &Settings, region: &str, purpose: Purpose) -> Result<Ba
         project: status.project.clone(),
         region: region.to_owned(),
         endpoint: Some(status.url.clone()),
+        resource_manager: None,
         auth: Auth::TokenFile(status.token_file.clone()),
         poll: QUICK_POLL,
         patience: Patience {

@@ -44,6 +44,9 @@ group! { THIS_MACHINE: "This machine", "Where hakube keeps things, and how patie
         "The service account, by its email address, that Google Cloud is asked as, with the credentials that \
          are found.")
         .aliases(&["CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT"]);
+    CHECK_PERMISSIONS = Setting::new("HAKUBE_CHECK_PERMISSIONS", Kind::Bool, Value("true"),
+        "Whether Cloud Resource Manager is asked, before anything is made, which permissions lack in the project. \
+         `false` where they are given under conditions, which it doesn't see.");
     TIMEOUT = Setting::new("HAKUBE_TIMEOUT", Kind::Duration, Derived("from KUBE_CLUSTER_INITIALIZATION_TIMEOUT"),
         "How long a command waits for the control plane to become ready.")
         .flag("--timeout");

@@ -3,11 +3,10 @@
 //! The project is asked for first: if that fails, everything else would fail in the same words. Then
 //! everything is looked at at once, and judged by pure functions.
 //!
-//! Two things can't be known beforehand. Whether a zone has room: Compute Engine tells by failing. And
-//! whether the account may make what it may see: Compute Engine's own `testIamPermissions` methods answer
-//! for a resource that exists, not for one that is to be made.
+//! Whether a zone has room can't be known beforehand: Compute Engine tells by failing.
 
 mod limits;
+mod permissions;
 mod places;
 mod quota;
 mod taken;
@@ -45,6 +44,7 @@ impl Gce {
         findings.extend(images);
         let there = taken.there;
         findings.extend(taken.findings);
+        findings.extend(self.permission_finding(spec, &there).await);
         let quotas = match &region {
             Ok(region) => Quotas::new(&project, region),
             Err(_) => Quotas::of_project(&project),

@@ -4,7 +4,7 @@ use crate::support::{CLUSTER, Cloud, MARK, PROJECT, REGION, aggregated, ok};
 use hakube_provider::{BalancerSpec, MachineRef, Provider};
 use serde_json::json;
 
-fn balancer(backends: &[(&str, &str)]) -> BalancerSpec {
+pub fn balancer(backends: &[(&str, &str)]) -> BalancerSpec {
     let backend = |(name, zone): &(&str, &str)| MachineRef {
         name: (*name).into(),
         zone: (*zone).into(),

@@ -11,6 +11,7 @@ mod garbage;
 mod inspect;
 mod node_group;
 mod oddities;
+mod permissions;
 mod preflight;
 mod private;
 mod ssh;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const IMAGE: &str = "/compute/v1/projects/debian-cloud/global/images/family/debian-12";
 
 /// A project with room, a region with two zones that are up and one that isn't, and what a machine needs.
-async fn cloud(quotas: Value) -> Cloud {
+pub async fn cloud(quotas: Value) -> Cloud {
     let cloud = Cloud::start().await;
     let url = "https://www.googleapis.com/compute/v1/projects/p/regions";
     let zone = |(name, region, status): (&str, &str, &str)| json!({"name": name, "region": format!("{url}/{region}"), "status": status});
@@ -157,7 +157,7 @@ fn address() -> AddressSpec {
     }
 }
 
-fn firewall(name: &str) -> FirewallSpec {
+pub fn firewall(name: &str) -> FirewallSpec {
     FirewallSpec {
         cluster: CLUSTER.into(),
         name: name.into(),

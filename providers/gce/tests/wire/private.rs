@@ -21,7 +21,7 @@ fn within() -> Reach {
     }
 }
 
-fn endpoint() -> EndpointSpec {
+pub fn endpoint() -> EndpointSpec {
     EndpointSpec {
         cluster: CLUSTER.into(),
         address: "ip".into(),

@@ -72,6 +72,13 @@ impl Cloud {
         Gce::connect(config).await.unwrap()
     }
 
+    /// The same cloud, whose Cloud Resource Manager is asked.
+    pub async fn with_permissions(&self) -> Gce {
+        let mut config = config(&self.server.uri(), self.token.clone(), Patience::default());
+        config.resource_manager = Some(self.server.uri());
+        Gce::connect(config).await.unwrap()
+    }
+
     async fn mount(&self, priority: u8, mock: wiremock::MockBuilder, answer: ResponseTemplate) {
         mock.respond_with(answer)
             .with_priority(priority)
@@ -155,6 +162,7 @@ fn config(endpoint: &str, auth: Auth, patience: Patience) -> GceConfig {
         project: "p".into(),
         region: "europe-west1".into(),
         endpoint: Some(endpoint.to_owned()),
+        resource_manager: None,
         auth,
         poll: PollPace {
             first: Duration::from_millis(1),
