@@ -13,6 +13,7 @@ use crate::compute::scope::Key;
 use crate::faults::Faults;
 use crate::guests::Guests;
 use crate::machine::{Guest, GuestSpec};
+use crate::metadata;
 use crate::net::{Failure, Plane};
 use crate::store::{Phase, Store};
 
@@ -180,6 +181,7 @@ impl Cloud {
                     user_data: instance.user_data().to_owned(),
                     ssh_keys: instance.ssh_keys(),
                     guest_attributes: instance.has_guest_attributes(),
+                    metadata: Some(metadata::address(state.block).into()),
                 })
             })
         };

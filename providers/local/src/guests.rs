@@ -1,8 +1,8 @@
 //! The machines, by the keys of their instances: one thing at a time for each.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +37,30 @@ impl Guests {
     fn directory(&self, key: &Key) -> PathBuf {
         let scope = key.scope.to_string();
         self.directory.join(link::last(&scope)).join(&key.name)
+    }
+
+    /// The instance whose machine has its files below this directory.
+    pub fn key_of(&self, root: &Path) -> Option<Key> {
+        let machines = std::path::absolute(&self.directory).ok()?;
+        let below = root.strip_prefix(machines).ok()?;
+        let parts: Vec<&str> = below.iter().map(OsStr::to_str).collect::<Option<_>>()?;
+        match parts.as_slice() {
+            [zone, name, "root"] => Some(Key::zonal(zone, name)),
+            _ => None,
+        }
+    }
+
+    /// Keeps what a machine says of itself, or forgets it.
+    pub async fn keep_attribute(
+        &self,
+        key: &Key,
+        name: (&str, &str),
+        value: Option<&str>,
+    ) -> Result<(), ApiError> {
+        let lock = self.lock(key);
+        let _turn = lock.lock().await;
+        let kept = self.get(key).keep_attribute(name, value).await;
+        kept.map_err(|error| failed(key, &error))
     }
 
     fn lock(&self, key: &Key) -> Arc<tokio::sync::Mutex<()>> {

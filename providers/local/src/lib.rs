@@ -10,6 +10,7 @@
 pub mod client;
 pub mod compute;
 pub mod machine;
+mod metadata;
 pub mod net;
 pub mod operation;
 pub mod store;

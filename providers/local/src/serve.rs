@@ -23,7 +23,7 @@ use crate::guests::Guests;
 use crate::home::{self, DaemonFile, Home, HomeError};
 use crate::store::addresses::{Block, OCTETS};
 use crate::store::{self, LoadError, Phase, State, Store};
-use crate::{operation, server};
+use crate::{metadata, operation, server};
 
 /// What a daemon is told.
 #[derive(Debug, Clone)]
@@ -161,6 +161,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     });
     take_over(&cloud).await;
 
+    let told = tokio::spawn(metadata::serve(cloud.clone(), claim.metadata));
     let exchanges = config.exchanges.as_deref().map(Exchanges::record_in);
     let guard = server::Guard::new(token, address);
     let app = server::app(cloud.clone(), guard, exchanges.transpose()?);
@@ -190,6 +191,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     {
         serving.abort();
     }
+    told.abort();
     home.remove_daemon()?;
     Ok(())
 }
@@ -208,6 +210,8 @@ fn check(config: &ServeConfig) -> Result<(), ServeError> {
 struct Claim {
     /// Where the API is served.
     listener: TcpListener,
+    /// Where machines ask for their metadata.
+    metadata: TcpListener,
     /// Holds the block when the API is served elsewhere.
     _held: Option<TcpSocket>,
 }
@@ -232,7 +236,9 @@ async fn claim(config: &ServeConfig, known: Option<Block>) -> Result<(Block, Cla
         match bind(config, block).await {
             Ok(claim) => return Ok((block, claim)),
             Err((address, source)) => {
-                let own = address.ip() == block.api();
+                let own = [block.api(), block.metadata()]
+                    .map(Into::into)
+                    .contains(&address.ip());
                 let next =
                     own && source.kind() == io::ErrorKind::AddrInUse && octets.size_hint().0 > 0;
                 if !next {
@@ -245,21 +251,24 @@ async fn claim(config: &ServeConfig, known: Option<Block>) -> Result<(Block, Cla
 
 async fn bind(config: &ServeConfig, block: Block) -> Result<Claim, (SocketAddr, io::Error)> {
     let own = SocketAddr::V4(SocketAddrV4::new(block.api(), PORT));
+    let metadata = SocketAddr::V4(metadata::address(block));
+    let bind = async |address| {
+        let bound = TcpListener::bind(address).await;
+        bound.map_err(|error| (address, error))
+    };
     let Some(listen) = config.listen.filter(|listen| *listen != own) else {
-        let listener = TcpListener::bind(own).await.map_err(|error| (own, error))?;
         return Ok(Claim {
-            listener,
+            listener: bind(own).await?,
+            metadata: bind(metadata).await?,
             _held: None,
         });
     };
     let held = TcpSocket::new_v4()
         .and_then(|socket| socket.bind(own).map(|()| socket))
         .map_err(|error| (own, error))?;
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|error| (listen, error))?;
     Ok(Claim {
-        listener,
+        listener: bind(listen).await?,
+        metadata: bind(metadata).await?,
         _held: Some(held),
     })
 }

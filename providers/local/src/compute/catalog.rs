@@ -164,7 +164,12 @@ fn id_of(name: &str) -> String {
 }
 
 /// The service account of machines that aren't given another. It has no credentials.
-const DEFAULT_SERVICE_ACCOUNT: &str = "1-compute@developer.gserviceaccount.com";
+pub const DEFAULT_SERVICE_ACCOUNT: &str = "1-compute@developer.gserviceaccount.com";
+
+/// The project's number, as text.
+pub fn project_number(state: &State) -> String {
+    id_of(&state.project)
+}
 
 const CREATED: &str = "2014-05-30T18:35:16.413-07:00";
 

@@ -211,6 +211,27 @@ impl Guest {
         serde_json::from_slice(&content).map_err(|error| self.io("read", &file)(error.into()))
     }
 
+    /// Changes what the machine says of itself: the value of a namespace's key, or none. One call at a time.
+    pub async fn keep_attribute(
+        &self,
+        (namespace, key): (&str, &str),
+        value: Option<&str>,
+    ) -> Result<(), GuestError> {
+        let mut attributes = self.guest_attributes().await?;
+        let values = attributes.entry(namespace.to_owned()).or_default();
+        match value {
+            Some(value) => drop(values.insert(key.to_owned(), value.to_owned())),
+            None => drop(values.remove(key)),
+        }
+        attributes.retain(|_, values| !values.is_empty());
+        let file = self.layout.guest_attributes();
+        let content = serde_json::to_vec_pretty(&attributes);
+        let written = content
+            .map_err(io::Error::from)
+            .and_then(|content| write_atomically(&file, 0o600, &content));
+        written.map_err(self.io("write", &file))
+    }
+
     /// The file with the machine's console: boots, units that start and end, what was not carried out.
     pub fn console(&self) -> PathBuf {
         self.layout.console()

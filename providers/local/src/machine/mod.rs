@@ -16,7 +16,7 @@
 //!
 //! # Environment
 //! A unit has `PATH` (the machine's `/usr/local/bin` and `/opt/bin`, then the host's), `HOME`,
-//! `HOSTNAME`, `MACHINE_ROOT`, `INVOCATION_ID`, and what its file says; nothing of the daemon's.
+//! `HOSTNAME`, `MACHINE_ROOT`, `INVOCATION_ID`, `GCE_METADATA_HOST` and `GCE_METADATA_IP`, and what its file says; nothing of the daemon's.
 //!
 //! # What is emulated of systemd
 //! `[Unit]` Description, After, Before, Wants, Requires; `[Service]` Type=simple|exec|oneshot|notify,
@@ -25,6 +25,8 @@
 //! RemainAfterExit, WorkingDirectory, SuccessExitStatus; `[Path]` PathExists, Unit; `[Install]` WantedBy;
 //! targets. Whatever else a unit file says gets a line on the machine's console. A required unit that
 //! fails keeps those ordered after it from starting; it doesn't stop those that run.
+
+use std::path::PathBuf;
 
 mod cloud_config;
 mod control;
@@ -43,7 +45,18 @@ pub use guest::Guest;
 pub use init::init;
 pub use spec::{GuestSpec, UnitState, UnitStatus};
 
+/// The name of the variable that every process of a machine carries in its environment.
+const MARK: &str = "MACHINE_ROOT";
+
+/// The directory `root/` of the machine that the process with this socket is of.
+pub fn root_of_socket(inode: u64) -> Option<PathBuf> {
+    let owners = processes::with_socket(inode);
+    owners
+        .into_iter()
+        .find_map(|pid| processes::variable(pid, MARK).map(PathBuf::from))
+}
+
 /// The variable (`NAME=VALUE`) that every process of a machine carries in its environment.
 fn mark(root: &str) -> String {
-    format!("MACHINE_ROOT={root}")
+    format!("{MARK}={root}")
 }

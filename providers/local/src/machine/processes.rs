@@ -3,7 +3,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     fs, io,
+    os::unix::ffi::OsStringExt as _,
     time::Duration,
 };
 
@@ -76,6 +78,28 @@ pub fn has_variable(pid: Pid, variable: &str) -> bool {
             .split(|byte| *byte == 0)
             .any(|entry| entry == variable.as_bytes())
     })
+}
+
+/// The value of a variable with which a process was started.
+pub fn variable(pid: Pid, name: &str) -> Option<OsString> {
+    let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let mut entries = environ.split(|byte| *byte == 0);
+    entries.find_map(|entry| {
+        let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        Some(OsString::from_vec(value.to_vec()))
+    })
+}
+
+/// The processes that have a socket open, of those that this one may look into.
+pub fn with_socket(inode: u64) -> Vec<Pid> {
+    let wanted = format!("socket:[{inode}]");
+    let has_it = |pid: Pid| {
+        let files = fs::read_dir(format!("/proc/{pid}/fd"));
+        let mut files = files.into_iter().flatten().flatten();
+        files.any(|file| fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == &*wanted))
+    };
+    let all = all().into_iter().map(|process| process.pid);
+    all.filter(|pid| has_it(*pid)).collect()
 }
 
 /// The processes of a machine: below its init process, if that lives, or with the machine's mark.

@@ -1,6 +1,9 @@
 //! What a machine is made of, and what can be seen of it: plain data.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +23,9 @@ pub struct GuestSpec {
     /// Whether it may say something of itself: the metadata item `enable-guest-attributes`.
     #[serde(default)]
     pub guest_attributes: bool,
+    /// Where its metadata is served, if it is.
+    #[serde(default)]
+    pub metadata: Option<SocketAddr>,
 }
 
 /// One unit of a running machine.

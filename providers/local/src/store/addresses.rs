@@ -1,6 +1,6 @@
 //! Which loopback addresses are whose.
 //!
-//! A cloud owns one block 127.B.0.0/16. Of it, 127.B.0.1 serves the API, 127.B.N.0/24 is the Nth
+//! A cloud owns one block 127.B.0.0/16. Of it, 127.B.0.1 serves the API, 127.B.0.254 the metadata, 127.B.N.0/24 is the Nth
 //! subnetwork's, and 127.B.240.0/20 are the external addresses.
 
 use std::collections::BTreeSet;
@@ -41,6 +41,11 @@ impl Block {
     /// Where the API is served.
     pub const fn api(self) -> Ipv4Addr {
         Ipv4Addr::new(127, self.octet, 0, 1)
+    }
+
+    /// Where the metadata server is.
+    pub const fn metadata(self) -> Ipv4Addr {
+        Ipv4Addr::new(127, self.octet, 0, 254)
     }
 
     /// All of it.

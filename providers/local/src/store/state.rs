@@ -13,7 +13,7 @@ use crate::compute::error::ApiError;
 use crate::compute::firewall::Firewall;
 use crate::compute::forwarding_rule::ForwardingRule;
 use crate::compute::health_check::HealthCheck;
-use crate::compute::instance::Instance;
+use crate::compute::instance::{Instance, Metadata};
 use crate::compute::instance_group::InstanceGroup;
 use crate::compute::instance_group_manager::InstanceGroupManager;
 use crate::compute::instance_template::InstanceTemplate;
@@ -61,6 +61,9 @@ pub struct State {
     pub target_pools: Table<TargetPool>,
     pub forwarding_rules: Table<ForwardingRule>,
     pub operations: Table<Operation>,
+    /// The project's own metadata, which all machines can read.
+    #[serde(default)]
+    pub metadata: Metadata,
     /// Limits that were set, by scope and metric.
     #[serde(default)]
     pub quotas: Limits,
@@ -94,6 +97,7 @@ impl State {
             target_pools: Table::default(),
             forwarding_rules: Table::default(),
             operations: Table::default(),
+            metadata: Metadata::default(),
             quotas: Limits::new(),
             jobs: BTreeMap::new(),
             due_boots: BTreeSet::new(),

@@ -11,6 +11,7 @@ mod groups;
 mod instances;
 mod internal;
 mod lists;
+mod metadata;
 mod pools;
 mod quotas;
 mod support;

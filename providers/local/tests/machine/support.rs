@@ -63,6 +63,7 @@ impl Machine {
             user_data: user_data.into(),
             ssh_keys: Vec::new(),
             guest_attributes: false,
+            metadata: None,
         };
         Self {
             guest: Guest::at(dir),

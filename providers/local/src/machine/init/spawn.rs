@@ -143,6 +143,11 @@ pub fn common_environment(machine: &Machine) -> Environment {
     ] {
         environment.insert(name.to_owned(), value);
     }
+    // Google's libraries ask there instead of at 169.254.169.254, which can't be had.
+    let metadata = machine.spec.metadata.map(|server| server.to_string());
+    for name in ["GCE_METADATA_HOST", "GCE_METADATA_IP"] {
+        environment.extend(metadata.clone().map(|server| (name.to_owned(), server)));
+    }
     environment.extend(own_mark(machine));
     environment
 }

@@ -135,9 +135,15 @@ fn publish(machine: &Machine, key: &PublicKey) -> io::Result<()> {
     let line = key.to_openssh().map_err(io::Error::other)?;
     let mut parts = line.split(' ').map(str::to_owned);
     let attribute = parts.next().zip(parts.next());
-    let attributes = BTreeMap::from([(HOST_KEYS, BTreeMap::from_iter(attribute))]);
+    let file = machine.layout.guest_attributes();
+    // What the machine's programs have said before it booted again stays.
+    let mut attributes: BTreeMap<String, BTreeMap<String, String>> = match fs::read(&file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+        content => serde_json::from_slice(&content?)?,
+    };
+    attributes.insert(HOST_KEYS.to_owned(), BTreeMap::from_iter(attribute));
     let json = serde_json::to_vec_pretty(&attributes)?;
-    write_atomically(&machine.layout.guest_attributes(), 0o600, &json)
+    write_atomically(&file, 0o600, &json)
 }
 
 async fn accept(listener: TcpListener, config: Arc<server::Config>, agent: Arc<Agent>) {
