@@ -8,6 +8,7 @@
 mod cloud_config;
 mod data_disk;
 mod flags;
+mod metadata_guard;
 mod programs;
 mod runtime_files;
 #[cfg(test)]

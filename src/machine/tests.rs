@@ -89,6 +89,32 @@ fn a_node() {
     insta::assert_snapshot!(node_user_data(&fixtures::spec(&[]), ZONES[0]));
 }
 
+#[test]
+fn a_node_of_compute_engine_runs_no_pod_before_its_metadata_is_closed_to_pods() {
+    let document = node(&[]);
+    let kubelet = &document.file("/etc/systemd/system/kubelet.service").content;
+    for needs in [
+        "Requires=metadata-guard.service",
+        "After=metadata-guard.service",
+    ] {
+        assert!(kubelet.contains(needs), "{kubelet}");
+    }
+    let unit = &document
+        .file("/etc/systemd/system/metadata-guard.service")
+        .content;
+    let script = unit.split_once("ExecStart=/bin/sh ").unwrap().1;
+    let script = document.file(script.trim_end());
+    assert!(script.content.contains("169.254.169.254"));
+
+    let local = node(&[("KUBERNETES_PROVIDER", "local")]);
+    assert!(
+        local
+            .write_files
+            .iter()
+            .all(|file| !file.path.contains("metadata-guard"))
+    );
+}
+
 /// Programs that are downloaded, the kubelet too.
 fn downloading() -> ClusterSpec {
     let artifact = |name: &str, member: Option<&str>| {

@@ -3,6 +3,7 @@
 use super::cloud_config::File;
 use super::data_disk::{DataDisk, ETCD_DATA};
 use super::flags;
+use super::metadata_guard;
 use super::programs;
 use super::runtime_files::{JOIN_ENV, REPLICA_ENV, START};
 use crate::cluster::ClusterSpec;
@@ -54,15 +55,24 @@ pub(super) fn replica(spec: &ClusterSpec) -> Vec<File> {
 /// The kubelet.
 pub(super) fn node(spec: &ClusterSpec, zone: &str) -> Vec<File> {
     let downloads = programs::unit(&spec.programs.node());
-    let kubelet = Service::new("kubelet", flags::kubelet(spec, zone), downloads);
-    vec![
+    let guard = metadata_guard::is_needed(spec);
+    let kubelet = Service {
+        // A node on which pods could read its metadata runs none.
+        guard: guard.then_some(metadata_guard::UNIT),
+        ..Service::new("kubelet", flags::kubelet(spec, zone), downloads)
+    };
+    let mut files = vec![
         File::text(
             "/etc/kubernetes/kubelet.yaml",
             0o600,
             flags::kubelet_configuration(spec),
         ),
         unit("kubelet.service", &kubelet.render()),
-    ]
+    ];
+    if guard {
+        files.extend(metadata_guard::files());
+    }
+    files
 }
 
 fn unit(name: &str, content: &str) -> File {
@@ -85,6 +95,8 @@ struct Service<'a> {
     environment: &'a [&'a str],
     /// The unit that downloads programs of this machine first.
     downloads: Option<&'a str>,
+    /// The unit that has to have closed a door first.
+    guard: Option<&'a str>,
     /// Whether its data is on a disk that is mounted first.
     mounted_data: bool,
 }
@@ -97,6 +109,7 @@ impl<'a> Service<'a> {
             restart: "always",
             environment: &[],
             downloads,
+            guard: None,
             mounted_data: false,
         }
     }
@@ -107,7 +120,7 @@ impl<'a> Service<'a> {
         } = self;
         let mut needs = String::new();
         let mut first = String::new();
-        if let Some(unit) = self.downloads {
+        for unit in [self.downloads, self.guard].into_iter().flatten() {
             needs.push_str(&format!("Requires={unit}\nAfter={unit}\n"));
         }
         if self.mounted_data {
