@@ -15,6 +15,7 @@ use crate::compute::error::ApiError;
 use crate::compute::instance::Instance;
 use crate::compute::quota::{self, Limits};
 use crate::compute::scope::Key;
+use crate::crowd;
 use crate::machine::{Guest, GuestError};
 
 /// Large enough for any program that is put on a machine.
@@ -35,6 +36,7 @@ pub fn routes() -> Router<Cloud> {
         .route(&format!("{machine}/pause"), post(pause))
         .route(&format!("{machine}/resume"), post(resume))
         .route(&format!("{machine}/logs"), get(logs))
+        .route("/local/v1/crowd", post(crowd::gather))
         .route("/local/v1/stop", post(stop))
 }
 

@@ -179,8 +179,8 @@ impl Cloud {
                     name: key.name.clone(),
                     address: address.into(),
                     user_data: instance.user_data().to_owned(),
-                    ssh_keys: instance.ssh_keys(),
-                    guest_attributes: instance.has_guest_attributes(),
+                    ssh_keys: instance.ssh_keys(state),
+                    guest_attributes: instance.has_guest_attributes(state),
                     metadata: Some(metadata::address(state.block).into()),
                 })
             })

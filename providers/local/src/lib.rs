@@ -18,6 +18,7 @@ pub mod store;
 mod admin;
 mod batch;
 mod cloud;
+mod crowd;
 mod exchanges;
 mod faults;
 mod guests;

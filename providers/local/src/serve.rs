@@ -15,6 +15,7 @@ use crate::cloud::Cloud;
 use crate::compute::crud;
 use crate::compute::instance::Status;
 use crate::compute::network::Network;
+use crate::compute::project;
 use crate::compute::resource::{Resource as _, now};
 use crate::compute::scope::{Key, Scope};
 use crate::exchanges::Exchanges;
@@ -148,6 +149,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let mut state = known.unwrap_or_else(|| State::new(&config.project, block));
     let url = home::url(address);
     state.base.clone_from(&url);
+    project::put(&mut state);
     add_default_network(&mut state)?;
 
     let stop = CancellationToken::new();

@@ -68,6 +68,13 @@ impl LocalCloud {
         self.call(Method::GET, "/machines", Bytes::new()).await
     }
 
+    /// Fills the project with so many stopped instances that have no machines, once in its life.
+    pub async fn gather_crowd(&self, count: usize) -> Result<(), ClientError> {
+        let path = format!("/crowd?count={count}");
+        self.send(Method::POST, &path, Bytes::new()).await?;
+        Ok(())
+    }
+
     /// Cuts a machine's power: SIGKILL to all its processes. `machine` is a name, or `zone/name`.
     pub async fn kill(&self, machine: &str) -> Result<(), ClientError> {
         self.act(machine, "kill").await

@@ -118,7 +118,6 @@ pub fn image_link(state: &State, field: &str, text: &str) -> Result<String, ApiE
 pub fn routes() -> Router<Cloud> {
     let project = "/compute/v1/projects/{project}";
     Router::new()
-        .route(project, get(get_project))
         .route(&format!("{project}/zones"), get(list_zones))
         .route(&format!("{project}/zones/{{zone}}"), get(get_zone))
         .route(&format!("{project}/regions"), get(list_regions))
@@ -137,12 +136,8 @@ pub fn routes() -> Router<Cloud> {
         )
         .route(&format!("{project}/global/images"), get(list_images))
         .route(
-            &format!("{project}/zones/{{zone}}/autoscalers"),
-            get(list_autoscalers),
-        )
-        .route(
-            &format!("{project}/aggregated/autoscalers"),
-            get(list_all_autoscalers),
+            &format!("{project}/zones/{{zone}}/imageFamilyViews/{{family}}"),
+            get(get_family_view),
         )
         .route(
             &format!("{project}/global/images/{{image}}"),
@@ -155,7 +150,7 @@ pub fn routes() -> Router<Cloud> {
 }
 
 /// Ids of things that nobody makes: stable, and the same in every cloud.
-fn id_of(name: &str) -> String {
+pub fn id_of(name: &str) -> String {
     // FNV-1a: any fixed hash will do, std's is not promised to stay.
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -171,23 +166,8 @@ pub fn project_number(state: &State) -> String {
     id_of(&state.project)
 }
 
-const CREATED: &str = "2014-05-30T18:35:16.413-07:00";
-
-async fn get_project(Shared(cloud): Shared<Cloud>, _: Place) -> Answer {
-    Ok(Json(cloud.store().read(|state| {
-        json!({
-            "kind": "compute#project",
-            "id": id_of(&state.project),
-            "name": state.project,
-            "creationTimestamp": CREATED,
-            "commonInstanceMetadata": {"kind": "compute#metadata", "fingerprint": "AAAAAAAAAAA="},
-            "defaultNetworkTier": "PREMIUM",
-            "defaultServiceAccount": DEFAULT_SERVICE_ACCOUNT,
-            "quotas": quota::view(state, &Scope::Global),
-            "selfLink": format!("{}/compute/v1/projects/{}", state.base, state.project),
-        })
-    })))
-}
+/// When all of this came to be.
+pub const CREATED: &str = "2014-05-30T18:35:16.413-07:00";
 
 fn zone_view(state: &State, zone: &str) -> Value {
     json!({
@@ -355,38 +335,6 @@ async fn list_all_types(
     })
 }
 
-/// There are none, and none can be made: gcloud asks before it deletes a managed group.
-async fn list_autoscalers(
-    Shared(cloud): Shared<Cloud>,
-    place: Place,
-    Query(query): Query<ListQuery>,
-) -> Answer {
-    let self_link = cloud
-        .store()
-        .read(|state| state.url(format_args!("{}/autoscalers", place.scope)));
-    let page = list::page(Vec::new(), &query)?;
-    Ok(Json(
-        page.into_answer("compute#autoscalerList", self_link.into()),
-    ))
-}
-
-async fn list_all_autoscalers(
-    Shared(cloud): Shared<Cloud>,
-    _: Place,
-    Query(query): Query<ListQuery>,
-) -> Answer {
-    let self_link = cloud
-        .store()
-        .read(|state| state.url("aggregated/autoscalers"));
-    let page = list::page(Vec::new(), &query)?;
-    Ok(Json(page.into_aggregated(
-        "autoscaler",
-        "autoscalers",
-        Level::Zone,
-        self_link,
-    )))
-}
-
 /// The images of any project: Google's own are in several.
 async fn list_images(
     Shared(cloud): Shared<Cloud>,
@@ -419,6 +367,15 @@ async fn get_family(
         &cloud,
         &format!("projects/{project}/global/images/family/{family}"),
     )
+}
+
+/// The images of any project's family, as one zone has them.
+async fn get_family_view(
+    Shared(cloud): Shared<Cloud>,
+    Path((project, _, family)): Path<(String, String, String)>,
+) -> Answer {
+    let path = format!("projects/{project}/global/images/family/{family}");
+    find_image(&cloud, &path).map(|Json(image)| Json(json!({"image": image})))
 }
 
 fn find_image(cloud: &Cloud, path: &str) -> Answer {

@@ -86,6 +86,7 @@ pub fn start_delete<R: Managed>(state: &mut State, key: &Key) -> Result<Target, 
     let target = Target::of::<R>(key);
     let resource = state.ready::<R>(key)?;
     state.idle(&target)?;
+    resource.deletable()?;
     if let Some(user) = resource.user(state, key) {
         let path = state.path(&target);
         return Err(ApiError::in_use(R::TYPE.noun(), &path, &user));

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::catalog;
 use super::crud::{self, Begun, begins};
+use super::disk_type;
 use super::error::ApiError;
 use super::instance::Instance;
 use super::labels::{self, Labelled, Labels};
@@ -39,7 +40,6 @@ pub struct Disk {
     rest: Map<String, Value>,
 }
 
-const TYPES: &[&str] = &["pd-standard", "pd-balanced", "pd-ssd", "pd-extreme"];
 const USUAL_SIZE_GB: u64 = 500;
 const IMAGE_SIZE_GB: u64 = 10;
 
@@ -63,19 +63,22 @@ fn status_and_users(disk: &Disk, state: &State, view: &mut Map<String, Value>) {
         Some(Phase::Ready) | None => "READY",
     };
     view.insert("status".into(), status.into());
-    if let Some((_, user)) = key.and_then(|key| attached_to(state, &key)) {
+    if let Some((_, user)) = key.as_ref().and_then(|key| attached_to(state, key)) {
         view.insert("users".into(), vec![user.meta.self_link.clone()].into());
     }
 }
 
 /// The instance that has this disk.
-pub fn attached_to<'a>(state: &'a State, disk: &Key) -> Option<(&'a Key, &'a Instance)> {
-    state.instances.iter().find(|(_, instance)| {
+pub fn attached_to<'a>(state: &'a State, disk: &'a Key) -> Option<(&'a Key, &'a Instance)> {
+    // An instance is where its disks are.
+    state.instances.within(&disk.scope).find(|(_, instance)| {
         let mut sources = instance
             .disks
             .iter()
             .filter_map(|disk| disk.source.as_deref());
-        sources.any(|source| link::key_of(source).as_ref() == Some(disk))
+        sources.any(|source| {
+            link::last(source) == disk.name && link::key_of(source).as_ref() == Some(disk)
+        })
     })
 }
 
@@ -143,7 +146,7 @@ impl Managed for Disk {
         }
         let kind = match link::last(&self.disk_type) {
             "" => "pd-standard",
-            known if TYPES.contains(&known) => known,
+            known if disk_type::is_known(known) => known,
             _ => {
                 let path = link::below_project(&self.disk_type);
                 return Err(ApiError::missing(&format!(

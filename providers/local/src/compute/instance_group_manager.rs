@@ -129,6 +129,13 @@ impl InstanceGroupManager {
         instance::insert(state, member, instance)
     }
 
+    /// Changes which instances it has, and how many it is to have.
+    pub fn set_members(&mut self, change: impl FnOnce(&mut Vec<String>)) -> Result<(), ApiError> {
+        change(&mut self.members);
+        self.target_size = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        check_size(self.target_size)
+    }
+
     /// What instances are made of from now on.
     pub fn use_template(&mut self, link: String) {
         self.instance_template = link;

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::crud::{self, Answer, Begun, begins};
 use super::error::ApiError;
 use super::instance::Instance;
-use super::instance_group_manager::{InstanceGroupManager, retire};
+use super::instance_group_manager::{InstanceGroupManager, remake, retire};
 use super::instance_template::InstanceTemplate;
 use super::link;
 use super::place::{Body, Place};
@@ -20,12 +20,14 @@ use crate::cloud::Cloud;
 use crate::operation::{Request, Work};
 use crate::store::State;
 
-/// `deleteInstances`, `recreateInstances`, `setInstanceTemplate`, `listErrors`.
+/// `createInstances`, `deleteInstances`, `abandonInstances`, `recreateInstances`, `setInstanceTemplate`, `listErrors`.
 pub fn routes() -> Router<Cloud> {
     let one = crud::one::<InstanceGroupManager>();
     let at = |method: &str| format!("{one}/{method}");
     Router::new()
+        .route(&at("createInstances"), post(begins(create_instances)))
         .route(&at("deleteInstances"), post(begins(delete_instances)))
+        .route(&at("abandonInstances"), post(begins(abandon_instances)))
         .route(&at("recreateInstances"), post(begins(recreate_instances)))
         .route(
             &at("setInstanceTemplate"),
@@ -65,14 +67,71 @@ impl Instances {
     }
 }
 
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct NewInstances {
+    #[serde(default)]
+    instances: Vec<Named>,
+}
+
+/// More instances, with names that the client chose.
+fn create_instances(state: &mut State, key: &Key, Body(body): Body<NewInstances>) -> Begun {
+    let target = Target::of::<InstanceGroupManager>(key);
+    state.idle(&target)?;
+    state.ready::<InstanceGroupManager>(key)?;
+    let new: Vec<Key> = body
+        .instances
+        .into_iter()
+        .map(|instance| Key::new(key.scope.clone(), instance.name))
+        .collect();
+    if new.is_empty() {
+        let why = "At least one instance must be specified.";
+        return Err(ApiError::invalid("instances", "", why));
+    }
+    if let Some(known) = new.iter().find(|new| state.instances.get(new).is_some()) {
+        return Err(ApiError::exists(&state.path_of::<Instance>(known)));
+    }
+    remake(state, key, &new)?;
+    let links = new.iter().map(|new| state.link_of::<Instance>(new));
+    let links: Vec<String> = links.collect();
+    state
+        .ready_mut::<InstanceGroupManager>(key)?
+        .set_members(|members| members.extend(links))?;
+    Ok(Request::new(
+        "compute.instanceGroupManagers.createInstances",
+        target,
+        Work::Resize { going: Vec::new() },
+    ))
+}
+
+/// They go on, as nobody's but their owner's.
+fn abandon_instances(state: &mut State, key: &Key, Body(body): Body<Instances>) -> Begun {
+    let abandoned = body.of(state, key)?;
+    leave(state, key, &abandoned)?;
+    Ok(Request::new(
+        "compute.instanceGroupManagers.abandonInstances",
+        Target::of::<InstanceGroupManager>(key),
+        Work::Update,
+    ))
+}
+
+/// Takes instances out of a manager, which is to have so many fewer.
+fn leave(state: &mut State, manager: &Key, leaving: &[Key]) -> Result<(), ApiError> {
+    let is_leaving =
+        |member: &str| link::key_of(member).is_some_and(|member| leaving.contains(&member));
+    state
+        .ready_mut::<InstanceGroupManager>(manager)?
+        .set_members(|members| members.retain(|member| !is_leaving(member)))
+}
+
 fn delete_instances(state: &mut State, key: &Key, Body(body): Body<Instances>) -> Begun {
     let going = body.of(state, key)?;
     retire(state, &going);
-    let manager = state.ready_mut::<InstanceGroupManager>(key)?;
-    let is_going =
-        |member: &str| link::key_of(member).is_some_and(|member| going.contains(&member));
-    manager.members.retain(|member| !is_going(member));
-    manager.target_size = u32::try_from(manager.members.len()).unwrap_or(u32::MAX);
+    leave(state, key, &going)?;
     Ok(Request::new(
         "compute.instanceGroupManagers.deleteInstances",
         Target::of::<InstanceGroupManager>(key),

@@ -5,6 +5,8 @@ pub mod backend_service;
 pub mod catalog;
 pub mod crud;
 pub mod disk;
+pub mod disk_type;
+pub mod empty;
 pub mod error;
 pub mod filter;
 pub mod firewall;
@@ -24,8 +26,10 @@ pub mod network;
 pub mod patch;
 pub mod place;
 pub mod ports;
+pub mod project;
 pub mod quota;
 pub mod resource;
+pub mod route;
 pub mod scope;
 pub mod subnetwork;
 pub mod target_pool;
@@ -39,9 +43,12 @@ use crate::operation;
 pub fn routes() -> Router<Cloud> {
     Router::new()
         .merge(catalog::routes())
-        .merge(patch::routes::<network::Network>())
-        .merge(patch::routes::<subnetwork::Subnetwork>())
-        .merge(crud::aggregated::<subnetwork::Subnetwork>())
+        .merge(disk_type::routes())
+        .merge(empty::routes())
+        .merge(project::routes())
+        .merge(network::routes())
+        .merge(route::routes())
+        .merge(subnetwork::routes())
         .merge(patch::routes::<firewall::Firewall>())
         .merge(crud::routes::<address::Address>())
         .merge(crud::aggregated::<address::Address>())
@@ -50,6 +57,7 @@ pub fn routes() -> Router<Cloud> {
         .merge(instance::routes())
         .merge(instance_group::routes())
         .merge(crud::routes::<instance_template::InstanceTemplate>())
+        .merge(crud::aggregated::<instance_template::InstanceTemplate>())
         .merge(instance_group_manager::routes())
         .merge(managed_instances::routes())
         .merge(patch::routes::<health_check::HealthCheck>())

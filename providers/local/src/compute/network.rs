@@ -1,16 +1,21 @@
 //! Networks.
 
+use axum::Router;
+use axum::routing::post;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::catalog;
+use super::crud::{self, Begun, begins};
 use super::error::ApiError;
 use super::firewall::Firewall;
 use super::link;
-use super::patch::Patchable;
+use super::patch::{self, Patchable};
 use super::resource::{Managed, Meta, Resource, Target, resource};
 use super::scope::{Key, Scope};
 use super::subnetwork::Subnetwork;
+use crate::cloud::Cloud;
+use crate::operation::{Request, Work};
 use crate::store::{Phase, State, addresses};
 
 /// A network: a set of subnetworks and firewall rules. All machines of the local cloud can reach
@@ -97,6 +102,24 @@ impl Patchable for Network {
     fn recheck(&mut self, _: &State, _: &Key) -> Result<(), ApiError> {
         Ok(())
     }
+}
+
+/// The routes of networks.
+pub fn routes() -> Router<Cloud> {
+    let to_custom = format!("{}/switchToCustomMode", crud::one::<Network>());
+    patch::routes::<Network>().route(&to_custom, post(begins(switch_to_custom)))
+}
+
+/// The subnetworks that it has stay, as ones of its owner's.
+fn switch_to_custom(state: &mut State, key: &Key, (): ()) -> Begun {
+    let network = state.ready_mut::<Network>(key)?;
+    if !network.auto_create_subnetworks {
+        let why = "The network is in custom subnet mode already.";
+        return Err(ApiError::invalid("network", &key.name, why));
+    }
+    network.auto_create_subnetworks = false;
+    let target = Target::of::<Network>(key);
+    Ok(Request::new("switchToCustomMode", target, Work::Update))
 }
 
 fn auto_subnetwork(state: &mut State, network: &Meta, region: &str) -> Result<(), ApiError> {

@@ -12,6 +12,7 @@ use crate::store::{State, Table};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Type {
+    Project,
     Network,
     Subnetwork,
     Firewall,
@@ -47,6 +48,7 @@ impl Type {
     /// The singular, as `kind` (`compute#disk`) and error texts have it.
     pub const fn noun(self) -> &'static str {
         match self {
+            Self::Project => "project",
             Self::Network => "network",
             Self::Subnetwork => "subnetwork",
             Self::Firewall => "firewall",
@@ -69,6 +71,7 @@ impl Type {
     /// The plural, as paths have it.
     pub const fn collection(self) -> &'static str {
         match self {
+            Self::Project => "projects",
             Self::Network => "networks",
             Self::Subnetwork => "subnetworks",
             Self::Firewall => "firewalls",
@@ -91,7 +94,8 @@ impl Type {
     /// Where they live.
     pub const fn level(self) -> Level {
         match self {
-            Self::Network
+            Self::Project
+            | Self::Network
             | Self::Firewall
             | Self::InstanceTemplate
             | Self::HttpHealthCheck
@@ -111,6 +115,9 @@ impl Type {
 
     /// `projects/P/zones/Z/disks/D`, as error texts have it.
     pub fn path(self, project: &str, key: &Key) -> String {
+        if self == Self::Project {
+            return format!("projects/{project}");
+        }
         format!(
             "projects/{project}/{}/{}/{}",
             key.scope,
@@ -223,6 +230,11 @@ pub trait Managed: Resource {
     /// Validates a body, fills in defaults, takes what it needs. Runs in a transaction: an error
     /// leaves no trace in `state`. `meta` is stamped already.
     fn prepare(&mut self, state: &mut State, key: &Key) -> Result<(), ApiError>;
+
+    /// Refuses when it may not be deleted whoever uses it.
+    fn deletable(&self) -> Result<(), ApiError> {
+        Ok(())
+    }
 
     /// The path of a resource that keeps this one from being deleted.
     fn user(&self, state: &State, key: &Key) -> Option<String>;

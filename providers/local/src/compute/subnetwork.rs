@@ -2,16 +2,22 @@
 
 use std::net::Ipv4Addr;
 
+use axum::Router;
+use axum::routing::post;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::crud::{self, Begun, begins};
 use super::error::ApiError;
 use super::link;
 use super::network::Network;
-use super::patch::Patchable;
-use super::resource::{Managed, Meta, fresh_fingerprint, resource};
+use super::patch::{self, Patchable};
+use super::place::Body;
+use super::resource::{Managed, Meta, Target, fresh_fingerprint, resource};
 use super::scope::{Key, Scope};
+use crate::cloud::Cloud;
+use crate::operation::{Request, Work};
 use crate::store::{State, addresses};
 
 /// A range of a network, in a region.
@@ -64,38 +70,7 @@ impl Managed for Subnetwork {
             return Err(ApiError::invalid("resource.network", &self.network, why));
         }
         self.network = state.link_of::<Network>(&network);
-        let range = self.ip_cidr_range;
-        if range != range.trunc() || range.prefix_len() > 29 {
-            let why = "Must be a valid CIDR range: a network address, of /29 or larger.";
-            return Err(ApiError::invalid(FIELD, range, why));
-        }
-        let block = state.block;
-        let outside = !block.range().contains(&range);
-        let kept = [block.reserved(), block.external()]
-            .iter()
-            .any(|kept| kept.contains(&range) || range.contains(kept));
-        if outside || kept {
-            let why = format!(
-                "Machines of the local cloud are processes of this one: their addresses are \
-                 loopback addresses of {}, outside {} and {}.",
-                block.range(),
-                block.reserved(),
-                block.external()
-            );
-            return Err(ApiError::invalid(FIELD, range, why));
-        }
-        let overlaps = |other: &Ipv4Net| other.contains(&range) || range.contains(other);
-        if let Some((key, _)) = state
-            .subnetworks
-            .iter()
-            .find(|(_, other)| overlaps(&other.ip_cidr_range))
-        {
-            let path = state.path_of::<Self>(key);
-            let why = format!(
-                "Invalid IPCidrRange: {range} conflicts with existing subnetwork '{path}'."
-            );
-            return Err(ApiError::invalid(FIELD, range, why));
-        }
+        free_range(state, None, self.ip_cidr_range)?;
         self.fingerprint = fresh_fingerprint();
         Ok(())
     }
@@ -126,6 +101,98 @@ impl Patchable for Subnetwork {
         self.fingerprint = fresh_fingerprint();
         Ok(())
     }
+}
+
+/// Refuses a range that a subnetwork can't have: machines are processes, with loopback addresses of this cloud's.
+/// The subnetwork `own` isn't in its own way.
+fn free_range(state: &State, own: Option<&Key>, range: Ipv4Net) -> Result<(), ApiError> {
+    if range != range.trunc() || range.prefix_len() > 29 {
+        let why = "Must be a valid CIDR range: a network address, of /29 or larger.";
+        return Err(ApiError::invalid(FIELD, range, why));
+    }
+    let block = state.block;
+    let outside = !block.range().contains(&range);
+    let kept = [block.reserved(), block.external()]
+        .iter()
+        .any(|kept| kept.contains(&range) || range.contains(kept));
+    if outside || kept {
+        let why = format!(
+            "Machines of the local cloud are processes of this one: their addresses are \
+             loopback addresses of {}, outside {} and {}.",
+            block.range(),
+            block.reserved(),
+            block.external()
+        );
+        return Err(ApiError::invalid(FIELD, range, why));
+    }
+    let overlaps = |other: &Ipv4Net| other.contains(&range) || range.contains(other);
+    if let Some((key, _)) = state
+        .subnetworks
+        .iter()
+        .find(|(key, other)| Some(*key) != own && overlaps(&other.ip_cidr_range))
+    {
+        let path = state.path_of::<Subnetwork>(key);
+        let why =
+            format!("Invalid IPCidrRange: {range} conflicts with existing subnetwork '{path}'.");
+        return Err(ApiError::invalid(FIELD, range, why));
+    }
+    Ok(())
+}
+
+/// The routes of subnetworks.
+pub fn routes() -> Router<Cloud> {
+    let one = crud::one::<Subnetwork>();
+    let at = |method: &str| format!("{one}/{method}");
+    patch::routes::<Subnetwork>()
+        .merge(crud::aggregated::<Subnetwork>())
+        .route(&at("expandIpCidrRange"), post(begins(expand)))
+        .route(
+            &at("setPrivateIpGoogleAccess"),
+            post(begins(set_private_access)),
+        )
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Expansion {
+    ip_cidr_range: Ipv4Net,
+}
+
+fn expand(state: &mut State, key: &Key, Body(wanted): Body<Expansion>) -> Begun {
+    let wanted = wanted.ip_cidr_range;
+    let before = state.ready::<Subnetwork>(key)?.ip_cidr_range;
+    if !wanted.contains(&before) || wanted == before {
+        let why = format!("The new range must be larger than {before}, and hold it.");
+        return Err(ApiError::invalid("ipCidrRange", wanted, why));
+    }
+    free_range(state, Some(key), wanted)?;
+    let subnet = state.ready_mut::<Subnetwork>(key)?;
+    subnet.ip_cidr_range = wanted;
+    subnet.fingerprint = fresh_fingerprint();
+    let target = Target::of::<Subnetwork>(key);
+    Ok(Request::new("expandIpCidrRange", target, Work::Update))
+}
+
+/// Kept, without effect: machines of the local cloud reach what this host reaches.
+fn set_private_access(
+    state: &mut State,
+    key: &Key,
+    Body(mut body): Body<Map<String, Value>>,
+) -> Begun {
+    let subnet = state.ready_mut::<Subnetwork>(key)?;
+    let wanted = body.remove("privateIpGoogleAccess").unwrap_or_default();
+    if !wanted.is_boolean() {
+        let why = "Must be true or false.";
+        return Err(ApiError::invalid("privateIpGoogleAccess", wanted, why));
+    }
+    subnet.rest.insert("privateIpGoogleAccess".into(), wanted);
+    subnet.fingerprint = fresh_fingerprint();
+    let target = Target::of::<Subnetwork>(key);
+    Ok(Request::new(
+        "setPrivateIpGoogleAccess",
+        target,
+        Work::Update,
+    ))
 }
 
 /// The subnetwork that a URL names, or the region's own one of an auto-mode network: of the network that

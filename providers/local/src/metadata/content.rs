@@ -9,6 +9,7 @@ use super::tree::Node;
 use crate::compute::catalog;
 use crate::compute::instance::{Instance, Metadata, NetworkInterface};
 use crate::compute::link;
+use crate::compute::project;
 use crate::compute::scope::Key;
 use crate::compute::subnetwork::Subnetwork;
 use crate::store::State;
@@ -27,7 +28,10 @@ pub fn of(state: &State, key: &Key, attributes: &Attributes) -> Option<Node> {
         (
             "project",
             Node::directory([
-                ("attributes", metadata(&state.metadata)),
+                (
+                    "attributes",
+                    project::metadata(state).map_or_else(|| Node::named([]), metadata),
+                ),
                 (
                     "numeric-project-id",
                     number(&catalog::project_number(state)),
@@ -89,7 +93,9 @@ fn instance_node(
         ("tags", Node::Value(json!(instance.tags.items))),
         ("zone", number_of(&format!("zones/{zone}"))),
     ]);
-    if let (Node::Directory { entries, .. }, true) = (&mut node, instance.has_guest_attributes()) {
+    if let (Node::Directory { entries, .. }, true) =
+        (&mut node, instance.has_guest_attributes(state))
+    {
         let namespaces = guest_attributes.iter().map(|(namespace, values)| {
             let values = values.iter();
             let values = values.map(|(key, value)| (key.clone(), Node::text(value)));

@@ -136,7 +136,7 @@ async fn read(cloud: &Cloud, key: &Key, path: &str, asked: &Asked) -> Response {
 async fn write(cloud: &Cloud, key: &Key, attribute: &str, value: Option<&[u8]>) -> Response {
     let enabled = cloud.store().read(|state| {
         let instance = state.get::<Instance>(key);
-        instance.is_ok_and(Instance::has_guest_attributes)
+        instance.is_ok_and(|instance| instance.has_guest_attributes(state))
     });
     if !enabled {
         return refusal(

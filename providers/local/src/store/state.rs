@@ -13,12 +13,13 @@ use crate::compute::error::ApiError;
 use crate::compute::firewall::Firewall;
 use crate::compute::forwarding_rule::ForwardingRule;
 use crate::compute::health_check::HealthCheck;
-use crate::compute::instance::{Instance, Metadata};
+use crate::compute::instance::Instance;
 use crate::compute::instance_group::InstanceGroup;
 use crate::compute::instance_group_manager::InstanceGroupManager;
 use crate::compute::instance_template::InstanceTemplate;
 use crate::compute::legacy_health_check::{HttpHealthCheck, HttpsHealthCheck};
 use crate::compute::network::Network;
+use crate::compute::project::Project;
 use crate::compute::quota::Limits;
 use crate::compute::resource::{Resource, Target, Type};
 use crate::compute::scope::{Key, Scope};
@@ -42,6 +43,8 @@ pub struct State {
     pub base: String,
     /// The addresses that this cloud owns.
     pub block: Block,
+    #[serde(default)]
+    pub projects: Table<Project>,
     pub networks: Table<Network>,
     pub subnetworks: Table<Subnetwork>,
     pub firewalls: Table<Firewall>,
@@ -61,9 +64,6 @@ pub struct State {
     pub target_pools: Table<TargetPool>,
     pub forwarding_rules: Table<ForwardingRule>,
     pub operations: Table<Operation>,
-    /// The project's own metadata, which all machines can read.
-    #[serde(default)]
-    pub metadata: Metadata,
     /// Limits that were set, by scope and metric.
     #[serde(default)]
     pub quotas: Limits,
@@ -81,6 +81,7 @@ impl State {
             project: project.to_owned(),
             base: String::new(),
             block,
+            projects: Table::default(),
             networks: Table::default(),
             subnetworks: Table::default(),
             firewalls: Table::default(),
@@ -97,7 +98,6 @@ impl State {
             target_pools: Table::default(),
             forwarding_rules: Table::default(),
             operations: Table::default(),
-            metadata: Metadata::default(),
             quotas: Limits::new(),
             jobs: BTreeMap::new(),
             due_boots: BTreeSet::new(),
@@ -169,6 +169,7 @@ impl State {
     /// The table of a type that is known only at run time.
     pub fn table(&self, kind: Type) -> &dyn AnyTable {
         match kind {
+            Type::Project => &self.projects,
             Type::Network => &self.networks,
             Type::Subnetwork => &self.subnetworks,
             Type::Firewall => &self.firewalls,
@@ -191,6 +192,7 @@ impl State {
     /// The same, to write.
     pub fn table_mut(&mut self, kind: Type) -> &mut dyn AnyTable {
         match kind {
+            Type::Project => &mut self.projects,
             Type::Network => &mut self.networks,
             Type::Subnetwork => &mut self.subnetworks,
             Type::Firewall => &mut self.firewalls,

@@ -76,7 +76,11 @@ impl<R: Resource> Table<R> {
 
     /// Those of one scope.
     pub fn within<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = (&'a Key, &'a R)> {
-        self.iter().filter(move |(key, _)| key.scope == *scope)
+        // Keys are in the order of their scopes.
+        let first = Key::new(scope.clone(), "");
+        let here = self.0.range(first..);
+        here.take_while(move |(key, _)| key.scope == *scope)
+            .map(|(key, record)| (key, &record.resource))
     }
 
     /// Whether there is none.

@@ -241,7 +241,7 @@ async fn a_change_that_cannot_be_written_is_an_error_until_it_can() {
 async fn what_is_not_emulated_says_so() {
     let cloud = TestCloud::start().await;
     for (method, path) in [
-        (Method::GET, "global/routes"),
+        (Method::GET, "global/snapshots"),
         (Method::POST, "zones/europe-west1-b/instances/i/suspend"),
         (Method::PUT, "regions/europe-west1/addresses/a"),
         (Method::POST, "regions/europe-west1/targetPools/p/setBackup"),

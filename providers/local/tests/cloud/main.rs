@@ -14,5 +14,6 @@ mod lists;
 mod metadata;
 mod pools;
 mod quotas;
+mod settings;
 mod support;
 mod time;

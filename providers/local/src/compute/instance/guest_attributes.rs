@@ -28,7 +28,7 @@ pub async fn get(Shared(cloud): Shared<Cloud>, place: Place, Query(asked): Query
         let instance = state.get::<Instance>(&key)?;
         Ok::<_, ApiError>((
             instance.meta.self_link.clone(),
-            instance.has_guest_attributes(),
+            instance.has_guest_attributes(state),
         ))
     })?;
     if !enabled {

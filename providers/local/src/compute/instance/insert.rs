@@ -33,6 +33,14 @@ impl Managed for Instance {
         Ok(())
     }
 
+    fn deletable(&self) -> Result<(), ApiError> {
+        if !self.is_protected() {
+            return Ok(());
+        }
+        let why = "Resource cannot be deleted if it's protected against deletion.";
+        Err(ApiError::invalid("resource.deletionProtection", true, why))
+    }
+
     fn user(&self, state: &State, _key: &Key) -> Option<String> {
         // A manager would put it back at once; here it must be resized instead.
         let manager = state.instance_group_managers.iter();

@@ -18,6 +18,7 @@ use super::error::ApiError;
 use super::instance_group;
 use super::labels::{Labelled, Labels};
 use super::limits;
+use super::project;
 use super::resource::{Meta, fresh_fingerprint, resource};
 use super::scope::Key;
 use crate::store::State;
@@ -213,6 +214,19 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// The value of a key.
+    pub fn item(&self, key: &str) -> Option<&str> {
+        let mut items = self.items.iter();
+        items
+            .find(|item| item.key == key)
+            .map(|item| item.value.as_str())
+    }
+
+    fn is_true(&self, key: &str) -> bool {
+        self.item(key)
+            .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
     /// What a client sent, if it is within the limits, with a fingerprint of its own.
     pub fn checked(body: Map<String, Value>) -> Result<Self, ApiError> {
         let mut metadata: Self = serde_json::from_value(Value::Object(body))
@@ -263,26 +277,31 @@ impl Instance {
 
     /// What the machine is made of at its first boot.
     pub fn user_data(&self) -> &str {
-        self.metadata_item("user-data")
+        self.metadata.item("user-data").unwrap_or_default()
     }
 
-    /// Who may log in on it: lines `USER:KEY`. The project's own keys are not emulated.
-    pub fn ssh_keys(&self) -> Vec<String> {
-        let lines = self.metadata_item("ssh-keys").lines();
-        lines.map(str::to_owned).collect()
+    /// Who may log in on it: lines `USER:KEY`, its own and the project's, unless it blocks those.
+    pub fn ssh_keys(&self, state: &State) -> Vec<String> {
+        let is_blocked = self.metadata.is_true("block-project-ssh-keys");
+        let common = project::metadata(state).filter(|_| !is_blocked);
+        let all = [Some(&self.metadata), common].into_iter().flatten();
+        let lines = all.filter_map(|metadata| metadata.item("ssh-keys"));
+        lines.flat_map(str::lines).map(str::to_owned).collect()
     }
 
-    /// Whether the machine may say something of itself.
-    pub fn has_guest_attributes(&self) -> bool {
-        self.metadata_item("enable-guest-attributes")
-            .eq_ignore_ascii_case("true")
+    /// Whether the machine may say something of itself: what it says goes before what the project says.
+    pub fn has_guest_attributes(&self, state: &State) -> bool {
+        const KEY: &str = "enable-guest-attributes";
+        match self.metadata.item(KEY) {
+            Some(_) => self.metadata.is_true(KEY),
+            None => project::metadata(state).is_some_and(|common| common.is_true(KEY)),
+        }
     }
 
-    fn metadata_item(&self, key: &str) -> &str {
-        let mut items = self.metadata.items.iter();
-        items
-            .find(|item| item.key == key)
-            .map_or("", |item| &item.value)
+    /// Whether its owner has protected it from being deleted.
+    fn is_protected(&self) -> bool {
+        let protection = self.rest.get("deletionProtection");
+        protection.and_then(Value::as_bool).unwrap_or_default()
     }
 
     fn renew_fingerprints(&mut self) {

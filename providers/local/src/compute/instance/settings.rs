@@ -1,7 +1,9 @@
 //! What of an instance can be changed, some of it only while it is stopped.
 
 use axum::Router;
-use axum::routing::post;
+use axum::extract::Query;
+use axum::routing::{patch, post};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::insert::machine_type;
@@ -29,6 +31,11 @@ pub fn routes() -> Router<Cloud> {
         .route(&at("setServiceAccount"), post(begins(set_service_account)))
         .route(&at("setMinCpuPlatform"), post(begins(set_min_cpu_platform)))
         .route(&at("setScheduling"), post(begins(set_scheduling)))
+        .route(&at("setDeletionProtection"), post(begins(set_protection)))
+        .route(
+            &at("updateShieldedInstanceConfig"),
+            patch(begins(update_shielded)),
+        )
 }
 
 fn set_metadata(state: &mut State, key: &Key, Body(body): Body<Map<String, Value>>) -> Begun {
@@ -108,4 +115,38 @@ fn set_scheduling(state: &mut State, key: &Key, Body(body): Body<Map<String, Val
         kept.extend(body);
     }
     Ok(Request::new("setScheduling", target, Work::Update))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Protection {
+    #[serde(default = "protected")]
+    deletion_protection: String,
+}
+
+fn protected() -> String {
+    "true".into()
+}
+
+fn set_protection(state: &mut State, key: &Key, Query(wanted): Query<Protection>) -> Begun {
+    let (target, instance) = idle(state, key)?;
+    // gcloud writes it as Python does.
+    let wanted = wanted.deletion_protection.eq_ignore_ascii_case("true");
+    let rest = &mut instance.rest;
+    rest.insert("deletionProtection".into(), wanted.into());
+    Ok(Request::new("setDeletionProtection", target, Work::Update))
+}
+
+fn update_shielded(state: &mut State, key: &Key, Body(body): Body<Map<String, Value>>) -> Begun {
+    let (target, instance) = idle(state, key)?;
+    stopped(instance, "The shielded VM configuration")?;
+    let kept = instance.rest.entry("shieldedInstanceConfig");
+    if let Some(kept) = kept.or_insert(json!({})).as_object_mut() {
+        kept.extend(body);
+    }
+    Ok(Request::new(
+        "updateShieldedInstanceConfig",
+        target,
+        Work::Update,
+    ))
 }
