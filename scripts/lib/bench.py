@@ -103,15 +103,33 @@ class Home:
         command = [self.hakube, "local", "status", "--output", "json"]
         return json.loads(subprocess.check_output(command, env=self.environment))
 
-    def operations(self):
-        """What the local cloud has done so far, as Compute Engine's API lists it."""
+    def ask(self, path, method="GET"):
+        """An answer of the local cloud."""
         daemon = self.daemon()
         request = urllib.request.Request(
-            f"{daemon['url'].rstrip('/')}/compute/v1/projects/{daemon['project']}/aggregated/operations",
+            daemon["url"].rstrip("/") + path.replace("PROJECT", daemon["project"]),
             headers={"Authorization": f"Bearer {Path(daemon['token_file']).read_text().strip()}"},
+            method=method,
         )
         with urllib.request.urlopen(request) as answer:
-            scopes = json.load(answer)["items"].values()
+            return json.load(answer)
+
+    def status(self):
+        """The CPU time in seconds and the peak memory in MB of one `hakube status`."""
+        pid = os.posix_spawn(
+            self.hakube,
+            [self.hakube, "status", "--output", "json"],
+            self.environment,
+            file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)],
+        )
+        _, status, usage = os.wait4(pid, 0)
+        if status:
+            raise SystemExit("hakube status failed")
+        return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+    def operations(self):
+        """What the local cloud has done so far, as Compute Engine's API lists it."""
+        scopes = self.ask("/compute/v1/projects/PROJECT/aggregated/operations")["items"].values()
         return [Operation.parse(each) for scope in scopes for each in scope.get("operations", [])]
 
 
@@ -231,6 +249,56 @@ def unpaced(hakube, runs):
     )
 
 
+def crowded(hakube, instances):
+    """`hakube status` in a project that is full of somebody else's instances."""
+    with Home(hakube, 0) as home:
+        home.environment["NUM_NODES"] = "0"
+        home.run("up", "--zone", ZONES[0])
+        rows = []
+        for others in (0, instances):
+            if others:
+                home.ask(f"/local/v1/crowd?count={others}", method="POST")
+            last = max(each["ordinal"] for each in home.ask("/local/v1/requests")["requests"])
+            cpu, peak_mb = home.status()
+            asked = home.ask(f"/local/v1/requests?after={last}")["requests"]
+            rows += [
+                row(f"requests, {others} other instances", "", [len(asked)]),
+                row("  hakube's CPU time", "s", [cpu]),
+                row("  hakube's peak memory", "MB", [peak_mb]),
+            ]
+        table("hakube status, of one replica in a project with others", rows)
+
+
+def hollow(hakube, nodes):
+    """A cluster of so many nodes, until all are ready."""
+    with Home(hakube, 0) as home:
+        home.environment["NUM_NODES"] = str(nodes)
+        outcome = home.run("up", "--zone", ZONES[0])
+        memory = resident_below(home.directory)
+        table(
+            f"hakube up with NUM_NODES={nodes}, until all are ready",
+            [
+                row("time", "s", [outcome.seconds]),
+                row("hakube's peak memory", "MB", [outcome.peak_mb]),
+                row("the daemon's peak memory", "MB", [high_water_mark(home.daemon()["pid"]) / 1024]),
+                row("all processes together, shared pages once each", "MB", [memory]),
+            ],
+        )
+
+
+def resident_below(directory):
+    """Megabytes of all processes that this home has started, each shared page counted in parts (PSS)."""
+    total = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(directory).encode() in (process / "environ").read_bytes():
+                found = re.search(r"^Pss:\s+(\d+)", (process / "smaps_rollup").read_text(), re.MULTILINE)
+                total += int(found[1])
+        except OSError:
+            continue
+    return total / 1024
+
+
 def paced(hakube, runs):
     lives = [live(hakube, 1) for _ in range(runs)]
     rows = []
@@ -286,12 +354,18 @@ def main():
     parser.add_argument("--hakube", required=True)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--paced-runs", type=int, default=1)
+    parser.add_argument("--instances", type=int, default=5000)
+    parser.add_argument("--nodes", type=int, default=200)
     arguments = parser.parse_args()
     # An interrupted run cleans up like one that fails.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(f"{machine()}, load {os.getloadavg()[0]:.1f}")
     if arguments.runs:
         unpaced(arguments.hakube, arguments.runs)
+    if arguments.instances:
+        crowded(arguments.hakube, arguments.instances)
+    if arguments.nodes:
+        hollow(arguments.hakube, arguments.nodes)
     if arguments.paced_runs:
         paced(arguments.hakube, arguments.paced_runs)
 

@@ -2,7 +2,7 @@
 # gcloud against the local cloud: an address, machines and a balancer through their lives, and what gcloud
 # says when something is refused.
 #
-#   URL=http://127.64.0.1:8780 TOKEN_FILE=... PROJECT=... gcloud.sh machines|balancers|groups|catalogue
+#   URL=http://127.64.0.1:8780 TOKEN_FILE=... PROJECT=... gcloud.sh machines|balancers|pools|groups|catalogue
 set -euo pipefail
 
 CLOUDSDK_CONFIG=$(mktemp --directory)
@@ -114,6 +114,40 @@ balancers() {
     compute instance-groups unmanaged delete web
     compute firewall-rules delete web
 
+    compute instances delete one two
+    compute addresses delete front
+}
+
+pools() {
+    local address
+    compute addresses create front
+    address=$(value address addresses describe front)
+    compute instances create one two --machine-type e2-small --no-address
+    compute http-health-checks create web --port 18491 --request-path /healthz
+    compute target-pools create web --http-health-check web
+    compute target-pools create other
+    compute target-pools add-instances web --instances one,two --instances-zone europe-west1-b
+    compute forwarding-rules create web --address front --ports 18491 --target-pool web
+    same "$(value IPAddress forwarding-rules describe web)" "$address"
+    [[ $(compute target-pools get-health web) == *UNHEALTHY* ]]
+    refused "already being used by" target-pools delete web
+    refused "already being used by" http-health-checks delete web
+    compute forwarding-rules set-target web --target-pool other
+    compute target-pools remove-instances web --instances two --instances-zone europe-west1-b
+    refused "not currently attached" target-pools remove-instances web --instances two \
+        --instances-zone europe-west1-b
+    compute forwarding-rules delete web
+    compute target-pools delete web other
+    compute http-health-checks delete web
+
+    compute project-info add-metadata --metadata greeting=hello
+    same "$(value 'commonInstanceMetadata.items[0].value' project-info describe)" hello
+    compute instances update one --deletion-protection
+    refused "protected against deletion" instances delete one
+    compute instances update one --no-deletion-protection
+    compute networks subnets update default --enable-private-ip-google-access
+    [[ -n $(compute routes list --format 'value(name)') ]]
+    [[ -n $(compute disk-types list --format 'value(name)') ]]
     compute instances delete one two
     compute addresses delete front
 }

@@ -177,6 +177,153 @@ def forwarding_rule():
     checks.delete(**regional(health_check="web")).result(timeout=60)
 
 
+def target_pool(member):
+    pools = client(compute.TargetPoolsClient)
+    for name in ("web", "other"):
+        pools.insert(**regional(target_pool_resource=compute.TargetPool(name=name))).result(timeout=60)
+    added = compute.TargetPoolsAddInstanceRequest(instances=[compute.InstanceReference(instance=member)])
+    request = regional(target_pool="web", target_pools_add_instance_request_resource=added)
+    pools.add_instance(**request).result(timeout=60)
+    assert list(pools.get(**regional(target_pool="web")).instances) == [member]
+    reference = compute.InstanceReference(instance=member)
+    health = pools.get_health(**regional(target_pool="web", instance_reference_resource=reference)).health_status
+    assert [one.health_state for one in health] == ["HEALTHY"], health
+
+    rules = client(compute.ForwardingRulesClient)
+    rule = compute.ForwardingRule(
+        name="pool", target=f"regions/{REGION}/targetPools/web", port_range="18481", I_p_protocol="TCP"
+    )
+    rules.insert(**regional(forwarding_rule_resource=rule)).result(timeout=60)
+    found = rules.get(**regional(forwarding_rule="pool"))
+    assert found.port_range == "18481-18481" and found.target.endswith("/targetPools/web"), found
+    refused(
+        exceptions.BadRequest, "resourceInUseByAnotherResource", lambda: pools.delete(**regional(target_pool="web"))
+    )
+    to = compute.TargetReference(target=f"regions/{REGION}/targetPools/other")
+    rules.set_target(**regional(forwarding_rule="pool", target_reference_resource=to)).result(timeout=60)
+    service = compute.TargetReference(target=f"regions/{REGION}/backendServices/web")
+    request = regional(forwarding_rule="pool", target_reference_resource=service)
+    refused(exceptions.BadRequest, "invalid", lambda: rules.set_target(**request))
+    labels = compute.RegionSetLabelsRequest(
+        labels={"made-by": "client"}, label_fingerprint=rules.get(**regional(forwarding_rule="pool")).label_fingerprint
+    )
+    request = compute.SetLabelsForwardingRuleRequest(
+        **regional(resource="pool", region_set_labels_request_resource=labels)
+    )
+    rules.set_labels(request).result(timeout=60)
+    tier = compute.ForwardingRule(network_tier="PREMIUM")
+    rules.patch(**regional(forwarding_rule="pool", forwarding_rule_resource=tier)).result(timeout=60)
+
+    gone = compute.TargetPoolsRemoveInstanceRequest(instances=[compute.InstanceReference(instance=member)])
+    request = regional(target_pool="web", target_pools_remove_instance_request_resource=gone)
+    pools.remove_instance(**request).result(timeout=60)
+    refused(exceptions.BadRequest, "invalid", lambda: pools.remove_instance(**request))
+    listed = dict(pools.aggregated_list(project=PROJECT))
+    assert len(listed[f"regions/{REGION}"].target_pools) == 2
+    rules.delete(**regional(forwarding_rule="pool")).result(timeout=60)
+    for name in ("web", "other"):
+        pools.delete(**regional(target_pool=name)).result(timeout=60)
+
+
+def settings(member):
+    """What else kube-up's scripts and gcloud's common commands ask for."""
+    projects = client(compute.ProjectsClient)
+    metadata = projects.get(project=PROJECT).common_instance_metadata
+    wanted = compute.Metadata(
+        items=[compute.Items(key="greeting", value="to all")], fingerprint=metadata.fingerprint
+    )
+    request = {"project": PROJECT, "metadata_resource": wanted}
+    projects.set_common_instance_metadata(**request).result(timeout=60)
+    assert projects.get(project=PROJECT).common_instance_metadata.items[0].value == "to all"
+    refused(
+        exceptions.PreconditionFailed, "conditionNotMet", lambda: projects.set_common_instance_metadata(**request)
+    )
+
+    api = client(compute.InstancesClient)
+    protect = compute.SetDeletionProtectionInstanceRequest(**place(resource="web", deletion_protection=True))
+    api.set_deletion_protection(protect).result(timeout=60)
+    refused(exceptions.BadRequest, "invalid", lambda: api.delete(**place(instance="web")))
+    protect = compute.SetDeletionProtectionInstanceRequest(**place(resource="web", deletion_protection=False))
+    api.set_deletion_protection(protect).result(timeout=60)
+
+    routes = client(compute.RoutesClient)
+    every = {route.name: route for route in routes.list(project=PROJECT)}
+    assert any(route.dest_range == "0.0.0.0/0" for route in every.values()), every
+    assert all(routes.get(project=PROJECT, route=name).name == name for name in every)
+    types = client(compute.DiskTypesClient)
+    assert types.get(**place(disk_type="pd-ssd")).name == "pd-ssd"
+    assert "pd-standard" in [one.name for one in types.list(**place())]
+
+    subnets = client(compute.SubnetworksClient)
+    access = compute.SubnetworksSetPrivateIpGoogleAccessRequest(private_ip_google_access=True)
+    request = regional(
+        subnetwork="default", subnetworks_set_private_ip_google_access_request_resource=access
+    )
+    subnets.set_private_ip_google_access(**request).result(timeout=60)
+    assert subnets.get(**regional(subnetwork="default")).private_ip_google_access
+
+    checks = client(compute.HealthChecksClient)
+    check = compute.HealthCheck(name="web", type_="TCP", tcp_health_check=compute.TCPHealthCheck(port=18480))
+    checks.insert(project=PROJECT, health_check_resource=check).result(timeout=60)
+    assert checks.get(project=PROJECT, health_check="web").tcp_health_check.port == 18480
+    checks.delete(project=PROJECT, health_check="web").result(timeout=60)
+
+    found = api.list(compute.ListInstancesRequest(**place(filter='NOT name = "web" OR labels.role:we')))
+    assert [one.self_link for one in found] == [member]
+    refused(
+        exceptions.BadRequest,
+        "invalid",
+        lambda: list(api.list(compute.ListInstancesRequest(**place(filter="name ~ w")))),
+    )
+
+
+def managed_group():
+    templates = client(compute.InstanceTemplatesClient)
+    properties = compute.InstanceProperties(
+        machine_type="e2-small",
+        disks=[
+            compute.AttachedDisk(
+                boot=True,
+                auto_delete=True,
+                initialize_params=compute.AttachedDiskInitializeParams(
+                    source_image="projects/debian-cloud/global/images/family/debian-12"
+                ),
+            )
+        ],
+        network_interfaces=[compute.NetworkInterface(network="global/networks/default")],
+    )
+    template = compute.InstanceTemplate(name="nodes", properties=properties)
+    templates.insert(project=PROJECT, instance_template_resource=template).result(timeout=60)
+    managers = client(compute.InstanceGroupManagersClient)
+    manager = compute.InstanceGroupManager(
+        name="nodes", base_instance_name="node", target_size=1, instance_template="global/instanceTemplates/nodes"
+    )
+    managers.insert(**place(instance_group_manager_resource=manager)).result(timeout=60)
+    # Beside it is a group of its name.
+    groups = client(compute.InstanceGroupsClient)
+    assert managers.get(**place(instance_group_manager="nodes")).instance_group == groups.get(
+        **place(instance_group="nodes")
+    ).self_link
+    more = compute.InstanceGroupManagersCreateInstancesRequest(
+        instances=[compute.PerInstanceConfig(name="chosen")]
+    )
+    request = place(
+        instance_group_manager="nodes", instance_group_managers_create_instances_request_resource=more
+    )
+    managers.create_instances(**request).result(timeout=60)
+    chosen = client(compute.InstancesClient).get(**place(instance="chosen"))
+    leaving = compute.InstanceGroupManagersAbandonInstancesRequest(instances=[chosen.self_link])
+    request = place(
+        instance_group_manager="nodes", instance_group_managers_abandon_instances_request_resource=leaving
+    )
+    managers.abandon_instances(**request).result(timeout=60)
+    assert managers.get(**place(instance_group_manager="nodes")).target_size == 1
+    client(compute.InstancesClient).delete(**place(instance="chosen")).result(timeout=60)
+    managers.delete(**place(instance_group_manager="nodes")).result(timeout=60)
+    refused(exceptions.NotFound, "notFound", lambda: groups.get(**place(instance_group="nodes")))
+    templates.delete(project=PROJECT, instance_template="nodes").result(timeout=60)
+
+
 def cleanup():
     client(compute.InstanceGroupsClient).delete(**place(instance_group="web")).result(timeout=60)
     client(compute.InstancesClient).delete(**place(instance="web")).result(timeout=60)
@@ -197,7 +344,11 @@ def strangers():
 
 
 if __name__ == "__main__":
-    group(instance(addresses()))
+    member = instance(addresses())
+    group(member)
     forwarding_rule()
+    target_pool(member)
+    settings(member)
+    managed_group()
     cleanup()
     strangers()

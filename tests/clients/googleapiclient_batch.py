@@ -62,6 +62,28 @@ if __name__ == "__main__":
     assert found["one"]["status"] == "RESERVED"
     assert found["none"].resp.status == 404 and found["none"].error_details[0]["reason"] == "notFound"
 
+    legacy = compute.httpHealthChecks()
+    for method in (
+        legacy.insert(project=PROJECT, body={"name": "hc", "port": 18482, "requestPath": "/healthz"}),
+        compute.httpsHealthChecks().insert(project=PROJECT, body={"name": "tls"}),
+        legacy.patch(project=PROJECT, httpHealthCheck="hc", body={"checkIntervalSec": 10}),
+        compute.targetPools().insert(body={"name": "pool"}, **place),
+        compute.targetPools().addHealthCheck(
+            targetPool="pool", body={"healthChecks": [{"healthCheck": "global/httpHealthChecks/hc"}]}, **place
+        ),
+    ):
+        operation = method.execute()
+        assert "error" not in operation, operation
+    assert legacy.get(project=PROJECT, httpHealthCheck="hc").execute()["checkIntervalSec"] == 10
+    used = together(compute, {"hc": legacy.delete(project=PROJECT, httpHealthCheck="hc")})["hc"]
+    assert used.error_details[0]["reason"] == "resourceInUseByAnotherResource", used
+    compute.targetPools().removeHealthCheck(
+        targetPool="pool", body={"healthChecks": [{"healthCheck": "global/httpHealthChecks/hc"}]}, **place
+    ).execute()
+    compute.targetPools().delete(targetPool="pool", **place).execute()
+    legacy.delete(project=PROJECT, httpHealthCheck="hc").execute()
+    compute.httpsHealthChecks().delete(project=PROJECT, httpsHealthCheck="tls").execute()
+
     gone = together(compute, {name: compute.addresses().delete(address=name, **place) for name in ("one", "two")})
     assert {answer["operationType"] for answer in gone.values()} == {"delete"}, gone
     compute.addresses().delete(address="three", **place).execute()

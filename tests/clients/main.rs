@@ -131,6 +131,11 @@ fn gcloud_makes_a_balancer_and_takes_it_away() {
 }
 
 #[test]
+fn gcloud_makes_a_target_pool_and_takes_it_away() {
+    with_gcloud("pools");
+}
+
+#[test]
 fn gcloud_manages_groups() {
     with_gcloud("groups");
 }

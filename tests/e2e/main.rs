@@ -19,6 +19,7 @@ mod chaos;
 mod compute_engine;
 mod contracts;
 mod crashes;
+mod crowd;
 mod downloads;
 mod failures;
 mod hypervisor;
