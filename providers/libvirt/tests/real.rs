@@ -9,7 +9,7 @@ use hakube_libvirt::{
 };
 use hakube_provider::{
     AddressSpec, DiskSpec, ExternalAddress, Inventory, Login, MachineRef, MachineSpec,
-    PreflightSpec, Provider, ResourceKind, SshServer,
+    PreflightSpec, Provider, Reach, ResourceKind, SshServer,
 };
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -68,6 +68,7 @@ fn machine(guest: &Path, public_key: &str) -> MachineSpec {
         network: String::new(),
         subnetwork: None,
         external: ExternalAddress::None,
+        alias: None,
         tags: Vec::new(),
         labels: [("role".to_owned(), "replica".to_owned())].into(),
         preemptible: false,
@@ -172,6 +173,7 @@ async fn a_machine_boots_with_its_address_its_keys_and_its_disks() {
     let address = AddressSpec {
         cluster: CLUSTER.into(),
         name: "real-ip".into(),
+        reach: Reach::Anywhere,
     };
 
     let provider = Libvirt::connect(config(&guest)).unwrap();

@@ -3,7 +3,7 @@
 use super::stage::{CLUSTER, World, ZONE};
 use crate::domain::mac;
 use hakube_provider::{
-    AddressSpec, Inventory, MachineRef, MachineState, Provider, ResourceId, ResourceKind,
+    AddressSpec, Inventory, MachineRef, MachineState, Provider, Reach, ResourceId, ResourceKind,
 };
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -11,6 +11,7 @@ pub fn address_spec() -> AddressSpec {
     AddressSpec {
         cluster: CLUSTER.into(),
         name: "kubernetes-master-ip".into(),
+        reach: Reach::Anywhere,
     }
 }
 

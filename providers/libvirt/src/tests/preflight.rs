@@ -2,7 +2,7 @@
 
 use super::stage::{World, ZONE};
 use crate::config::{AddressPlan, HostNetwork, Virtualization};
-use hakube_provider::{AddressSpec, ErrorKind, PreflightSpec, Provider};
+use hakube_provider::{AddressSpec, ErrorKind, PreflightSpec, Provider, Reach};
 use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 
@@ -15,6 +15,7 @@ fn spec(world: &World) -> PreflightSpec {
         addresses: vec![AddressSpec {
             cluster: "kubernetes".into(),
             name: "kubernetes-master-ip".into(),
+            reach: Reach::Anywhere,
         }],
         machines: vec![world.machine("kubernetes-master", ZONE)],
         node_groups: vec![world.group(2)],

@@ -260,6 +260,7 @@ impl World {
             network: "default".into(),
             subnetwork: None,
             external: ExternalAddress::None,
+            alias: None,
             tags: Vec::new(),
             labels: [("role".to_owned(), "replica".to_owned())].into(),
             preemptible: false,
