@@ -28,6 +28,7 @@ mod lifecycle;
 mod nodes;
 mod planned_calls;
 mod private;
+mod provider_contract;
 mod reboot;
 mod repair;
 mod secrets;

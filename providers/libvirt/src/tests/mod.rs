@@ -1,6 +1,7 @@
 //! The provider on libvirt's own test driver.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod contract;
 mod crashes;
 mod life;
 mod preflight;

@@ -1,6 +1,7 @@
 //! Hosts of a test: libvirt's own test driver, which has domains, networks, pools and volumes but runs nothing.
 //!
-//! What it lacks is here instead: what is uploaded into volumes is kept, and read again. And what a test needs:
+//! What it lacks is here instead: what is uploaded into volumes is kept, and read again; a network that is defined
+//! anew is the new one at once. And what a test needs:
 //! calls are counted, and one can be made to fail.
 
 use crate::Libvirt;
@@ -115,7 +116,6 @@ impl Hypervisor for Stage {
         undefine_domain(name: &str) -> ();
         networks() -> Vec<NetworkSeen>;
         network(name: &str) -> Option<NetworkSeen>;
-        define_network(xml: &str) -> ();
         autostart_network(name: &str) -> ();
         start_network(name: &str) -> ();
         destroy_network(name: &str) -> ();
@@ -125,6 +125,23 @@ impl Hypervisor for Stage {
         volumes(pool: &str) -> Vec<String>;
         volume(pool: &str, name: &str) -> Option<VolumeSeen>;
         create_volume(pool: &str, xml: &str) -> ();
+    }
+
+    /// The test driver tells of a network that is up only what it was when it came up.
+    fn define_network(&self, xml: &str) -> Answer<()> {
+        let driver = self.call("define_network")?;
+        let up: Vec<NetworkSeen> = driver.networks()?;
+        let up = up.into_iter().filter(|network| network.active);
+        let up = up.filter(|network| xml.contains(&format!("<name>{}</name>", network.name)));
+        let up: Vec<String> = up.map(|network| network.name).collect();
+        for name in &up {
+            driver.destroy_network(name)?;
+        }
+        driver.define_network(xml)?;
+        for name in &up {
+            driver.start_network(name)?;
+        }
+        Ok(())
     }
 
     fn delete_volume(&self, pool: &str, name: &str) -> Answer<()> {
