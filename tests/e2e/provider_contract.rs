@@ -63,7 +63,7 @@ fn machine(name: &str) -> MachineSpec {
 #[async_trait]
 impl World for Cloud {
     async fn provider(&self) -> Arc<dyn Provider> {
-        let status = self.home.cloud().status().await.unwrap();
+        let status = self.home.cloud().status().await.unwrap().unwrap();
         let process = self.processes.fetch_add(1, Ordering::Relaxed);
         let gce = Gce::connect(GceConfig {
             project: status.project,

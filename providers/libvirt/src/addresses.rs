@@ -1,7 +1,8 @@
 //! Which address a new machine gets. Pure.
 //!
-//! Each zone has a part of the plan of its own. So two hosts never give out the same address, and one that
-//! can't be asked keeps nobody else from making machines.
+//! Each zone has a part of the plan of its own. So two hosts don't give out the same address, and one that can't be
+//! asked keeps nobody else from making machines. Zones that come later move those parts: what the machines of a
+//! host that is away have, the other hosts remember (`mark.rs`).
 
 use crate::config::AddressPlan;
 use std::collections::BTreeSet;

@@ -78,7 +78,8 @@ impl Libvirt {
             .collect())
     }
 
-    async fn networks_on(
+    /// All networks of any cluster's on a host, with their names.
+    pub(crate) async fn networks_on(
         &self,
         host: &Host,
         attempt: &Attempt,

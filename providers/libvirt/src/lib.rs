@@ -59,10 +59,9 @@ pub struct Libvirt {
     hosts: Vec<Host>,
     neighbours: Arc<dyn Neighbours>,
     images: Images,
-    /// Held from the choice of an address until a domain has it.
-    allocating: Mutex<()>,
-    /// Held while a network is looked at and defined.
-    defining: Mutex<()>,
+    /// Held from a look at what hosts know of a cluster's network until all know the same: an address is chosen
+    /// in between.
+    agreeing: Mutex<()>,
     /// Held while an image is looked for and uploaded.
     uploading: Mutex<()>,
     calls: Arc<AtomicU64>,
@@ -112,8 +111,7 @@ impl Libvirt {
             config,
             neighbours,
             images: Images::default(),
-            allocating: Mutex::new(()),
-            defining: Mutex::new(()),
+            agreeing: Mutex::new(()),
             uploading: Mutex::new(()),
             calls,
         })

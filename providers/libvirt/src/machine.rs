@@ -10,7 +10,7 @@ use crate::error::Attempt;
 use crate::host::Host;
 use crate::hypervisor::{DomainSeen, DomainState, Format, PoolSeen, VolumeSeen};
 use crate::machinery::Machinery;
-use crate::mark::{Group, MachineMark, Part, Volume, network_name, strange};
+use crate::mark::{Group, MachineMark, NetworkMark, Part, Volume, network_name, strange};
 use crate::seed::{HostKey, Seed};
 use crate::size::Size;
 use crate::volumes::{self, GIB};
@@ -156,9 +156,6 @@ impl Libvirt {
             .map_err(|words: String| attempt.error(ErrorKind::Invalid, words))?;
         let pool = self.pool_of(host, attempt).await?;
         let machinery = self.machinery_of(host, attempt).await?;
-        let reservation = self.reservation(&spec.cluster).await?;
-        self.network_on(host, &spec.cluster, reservation.as_ref())
-            .await?;
         let (base, image) = self.image_on(host, spec).await?;
         let boot_size = spec.boot_disk_gb * GIB;
         if base.capacity > boot_size {
@@ -194,17 +191,24 @@ impl Libvirt {
             }
             .xml()
         };
-        let address = match unfinished {
-            Some(found) => found.mark.address,
-            None => {
-                // From the choice of an address until it is taken, nobody else chooses.
-                let _alone = self.allocating.lock().await;
-                let address = self.free_address(attempt, &spec.machine.zone).await?;
+        let address = {
+            // From the choice of an address until it is taken, nobody else chooses.
+            let _alone = self.agreeing.lock().await;
+            let mut agreed = self.agreed(&spec.cluster).await?;
+            let zone = &spec.machine.zone;
+            let address = match &unfinished {
+                Some(found) => found.mark.address,
+                None => self.free_address(attempt, zone, &agreed).await?,
+            };
+            let known = agreed.known.entry(zone.clone()).or_default();
+            known.insert(address);
+            self.networks_on_all(&agreed).await?;
+            if unfinished.is_none() {
                 let taken = describe(&draft(address, String::new(), false));
                 host.ask(attempt, move |hypervisor| hypervisor.define_domain(&taken))
                     .await?;
-                address
             }
+            address
         };
         let key = HostKey::new(attempt)?;
         let seed = self.seed(attempt, spec, address, &key)?;
@@ -392,9 +396,15 @@ impl Libvirt {
     }
 
     /// The lowest address of the zone that nobody has, as far as can be known.
-    async fn free_address(&self, attempt: &Attempt, zone: &str) -> Result<Ipv4Addr> {
+    async fn free_address(
+        &self,
+        attempt: &Attempt,
+        zone: &str,
+        agreed: &NetworkMark,
+    ) -> Result<Ipv4Addr> {
         let zones = self.zone_names();
         let mut taken = self.machines_of_all().await?;
+        taken.extend(agreed.known.values().flatten());
         let endpoints = self.networks_of_all().await?.into_iter();
         taken.extend(endpoints.filter_map(|mark| Some(mark.endpoint?.1)));
         let mut strangers = Vec::new();

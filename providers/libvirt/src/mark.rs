@@ -4,7 +4,7 @@
 use crate::error::{Answer, Attempt};
 use crate::xml::{self, Element};
 use hakube_provider::{ErrorKind, ProviderError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 /// The XML namespace of our elements. Only a name: nobody fetches it.
@@ -124,6 +124,9 @@ pub(crate) struct NetworkMark {
     pub(crate) cluster: String,
     /// The endpoint's reservation: its name and address.
     pub(crate) endpoint: Option<(String, Ipv4Addr)>,
+    /// The machines' addresses by zone, as all hosts knew them when one was last given out. It is for hosts that
+    /// can't be asked: of one that can, its domains say it.
+    pub(crate) known: BTreeMap<String, BTreeSet<Ipv4Addr>>,
 }
 
 impl NetworkMark {
@@ -134,10 +137,18 @@ impl NetworkMark {
                 .with("name", name)
                 .with("address", address)
         });
+        let pairs = self.known.iter();
+        let pairs = pairs.flat_map(|(zone, addresses)| addresses.iter().map(move |a| (zone, a)));
+        let known = pairs.map(|(zone, address)| {
+            Element::new("hakube:known")
+                .with("zone", zone)
+                .with("address", address)
+        });
         let mark = Element::new("hakube:network")
             .with("xmlns:hakube", NAMESPACE)
             .with("cluster", &self.cluster)
-            .children(endpoint);
+            .children(endpoint)
+            .children(known);
         Element::new("metadata").child(mark)
     }
 
@@ -154,7 +165,23 @@ impl NetworkMark {
             let name = endpoint.attribute("name")?.to_owned();
             Some((name, endpoint.attribute("address")?.parse().ok()?))
         });
-        Ok(Some(Self { cluster, endpoint }))
+        let mut known: BTreeMap<String, BTreeSet<Ipv4Addr>> = BTreeMap::new();
+        for entry in mark
+            .children()
+            .filter(|node| node.has_tag_name((NAMESPACE, "known")))
+        {
+            let address = entry
+                .attribute("address")
+                .and_then(|text| text.parse().ok());
+            if let Some((zone, address)) = entry.attribute("zone").zip(address) {
+                known.entry(zone.to_owned()).or_default().insert(address);
+            }
+        }
+        Ok(Some(Self {
+            cluster,
+            endpoint,
+            known,
+        }))
     }
 }
 
@@ -311,6 +338,7 @@ mod tests {
         let mark = NetworkMark {
             cluster: "kubernetes".into(),
             endpoint: Some(("kubernetes-ip".into(), Ipv4Addr::new(10, 0, 0, 10))),
+            known: [("lan-a".to_owned(), [Ipv4Addr::new(10, 0, 0, 11)].into())].into(),
         };
         let described = Element::new("network").child(mark.to_xml()).render();
         assert_eq!(NetworkMark::from_xml(&described).unwrap(), Some(mark));

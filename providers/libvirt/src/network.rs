@@ -14,6 +14,7 @@ use crate::{Libvirt, of_those_that_answer};
 use futures::future::{join_all, try_join_all};
 use hakube_provider::{Address, AddressSpec, ErrorKind, Result};
 use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::result;
 use uuid::Uuid;
@@ -88,37 +89,61 @@ pub(crate) fn dhcp_ranges(network: &str) -> Answer<Vec<(Ipv4Addr, Ipv4Addr)>> {
         .collect())
 }
 
+/// What one host says of a cluster.
+struct Said {
+    /// The host's zones.
+    zones: Vec<String>,
+    /// Zones and addresses of its machines.
+    machines: Vec<(String, Ipv4Addr)>,
+    /// What its network says.
+    network: Option<NetworkMark>,
+}
+
+/// What hosts know together: of their own machines by those, of others by what was last known.
+fn agree(cluster: &str, said: Vec<Said>) -> NetworkMark {
+    let mut agreed = NetworkMark {
+        cluster: cluster.to_owned(),
+        endpoint: None,
+        known: BTreeMap::new(),
+    };
+    let asked: BTreeSet<String> = said.iter().flat_map(|host| host.zones.clone()).collect();
+    for host in said {
+        for (zone, address) in host.machines {
+            agreed.known.entry(zone).or_default().insert(address);
+        }
+        let Some(network) = host.network else {
+            continue;
+        };
+        agreed.endpoint = agreed.endpoint.or(network.endpoint);
+        for (zone, addresses) in network.known {
+            if !asked.contains(&zone) {
+                agreed.known.entry(zone).or_default().extend(addresses);
+            }
+        }
+    }
+    agreed
+}
+
 impl Libvirt {
     /// See [`hakube_provider::Provider::ensure_network`]: on every host that answers.
     pub(crate) async fn networks_exist(&self, cluster: &str) -> Result<()> {
-        let reservation = self.reservation(cluster).await?;
-        self.networks_on_all(cluster, reservation.as_ref()).await
+        let _alone = self.agreeing.lock().await;
+        let agreed = self.agreed(cluster).await?;
+        self.networks_on_all(&agreed).await
     }
 
-    async fn networks_on_all(&self, cluster: &str, reservation: Option<&Address>) -> Result<()> {
+    /// The cluster's network is up on every host that answers, and says this. Whoever calls it is alone in agreeing.
+    pub(crate) async fn networks_on_all(&self, wanted: &NetworkMark) -> Result<()> {
         let hosts = self.hosts.iter();
-        let made = hosts.map(|host| self.network_on(host, cluster, reservation));
+        let made = hosts.map(|host| self.network_on(host, wanted));
         of_those_that_answer(join_all(made).await).map(drop)
     }
 
-    /// The cluster's network is up on the host, and has this reservation.
-    pub(crate) async fn network_on(
-        &self,
-        host: &Host,
-        cluster: &str,
-        reservation: Option<&Address>,
-    ) -> Result<()> {
+    /// The cluster's network is up on the host, and says this.
+    async fn network_on(&self, host: &Host, wanted: &NetworkMark) -> Result<()> {
+        let cluster = wanted.cluster.as_str();
         let name = network_name(cluster);
         let attempt = Attempt::new("create", format!("network {name} in {}", host.first_zone()));
-        let wanted = NetworkMark {
-            cluster: cluster.to_owned(),
-            endpoint: reservation.and_then(|address| match address.address {
-                IpAddr::V4(number) => Some((address.name.clone(), number)),
-                IpAddr::V6(_) => None,
-            }),
-        };
-        // Two machines of a host don't define it twice.
-        let _alone = self.defining.lock().await;
         let named = name.clone();
         let found = host
             .ask(&attempt, move |hypervisor| hypervisor.network(&named))
@@ -132,9 +157,9 @@ impl Libvirt {
                 Some(mark.ok_or_else(|| strange(&attempt, cluster, None))?)
             }
         };
-        if mark.as_ref() != Some(&wanted) {
+        if mark.as_ref() != Some(wanted) {
             let bridge = self.bridge_on(host, &attempt).await?;
-            let described = described(&self.config.addresses, &wanted, bridge.as_deref())
+            let described = described(&self.config.addresses, wanted, bridge.as_deref())
                 .map_err(|words| attempt.error(ErrorKind::Invalid, words))?;
             host.ask(&attempt, move |hypervisor| {
                 hypervisor.define_network(&described)
@@ -185,25 +210,27 @@ impl Libvirt {
     /// See [`hakube_provider::Provider::ensure_address`].
     pub(crate) async fn address_exists(&self, spec: &AddressSpec) -> Result<Address> {
         let attempt = Attempt::new("reserve", format!("address {}", spec.name));
-        let reserved = self.reservation(&spec.cluster).await?;
-        let address = match reserved {
-            Some(reserved) if reserved.name == spec.name => reserved,
-            Some(other) => {
-                let message = format!("{} is reserved already, as {}", other.address, other.name);
+        let _alone = self.agreeing.lock().await;
+        let mut agreed = self.agreed(&spec.cluster).await?;
+        let number = match &agreed.endpoint {
+            Some((name, number)) if *name == spec.name => *number,
+            Some((other, number)) => {
+                let message = format!("{number} is reserved already, as {other}");
                 return Err(attempt.error(ErrorKind::Conflict, message));
             }
             None => {
                 let number = self.config.addresses.endpoint();
                 self.free_of_strangers(&attempt, &spec.cluster, number)
                     .await?;
-                Address {
-                    name: spec.name.clone(),
-                    address: IpAddr::V4(number),
-                }
+                number
             }
         };
-        self.networks_on_all(&spec.cluster, Some(&address)).await?;
-        Ok(address)
+        agreed.endpoint = Some((spec.name.clone(), number));
+        self.networks_on_all(&agreed).await?;
+        Ok(Address {
+            name: spec.name.clone(),
+            address: IpAddr::V4(number),
+        })
     }
 
     /// Refuses an address that somebody else has.
@@ -236,21 +263,33 @@ impl Libvirt {
         }
     }
 
-    /// The endpoint's reservation, from the hosts that answer.
-    pub(crate) async fn reservation(&self, cluster: &str) -> Result<Option<Address>> {
-        let ours = self.networks_of_all().await?.into_iter();
-        let ours = ours.filter(|mark| mark.cluster == cluster);
-        Ok(ours
-            .filter_map(|mark| mark.endpoint)
-            .map(|(name, number)| Address {
-                name,
-                address: IpAddr::V4(number),
+    /// What all hosts that answer know of the cluster's network.
+    pub(crate) async fn agreed(&self, cluster: &str) -> Result<NetworkMark> {
+        let attempt = Attempt::new(
+            "read",
+            format!("what is known of network {}", network_name(cluster)),
+        );
+        let seen = self.hosts.iter().map(async |host| {
+            let machines = self.machines_on(host, &attempt).await?;
+            let networks = self.networks_on(host, &attempt).await?;
+            let network = networks.into_iter().map(|(_, mark)| mark);
+            let machines = machines.into_iter();
+            Ok(Said {
+                zones: host.zones.clone(),
+                machines: machines
+                    .filter(|found| found.mark.cluster == cluster)
+                    .map(|found| (found.mark.zone, found.mark.address))
+                    .collect(),
+                network: network.filter(|mark| mark.cluster == cluster).last(),
             })
-            .next())
+        });
+        let seen = of_those_that_answer(join_all(seen).await)?;
+        Ok(agree(cluster, seen))
     }
 
     /// The reservation is gone from every host.
     pub(crate) async fn address_gone(&self, attempt: &Attempt, cluster: &str) -> Result<()> {
+        let _alone = self.agreeing.lock().await;
         let hosts = self.hosts.iter().map(async |host| {
             let name = network_name(cluster);
             let found = host
@@ -264,7 +303,11 @@ impl Libvirt {
             };
             match mark {
                 Some(mark) if mark.cluster == cluster && mark.endpoint.is_some() => {
-                    self.network_on(host, cluster, None).await
+                    let without = NetworkMark {
+                        endpoint: None,
+                        ..mark
+                    };
+                    self.network_on(host, &without).await
                 }
                 _ => Ok(()),
             }
@@ -310,6 +353,7 @@ mod tests {
         NetworkMark {
             cluster: "kubernetes".into(),
             endpoint: Some(("kubernetes-ip".into(), Ipv4Addr::new(192, 168, 77, 2))),
+            known: BTreeMap::new(),
         }
     }
 

@@ -291,3 +291,39 @@ async fn a_host_that_was_away_when_the_address_was_reserved_knows_it_with_its_fi
         Some(address)
     );
 }
+
+#[tokio::test]
+async fn a_zone_that_comes_while_another_is_away_leaves_its_addresses_alone() {
+    let mut world = World::with(
+        &[
+            ("lan-site1-b", "host-b"),
+            ("lan-site1-c", "host-c"),
+            ("lan-site1-a", "host-a"),
+        ],
+        "",
+    );
+    // At first there are two zones, and then three: each gets another part of the plan.
+    let all = world.config.zones.clone();
+    world.config.zones.remove("lan-site1-a");
+    let provider = world.provider();
+    provider.ensure_address(&address_spec()).await.unwrap();
+    let away = provider
+        .ensure_machine(&world.machine("b", "lan-site1-b"))
+        .await
+        .unwrap();
+    world.stages["host-b"].away.store(true, Ordering::SeqCst);
+    world.config.zones = all;
+    let provider = world.provider();
+    let made = provider
+        .ensure_machine(&world.machine("a", "lan-site1-a"))
+        .await
+        .unwrap();
+    assert_ne!(made.internal_address, away.internal_address);
+    // The newcomer knows it as well now, should the other go.
+    world.stages["host-c"].away.store(true, Ordering::SeqCst);
+    let another = provider
+        .ensure_machine(&world.machine("a2", "lan-site1-a"))
+        .await
+        .unwrap();
+    assert_ne!(another.internal_address, away.internal_address);
+}
