@@ -69,6 +69,7 @@ impl World for Cloud {
             project: status.project,
             region: "europe-west1".into(),
             endpoint: Some(status.url),
+            resource_manager: None,
             auth: Auth::TokenFile(status.token_file),
             poll: PollPace {
                 first: Duration::from_millis(2),

@@ -272,7 +272,7 @@ impl Libvirt {
         let seen = self.hosts.iter().map(async |host| {
             let machines = self.machines_on(host, &attempt).await?;
             let networks = self.networks_on(host, &attempt).await?;
-            let network = networks.into_iter().map(|(_, mark)| mark);
+            let mut network = networks.into_iter().map(|(_, mark)| mark);
             let machines = machines.into_iter();
             Ok(Said {
                 zones: host.zones.clone(),
@@ -280,7 +280,7 @@ impl Libvirt {
                     .filter(|found| found.mark.cluster == cluster)
                     .map(|found| (found.mark.zone, found.mark.address))
                     .collect(),
-                network: network.filter(|mark| mark.cluster == cluster).last(),
+                network: network.find(|mark| mark.cluster == cluster),
             })
         });
         let seen = of_those_that_answer(join_all(seen).await)?;
