@@ -42,6 +42,12 @@ pub trait Channel: Send + Sync {
     /// Transient while the machine boots.
     async fn put(&self, machine: &MachineRef, files: &[SecretFile]) -> Result<()>;
 
+    /// The content of a file; `None` where there is none.
+    ///
+    /// # Errors
+    /// Transient while the machine boots. What is in the file isn't known then.
+    async fn read(&self, machine: &MachineRef, path: &str) -> Result<Option<Vec<u8>>>;
+
     /// The way to a TCP port of the machine's own address. It stays open for as long as the channel
     /// lives; whether anything listens there isn't asked.
     ///

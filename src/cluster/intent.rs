@@ -1,6 +1,6 @@
 //! What the operator asked for. This, and nothing that can be observed, is stored.
 
-use super::{Names, Quorum};
+use super::{Endpoint, Names, Quorum};
 use crate::machine::Programs;
 use crate::pki::Lifetimes;
 use crate::settings::{
@@ -10,6 +10,7 @@ use crate::settings::{
 use hakube_provider::{ExternalAddress, Reach, ResourceId, ResourceKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 
 /// What a cluster should be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,6 +95,9 @@ pub struct ClusterSpec {
     pub api: Api,
     /// When the endpoint sits on a load balancer.
     pub load_balancer: LoadBalancer,
+    /// Who holds the endpoint's address.
+    #[serde(default)]
+    pub endpoint: Endpoint,
     /// How long certificates live.
     pub pki: Lifetimes,
     /// Where the programs of its machines come from.
@@ -120,6 +124,10 @@ impl ClusterSpec {
             etcd: settings.etcd.clone(),
             api: settings.api.clone(),
             load_balancer: settings.load_balancer,
+            endpoint: match settings.provider {
+                ProviderKind::Libvirt => Endpoint::Machines,
+                ProviderKind::Local | ProviderKind::Gce => Endpoint::Provider,
+            },
             pki: settings.pki,
             programs,
         }
@@ -148,7 +156,7 @@ impl ClusterSpec {
 
     /// What a machine reaches out from that doesn't hold the endpoint's address.
     pub fn external_address(&self) -> ExternalAddress {
-        if self.network.private {
+        if self.network.private || self.endpoint != Endpoint::Provider {
             ExternalAddress::None
         } else {
             ExternalAddress::Ephemeral
@@ -159,6 +167,23 @@ impl ClusterSpec {
     /// programs, and have no disks.
     pub fn is_on_this_host(&self) -> bool {
         self.provider == ProviderKind::Local || self.compute_endpoint.is_some()
+    }
+}
+
+impl ClusterSpec {
+    /// Whether the provider lets traffic in by rules. Where it doesn't, machines are as open as their network.
+    pub fn has_firewalls(&self) -> bool {
+        self.provider != ProviderKind::Libvirt
+    }
+
+    /// Where clients reach the cluster: the user's own balancer, or the address that is reserved.
+    pub fn endpoint_at(&self, reserved: Option<IpAddr>) -> Option<SocketAddr> {
+        match self.endpoint {
+            Endpoint::External(at) => Some(at),
+            Endpoint::Provider | Endpoint::Machines => {
+                reserved.map(|address| SocketAddr::new(address, self.api.port))
+            }
+        }
     }
 }
 
@@ -216,9 +241,10 @@ impl Intent {
         self.nodes.iter().map(|group| group.size).sum()
     }
 
-    /// Whether the endpoint belongs on a balancer.
+    /// Whether the endpoint belongs on a balancer of the provider's.
     pub fn is_balanced(&self) -> bool {
-        self.replicas.len() > 1 || self.spec.load_balancer == LoadBalancer::Always
+        let many = self.replicas.len() > 1 || self.spec.load_balancer == LoadBalancer::Always;
+        many && self.spec.endpoint == Endpoint::Provider
     }
 
     /// The quorum when every replica asked for is there and healthy.

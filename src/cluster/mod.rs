@@ -1,6 +1,7 @@
 //! What a cluster is: plain data, and the arithmetic of quorum. Nothing here does anything.
 
 mod edit;
+mod endpoint;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 pub mod fixtures;
@@ -13,6 +14,7 @@ mod quorum;
 pub use edit::{
     RemovalRequest, Zones, add_replicas, begin_teardown, choose_removal, replace_replica,
 };
+pub use endpoint::{Arrangement, Endpoint, HoldView, Sharer};
 pub use intent::{ClusterSpec, Intent, NodeGroupIntent, Phase, ReplicaIntent};
 pub use names::Names;
 pub use nodes::{NodeGroupPart, add_nodes, scale_nodes};

@@ -1,6 +1,6 @@
 //! What is there, as far as it could be seen.
 
-use super::{Names, Quorum};
+use super::{HoldView, Names, Quorum};
 use hakube_provider::Inventory;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,6 +14,10 @@ pub struct Observed {
     pub etcd: EtcdView,
     /// The API server of each replica that has a machine, by the replica's name.
     pub apis: BTreeMap<String, ApiView>,
+    /// What each replica's machine that runs was told of the endpoint's address, where machines hold it; by the
+    /// replica's name.
+    #[serde(default)]
+    pub holds: BTreeMap<String, HoldView>,
     /// Whether the endpoint's address answers `/readyz` with a certificate of the cluster's CA.
     pub endpoint_ready: bool,
     /// The nodes that have registered; `None` when the API couldn't be asked.

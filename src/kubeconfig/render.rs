@@ -1,6 +1,6 @@
 //! One kubeconfig with the certificates in it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -40,9 +40,9 @@ pub enum Credentials {
     Token(Secret),
 }
 
-/// How a kubeconfig names the API server at an address.
-pub fn server_url(address: IpAddr, port: u16) -> String {
-    format!("https://{}", SocketAddr::new(address, port))
+/// How a kubeconfig names the API server there.
+pub fn server_url(endpoint: SocketAddr) -> String {
+    format!("https://{endpoint}")
 }
 
 impl Access {

@@ -8,7 +8,7 @@ use crate::channel::Door;
 use crate::cluster::{ApiView, NodeView};
 use crate::error::Result;
 use async_trait::async_trait;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// A bootstrap token: what a node joins with.
 pub struct BootstrapToken {
@@ -39,9 +39,4 @@ pub trait Kubernetes: Send + Sync {
     /// Lets nodes join with this token: the secret itself, and the bindings that let its bearers
     /// ask for certificates and get them.
     async fn admit_nodes(&self, endpoint: SocketAddr, token: &BootstrapToken) -> Result<()>;
-}
-
-/// An address and a port as one, without which there's nothing to ask.
-pub fn socket(address: IpAddr, port: u16) -> SocketAddr {
-    SocketAddr::new(address, port)
 }

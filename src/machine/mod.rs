@@ -7,6 +7,7 @@
 
 mod cloud_config;
 mod data_disk;
+mod endpoint;
 mod flags;
 mod metadata_guard;
 mod programs;
@@ -15,12 +16,17 @@ mod runtime_files;
 mod tests;
 mod units;
 
+#[cfg(test)]
+pub use endpoint::ARRANGEMENT;
+pub use endpoint::{
+    HAPROXY, IN_FORCE, KEEPALIVED, configuration as endpoint_configuration, files as endpoint_files,
+};
 pub use programs::{Artifact, Program, Programs};
 #[cfg(test)]
 pub use runtime_files::{JOIN_ENV, REPLICA_ENV, START};
 pub use runtime_files::{ReplicaFacts, join_env, replica_env, start_marker};
 
-use crate::cluster::ClusterSpec;
+use crate::cluster::{ClusterSpec, Endpoint};
 use cloud_config::{CloudConfig, File};
 
 /// The name under which a replica's operating system finds its data disk.
@@ -39,6 +45,10 @@ pub fn replica_user_data(spec: &ClusterSpec) -> String {
     let mut files = programs::files(&programs, spec);
     files.extend(units::replica(spec));
     let mut enabled = vec!["etcd.path", "control-plane.path"];
+    if spec.endpoint == Endpoint::Machines {
+        files.extend(endpoint::documents());
+        enabled.extend(endpoint::ENABLED);
+    }
     enabled.extend(programs::unit(&programs));
     CloudConfig::new(files, &enabled).render()
 }

@@ -39,7 +39,8 @@ pub struct EndpointStatus {
     pub address: Option<String>,
     /// Its port.
     pub port: u16,
-    /// `direct` or `load-balanced`.
+    /// `direct` (on the one replica's machine), `load-balanced` (by the provider), `shared` (among the replicas) or
+    /// `external` (a balancer of the user's own).
     pub mode: &'static str,
     /// Whether it answers.
     pub ready: bool,

@@ -1,11 +1,13 @@
-//! Where the endpoint's address sits: on the one replica's machine, or on a balancer over several.
+//! Where the endpoint's address sits: on the one replica's machine, or on a balancer over several. (Or where
+//! no provider puts it: see `shared_address`.)
 //!
 //! Promote: everything of the balancer that can exist before the swap does; the swap itself needs only
 //! that the new replica's API server is ready. Demote is the mirror image.
 
 use super::replicas::is_born_with_endpoint;
+use super::shared_address;
 use super::step::{Action, Draft, Key};
-use crate::cluster::{ClusterSpec, Intent, Observed};
+use crate::cluster::{ClusterSpec, Endpoint, Intent, Observed};
 use hakube_provider::{
     BackendGroup, BalancerSpec, EndpointSpec, EndpointTarget, MachineRef, ResourceId, ResourceKind,
     Scope,
@@ -17,18 +19,21 @@ const POINT: &str = "point-endpoint";
 pub(super) const AWAIT: &str = "await-endpoint";
 
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
-    if intent.is_balanced() {
-        promote(intent, observed, draft);
-    } else {
-        demote(intent, observed, draft);
+    match intent.spec.endpoint {
+        Endpoint::Provider if intent.is_balanced() => promote(intent, observed, draft),
+        Endpoint::Provider => demote(intent, observed, draft),
+        Endpoint::Machines => shared_address::plan(intent, observed, draft),
+        Endpoint::External(_) => await_answer(observed, draft),
     }
 }
 
 /// Of every plan that brings the endpoint to answer, this is the proof.
-fn await_answer(observed: &Observed, draft: &mut Draft) {
-    if draft.has(POINT) || !observed.endpoint_ready {
+pub(super) fn await_answer(observed: &Observed, draft: &mut Draft) {
+    let moves = shared_address::moves(draft);
+    if draft.has(POINT) || !moves.is_empty() || !observed.endpoint_ready {
         let mut needs = draft.keys("control-plane/");
         needs.extend([BALANCER.to_owned(), POINT.to_owned()]);
+        needs.extend(moves);
         draft.add(
             AWAIT,
             "wait until the endpoint answers",

@@ -1,7 +1,7 @@
 //! What everything else stands on: network, firewalls, the endpoint's address.
 
 use super::step::{Action, Draft, key};
-use crate::cluster::{ClusterSpec, Intent, Observed};
+use crate::cluster::{ClusterSpec, Endpoint, Intent, Observed};
 use hakube_provider::{AddressSpec, Firewall, FirewallSource, FirewallSpec, NetworkSpec, Reach};
 use ipnet::IpNet;
 
@@ -10,13 +10,19 @@ const NETWORK: &str = "network";
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     let inventory = &observed.inventory;
     let spec = &intent.spec;
-    let unreserved = inventory.address.is_none();
+    let unreserved =
+        inventory.address.is_none() && !matches!(spec.endpoint, Endpoint::External(_));
     let differing: Vec<FirewallSpec> = firewalls(spec)
         .into_iter()
         .filter(|wanted| inventory.firewall(&wanted.name) != Some(&Firewall::from(wanted)))
         .collect();
     // A network of the user's own bears no mark: whether it exists shows only when it is asked for.
-    if !differing.is_empty() || unreserved && spec.network.private {
+    let uses_network = if spec.has_firewalls() {
+        unreserved && spec.network.private
+    } else {
+        unreserved || makes_something(intent, observed)
+    };
+    if !differing.is_empty() || uses_network {
         draft.add(
             NETWORK,
             format!("make sure of network {}", spec.network.name),
@@ -44,9 +50,9 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
 /// An internal address is one of the network's.
 fn reserve(spec: &ClusterSpec, draft: &mut Draft) {
     let name = spec.address();
-    let needs = match spec.reach() {
-        Reach::Anywhere => None,
-        Reach::Within { .. } => Some(NETWORK.to_owned()),
+    let needs = match (spec.endpoint, spec.reach()) {
+        (Endpoint::Provider, Reach::Anywhere) => None,
+        _ => Some(NETWORK.to_owned()),
     };
     draft.add(
         "reserve-address",
@@ -58,6 +64,23 @@ fn reserve(spec: &ClusterSpec, draft: &mut Draft) {
         }),
         needs.as_slice(),
     );
+}
+
+/// Whether anything will be made that is on the network.
+fn makes_something(intent: &Intent, observed: &Observed) -> bool {
+    let inventory = &observed.inventory;
+    let mut replicas = intent.replicas.iter();
+    let has_group = |name: &str| {
+        inventory
+            .node_groups
+            .iter()
+            .any(|group| group.name == *name)
+    };
+    replicas.any(|replica| inventory.machine(&replica.name).is_none())
+        || !intent
+            .node_groups()
+            .iter()
+            .all(|group| has_group(&group.name))
 }
 
 fn network(spec: &ClusterSpec) -> NetworkSpec {
@@ -73,6 +96,9 @@ fn network(spec: &ClusterSpec) -> NetworkSpec {
 
 /// Clients reach the API, replicas each other's etcd, nodes the replicas, and operators what they asked for.
 fn firewalls(spec: &ClusterSpec) -> Vec<FirewallSpec> {
+    if !spec.has_firewalls() {
+        return Vec::new();
+    }
     let names = &spec.names;
     let rule = |name: String, source, tag: String, ports: &[String]| FirewallSpec {
         cluster: spec.cluster.clone(),

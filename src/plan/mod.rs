@@ -8,6 +8,7 @@ mod foundation;
 mod nodes;
 mod removal;
 mod replicas;
+mod shared_address;
 mod step;
 mod teardown;
 

@@ -36,6 +36,10 @@ fn resize(
         Action::AdmitNodes,
         &[AWAIT.to_owned()],
     );
+    let mut needs = vec![admit];
+    if !intent.spec.has_firewalls() {
+        needs.push("network".to_owned());
+    }
     let next = templates(observed)
         .filter_map(|name| intent.spec.names.node_template_number(name))
         .max()
@@ -51,7 +55,7 @@ fn resize(
                 key("nodes", &group.name),
                 says,
                 Action::EnsureNodeGroup(group_spec(intent, group, number)),
-                std::slice::from_ref(&admit),
+                &needs,
             )
         })
         .collect()

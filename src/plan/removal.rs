@@ -1,5 +1,6 @@
 //! Replicas that should no longer be there: out of the balancer, out of etcd, then the machine.
 
+use super::shared_address;
 use super::step::{Action, Draft, Key, key};
 use crate::cluster::{EtcdView, Intent, MemberRole, MemberView, Observed};
 use hakube_provider::{ResourceId, ResourceKind, Scope};
@@ -44,6 +45,7 @@ pub(super) fn replicas(intent: &Intent, observed: &Observed, draft: &mut Draft) 
         // a replica that replaces this one votes first.
         let mut needs = draft.keys("point-endpoint");
         needs.extend(draft.keys("balancer"));
+        needs.extend(shared_address::moves(draft));
         needs.extend(draft.keys("control-plane/"));
         let left = key("leave", name);
         if let Some(member) = observed.etcd.member(name).filter(|_| !draft.has(&left)) {

@@ -2,7 +2,7 @@
 
 use super::step::{Action, Draft, Key, key};
 use crate::cluster::{
-    ClusterSpec, Intent, MemberRole, MemberView, Observed, Quorum, ReplicaIntent,
+    ClusterSpec, Endpoint, Intent, MemberRole, MemberView, Observed, Quorum, ReplicaIntent,
 };
 use crate::machine;
 use hakube_provider::{DiskSpec, ExternalAddress, MachineRef, MachineSpec, MachineState, Reach};
@@ -188,7 +188,7 @@ fn promote(machine: &MachineRef, needs: &[Key], draft: &mut Draft) {
 
 /// The first replica's machine is born with the endpoint's address on it, unless a balancer gets it.
 pub(super) fn is_born_with_endpoint(intent: &Intent) -> bool {
-    !intent.formed && !intent.is_balanced()
+    intent.spec.endpoint == Endpoint::Provider && !intent.formed && !intent.is_balanced()
 }
 
 /// The external address that a replica's machine is born with, and the internal one besides its own.

@@ -72,6 +72,15 @@ pub enum Action {
         /// Where its address goes.
         target: EndpointTarget,
     },
+    /// The replica shares the endpoint's address among these, and is one of them. Alone, it has it.
+    ShareAddress {
+        /// The replica.
+        machine: MachineRef,
+        /// Who shares it, the first to take it first.
+        among: Vec<MachineRef>,
+    },
+    /// The replica holds the endpoint's address no more, and won't take it.
+    ReleaseAddress(MachineRef),
     /// The endpoint answers `/readyz` with a certificate of the cluster's CA.
     AwaitEndpoint,
     /// Another voter leads.

@@ -38,9 +38,16 @@ impl GapMeter {
     }
 
     /// Stops, and tells the longest time from an answer to the next with failures between.
-    pub async fn finish(self) -> Duration {
+    pub async fn finish(mut self) -> Duration {
         self.stop.cancel();
-        self.probes.await.unwrap_or_default()
+        (&mut self.probes).await.unwrap_or_default()
+    }
+}
+
+/// Whatever it was to measure came to nothing.
+impl Drop for GapMeter {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
 

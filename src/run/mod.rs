@@ -4,6 +4,7 @@ mod backend;
 mod connect;
 mod execute;
 mod gap;
+mod hold;
 mod letters;
 mod means;
 mod observe;

@@ -1,15 +1,17 @@
 //! What is there, asked of everyone at the same time.
 
-use super::Means;
+use super::{Means, hold};
 use crate::channel::Door;
-use crate::cluster::{ApiView, EtcdView, Intent, MemberRole, MemberView, Observed};
+use crate::cluster::{
+    ApiView, Endpoint, EtcdView, HoldView, Intent, MemberRole, MemberView, Observed,
+};
 use crate::error::Result;
 use crate::etcd::{CLIENT_PORT, EtcdResult, Member, MemberStatus, peer_url};
 use crate::kubeconfig;
-use crate::kubernetes::socket;
 use futures::future::join_all;
-use hakube_provider::{Inventory, Machine, MachineState};
+use hakube_provider::{Inventory, Machine, MachineRef, MachineState};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// Looks at the provider, etcd, every API server and the endpoint.
 ///
@@ -17,9 +19,10 @@ use std::collections::BTreeMap;
 /// The provider can't be asked. Everything else that doesn't answer is reported as such.
 pub async fn observe(intent: &Intent, means: &Means) -> Result<Observed> {
     let inventory = means.provider.inspect(&intent.spec.cluster).await?;
-    let (etcd, apis, (endpoint_ready, nodes)) = tokio::join!(
+    let (etcd, apis, holds, (endpoint_ready, nodes)) = tokio::join!(
         etcd_view(&inventory, means),
         api_views(intent, &inventory, means),
+        hold_views(intent, &inventory, means),
         endpoint_view(intent, &inventory, means),
     );
     let kubeconfig = has_context(intent, &inventory, means);
@@ -27,6 +30,7 @@ pub async fn observe(intent: &Intent, means: &Means) -> Result<Observed> {
         inventory,
         etcd,
         apis,
+        holds,
         endpoint_ready,
         nodes,
         kubeconfig,
@@ -147,18 +151,40 @@ async fn api_views(
     join_all(probes).await.into_iter().flatten().collect()
 }
 
+async fn hold_views(
+    intent: &Intent,
+    inventory: &Inventory,
+    means: &Means,
+) -> BTreeMap<String, HoldView> {
+    if intent.spec.endpoint != Endpoint::Machines {
+        return BTreeMap::new();
+    }
+    let views = running(inventory).map(|machine| async move {
+        let Machine { name, zone, .. } = machine.clone();
+        let asked = MachineRef { name, zone };
+        let view = hold::view(means.channel.as_ref(), &asked).await;
+        (asked.name, view)
+    });
+    join_all(views).await.into_iter().collect()
+}
+
+/// Where clients reach the cluster, once that is known.
+fn endpoint(intent: &Intent, inventory: &Inventory) -> Option<SocketAddr> {
+    let reserved = inventory.address.as_ref().map(|address| address.address);
+    intent.spec.endpoint_at(reserved)
+}
+
 async fn endpoint_view(
     intent: &Intent,
     inventory: &Inventory,
     means: &Means,
 ) -> (bool, Option<Vec<crate::cluster::NodeView>>) {
-    let Some(address) = &inventory.address else {
+    let Some(endpoint) = endpoint(intent, inventory) else {
         return (false, None);
     };
     if inventory.machines.is_empty() {
         return (false, None);
     }
-    let endpoint = socket(address.address, intent.spec.api.port);
     if !means.kubernetes.is_ready(endpoint).await {
         return (false, None);
     }
@@ -166,8 +192,8 @@ async fn endpoint_view(
 }
 
 fn has_context(intent: &Intent, inventory: &Inventory, means: &Means) -> bool {
-    inventory.address.as_ref().is_some_and(|address| {
-        let server = kubeconfig::server_url(address.address, intent.spec.api.port);
+    endpoint(intent, inventory).is_some_and(|endpoint| {
+        let server = kubeconfig::server_url(endpoint);
         kubeconfig::reaches(
             &means.kubeconfig,
             &means.context,

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, State as Shared};
-use axum::routing::{get, post, put};
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::client::MachineSummary;
+use crate::client::{FileContent, MachineSummary};
 use crate::cloud::Cloud;
 use crate::compute::error::ApiError;
 use crate::compute::instance::Instance;
@@ -30,7 +30,9 @@ pub fn routes() -> Router<Cloud> {
         .route("/local/v1/quotas", get(quotas).put(set_quotas))
         .route(
             &format!("{machine}/file"),
-            put(put_file).layer(DefaultBodyLimit::max(LARGEST_FILE)),
+            get(read_file)
+                .put(put_file)
+                .layer(DefaultBodyLimit::max(LARGEST_FILE)),
         )
         .route(&format!("{machine}/kill"), post(kill))
         .route(&format!("{machine}/pause"), post(pause))
@@ -134,6 +136,24 @@ async fn put_file(
         .put_file(&file.path, mode, &content)
         .await
         .map_err(|error| failed(&error))
+}
+
+#[derive(Deserialize)]
+struct PathQuery {
+    path: String,
+}
+
+async fn read_file(
+    Shared(cloud): Shared<Cloud>,
+    Path(path): Path<HashMap<String, String>>,
+    Query(file): Query<PathQuery>,
+) -> Result<Json<FileContent>, ApiError> {
+    let (_, guest) = machine(&cloud, &path)?;
+    let found = guest
+        .read_file(&file.path)
+        .await
+        .map_err(|error| failed(&error))?;
+    Ok(Json(FileContent::of(found.as_deref())))
 }
 
 async fn kill(

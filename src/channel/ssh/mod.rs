@@ -4,6 +4,7 @@
 //! shows another one gets nothing, and both fingerprints are told.
 
 mod put;
+mod read;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -158,6 +159,11 @@ impl Channel for SshChannel {
     async fn put(&self, machine: &MachineRef, files: &[SecretFile]) -> Result<()> {
         let session = self.0.session(machine).await?;
         put::put(&session, &machine.name, files).await
+    }
+
+    async fn read(&self, machine: &MachineRef, path: &str) -> Result<Option<Vec<u8>>> {
+        let session = self.0.session(machine).await?;
+        read::read(&session, &machine.name, path).await
     }
 
     /// A tunnel's near end on loopback, the same one each time. Other users of this host can connect to

@@ -39,12 +39,8 @@ each stage "$@"
 each name "$@"
 "#;
 
-/// Becomes root if it has to, and runs the script.
 fn command(files: &[SecretFile]) -> String {
-    let mut command = format!(
-        "$([ \"$(id -u)\" -eq 0 ] || echo sudo -n) sh -c {} hakube-put",
-        word(SCRIPT)
-    );
+    let mut command = as_root(SCRIPT, "hakube-put");
     for file in files {
         let (mode, size) = (file.mode, file.content.expose().len());
         // Writing to a string can't fail.
@@ -53,8 +49,16 @@ fn command(files: &[SecretFile]) -> String {
     command
 }
 
+/// Becomes root if it has to, and runs the script, under this name. Arguments follow.
+pub(super) fn as_root(script: &str, name: &str) -> String {
+    format!(
+        "$([ \"$(id -u)\" -eq 0 ] || echo sudo -n) sh -c {} {name}",
+        word(script)
+    )
+}
+
 /// Text as one word of a POSIX shell.
-fn word(text: &str) -> String {
+pub(super) fn word(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 

@@ -194,7 +194,11 @@ impl Session {
             let mut output = Output::default();
             while let Some(message) = read.wait().await {
                 match message {
-                    ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. } => {
+                    ChannelMsg::Data { data } => {
+                        output.said.push_str(&String::from_utf8_lossy(&data));
+                        output.out.extend_from_slice(&data);
+                    }
+                    ChannelMsg::ExtendedData { data, .. } => {
                         output.said.push_str(&String::from_utf8_lossy(&data));
                     }
                     ChannelMsg::ExitStatus { exit_status } => output.status = Some(exit_status),
@@ -224,4 +228,6 @@ pub(super) struct Output {
     pub status: Option<u32>,
     /// What it wrote.
     pub said: String,
+    /// What it wrote to its standard output alone.
+    pub out: Vec<u8>,
 }

@@ -39,6 +39,10 @@ enum Event {
         machine: usize,
         gone: bool,
     },
+    /// Nothing can be put on the machine until the loop runs to its end.
+    Silence {
+        machine: usize,
+    },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -52,6 +56,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => any::<usize>().prop_map(|replica| Event::Remove { replica }),
         2 => any::<usize>().prop_map(|replica| Event::Replace { replica }),
         2 => (any::<usize>(), any::<bool>()).prop_map(|(machine, gone)| Event::Kill { machine, gone }),
+        1 => any::<usize>().prop_map(|machine| Event::Silence { machine }),
     ]
 }
 
@@ -62,18 +67,21 @@ struct Past {
     always_balanced: bool,
     custom_network: bool,
     private: bool,
+    /// Whether the replicas hold the endpoint's address themselves.
+    on_machines: bool,
     nodes: u32,
     events: Vec<Event>,
 }
 
 fn past() -> impl Strategy<Value = Past> {
     let events = proptest::collection::vec(event(), 0..12);
-    (any::<[bool; 4]>(), 0..3_u32, events).prop_map(
-        |([multizone, always_balanced, custom_network, private], nodes, events)| Past {
+    (any::<[bool; 5]>(), 0..3_u32, events).prop_map(
+        |([multizone, always_balanced, custom_network, private, on_machines], nodes, events)| Past {
             multizone,
             always_balanced,
             custom_network,
-            private,
+            private: private && !on_machines,
+            on_machines,
             nodes,
             events,
         },
@@ -97,6 +105,10 @@ impl Past {
     fn intent(&self) -> Intent {
         let word = |yes: bool| if yes { "true" } else { "false" };
         fixtures::intent(&[
+            (
+                "KUBERNETES_PROVIDER",
+                if self.on_machines { "libvirt" } else { "gce" },
+            ),
             ("MULTIZONE", word(self.multizone)),
             ("CREATE_CUSTOM_NETWORK", word(self.custom_network)),
             ("KUBE_GCE_PRIVATE_CLUSTER", word(self.private)),
@@ -137,6 +149,7 @@ impl History {
             Event::Remove { replica } => self.remove(replica),
             Event::Replace { replica } => self.replace(replica),
             Event::Kill { machine, gone } => self.kill(machine, gone),
+            Event::Silence { machine } => self.silence(machine),
         }
     }
 
@@ -204,6 +217,14 @@ impl History {
         if !unfinished && let Ok(removal) = choose_removal(intent, observed, &request) {
             self.world.intent = removal.intent;
             self.before = None;
+        }
+    }
+
+    fn silence(&mut self, machine: usize) {
+        let machines = &self.world.observed.inventory.machines;
+        if let Some(silent) = machines.get(machine % machines.len().max(1)) {
+            let name = silent.name.clone();
+            self.world.silence(&name);
         }
     }
 

@@ -8,6 +8,7 @@ mod growing;
 mod histories;
 mod nodes;
 mod replacing;
+mod shared_address;
 mod shrinking;
 mod teardown;
 mod up;

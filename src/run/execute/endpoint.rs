@@ -2,7 +2,6 @@
 
 use super::Execution;
 use crate::error::Result;
-use crate::kubernetes::socket;
 use crate::output::Event;
 use crate::run::gap::GapMeter;
 use crate::run::wait;
@@ -16,31 +15,26 @@ impl Execution<'_> {
         spec: &EndpointSpec,
         target: &EndpointTarget,
     ) -> Result<()> {
-        let endpoint = socket(self.endpoint_address()?, spec.port);
-        let kubernetes = &self.means.kubernetes;
-        let meter = kubernetes
-            .is_ready(endpoint)
-            .await
-            .then(|| GapMeter::start(Arc::clone(kubernetes), endpoint));
+        self.watch_endpoint().await?;
         let moved = self.means.provider.point_endpoint(spec, target).await;
         let answers = match &moved {
-            Ok(()) => self.await_endpoint().await,
+            Ok(()) => self.answers().await,
             Err(_) => Ok(()),
         };
-        if let Some(meter) = meter {
-            let gap = meter.finish().await;
-            let mut longest = self.gap.lock().unwrap_or_else(PoisonError::into_inner);
-            *longest = Some(longest.unwrap_or_default().max(gap));
-            let milliseconds = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX);
-            self.reporter.event(&Event::EndpointGap { milliseconds });
-        }
+        self.tell_gap().await;
         moved?;
         answers
     }
 
-    /// Clients get an answer that the cluster's CA vouches for.
+    /// Clients get an answer that the cluster's CA vouches for. What it cost them to wait is told.
     pub(super) async fn await_endpoint(&self) -> Result<()> {
-        let endpoint = socket(self.endpoint_address()?, self.intent.spec.api.port);
+        let answers = self.answers().await;
+        self.tell_gap().await;
+        answers
+    }
+
+    async fn answers(&self) -> Result<()> {
+        let endpoint = self.endpoint()?;
         let what = format!("the endpoint https://{endpoint}/readyz");
         wait::until(&what, self.means.timeout, self.means.pace, async || {
             let ready = self.means.kubernetes.is_ready(endpoint).await;
@@ -49,5 +43,27 @@ impl Execution<'_> {
                 .ok_or_else(|| "it doesn't answer 200".to_owned())
         })
         .await
+    }
+
+    /// A prober is on the endpoint from here on, if it answers now, until it is known to answer again.
+    pub(super) async fn watch_endpoint(&self) -> Result<()> {
+        let endpoint = self.endpoint()?;
+        let kubernetes = &self.means.kubernetes;
+        let mut meter = self.meter.lock().await;
+        if meter.is_none() && kubernetes.is_ready(endpoint).await {
+            *meter = Some(GapMeter::start(Arc::clone(kubernetes), endpoint));
+        }
+        Ok(())
+    }
+
+    async fn tell_gap(&self) {
+        let Some(meter) = self.meter.lock().await.take() else {
+            return;
+        };
+        let gap = meter.finish().await;
+        let mut longest = self.gap.lock().unwrap_or_else(PoisonError::into_inner);
+        *longest = Some(longest.unwrap_or_default().max(gap));
+        let milliseconds = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX);
+        self.reporter.event(&Event::EndpointGap { milliseconds });
     }
 }

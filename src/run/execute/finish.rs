@@ -8,7 +8,7 @@ use crate::pki;
 
 impl Execution<'_> {
     pub(super) fn write_kubeconfig(&self) -> Result<()> {
-        let access = admin_access(self.intent, self.means, self.endpoint_address()?)?;
+        let access = admin_access(self.intent, self.means, self.endpoint()?)?;
         let path = kubeconfig::install(&self.means.kubeconfig, &access, true)?;
         self.reporter.event(&Event::note(format!(
             "context {} is in {}",
@@ -48,7 +48,7 @@ impl Execution<'_> {
 pub fn admin_access(
     intent: &crate::cluster::Intent,
     means: &crate::run::Means,
-    endpoint: std::net::IpAddr,
+    endpoint: std::net::SocketAddr,
 ) -> Result<Access> {
     let admin = pki::admin(&means.authorities, intent.spec.pki, jiff::Timestamp::now()).map_err(
         |error| Error::failed("could not sign the administrator's certificate").because(error),
@@ -57,7 +57,7 @@ pub fn admin_access(
         cluster: means.context.clone(),
         user: means.context.clone(),
         context: means.context.clone(),
-        server: kubeconfig::server_url(endpoint, intent.spec.api.port),
+        server: kubeconfig::server_url(endpoint),
         ca: admin.ca,
         credentials: Credentials::Certificate {
             certificate: admin.certificate,

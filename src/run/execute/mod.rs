@@ -5,10 +5,12 @@ mod finish;
 mod member;
 mod nodes;
 mod replica;
+mod shared_address;
 
 pub use finish::admin_access;
 
 use super::Means;
+use super::gap::GapMeter;
 use crate::channel::{self, Door};
 use crate::cluster::Intent;
 use crate::error::{Error, Result};
@@ -18,7 +20,7 @@ use crate::plan::{Action, Step};
 use async_trait::async_trait;
 use hakube_provider::{Inventory, Machine, MachineRef, MachineSpec};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +39,8 @@ pub struct Execution<'a> {
     reporter: &'a dyn Reporter,
     directory: Directory,
     token: OnceLock<BootstrapToken>,
+    /// On the endpoint while its address may move.
+    meter: tokio::sync::Mutex<Option<GapMeter>>,
     gap: Mutex<Option<Duration>>,
 }
 
@@ -56,6 +60,7 @@ impl<'a> Execution<'a> {
             reporter,
             directory: Directory::new(inventory),
             token: OnceLock::new(),
+            meter: tokio::sync::Mutex::new(None),
             gap: Mutex::new(None),
         }
     }
@@ -101,6 +106,8 @@ impl<'a> Execution<'a> {
             Action::PointEndpoint { endpoint, target } => {
                 self.point_endpoint(endpoint, target).await
             }
+            Action::ShareAddress { machine, among } => self.share_address(machine, among).await,
+            Action::ReleaseAddress(machine) => self.release_address(machine).await,
             Action::AwaitEndpoint => self.await_endpoint().await,
             Action::AdmitNodes => self.admit_nodes().await,
             Action::EnsureNodeGroup(spec) => self.ensure_node_group(spec).await,
@@ -139,9 +146,10 @@ impl<'a> Execution<'a> {
         self.means.channel.reach(&machine, port).await
     }
 
-    /// The endpoint's address. It is reserved before anything that asks for it.
-    fn endpoint_address(&self) -> Result<IpAddr> {
-        self.directory.endpoint().ok_or_else(|| {
+    /// Where clients reach the cluster. The address is reserved before anything that asks for it.
+    fn endpoint(&self) -> Result<SocketAddr> {
+        let reserved = self.directory.endpoint_address();
+        self.intent.spec.endpoint_at(reserved).ok_or_else(|| {
             Error::failed(format!(
                 "cluster {} has no reserved address",
                 self.intent.spec.cluster
@@ -190,7 +198,7 @@ impl Directory {
         machines.insert(machine.name.clone(), machine);
     }
 
-    fn endpoint(&self) -> Option<IpAddr> {
+    fn endpoint_address(&self) -> Option<IpAddr> {
         *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -3,7 +3,7 @@
 use super::Execution;
 use crate::error::{Error, Result};
 use crate::kubeconfig::{self, Access, Credentials};
-use crate::kubernetes::{BootstrapToken, socket};
+use crate::kubernetes::BootstrapToken;
 use crate::machine::{BOOTSTRAP_KUBECONFIG, KUBELET_CLIENT_CA};
 use crate::output::Event;
 use crate::pki::Secret;
@@ -25,7 +25,7 @@ impl Execution<'_> {
             secret: Secret::new(random(16)),
             expires: Timestamp::now() + TOKEN_LIFETIME,
         });
-        let endpoint = socket(self.endpoint_address()?, self.intent.spec.api.port);
+        let endpoint = self.endpoint()?;
         self.means.kubernetes.admit_nodes(endpoint, token).await
     }
 
@@ -48,12 +48,11 @@ impl Execution<'_> {
         let token = self.token.get().ok_or_else(|| {
             Error::failed("there is no token for nodes to join with").hint("hakube reconcile")
         })?;
-        let port = self.intent.spec.api.port;
         Ok(kubeconfig::render(&Access {
             cluster: self.intent.spec.cluster.clone(),
             user: "kubelet-bootstrap".to_owned(),
             context: "bootstrap".to_owned(),
-            server: kubeconfig::server_url(self.endpoint_address()?, port),
+            server: kubeconfig::server_url(self.endpoint()?),
             ca: self.means.authorities.kubernetes_ca().to_owned(),
             credentials: Credentials::Token(Secret::new(format!(
                 "{}.{}",
@@ -64,7 +63,7 @@ impl Execution<'_> {
     }
 
     pub(super) async fn await_nodes(&self, step: &Step, count: u32) -> Result<()> {
-        let endpoint = socket(self.endpoint_address()?, self.intent.spec.api.port);
+        let endpoint = self.endpoint()?;
         let what = format!("{count} nodes to be ready");
         let mut told = None;
         let pace = self.means.pace * 4;
@@ -92,7 +91,7 @@ impl Execution<'_> {
 
     /// A node whose machine came back, or isn't seen by the plan yet, stays.
     pub(super) async fn forget_nodes(&self, nodes: &[MachineRef]) -> Result<()> {
-        let endpoint = socket(self.endpoint_address()?, self.intent.spec.api.port);
+        let endpoint = self.endpoint()?;
         for node in nodes {
             if self.means.provider.machine(node).await?.is_none() {
                 let kubernetes = &self.means.kubernetes;

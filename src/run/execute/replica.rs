@@ -1,6 +1,7 @@
 //! A replica's secrets, and its control plane.
 
 use super::Execution;
+use crate::cluster::Endpoint;
 use crate::error::{Error, Result};
 use crate::machine::{self, ReplicaFacts};
 use crate::pki::{self, ReplicaIdentity};
@@ -15,7 +16,7 @@ impl Execution<'_> {
         let identity = ReplicaIdentity {
             name: machine.name.clone(),
             addresses: vec![address],
-            endpoint: self.endpoint_address()?,
+            endpoint: self.endpoint()?.ip(),
             api_port: spec.api.port,
             service_ip: spec.network.service_address(),
             dns_domain: spec.network.dns_domain.clone(),
@@ -33,7 +34,11 @@ impl Execution<'_> {
         files.push(machine::replica_env(&ReplicaFacts {
             name: machine.name.clone(),
             address,
-            bind: self.means.bind_address(address),
+            bind: match spec.endpoint {
+                // haproxy listens beside it, on the endpoint's.
+                Endpoint::Machines => address,
+                Endpoint::Provider | Endpoint::External(_) => self.means.bind_address(address),
+            },
         }));
         let what = format!("machine {} to boot and take its files", machine.name);
         let mut hints = Vec::new();

@@ -1,6 +1,6 @@
 //! `status` and `kubeconfig`: looking, without changing.
 
-use crate::cluster::{EtcdView, Intent, MemberRole, Observed, Phase};
+use crate::cluster::{Endpoint, EtcdView, Intent, MemberRole, Observed, Phase};
 use crate::error::{Error, Result};
 use crate::kubeconfig;
 use crate::output::{EndpointStatus, NodeStatus, ReplicaStatus, Status, UnfinishedStatus};
@@ -47,7 +47,8 @@ pub async fn admin_kubeconfig(session: &Session) -> Result<Secret> {
     let stored = session.existing().await?;
     let means = connect(session, &stored).await?;
     let inventory = means.provider.inspect(session.cluster()).await?;
-    let address = inventory.address.ok_or_else(|| {
+    let reserved = inventory.address.map(|address| address.address);
+    let endpoint = stored.intent.spec.endpoint_at(reserved).ok_or_else(|| {
         Error::failed(format!(
             "cluster {} has no reserved address yet",
             session.cluster()
@@ -57,26 +58,30 @@ pub async fn admin_kubeconfig(session: &Session) -> Result<Secret> {
     Ok(kubeconfig::render(&admin_access(
         &stored.intent,
         &means,
-        address.address,
+        endpoint,
     )?))
 }
 
 fn describe(stored: &Stored, observed: &Observed, running: Option<String>) -> Status {
     let Stored { intent, unfinished } = stored;
     let spec = &intent.spec;
-    let balanced = observed.inventory.balancer.forwarding.is_some();
+    let reserved = observed.inventory.address.as_ref();
+    let endpoint = spec.endpoint_at(reserved.map(|address| address.address));
     Status {
         cluster: spec.cluster.clone(),
         provider: spec.provider.name().to_owned(),
         version: format!("v{}", spec.versions.kubernetes),
         endpoint: EndpointStatus {
-            address: observed
-                .inventory
-                .address
-                .as_ref()
-                .map(|address| address.address.to_string()),
-            port: spec.api.port,
-            mode: if balanced { "load-balanced" } else { "direct" },
+            address: endpoint.map(|endpoint| endpoint.ip().to_string()),
+            port: endpoint.map_or(spec.api.port, |endpoint| endpoint.port()),
+            mode: match spec.endpoint {
+                Endpoint::External(_) => "external",
+                Endpoint::Machines if intent.replicas.len() > 1 => "shared",
+                Endpoint::Provider if observed.inventory.balancer.forwarding.is_some() => {
+                    "load-balanced"
+                }
+                Endpoint::Provider | Endpoint::Machines => "direct",
+            },
             ready: observed.endpoint_ready,
         },
         quorum: matches!(observed.etcd, EtcdView::Known(_)).then(|| observed.etcd.quorum().into()),

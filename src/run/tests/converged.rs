@@ -1,7 +1,8 @@
 //! What must be so when a command is done, seen in the world itself rather than through hakube.
 
 use super::site::{Command, Fate, Site};
-use crate::cluster::Intent;
+use super::world::ENDPOINT;
+use crate::cluster::{Arrangement, Endpoint, Intent, Sharer};
 use crate::output::Event;
 use std::collections::BTreeSet;
 
@@ -137,6 +138,9 @@ fn endpoint_is_where_it_belongs(site: &Site, intent: &Intent) -> Result<(), Stri
     require(site.world.endpoint_answers(), || {
         "the endpoint doesn't answer".to_owned()
     })?;
+    if intent.spec.endpoint == Endpoint::Machines {
+        return address_is_shared_by_all(site, intent);
+    }
     if intent.is_balanced() {
         require(cloud.holder().is_none(), || {
             format!("{:?} still has the address", cloud.holder())
@@ -150,6 +154,26 @@ fn endpoint_is_where_it_belongs(site: &Site, intent: &Intent) -> Result<(), Stri
     require(balancer.is_absent(), || {
         format!("left of the balancer: {balancer:?}")
     })
+}
+
+/// All were told the same: that they share it, and where each of them is.
+fn address_is_shared_by_all(site: &Site, intent: &Intent) -> Result<(), String> {
+    let replicas = intent.replicas.iter();
+    let sharers = replicas.map(|replica| Sharer {
+        name: replica.name.clone(),
+        address: site.world.cloud.machines[&replica.name].address,
+    });
+    let wanted = Arrangement {
+        address: ENDPOINT,
+        port: intent.spec.api.port,
+        sharers: sharers.collect(),
+    };
+    let holders = site.world.holders();
+    let told: BTreeSet<String> = holders.iter().map(|(name, _)| name.clone()).collect();
+    require(
+        told == names(intent) && holders.iter().all(|(_, told)| *told == wanted),
+        || format!("the address is shared as {holders:?}, not {wanted:?}"),
+    )
 }
 
 /// The same command a second time would do nothing.

@@ -18,7 +18,8 @@ enum Then {
 }
 
 impl Scenario {
-    fn survives_crashes(&self) {
+    /// Stopped anywhere, it is finished by whatever comes next.
+    pub fn survives_crashes(&self) {
         let mut failures = Vec::new();
         let mut cases = 0;
         for performed in [false, true] {

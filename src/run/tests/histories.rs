@@ -220,7 +220,7 @@ fn reconcile(site: &mut Site) -> Result<(), String> {
 #[test]
 fn whatever_happened_is_finished_by_reconcile_and_ended_by_down() {
     let past = (
-        any::<[bool; 3]>(),
+        any::<[bool; 4]>(),
         0..2_u32,
         0..3_usize,
         proptest::collection::vec(event(), 1..10),
@@ -229,11 +229,15 @@ fn whatever_happened_is_finished_by_reconcile_and_ended_by_down() {
         "run histories",
         250,
         &past,
-        |([multizone, always, private], nodes, more, events)| {
+        |([multizone, always, private, on_machines], nodes, more, events)| {
             let word = |yes: bool| if yes { "true" } else { "false" };
             let mut site = Site::new(&[
+                (
+                    "KUBERNETES_PROVIDER",
+                    if on_machines { "libvirt" } else { "gce" },
+                ),
                 ("MULTIZONE", word(multizone)),
-                ("KUBE_GCE_PRIVATE_CLUSTER", word(private)),
+                ("KUBE_GCE_PRIVATE_CLUSTER", word(private && !on_machines)),
                 (
                     "HAKUBE_LOAD_BALANCER",
                     if always { "always" } else { "auto" },

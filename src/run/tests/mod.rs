@@ -10,6 +10,7 @@ mod drift;
 mod faults;
 mod histories;
 mod scenarios;
+mod shared_address;
 mod site;
 mod unfinished;
 mod world;

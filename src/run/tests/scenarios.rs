@@ -64,7 +64,12 @@ pub fn remove(name: &str, force: bool) -> Command {
 
 /// A cluster of so many replicas, an hour after it was made.
 pub fn replicas(count: usize) -> Site {
-    let mut site = up(MULTIZONE);
+    replicas_with(MULTIZONE, count)
+}
+
+/// The same of a cluster that was made with these variables.
+pub fn replicas_with(variables: &[(&'static str, &str)], count: usize) -> Site {
+    let mut site = up(variables);
     if count > 1 {
         site.does(&replicate(None, count - 1));
     }
@@ -72,7 +77,7 @@ pub fn replicas(count: usize) -> Site {
     site
 }
 
-fn leader(site: &Site) -> String {
+pub fn leader(site: &Site) -> String {
     site.world
         .etcd
         .leader

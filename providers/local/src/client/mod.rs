@@ -17,6 +17,7 @@ use wire::encode;
 
 pub use crate::faults::{Act, FaultReport, FaultRule, LoggedRequest, Moment};
 pub use error::ClientError;
+pub(crate) use types::FileContent;
 pub use types::{MachineSummary, StartOptions, Status};
 
 /// A local cloud, by its home. It need not run.
@@ -119,6 +120,21 @@ impl LocalCloud {
         let call = format!("/machines/{zone}/{name}/file?{query}");
         self.send(Method::PUT, &call, content).await?;
         Ok(())
+    }
+
+    /// The content of a file of a machine that runs; `None` where there is none.
+    pub async fn read_file(
+        &self,
+        zone: &str,
+        name: &str,
+        path: &str,
+    ) -> Result<Option<Vec<u8>>, ClientError> {
+        let call = format!("/machines/{zone}/{name}/file?path={}", encode(path));
+        let content: FileContent = self.call(Method::GET, &call, Bytes::new()).await?;
+        content.decoded().map_err(|why| ClientError::Connection {
+            url: call,
+            why: why.to_string(),
+        })
     }
 
     async fn path_of(&self, machine: &str) -> Result<String, ClientError> {

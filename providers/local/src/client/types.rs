@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 
 use crate::machine::UnitStatus;
@@ -57,5 +58,26 @@ impl StartOptions {
             command,
             timeout: Duration::from_secs(30),
         }
+    }
+}
+
+/// A file of a machine on the wire, where any byte may be in it: base64, or null where there is none.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct FileContent {
+    content: Option<String>,
+}
+
+impl FileContent {
+    /// What the file has.
+    pub fn of(content: Option<&[u8]>) -> Self {
+        Self {
+            content: content.map(|content| BASE64_STANDARD.encode(content)),
+        }
+    }
+
+    /// What the file has.
+    pub fn decoded(&self) -> Result<Option<Vec<u8>>, base64::DecodeError> {
+        let content = self.content.as_deref();
+        content.map(|text| BASE64_STANDARD.decode(text)).transpose()
     }
 }

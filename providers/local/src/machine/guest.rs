@@ -20,6 +20,7 @@ use super::{
     GuestError, GuestSpec, UnitStatus,
     control::{self, Request, Response},
     layout::{Layout, append, write_atomically},
+    paths::Root,
     presence::InitProcess,
     processes::signal_until,
 };
@@ -189,6 +190,20 @@ impl Guest {
         )
         .await
         .map(drop)
+    }
+
+    /// The content of a file of the machine, which runs; `None` where there is none.
+    pub async fn read_file(&self, path: &str) -> Result<Option<Vec<u8>>, GuestError> {
+        self.running_init()?;
+        let refused = |reason: String| self.refused("read a file", reason);
+        let root = std::path::absolute(self.layout.root())
+            .map_err(self.io("read a file of the machine in", self.dir()))?;
+        let root = Root::new(&root).ok_or_else(|| refused("its directory isn't UTF-8".into()))?;
+        let file = root.file(path).map_err(|bad| refused(bad.to_string()))?;
+        match tokio::fs::read(&file).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            content => content.map(Some).map_err(self.io("read", &file)),
+        }
     }
 
     /// The machine's units, by name.

@@ -28,13 +28,22 @@ async fn a_machine_lives_as_long_as_its_instance() {
     cloud.make(&format!("{path}/stop"), json!({})).await;
     assert!(!guest.is_running().await);
     assert_eq!(cloud.get(&path).await.unwrap()["status"], "TERMINATED");
-    let file = cloud
-        .local
-        .put_file("europe-west1-b", "m1", "/etc/x", 0o600, "x".into())
-        .await;
-    assert!(file.unwrap_err().to_string().contains("409"));
+    let zone = "europe-west1-b";
+    let put = async || {
+        let local = &cloud.local;
+        local
+            .put_file(zone, "m1", "/etc/x", 0o600, "x".into())
+            .await
+    };
+    let read = async |path: &str| cloud.local.read_file(zone, "m1", path).await;
+    for refused in [put().await.unwrap_err(), read("/etc/x").await.unwrap_err()] {
+        assert!(refused.to_string().contains("409"), "{refused}");
+    }
     cloud.make(&format!("{path}/start"), json!({})).await;
     assert!(guest.is_running().await);
+    put().await.unwrap();
+    assert_eq!(read("/etc/x").await.unwrap(), Some(b"x".to_vec()));
+    assert_eq!(read("/etc/y").await.unwrap(), None);
     cloud.make(&format!("{path}/reset"), json!({})).await;
     assert!(guest.is_running().await);
     assert_eq!(cloud.get(&path).await.unwrap()["status"], "RUNNING");

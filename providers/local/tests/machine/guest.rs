@@ -194,6 +194,10 @@ async fn put_files_have_exactly_their_mode_and_stay_in_the_machine() {
             [0, 255, b'\n']
         );
     }
+    let read = machine.guest.read_file("/etc/deep/er/x").await.unwrap();
+    assert_eq!(read, Some(vec![0, 255, b'\n']));
+    let absent = machine.guest.read_file("/etc/deep/y").await.unwrap();
+    assert_eq!(absent, None);
     assert_eq!(
         fs::read_dir(machine.file("/etc/deep/er")).unwrap().count(),
         1,

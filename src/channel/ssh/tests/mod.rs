@@ -98,6 +98,26 @@ async fn files_arrive_whole_with_their_modes_and_replace_older_ones() {
 }
 
 #[tokio::test]
+async fn a_file_is_read_byte_by_byte_and_one_that_is_not_there_is_none() {
+    let Some(sshd) = Sshd::start() else {
+        return skipped();
+    };
+    let channel = channel(&sshd.user_key, &sshd.known());
+    let path = sshd.path("it's a file");
+    let path = path.to_str().unwrap();
+    assert_eq!(channel.read(&machine(), path).await.unwrap(), None);
+    for content in [&b""[..], b"one\n\ntwo\xff\0", &[b'x'; 100_000]] {
+        std::fs::write(path, content).unwrap();
+        let read = channel.read(&machine(), path).await.unwrap();
+        assert_eq!(read.as_deref(), Some(content));
+    }
+    // What isn't known is no absence.
+    let directory = sshd.path(".");
+    let error = channel.read(&machine(), directory.to_str().unwrap()).await;
+    assert!(error.unwrap_err().to_string().contains("irectory"));
+}
+
+#[tokio::test]
 async fn a_file_that_can_not_be_written_leaves_none() {
     let Some(sshd) = Sshd::start() else {
         return skipped();

@@ -83,11 +83,12 @@ impl World {
             self.set_health(name, true);
             return;
         }
+        self.machines_made += 1;
         self.observed.inventory.machines.push(Machine {
             name: name.clone(),
             zone: zone.clone(),
             state: MachineState::Running,
-            internal_address: None,
+            internal_address: Some([10, 40, 0, self.machines_made].into()),
             external_address: external,
             alias_addresses: spec.alias.iter().map(|_| ENDPOINT).collect(),
             labels: BTreeMap::new(),
@@ -129,6 +130,8 @@ impl World {
             group.machines.retain(|machine| machine != name);
         }
         self.equipped.remove(name);
+        self.told.remove(name);
+        self.silent.remove(name);
         self.observed.apis.remove(name);
         if self.observed.inventory.machines.is_empty() {
             self.observed.etcd = EtcdView::Absent;
@@ -151,6 +154,11 @@ impl World {
                 let holds = |machine: &Machine| machine.holds(ENDPOINT);
                 let holds = inventory.machine(name).is_some_and(holds);
                 assert!(teardown || !holds, "{name} has the endpoint");
+                // Of one that can't be told nobody knows whether it let go.
+                assert!(
+                    teardown || self.silent.contains(name) || !self.may_hold(name),
+                    "{name} may have the endpoint"
+                );
                 assert!(
                     teardown || self.observed.etcd.member(name).is_none(),
                     "{name} is a member of etcd"

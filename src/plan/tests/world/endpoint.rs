@@ -62,7 +62,9 @@ impl World {
         let ready = |name: &str| self.runs(name) && self.observed.api_ready(name);
         let balanced = inventory.balancer.forwarding.is_some()
             && inventory.balancer.machines().into_iter().any(ready);
-        balanced || self.holder().is_some_and(|machine| ready(&machine.name))
+        balanced
+            || self.shared_endpoint_answers()
+            || self.holder().is_some_and(|machine| ready(&machine.name))
     }
 
     pub(super) fn release_endpoint(&mut self) {

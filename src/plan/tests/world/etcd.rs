@@ -169,6 +169,8 @@ impl World {
             let balancer = &self.observed.inventory.balancer;
             let serves = balancer.forwarding.is_some() && balancer.machines().contains(&replica);
             assert!(!serves, "clients are still sent to {replica}");
+            let holds = !self.silent.contains(replica) && self.may_hold(replica);
+            assert!(!holds, "clients may be sent to {replica}");
         }
         self.members_mut().retain(|member| member.id != id);
         self.observed.apis.remove(replica);

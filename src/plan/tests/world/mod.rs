@@ -7,13 +7,14 @@
 mod cloud;
 mod endpoint;
 mod etcd;
+mod shared_address;
 
-use crate::cluster::{Intent, MemberRole, NodeView, Observed, Phase, Quorum};
+use crate::cluster::{Arrangement, Intent, MemberRole, NodeView, Observed, Phase, Quorum};
 use crate::plan::{Action, Plan, Step, plan};
 use hakube_provider::{Address, MachineState, ResourceKind, Scope};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 const ENDPOINT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
@@ -28,6 +29,11 @@ pub struct World {
     equipped: BTreeSet<String>,
     nodes: Vec<NodeView>,
     members_made: u64,
+    machines_made: u8,
+    /// Who shares the endpoint's address, as each machine was told.
+    told: BTreeMap<String, Arrangement>,
+    /// Machines that run, and that nothing can be put on or read from.
+    pub silent: BTreeSet<String>,
 }
 
 impl World {
@@ -39,6 +45,9 @@ impl World {
             equipped: BTreeSet::new(),
             nodes: Vec::new(),
             members_made: 0,
+            machines_made: 0,
+            told: BTreeMap::new(),
+            silent: BTreeSet::new(),
         }
     }
 
@@ -78,6 +87,8 @@ impl World {
 
     /// Does all that is planned; then nothing is left to do.
     pub fn converge(&mut self, order: u64) {
+        self.silent.clear();
+        self.look();
         let plan = self.plan();
         self.run(&plan, order, plan.steps.len(), false);
         let left = self.plan();
@@ -111,12 +122,31 @@ impl World {
         };
         for _ in 0..steps {
             let Some(step) = next(&done) else { break };
+            if self.is_out_of_reach(step) {
+                return;
+            }
             self.apply(step);
             done.insert(&step.key);
         }
-        if half && let Some(step) = next(&done) {
+        if half
+            && let Some(step) = next(&done)
+            && !self.is_out_of_reach(step)
+        {
             self.begin(step);
             self.look();
+        }
+    }
+
+    /// Whether the step fails, because it talks to a machine that doesn't answer.
+    fn is_out_of_reach(&self, step: &Step) -> bool {
+        match &step.action {
+            Action::DeliverSecrets(machine)
+            | Action::FormEtcd(machine)
+            | Action::JoinEtcd(machine)
+            | Action::StartControlPlane(machine)
+            | Action::ReleaseAddress(machine)
+            | Action::ShareAddress { machine, .. } => self.silent.contains(&machine.name),
+            _ => false,
         }
     }
 
@@ -152,6 +182,7 @@ impl World {
     fn look(&mut self) {
         let answers = self.endpoint_answers();
         self.observed.endpoint_ready = answers;
+        self.look_at_holds();
         self.observed.nodes = answers.then(|| self.nodes.clone());
     }
 
@@ -195,6 +226,8 @@ impl World {
             Action::StartControlPlane(machine) => self.start_control_plane(&machine.name),
             Action::EnsureBalancer(spec) => self.ensure_balancer(spec),
             Action::PointEndpoint { target, .. } => self.point_endpoint(target),
+            Action::ShareAddress { machine, among } => self.share_address(machine, among),
+            Action::ReleaseAddress(machine) => self.release_address(machine),
             Action::AwaitEndpoint => {
                 assert!(self.endpoint_answers(), "awaited for ever: {self:#?}")
             }
@@ -303,6 +336,12 @@ impl World {
                 healthy: healthy - 1,
             }
             .holds()
+    }
+
+    /// The way onto a machine is lost, and nothing else of it.
+    pub fn silence(&mut self, name: &str) {
+        self.silent.insert(name.to_owned());
+        self.look();
     }
 }
 

@@ -1,9 +1,10 @@
 //! Files onto machines. A crash may come before the last one, which is the one that starts something.
 
-use super::Moves::Nothing;
+use super::Moves::{Endpoint, Nothing};
 use super::api::Process;
 use crate::channel::{Channel, Door, own_address};
 use crate::error::{Error, Result};
+use crate::machine::ARRANGEMENT;
 use crate::pki::SecretFile;
 use async_trait::async_trait;
 use hakube_provider::{Machine, MachineRef};
@@ -24,6 +25,20 @@ impl Channel for Process {
         }
     }
 
+    async fn read(&self, machine: &MachineRef, path: &str) -> Result<Option<Vec<u8>>> {
+        let name = &machine.name;
+        self.call(&format!("read {path} on {name}"), Nothing, |world| {
+            let found = world.cloud.machines.get(name);
+            if !found.is_some_and(|found| found.is_up(world.now)) {
+                return Err(Error::failed(format!("{name} can't be read from"))
+                    .because("it boots")
+                    .transient());
+            }
+            Ok(world.file(name, path).map(|text| text.clone().into_bytes()))
+        })
+        .await
+    }
+
     async fn reach(&self, machine: &Machine, port: u16) -> Result<Door> {
         Ok(Door {
             at: SocketAddr::new(own_address(machine)?, port),
@@ -40,9 +55,14 @@ impl Process {
             .map(|file| file.path.as_str())
             .into_iter()
             .collect();
+        // What is put to be done about the endpoint's address moves it.
+        let moves = match paths.first() {
+            Some(&ARRANGEMENT) => Endpoint,
+            _ => Nothing,
+        };
         self.call(
             &format!("put {} on {name}", paths.join(", ")),
-            Nothing,
+            moves,
             |world| {
                 let found = world
                     .cloud

@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::etcd::peer_url;
-use crate::machine::{JOIN_ENV, REPLICA_ENV, START};
+use crate::machine::{ARRANGEMENT, JOIN_ENV, REPLICA_ENV, START};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -189,6 +189,9 @@ impl World {
         self.forbid(path == JOIN_ENV && !identified, || {
             format!("etcd starts on {name} without certificates")
         });
+        if path == ARRANGEMENT {
+            self.check_holders();
+        }
         if path == START {
             self.tick();
             let member = self.etcd.members.iter().find(|member| member.name == name);

@@ -13,6 +13,7 @@ mod kubernetes;
 mod machine;
 mod members;
 mod provider;
+mod shared_address;
 mod store;
 
 pub use api::{Crash, Fault, Process};
@@ -112,6 +113,10 @@ impl World {
             return false;
         }
         let ready = |name: &String| self.api_ready(name);
+        let mut holders = self.holders().into_iter();
+        if holders.any(|(name, _)| self.api_ready(&name)) {
+            return true;
+        }
         if cloud.rule.is_some() {
             // The balancer checks its backends' health.
             return cloud.backends().iter().any(ready);

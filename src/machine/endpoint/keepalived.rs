@@ -1,0 +1,56 @@
+//! keepalived's configuration. Source: keepalived.conf(5) of 2.2, and measurements (docs/libvirt.md).
+
+use super::CHECK;
+use crate::cluster::{Arrangement, Sharer};
+use std::net::IpAddr;
+
+/// VRRP's highest priority but the one that means that an address is a router's own (RFC 5798, 5.2.4).
+const HIGHEST: usize = 254;
+
+/// `own` is the machine's entry, at `place` of the list.
+pub(super) fn render(arrangement: &Arrangement, place: usize, own: &Sharer) -> String {
+    let others = arrangement.sharers.iter().filter(|other| *other != own);
+    let mut peers: Vec<String> = others.map(|other| other.address.to_string()).collect();
+    let (mut check, mut track) = (String::new(), String::new());
+    if arrangement.is_sole() {
+        // Without a peer keepalived would fall back to multicast, and meet whoever uses that on the network.
+        // It isn't checked: nobody else could take the address.
+        peers.push(loopback(own.address).to_owned());
+    } else {
+        let server = std::net::SocketAddr::new(own.address, arrangement.port);
+        check = format!(
+            "vrrp_script serves {{\n    script \"{CHECK} https://{server}\"\n    \
+             interval 2\n    timeout 3\n    fall 2\n    rise 2\n}}\n\n"
+        );
+        // No weight: with nopreempt a lower priority wouldn't make the address leave.
+        "    track_script {\n        serves\n    }\n".clone_into(&mut track);
+    }
+    let Arrangement { address, .. } = arrangement;
+    let priority = HIGHEST.saturating_sub(place).max(1);
+    format!(
+        "# Written by hakube; what is changed here is put right by the next repair.\n\
+         global_defs {{\n    enable_script_security\n    script_user nobody\n}}\n\n\
+         {check}\
+         vrrp_instance endpoint {{\n    state BACKUP\n    nopreempt\n    interface eth0\n    \
+         virtual_router_id {id}\n    priority {priority}\n    advert_int 1\n    \
+         unicast_src_ip {own}\n    unicast_peer {{\n        {peers}\n    }}\n    \
+         virtual_ipaddress {{\n        {address}/{bits} dev eth0\n    }}\n{track}}}\n",
+        id = router_id(*address),
+        own = own.address,
+        peers = peers.join("\n        "),
+        bits = if address.is_ipv4() { 32 } else { 128 },
+    )
+}
+
+fn loopback(like: IpAddr) -> &'static str {
+    if like.is_ipv4() { "127.0.0.1" } else { "::1" }
+}
+
+/// 1 to 255; the same on all that share an address.
+fn router_id(address: IpAddr) -> u8 {
+    let last = match address {
+        IpAddr::V4(address) => address.octets()[3],
+        IpAddr::V6(address) => address.octets()[15],
+    };
+    last.max(1)
+}

@@ -1,0 +1,330 @@
+//! The configuration as text, and as the programs themselves take it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use super::*;
+use crate::cluster::Sharer;
+use crate::pki::Authorities;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::Command;
+
+/// The first of these many replicas shares the address with the others.
+fn arrangement(replicas: u8) -> Arrangement {
+    let sharers = (0..replicas).map(|number| Sharer {
+        name: format!("kubernetes-master-{}", char::from(b'a' + number)),
+        address: [10, 99, 0, 2 + number].into(),
+    });
+    Arrangement {
+        address: [10, 99, 0, 100].into(),
+        port: 6443,
+        sharers: sharers.collect(),
+    }
+}
+
+fn of(replicas: u8) -> (String, String) {
+    configuration(&arrangement(replicas), "kubernetes-master-a")
+}
+
+#[test]
+fn one_replica_holds_the_address_alone() {
+    insta::assert_snapshot!(of(1).0);
+}
+
+#[test]
+fn three_replicas_share_the_address() {
+    let (keepalived, haproxy) = of(3);
+    insta::assert_snapshot!(format!("{keepalived}\n{haproxy}"));
+}
+
+#[test]
+fn who_shares_nothing_runs_nothing() {
+    let nothing = configuration(&arrangement(3), "kubernetes-master-z");
+    assert_eq!(nothing, (String::new(), String::new()));
+}
+
+/// Whichever has the highest priority takes the address first: two with the same would both.
+#[test]
+fn no_two_have_the_same_priority_and_each_knows_the_others() {
+    let all = arrangement(7);
+    let mut priorities = std::collections::BTreeSet::new();
+    for sharer in &all.sharers {
+        let (keepalived, _) = configuration(&all, &sharer.name);
+        let (_, peers) = keepalived.split_once("unicast_peer {").unwrap();
+        let (peers, _) = peers.split_once('}').unwrap();
+        let peers: Vec<&str> = peers.split_whitespace().collect();
+        let others = all.sharers.iter().filter(|other| *other != sharer);
+        let others: Vec<String> = others.map(|other| other.address.to_string()).collect();
+        assert_eq!(peers, others);
+        let priority = keepalived.lines().find(|line| line.contains("priority"));
+        assert!(priorities.insert(priority.unwrap().to_owned()));
+    }
+}
+
+/// Multicast would meet whoever uses it on the network; a check would take the address off the only one.
+#[test]
+fn who_is_alone_has_a_peer_that_is_nobody_and_no_check() {
+    let (keepalived, _) = of(1);
+    assert!(keepalived.contains("unicast_peer {\n        127.0.0.1\n"));
+    assert!(!keepalived.contains("vrrp_script") && !keepalived.contains("track_script"));
+}
+
+#[test]
+fn an_ipv6_endpoint_is_written_as_the_programs_want_it() {
+    let arrangement = Arrangement {
+        address: "fd00::100".parse().unwrap(),
+        port: 6443,
+        sharers: vec![Sharer {
+            name: "kubernetes-master".to_owned(),
+            address: "fd00::2".parse().unwrap(),
+        }],
+    };
+    let (keepalived, haproxy) = configuration(&arrangement, "kubernetes-master");
+    assert!(keepalived.contains("fd00::100/128 dev eth0") && keepalived.contains("        ::1\n"));
+    assert!(haproxy.contains("bind [fd00::100]:6443") && haproxy.contains(" [fd00::2]:6443 "));
+}
+
+/// What starts a change comes when all that it is about is there.
+#[test]
+fn the_arrangement_is_put_last_and_reads_back() {
+    let all = arrangement(2);
+    let files = files(&all, "kubernetes-master-b", "CA");
+    let last = files.last().unwrap();
+    assert_eq!(last.path, ARRANGEMENT);
+    let read: Arrangement = serde_json::from_str(last.content.expose()).unwrap();
+    assert_eq!(read, all);
+    assert!(files.iter().all(|file| file.mode == 0o644));
+}
+
+/// Whether the program is installed here; a test that needs it says so when it isn't.
+fn is_here(program: &str) -> bool {
+    let here = Path::new("/usr/sbin").join(program).exists();
+    if !here {
+        eprintln!("skipped: {program} isn't installed");
+    }
+    here
+}
+
+fn written(directory: &Path, name: &str, content: &str) -> String {
+    let path = directory.join(name);
+    std::fs::write(&path, content).unwrap();
+    path.display().to_string()
+}
+
+fn says_yes(program: &str, arguments: &[&str]) {
+    let output = Command::new(Path::new("/usr/sbin").join(program))
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    // keepalived 2.2.7 ends its test of a configuration with a script by ending the script, and itself with it.
+    let ended = output.status.success() || output.status.signal() == Some(15);
+    assert!(ended, "{program}: {:?}, {said}", output.status);
+    // Both end well with what they only grumble about.
+    let grumbles = ["[WARNING]", "Unknown keyword", "deprecated"];
+    assert!(!grumbles.iter().any(|word| said.contains(word)), "{said}");
+}
+
+#[test]
+fn haproxy_takes_the_configuration() {
+    if !is_here("haproxy") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let lifetimes = crate::cluster::fixtures::spec(&[]).pki;
+    let authorities = Authorities::generate(lifetimes, jiff::Timestamp::now()).unwrap();
+    let ca = written(directory.path(), "ca.crt", authorities.kubernetes_ca());
+    for replicas in [1, 3] {
+        let socket = directory.path().join("sock").display().to_string();
+        let (_, haproxy) = of(replicas);
+        let haproxy = haproxy.replace(CA, &ca).replace(ALIVE, &socket);
+        let path = written(directory.path(), "haproxy.cfg", &haproxy);
+        says_yes("haproxy", &["-c", "-f", &path]);
+    }
+}
+
+/// It wants the check to be there, and root's alone to change, and the interface, which may be any but the
+/// loopback.
+#[test]
+fn keepalived_takes_the_configuration() {
+    let interfaces = std::fs::read_dir("/sys/class/net").unwrap();
+    let mut interfaces = interfaces.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let Some(interface) = interfaces.find(|name| name != "lo") else {
+        eprintln!("skipped: there is no interface but the loopback");
+        return;
+    };
+    if !is_here("keepalived") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    for replicas in [1, 3] {
+        let (keepalived, _) = of(replicas);
+        let keepalived = keepalived
+            .replace(CHECK, "/bin/true")
+            .replace("eth0", &interface);
+        let path = written(directory.path(), "keepalived.conf", &keepalived);
+        says_yes("keepalived", &["--config-test", "-f", &path]);
+    }
+}
+
+/// The scripts of a machine, whose paths are in a directory here instead, and whose programs are `bin`'s.
+struct Scripts {
+    directory: tempfile::TempDir,
+}
+
+impl Scripts {
+    /// `programs` are their names and what they do.
+    fn new(programs: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        for made in ["bin", "etc/hakube/endpoint", "run/hakube"] {
+            std::fs::create_dir_all(directory.path().join(made)).unwrap();
+        }
+        for (name, does) in programs {
+            let path = directory.path().join("bin").join(name);
+            std::fs::write(&path, format!("#!/bin/sh\n{does}\n")).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        Self { directory }
+    }
+
+    fn path(&self, path: &str) -> std::path::PathBuf {
+        self.directory.path().join(path.trim_start_matches('/'))
+    }
+
+    fn put(&self, path: &str, content: &str) {
+        std::fs::write(self.path(path), content).unwrap();
+    }
+
+    fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.path(path)).unwrap_or_default()
+    }
+
+    /// Runs the script of this path.
+    fn run(&self, script: &str) -> std::process::Output {
+        let document = super::super::replica_user_data(&crate::cluster::fixtures::spec(&[(
+            "KUBERNETES_PROVIDER",
+            "libvirt",
+        )]));
+        let value: serde_json::Value = serde_saphyr::from_str(&document).unwrap();
+        let files = value["write_files"].as_array().unwrap();
+        let file = files.iter().find(|file| file["path"] == script).unwrap();
+        let root = self.directory.path().display();
+        let text = file["content"].as_str().unwrap();
+        let text = text
+            .replace("/etc/hakube", &format!("{root}/etc/hakube"))
+            .replace("/run/hakube", &format!("{root}/run/hakube"));
+        Command::new("/bin/sh")
+            .args(["-c", &text, "script", "https://10.99.0.2:6443"])
+            .env("PATH", format!("{root}/bin:/usr/bin:/bin"))
+            .env("ROOT", root.to_string())
+            .output()
+            .unwrap()
+    }
+}
+
+const APPLY: &str = "/usr/local/lib/hakube/endpoint-apply";
+
+#[test]
+fn what_is_put_is_done_and_then_told() {
+    let scripts = Scripts::new(&[("systemctl", "echo \"$@\" >>$ROOT/log")]);
+    for file in files(&arrangement(2), "kubernetes-master-a", "CA") {
+        scripts.put(&file.path, file.content.expose());
+    }
+    assert!(scripts.run(APPLY).status.success());
+    assert_eq!(
+        scripts.read("log"),
+        "reload-or-restart endpoint-haproxy.service\nreload-or-restart endpoint-keepalived.service\n"
+    );
+    assert_eq!(scripts.read(IN_FORCE), scripts.read(ARRANGEMENT));
+
+    scripts.put("log", "");
+    for file in files(&arrangement(0), "kubernetes-master-a", "CA") {
+        scripts.put(&file.path, file.content.expose());
+    }
+    assert!(scripts.run(APPLY).status.success());
+    assert_eq!(
+        scripts.read("log"),
+        "stop endpoint-keepalived.service\nstop endpoint-haproxy.service\n"
+    );
+    assert_eq!(scripts.read(IN_FORCE), scripts.read(ARRANGEMENT));
+}
+
+/// It isn't started anew for a file that changes while it runs.
+#[test]
+fn what_is_put_in_the_meantime_is_done_too() {
+    let scripts = Scripts::new(&[(
+        "systemctl",
+        "echo \"$@\" >>$ROOT/log\n\
+         [ -e $ROOT/changed ] || { touch $ROOT/changed; echo new >$ROOT/etc/hakube/endpoint/arrangement.json; }",
+    )]);
+    scripts.put(KEEPALIVED, "old");
+    scripts.put(ARRANGEMENT, "old\n");
+    assert!(scripts.run(APPLY).status.success());
+    assert_eq!(scripts.read("log").lines().count(), 4);
+    assert_eq!(scripts.read(IN_FORCE), "new\n");
+}
+
+/// Nothing is in force that no program has taken.
+#[test]
+fn what_could_not_be_done_is_not_told() {
+    let scripts = Scripts::new(&[("systemctl", "exit 1")]);
+    scripts.put(KEEPALIVED, "new");
+    scripts.put(ARRANGEMENT, "new\n");
+    scripts.put(IN_FORCE, "old\n");
+    assert!(!scripts.run(APPLY).status.success());
+    assert_eq!(scripts.read(IN_FORCE), "");
+}
+
+#[test]
+fn an_address_that_keepalived_left_is_taken_off() {
+    let scripts = Scripts::new(&[("ip", "echo \"$@\" >>$ROOT/log; exit 2")]);
+    for file in files(&arrangement(0), "kubernetes-master-a", "CA") {
+        scripts.put(&file.path, file.content.expose());
+    }
+    let ended = scripts.run("/usr/local/lib/hakube/endpoint-drop").status;
+    assert!(ended.success());
+    assert_eq!(scripts.read("log"), "address delete 10.99.0.100 dev eth0\n");
+}
+
+/// An image that has them all may have no network.
+#[test]
+fn programs_that_are_there_are_not_asked_the_network_for() {
+    let there = ["keepalived", "haproxy", "curl"].map(|name| (name, "exit 0"));
+    let log = "echo \"$@\" >>$ROOT/log";
+    for (missing, asked) in [
+        (0, ""),
+        (
+            1,
+            "-q update\n-q install -y --no-install-recommends keepalived\n",
+        ),
+    ] {
+        let programs = there.iter().skip(missing).copied();
+        let programs: Vec<_> = programs.chain([("apt-get", log)]).collect();
+        let scripts = Scripts::new(&programs);
+        let ended = scripts
+            .run("/usr/local/lib/hakube/endpoint-programs")
+            .status;
+        assert!(ended.success());
+        assert_eq!(scripts.read("log"), asked);
+    }
+}
+
+#[test]
+fn only_a_machine_that_serves_may_hold_the_address() {
+    for (answers, may) in [
+        ("exit 0", true),
+        ("case $* in *readyz*) exit 22;; esac", false),
+        ("case $* in *unix-socket*) exit 7;; esac", false),
+    ] {
+        let scripts = Scripts::new(&[("curl", answers)]);
+        assert_eq!(scripts.run(CHECK).status.success(), may, "{answers}");
+    }
+}
+
+#[test]
+fn units_wait_for_what_is_put() {
+    let documents = format!("{:?}", documents());
+    assert!(documents.contains(&format!("PathChanged={ARRANGEMENT}")));
+}

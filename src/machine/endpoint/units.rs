@@ -1,0 +1,144 @@
+//! What a replica's document has for the endpoint's address: scripts, and units that do what the channel's files
+//! say once they are there, and whenever they change.
+
+use super::{ALIVE, ARRANGEMENT, CA, CHECK, HAPROXY, IN_FORCE, KEEPALIVED};
+use crate::machine::cloud_config::File;
+
+/// The units that are enabled.
+pub(in crate::machine) const ENABLED: [&str; 3] = [
+    "endpoint-programs.service",
+    "endpoint.service",
+    "endpoint.path",
+];
+
+const PROGRAMS: &str = "/usr/local/lib/hakube/endpoint-programs";
+const APPLY: &str = "/usr/local/lib/hakube/endpoint-apply";
+const DROP: &str = "/usr/local/lib/hakube/endpoint-drop";
+
+/// Scripts and units.
+pub(in crate::machine) fn files() -> Vec<File> {
+    let script = |path, content: String| File::text(path, 0o755, content);
+    let unit =
+        |name, content: String| File::text(format!("/etc/systemd/system/{name}"), 0o644, content);
+    vec![
+        script(CHECK, check()),
+        script(PROGRAMS, programs()),
+        script(APPLY, apply()),
+        script(DROP, drop()),
+        unit("endpoint-programs.service", programs_unit()),
+        unit("endpoint-haproxy.service", haproxy_unit()),
+        unit("endpoint-keepalived.service", keepalived_unit()),
+        unit("endpoint.service", apply_unit()),
+        unit("endpoint.path", path_unit()),
+    ]
+}
+
+/// keepalived runs it as nobody, so it and its directories are root's.
+fn check() -> String {
+    format!(
+        "#!/bin/sh\n\
+         # Whether this machine may hold the endpoint's address: its own API server ($1) is ready, and haproxy lives.\n\
+         set -eu\n\
+         curl --silent --fail --output /dev/null --max-time 2 --noproxy '*' --cacert {CA} \"$1/readyz\"\n\
+         curl --silent --fail --output /dev/null --max-time 1 --unix-socket {ALIVE} http://haproxy/\n"
+    )
+}
+
+/// Not cloud-init's `packages`, which asks the network even for what is there.
+fn programs() -> String {
+    "#!/bin/sh\n\
+     # keepalived, haproxy and curl, where the image hasn't got them.\n\
+     set -eu\n\
+     missing=\n\
+     for program in keepalived haproxy curl; do\n    \
+     command -v \"$program\" >/dev/null || missing=\"$missing $program\"\n\
+     done\n\
+     [ -n \"$missing\" ] || exit 0\n\
+     export DEBIAN_FRONTEND=noninteractive\n\
+     apt-get -q update\n\
+     apt-get -q install -y --no-install-recommends $missing\n"
+        .to_owned()
+}
+
+/// A file that changes while this runs starts it no second time: so it looks again before it ends.
+fn apply() -> String {
+    format!(
+        "#!/bin/sh\n\
+         # Does what the files of the endpoint say. {IN_FORCE} tells what that was.\n\
+         set -eu\n\
+         rm -f {IN_FORCE}\n\
+         until cmp -s {ARRANGEMENT} {IN_FORCE}; do\n    \
+         cp {ARRANGEMENT} {IN_FORCE}.next\n    \
+         if [ -s {KEEPALIVED} ]; then\n        \
+         systemctl reload-or-restart endpoint-haproxy.service\n        \
+         systemctl reload-or-restart endpoint-keepalived.service\n    \
+         else\n        \
+         systemctl stop endpoint-keepalived.service\n        \
+         systemctl stop endpoint-haproxy.service\n    \
+         fi\n    \
+         mv -f {IN_FORCE}.next {IN_FORCE}\n\
+         done\n"
+    )
+}
+
+/// A keepalived that was killed leaves the address behind, for two machines to have.
+fn drop() -> String {
+    format!(
+        "#!/bin/sh\n\
+         # Takes the endpoint's address off, should keepalived have left it.\n\
+         address=$(sed -n 's/^{{\"address\":\"\\([^\"]*\\)\".*/\\1/p' {ARRANGEMENT})\n\
+         ip address delete \"$address\" dev eth0 2>/dev/null\n\
+         exit 0\n"
+    )
+}
+
+fn programs_unit() -> String {
+    format!(
+        "[Unit]\nDescription=keepalived and haproxy\n\
+         Wants=network-online.target\nAfter=network-online.target\nStartLimitIntervalSec=0\n\n\
+         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart={PROGRAMS}\n\
+         Restart=on-failure\nRestartSec=5s\nTimeoutStartSec=infinity\nStandardOutput=journal+console\n\n\
+         [Install]\nWantedBy=multi-user.target\n"
+    )
+}
+
+fn haproxy_unit() -> String {
+    format!(
+        "[Unit]\nDescription=haproxy, in front of every API server\nStartLimitIntervalSec=0\n\n\
+         [Service]\nType=notify\nRuntimeDirectory=hakube\nRuntimeDirectoryPreserve=yes\n\
+         ExecStart=/usr/sbin/haproxy -Ws -f {HAPROXY} -p /run/hakube/haproxy.pid\n\
+         ExecReload=/usr/sbin/haproxy -c -q -f {HAPROXY}\nExecReload=/bin/kill -USR2 $MAINPID\n\
+         KillMode=mixed\nSuccessExitStatus=143\nTimeoutStopSec=10s\nRestart=always\nRestartSec=500ms\n"
+    )
+}
+
+fn keepalived_unit() -> String {
+    format!(
+        "[Unit]\nDescription=keepalived, which holds the endpoint's address\n\
+         Wants=network-online.target\nAfter=network-online.target endpoint-haproxy.service\nStartLimitIntervalSec=0\n\n\
+         [Service]\nType=notify\nRuntimeDirectory=hakube\nRuntimeDirectoryPreserve=yes\n\
+         ExecStart=/usr/sbin/keepalived --dont-fork --log-console --vrrp -f {KEEPALIVED} \
+         -p /run/hakube/keepalived.pid -r /run/hakube/vrrp.pid\n\
+         ExecReload=/bin/kill -HUP $MAINPID\nExecStopPost={DROP}\n\
+         TimeoutStopSec=10s\nRestart=always\nRestartSec=500ms\n"
+    )
+}
+
+fn apply_unit() -> String {
+    format!(
+        "[Unit]\nDescription=What this machine does about the endpoint's address\n\
+         Requires=endpoint-programs.service\nAfter=endpoint-programs.service\n\
+         ConditionPathExists={ARRANGEMENT}\nStartLimitIntervalSec=0\n\n\
+         [Service]\nType=oneshot\nRuntimeDirectory=hakube\nRuntimeDirectoryPreserve=yes\n\
+         ExecStart={APPLY}\nRestart=on-failure\nRestartSec=2s\nStandardOutput=journal+console\n\n\
+         [Install]\nWantedBy=multi-user.target\n"
+    )
+}
+
+fn path_unit() -> String {
+    format!(
+        "[Unit]\nDescription=Wait for word on the endpoint's address\n\n\
+         [Path]\nPathChanged={ARRANGEMENT}\n\n\
+         [Install]\nWantedBy=multi-user.target\n"
+    )
+}
