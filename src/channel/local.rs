@@ -42,12 +42,11 @@ impl Channel for LocalChannel {
     async fn read(&self, machine: &MachineRef, path: &str) -> Result<Option<Vec<u8>>> {
         let MachineRef { name, zone } = machine;
         let content = self.cloud.read_file(zone, name, path).await;
-        let content = content.map_err(|error| {
+        content.map_err(|error| {
             Error::failed(format!("could not read {path} on {name}"))
                 .because(error)
                 .transient()
-        })?;
-        Ok(content.map(Into::into))
+        })
     }
 
     /// Its machines' addresses are this host's.

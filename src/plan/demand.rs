@@ -43,6 +43,8 @@ impl Action {
             | Self::JoinEtcd(_)
             | Self::PromoteMember(_)
             | Self::StartControlPlane(_)
+            | Self::ShareAddress { .. }
+            | Self::ReleaseAddress(_)
             | Self::AwaitEndpoint
             | Self::HandLeadership { .. }
             | Self::RemoveMember { .. }

@@ -10,8 +10,7 @@ const NETWORK: &str = "network";
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     let inventory = &observed.inventory;
     let spec = &intent.spec;
-    let unreserved =
-        inventory.address.is_none() && !matches!(spec.endpoint, Endpoint::External(_));
+    let unreserved = inventory.address.is_none() && !matches!(spec.endpoint, Endpoint::External(_));
     let differing: Vec<FirewallSpec> = firewalls(spec)
         .into_iter()
         .filter(|wanted| inventory.firewall(&wanted.name) != Some(&Firewall::from(wanted)))

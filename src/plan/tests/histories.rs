@@ -76,7 +76,17 @@ struct Past {
 fn past() -> impl Strategy<Value = Past> {
     let events = proptest::collection::vec(event(), 0..12);
     (any::<[bool; 5]>(), 0..3_u32, events).prop_map(
-        |([multizone, always_balanced, custom_network, private, on_machines], nodes, events)| Past {
+        |(
+            [
+                multizone,
+                always_balanced,
+                custom_network,
+                private,
+                on_machines,
+            ],
+            nodes,
+            events,
+        )| Past {
             multizone,
             always_balanced,
             custom_network,
