@@ -7,6 +7,10 @@ use crate::settings::{Sources, resolve};
 /// A region's zones.
 pub const ZONES: [&str; 3] = ["europe-west1-b", "europe-west1-c", "europe-west1-d"];
 
+/// The same as zones of one's own, for clusters whose provider is libvirt.
+pub const HOSTS: &str =
+    "europe-west1-b=qemu:///system,europe-west1-c=qemu:///system,europe-west1-d=qemu:///system";
+
 /// The settings of a cluster of zone b, with these variables on top.
 pub fn spec(variables: &[(&str, &str)]) -> ClusterSpec {
     let base = [
@@ -14,6 +18,7 @@ pub fn spec(variables: &[(&str, &str)]) -> ClusterSpec {
         ("PROJECT", "demo-project"),
         ("KUBE_GCE_ZONE", ZONES[0]),
         ("NUM_NODES", "0"),
+        ("HAKUBE_LIBVIRT_ZONES", HOSTS),
     ];
     let env = base
         .iter()

@@ -210,6 +210,7 @@ impl Site {
             ("PROJECT", "demo-project".to_owned()),
             ("KUBE_GCE_ZONE", "europe-west1-b".to_owned()),
             ("NUM_NODES", "0".to_owned()),
+            ("HAKUBE_LIBVIRT_ZONES", fixtures::HOSTS.to_owned()),
             ("HAKUBE_HOME", home.clone()),
             ("KUBECONFIG", format!("{home}/kubeconfig")),
             ("HAKUBE_SSH_SOURCE", "none".to_owned()),

@@ -1,7 +1,7 @@
 //! What a provider makes and deletes, and in which order it lets things go.
 
 use super::{ELSEWHERE, ENDPOINT, World};
-use crate::cluster::{EtcdView, Phase};
+use crate::cluster::{Endpoint, EtcdView, Phase};
 use hakube_provider::{
     Disk, ExternalAddress, Machine, MachineRef, MachineSpec, MachineState, NodeGroup,
     NodeGroupSpec, ResourceId, ResourceKind, Scope,
@@ -66,7 +66,9 @@ impl World {
             ExternalAddress::Ephemeral => (Some(ELSEWHERE), None),
             ExternalAddress::Reserved(address) => (Some(ENDPOINT), Some(address)),
         };
-        assert_eq!(external.is_none(), self.intent.spec.network.private);
+        let cluster = &self.intent.spec;
+        let is_inside = cluster.network.private || cluster.endpoint != Endpoint::Provider;
+        assert_eq!(external.is_none(), is_inside);
         if let Some(address) = reserved.or(spec.alias.as_ref()) {
             assert!(
                 inventory.has(ResourceKind::Address, address),
