@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 const CLUSTER: &str = "real";
 const ZONE: &str = "lan-site1-a";
+const POOL: &str = "real";
 const URI: &str = "qemu:///system";
 
 fn virsh(arguments: &[&str]) -> String {
@@ -34,7 +35,7 @@ fn config(guest: &Path) -> LibvirtConfig {
     let range = "192.168.77.0/24".parse().unwrap();
     LibvirtConfig {
         zones: [(ZONE.to_owned(), URI.to_owned())].into(),
-        pool: "default".into(),
+        pool: POOL.into(),
         network: HostNetwork::Nat { range },
         addresses: AddressPlan::of(range),
         virtualization: Virtualization::Emulated,
@@ -129,6 +130,29 @@ async fn booted(provider: &Libvirt, machine: &MachineRef, key: &Path, command: &
     }
 }
 
+/// Somebody on the machines' network who has that address.
+fn stranger(address: &str) {
+    let ip = |arguments: &str| {
+        let done = Command::new("ip").args(arguments.split(' ')).status();
+        assert!(done.unwrap().success(), "ip {arguments}");
+    };
+    let network = virsh(&["net-info", &format!("hakube.{CLUSTER}")]);
+    let bridge = network
+        .lines()
+        .find_map(|line| line.strip_prefix("Bridge:"));
+    let bridge = bridge.unwrap().trim();
+    ip("netns add stranger");
+    ip("link add stranger type veth peer name eth0 netns stranger");
+    ip(&format!("link set stranger up master {bridge}"));
+    ip(&format!("-n stranger addr add {address} dev eth0"));
+    ip("-n stranger link set eth0 up");
+    // `BR_STATE_FORWARDING` of `linux/if_bridge.h`.
+    let forwards = || std::fs::read_to_string("/sys/class/net/stranger/brport/state").unwrap();
+    while forwards().trim() != "3" {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 fn restart_libvirtd() {
     let pid = std::fs::read_to_string("/run/libvirtd.pid").unwrap();
     let stopped = Command::new("kill").arg(pid.trim()).status().unwrap();
@@ -155,12 +179,12 @@ async fn a_machine_boots_with_its_address_its_keys_and_its_disks() {
     std::fs::set_permissions(scratch.path(), open).unwrap();
     virsh(&[
         "pool-define-as",
-        "default",
+        POOL,
         "dir",
         "--target",
         pool.to_str().unwrap(),
     ]);
-    virsh(&["pool-start", "default"]);
+    virsh(&["pool-start", POOL]);
     let key = scratch.path().join("key");
     let made = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"])
@@ -184,9 +208,11 @@ async fn a_machine_boots_with_its_address_its_keys_and_its_disks() {
     };
     assert_eq!(provider.preflight(&wanted).await.unwrap(), []);
     provider.ensure_address(&address).await.unwrap();
+    stranger("192.168.77.3/24");
     let from = Instant::now();
     let made = provider.ensure_machine(&spec).await.unwrap();
     eprintln!("started after {:?}", from.elapsed());
+    assert_eq!(made.internal_address.unwrap().to_string(), "192.168.77.4");
     let said = booted(
         &provider,
         &spec.machine,
@@ -244,7 +270,14 @@ async fn a_machine_boots_with_its_address_its_keys_and_its_disks() {
         provider.inspect(CLUSTER).await.unwrap(),
         Inventory::default()
     );
-    assert_eq!(virsh(&["list", "--all", "--name"]).trim(), "");
-    assert_eq!(virsh(&["net-list", "--all", "--name"]).trim(), "");
+    assert!(!virsh(&["list", "--all", "--name"]).contains("real-"));
+    assert!(!virsh(&["net-list", "--all", "--name"]).contains("hakube.real"));
     assert_eq!(std::fs::read_dir(&pool).unwrap().count(), 0);
+    // It goes with its end in the other namespace.
+    let gone = Command::new("ip")
+        .args(["netns", "delete", "stranger"])
+        .status();
+    assert!(gone.unwrap().success());
+    virsh(&["pool-destroy", POOL]);
+    virsh(&["pool-undefine", POOL]);
 }
