@@ -14,6 +14,7 @@ mod counts;
 mod sample;
 mod support;
 
+mod bad_cloud;
 mod bad_input;
 mod chaos;
 mod compute_engine;

@@ -118,6 +118,11 @@ fn of_changes() -> Vec<Fault> {
             Act::refuse(403, "quotaExceeded"),
             "A fault rule says quotaExceeded.",
         ),
+        turned_back(
+            "403 forbidden",
+            Act::refuse(403, "forbidden"),
+            "A fault rule says forbidden.",
+        ),
         Fault {
             expected: Expected::GivenUp {
                 words: "is still not done",

@@ -65,6 +65,18 @@ fn of_zones_with_as_few_the_first_by_name_is_taken() {
     assert_eq!(next.replicas[1].zone, ZONES[1]);
 }
 
+/// The first zone takes a second one before there is none.
+#[test]
+fn a_region_with_two_zones_has_three_replicas_all_the_same() {
+    let up = Zones {
+        asked: None,
+        up: ZONES[..2].iter().map(ToString::to_string).collect(),
+    };
+    let next = add_replicas(&replicas(&[""]), &up, 2, suffixes()).unwrap();
+    let zones: Vec<&str> = next.replicas.iter().map(|replica| &*replica.zone).collect();
+    assert_eq!(zones, [ZONES[0], ZONES[1], ZONES[0]]);
+}
+
 #[test]
 fn a_zone_that_is_down_gets_none() {
     let up = Zones {

@@ -70,6 +70,14 @@ impl Emulator {
         self.send(Method::GET, path, None).await
     }
 
+    /// Sets what there may be at most, by scope and metric: `{"regions/europe-west1": {"CPUS": 4}}`.
+    pub async fn limit(&self, quotas: &Value) {
+        let (base, _) = self.project.split_once("/compute/").unwrap();
+        let request = self.http.put(format!("{base}/local/v1/quotas"));
+        let answer = request.bearer_auth(&self.token).json(quotas).send().await;
+        answer.unwrap().error_for_status().unwrap();
+    }
+
     /// Makes a resource.
     pub async fn make(&self, path: &str, body: Value) {
         let operation = self.send(Method::POST, path, Some(body)).await;
