@@ -6,11 +6,21 @@ use crate::hypervisor::Hypervisor;
 use hakube_provider::{ErrorKind, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, oneshot};
 
 /// Connects to a URI.
 pub(crate) type Opener = dyn Fn(&str) -> Answer<Arc<dyn Hypervisor>> + Send + Sync;
+
+/// What became of the last attempt to connect.
+enum Connection {
+    /// There was none, or it was lost.
+    None,
+    /// It stands.
+    Up(Arc<dyn Hypervisor>),
+    /// It failed, at that time.
+    Failed(Fault, Instant),
+}
 
 /// One host.
 pub(crate) struct Host {
@@ -20,7 +30,7 @@ pub(crate) struct Host {
     pub(crate) zones: Vec<String>,
     patience: Patience,
     opener: Arc<Opener>,
-    connection: Mutex<Option<Arc<dyn Hypervisor>>>,
+    connection: Mutex<Connection>,
     calls: Arc<AtomicU64>,
 }
 
@@ -38,7 +48,7 @@ impl Host {
             zones,
             patience,
             opener,
-            connection: Mutex::new(None),
+            connection: Mutex::new(Connection::None),
             calls,
         }
     }
@@ -89,27 +99,36 @@ impl Host {
     }
 
     async fn connected(&self, attempt: &Attempt) -> Result<Arc<dyn Hypervisor>> {
+        let asked = Instant::now();
         let mut connection = self.connection.lock().await;
-        if let Some(connection) = connection.as_ref().filter(|there| there.alive()) {
-            return Ok(Arc::clone(connection));
+        match &*connection {
+            Connection::Up(there) if there.alive() => return Ok(Arc::clone(there)),
+            // Whoever waited for another's attempt waited for its own.
+            Connection::Failed(fault, when) if *when >= asked => {
+                return Err(self.blamed(attempt, fault));
+            }
+            _ => {}
         }
         let (opener, uri) = (Arc::clone(&self.opener), self.uri.clone());
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let opened = on_a_thread(self.patience.connect, move || opener(&uri))
-            .await
-            .map_err(|fault| self.blamed(attempt, &fault))?;
-        *connection = Some(Arc::clone(&opened));
-        Ok(opened)
+        match on_a_thread(self.patience.connect, move || opener(&uri)).await {
+            Ok(opened) => {
+                *connection = Connection::Up(Arc::clone(&opened));
+                Ok(opened)
+            }
+            Err(fault) => {
+                let error = self.blamed(attempt, &fault);
+                *connection = Connection::Failed(fault, Instant::now());
+                Err(error)
+            }
+        }
     }
 
     /// The next call connects anew, unless another already did.
     async fn forget(&self, lost: &Arc<dyn Hypervisor>) {
         let mut connection = self.connection.lock().await;
-        if connection
-            .as_ref()
-            .is_some_and(|now| Arc::ptr_eq(now, lost))
-        {
-            *connection = None;
+        if matches!(&*connection, Connection::Up(now) if Arc::ptr_eq(now, lost)) {
+            *connection = Connection::None;
         }
     }
 
@@ -166,5 +185,31 @@ mod tests {
             matches!(fault.kind, ErrorKind::Transient { .. }),
             "{fault:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_for_a_host_that_is_away_wait_once() {
+        let attempts = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&attempts);
+        let (until, both_wait) = std::sync::mpsc::channel::<()>();
+        let both_wait = std::sync::Mutex::new(both_wait);
+        let away: Arc<Opener> = Arc::new(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let _ = both_wait.lock().unwrap().recv();
+            Err(Fault::new(
+                ErrorKind::Transient { retry_after: None },
+                "no route to host",
+            ))
+        });
+        let zones = vec!["lan-a".to_owned()];
+        let host = Host::new("x".into(), zones, Patience::default(), away, Arc::default());
+        let attempt = Attempt::new("read", "it");
+        let ask = || host.ask(&attempt, |hypervisor| hypervisor.node());
+        let (first, second, ()) = futures::join!(ask(), ask(), async { drop(until) });
+        assert!(first.is_err() && second.is_err());
+        assert_eq!(attempts.load(Ordering::Relaxed), 1);
+        // Whoever asks later looks anew.
+        assert!(ask().await.is_err());
+        assert_eq!(attempts.load(Ordering::Relaxed), 2);
     }
 }

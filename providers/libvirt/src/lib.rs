@@ -142,7 +142,9 @@ fn of_those_that_answer<T>(answers: Vec<Result<T>>) -> Result<Vec<T>> {
     for answer in answers {
         match answer {
             Ok(value) => done.push(value),
-            Err(error) if error.is_transient() => away = Some(error),
+            Err(error) if error.is_transient() || error.kind == ErrorKind::Denied => {
+                away = Some(error);
+            }
             Err(error) => return Err(error),
         }
     }

@@ -202,7 +202,7 @@ impl Libvirt {
             };
             let known = agreed.known.entry(zone.clone()).or_default();
             known.insert(address);
-            self.networks_on_all(&agreed).await?;
+            self.network_for(host, &agreed).await?;
             if unfinished.is_none() {
                 let taken = describe(&draft(address, String::new(), false));
                 host.ask(attempt, move |hypervisor| hypervisor.define_domain(&taken))

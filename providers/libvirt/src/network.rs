@@ -133,10 +133,21 @@ impl Libvirt {
     }
 
     /// The cluster's network is up on every host that answers, and says this. Whoever calls it is alone in agreeing.
-    pub(crate) async fn networks_on_all(&self, wanted: &NetworkMark) -> Result<()> {
+    async fn networks_on_all(&self, wanted: &NetworkMark) -> Result<()> {
         let hosts = self.hosts.iter();
         let made = hosts.map(|host| self.network_on(host, wanted));
         of_those_that_answer(join_all(made).await).map(drop)
+    }
+
+    /// The same for a machine of one host: what is wrong with another doesn't keep it from being made.
+    pub(crate) async fn network_for(&self, host: &Host, wanted: &NetworkMark) -> Result<()> {
+        self.network_on(host, wanted).await?;
+        let others = self.hosts.iter().filter(|other| other.uri != host.uri);
+        let told = others.map(|other| self.network_on(other, wanted));
+        for error in join_all(told).await.into_iter().filter_map(Result::err) {
+            tracing::warn!("a host isn't told of the cluster's addresses: {error}");
+        }
+        Ok(())
     }
 
     /// The cluster's network is up on the host, and says this.

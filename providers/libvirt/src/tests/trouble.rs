@@ -327,3 +327,28 @@ async fn a_zone_that_comes_while_another_is_away_leaves_its_addresses_alone() {
         .unwrap();
     assert_ne!(another.internal_address, away.internal_address);
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_one_host_keeps_no_machine_from_another() {
+    let world = World::with(&[("lan-site1-a", "host-a"), ("lan-site1-b", "host-b")], "");
+    let fault = Fault::new(ErrorKind::Denied, "authentication failed");
+    world.stages["host-b"]
+        .faults
+        .lock()
+        .unwrap()
+        .insert("networks", fault);
+    let fault = Fault::new(ErrorKind::Invalid, "no such bridge");
+    world.stages["host-b"]
+        .faults
+        .lock()
+        .unwrap()
+        .insert("define_network", fault);
+    let provider = world.provider();
+    provider
+        .ensure_machine(&world.machine("a", "lan-site1-a"))
+        .await
+        .unwrap();
+    let inventory = provider.inspect(CLUSTER).await.unwrap();
+    assert_eq!(inventory.machines.len(), 1);
+    assert!(inventory.unreachable.contains_key("lan-site1-b"));
+}
