@@ -274,6 +274,10 @@ def hollow(hakube, nodes):
     with Home(hakube, 0) as home:
         home.environment["NUM_NODES"] = str(nodes)
         outcome = home.run("up", "--zone", ZONES[0])
+        status = json.loads(subprocess.check_output([hakube, "status", "--output", "json"], env=home.environment))
+        ready = sum(node["ready"] is True for node in status["nodes"])
+        if ready != nodes:
+            raise SystemExit(f"hakube up has ended with {ready} of {nodes} nodes ready")
         memory = resident_below(home.directory)
         table(
             f"hakube up with NUM_NODES={nodes}, until all are ready",

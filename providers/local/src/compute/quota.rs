@@ -134,15 +134,18 @@ fn in_region(state: &State, region: &str) -> Vec<(&'static str, f64)> {
 }
 
 fn in_project(state: &State) -> Vec<(&'static str, f64)> {
+    let legacy = state.http_health_checks.len() + state.https_health_checks.len();
+    let checks = state.health_checks.len() + legacy;
     vec![
         ("BACKEND_SERVICES", count(state.backend_services.len())),
         ("CPUS_ALL_REGIONS", cpus(state, None)),
         ("FIREWALLS", count(state.firewalls.len())),
         ("FORWARDING_RULES", count(state.forwarding_rules.len())),
-        ("HEALTH_CHECKS", count(state.health_checks.len())),
+        ("HEALTH_CHECKS", count(checks)),
         ("INSTANCE_TEMPLATES", count(state.instance_templates.len())),
         ("NETWORKS", count(state.networks.len())),
         ("SUBNETWORKS", count(state.subnetworks.len())),
+        ("TARGET_POOLS", count(state.target_pools.len())),
     ]
 }
 

@@ -57,6 +57,22 @@ async fn what_would_take_more_than_is_left_is_refused_and_a_stopped_machine_give
 }
 
 #[tokio::test]
+async fn pools_and_checks_of_all_kinds_count() {
+    let cloud = TestCloud::start().await;
+    let limits = json!({"global": {"TARGET_POOLS": 1, "HEALTH_CHECKS": 1}});
+    assert_eq!(set(&cloud, limits).await, StatusCode::OK);
+    let pools = format!("{REGION}/targetPools");
+    cloud.make(&pools, json!({"name": "a"})).await;
+    let pool = cloud.post(&pools, json!({"name": "b"})).await.unwrap_err();
+    assert_eq!(pool.reason, "quotaExceeded");
+    cloud
+        .make("global/httpHealthChecks", json!({"name": "a"}))
+        .await;
+    let check = cloud.post("global/httpsHealthChecks", json!({"name": "b"}));
+    assert_eq!(check.await.unwrap_err().reason, "quotaExceeded");
+}
+
+#[tokio::test]
 async fn limits_of_what_is_not_counted_are_refused() {
     let cloud = TestCloud::start().await;
     for wrong in [
