@@ -146,9 +146,15 @@ fn stranger(address: &str) {
     ip(&format!("link set stranger up master {bridge}"));
     ip(&format!("-n stranger addr add {address} dev eth0"));
     ip("-n stranger link set eth0 up");
-    // `BR_STATE_FORWARDING` of `linux/if_bridge.h`.
-    let forwards = || std::fs::read_to_string("/sys/class/net/stranger/brport/state").unwrap();
-    while forwards().trim() != "3" {
+    let forwards = || {
+        let link = Command::new("bridge")
+            .args(["link", "show", "dev", "stranger"])
+            .output();
+        String::from_utf8(link.unwrap().stdout)
+            .unwrap()
+            .contains("state forwarding")
+    };
+    while !forwards() {
         std::thread::sleep(Duration::from_millis(50));
     }
 }

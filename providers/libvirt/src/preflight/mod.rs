@@ -1,7 +1,7 @@
 //! What can't work, found before anything is made.
 //!
-//! Each host is looked at by itself, all at once, and judged by pure functions. One that can't be asked is a
-//! finding like any other: a plan that needs it can't be carried out.
+//! Each host that machines are to be made on is looked at by itself, all at once, and judged by pure functions. One
+//! that can't be asked is a finding like any other. What is wrong with the others is in nobody's way.
 
 mod judge;
 
@@ -27,9 +27,13 @@ impl Libvirt {
     pub(crate) async fn findings(&self, spec: &PreflightSpec) -> Result<Vec<ProviderError>> {
         let mut findings = judge::plan(&self.config);
         findings.extend(self.zones_without_a_host(spec));
+        let is_needed = |host: &&Host| {
+            machines(spec).any(|(machine, _)| host.zones.contains(&machine.machine.zone))
+        };
+        let needed: Vec<&Host> = self.hosts.iter().filter(is_needed).collect();
         let (images, hosts) = futures::join!(
-            self.images(spec),
-            join_all(self.hosts.iter().map(|host| self.host_findings(host, spec)))
+            self.images(spec, &needed),
+            join_all(needed.iter().map(|host| self.host_findings(host, spec)))
         );
         let mut missing = BTreeMap::new();
         for (source, image) in images {
@@ -56,8 +60,8 @@ impl Libvirt {
             .collect()
     }
 
-    /// The images that will be read, with the sizes of their disks. Those that every host has are read no more.
-    async fn images(&self, spec: &PreflightSpec) -> Vec<(String, Result<u64>)> {
+    /// The images that will be read, with the sizes of their disks. Those that these hosts have are read no more.
+    async fn images(&self, spec: &PreflightSpec, hosts: &[&Host]) -> Vec<(String, Result<u64>)> {
         let wanted: BTreeSet<_> = machines(spec)
             .map(|(machine, _)| {
                 let sum = machine.image_sha256.as_deref();
@@ -67,7 +71,7 @@ impl Libvirt {
         let mut images = Vec::new();
         for (source, sum, cluster) in wanted {
             let there = match sum {
-                Some(sum) => self.image_on_all(cluster, sum).await,
+                Some(sum) => self.image_on_all(hosts, cluster, sum).await,
                 None => None,
             };
             let capacity = match there {
@@ -83,11 +87,12 @@ impl Libvirt {
         images
     }
 
-    /// The size of an image's disk, if every host has it already.
-    async fn image_on_all(&self, cluster: &str, sum: &str) -> Option<u64> {
+    /// The size of an image's disk, if all of these hosts have it already.
+    async fn image_on_all(&self, hosts: &[&Host], cluster: &str, sum: &str) -> Option<u64> {
         let attempt = Attempt::new("look for", format!("image {sum}"));
-        let hosts = self.hosts.iter();
-        let there = hosts.map(|host| self.verified_image(host, &attempt, cluster, sum));
+        let there = hosts
+            .iter()
+            .map(|host| self.verified_image(host, &attempt, cluster, sum));
         let there: Option<Vec<_>> = join_all(there)
             .await
             .into_iter()

@@ -126,3 +126,11 @@ async fn a_group_that_grows_needs_room_for_what_it_lacks() {
     let said = findings(&world, &spec).await;
     assert!(said.contains("need 1400 MiB of memory"), "{said}");
 }
+
+#[tokio::test]
+async fn a_host_that_isnt_needed_may_be_away() {
+    let mut world = World::with(&[(ZONE, "host-a"), ("lan-site1-b", "host-b")], "");
+    world.stages["host-b"].away.store(true, Ordering::SeqCst);
+    world.config.network = HostNetwork::Bridge("br0".into());
+    assert_eq!(findings(&world, &spec(&world)).await, "");
+}
