@@ -279,6 +279,8 @@ impl Libvirt {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
+    use wiremock::matchers::{method, path};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
 
     fn file(bytes: &[u8]) -> NamedTempFile {
         let mut file = NamedTempFile::new().unwrap();
@@ -317,6 +319,40 @@ mod tests {
         let refused = refused.err().unwrap();
         assert_eq!(refused.kind, ErrorKind::Invalid);
         assert!(refused.to_string().contains("/no/such/image"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn an_image_comes_from_a_server_and_its_refusal_is_told_apart_from_its_trouble() {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        let server = MockServer::start().await;
+        for (file, answer) in [
+            (
+                "/image",
+                ResponseTemplate::new(200).set_body_bytes(b"debian"),
+            ),
+            ("/down", ResponseTemplate::new(503)),
+        ] {
+            let mock = Mock::given(method("GET")).and(path(file));
+            mock.respond_with(answer).mount(&server).await;
+        }
+        let images = Images::default();
+        let get = async |file: &str| images.get(&format!("{}{file}", server.uri()), None).await;
+        let image = get("/image").await.unwrap();
+        assert_eq!(std::fs::read(image.path()).unwrap(), b"debian");
+        assert_eq!(image.length, 6);
+        let refused = get("/none").await.err().unwrap();
+        assert_eq!(refused.kind, ErrorKind::Invalid, "{refused}");
+        let down = get("/down").await.err().unwrap();
+        assert!(down.is_transient(), "{down}");
+        // One that was read once is downloaded no more.
+        get("/image").await.unwrap();
+        let requests = server.received_requests().await.unwrap();
+        let downloads = requests
+            .iter()
+            .filter(|request| request.url.path() == "/image");
+        assert_eq!(downloads.count(), 1);
     }
 
     #[test]

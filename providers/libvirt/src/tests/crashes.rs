@@ -148,3 +148,78 @@ async fn a_half_deleted_machine_is_deleted_or_made_anew() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_group_that_was_half_made_or_half_shrunk_gets_its_size_by_the_same_call() {
+    for (before, after) in [(0, 2), (3, 1)] {
+        for n in 0.. {
+            let world = World::new();
+            let provider = world.provider();
+            provider.ensure_address(&address_spec()).await.unwrap();
+            provider
+                .ensure_node_group(&world.group(before))
+                .await
+                .unwrap();
+            let group = world.group(after);
+            let whole = stopped(&world, n, async |provider| {
+                provider.ensure_node_group(&group).await
+            });
+            let whole = whole.await.is_none();
+            world.provider().ensure_node_group(&group).await.unwrap();
+            let seen = provider.inspect(CLUSTER).await.unwrap();
+            let members = &seen.node_groups[0];
+            let expected = (after, usize::try_from(after).unwrap());
+            assert_eq!(
+                (members.size, members.machines.len()),
+                expected,
+                "stopped before call {n}"
+            );
+            // Of a member that went, no more than its disk may be left, and that is told of.
+            delete_all(&provider).await;
+            assert_eq!(
+                world.stage().volumes(),
+                [] as [&str; 0],
+                "stopped before call {n}"
+            );
+            if whole {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reservation_that_was_cut_short_is_finished_by_the_same_call() {
+    for n in 0.. {
+        let world = World::with(&[(ZONE, "host-a"), ("lan-site1-b", "host-b")], "");
+        let whole = stopped(&world, n, async |provider| {
+            provider.ensure_address(&address_spec()).await
+        });
+        let whole = whole.await.is_none();
+        let address = world
+            .provider()
+            .ensure_address(&address_spec())
+            .await
+            .unwrap();
+        for away in ["host-a", "host-b"] {
+            world.stages[away].away.store(true, Ordering::SeqCst);
+            let seen = world.provider().inspect(CLUSTER).await.unwrap();
+            assert_eq!(
+                seen.address.as_ref(),
+                Some(&address),
+                "stopped before call {n}"
+            );
+            world.stages[away].away.store(false, Ordering::SeqCst);
+        }
+        let networks = world.stage().real().networks().unwrap();
+        assert!(
+            networks
+                .iter()
+                .all(|network| network.active && network.autostart),
+            "{networks:?}"
+        );
+        if whole {
+            break;
+        }
+    }
+}
