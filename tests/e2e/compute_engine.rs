@@ -100,6 +100,30 @@ async fn one_two_one_none_over_ssh() {
     assert_gone(&home, &before).await;
 }
 
+/// Its machines are reached at their internal addresses, of which the endpoint's is none's own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_private_cluster_over_ssh() {
+    let Some((mut home, _daemon)) = home().await else {
+        return;
+    };
+    home.set("KUBE_GCE_PRIVATE_CLUSTER", "true");
+    let emulator = Emulator::of(&home).await;
+    let before = emulator.inventory().await;
+    home.run("up -o json").await.succeeded();
+    let server = Api::of(&home).await.server;
+    for (command, replicas) in [("replicate -o json", 2), ("down --replica -o json", 1)] {
+        home.run(command).await.succeeded();
+        assert_agreement(&home, replicas).await;
+        assert_api_works(&home, &server, &format!("of-{replicas}")).await;
+        for machine in emulator.all("instances").await {
+            let configs = machine["networkInterfaces"][0]["accessConfigs"].as_array();
+            assert!(configs.is_none_or(Vec::is_empty), "{machine}");
+        }
+    }
+    home.run("down --yes -o json").await.succeeded();
+    assert_gone(&home, &before).await;
+}
+
 async fn assert_metadata_has_no_secret(home: &Home, emulator: &Emulator) {
     let secrets: Vec<_> = authorities(home)
         .into_iter()
