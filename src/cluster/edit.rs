@@ -142,6 +142,7 @@ pub fn choose_removal(
         ))
         .hint("to delete the whole cluster: hakube down"));
     }
+    check_seen(intent, observed, &replica)?;
     check_quorum(observed, &replica, request.force)?;
     let mut next = intent.clone();
     next.replicas.retain(|other| other.name != replica.name);
@@ -167,6 +168,7 @@ pub fn replace_replica(
         ..RemovalRequest::default()
     };
     let old = pick(intent, observed, &request)?.clone();
+    check_seen(intent, observed, &old)?;
     let member = observed.etcd.member(name);
     if !member.is_some_and(|member| member.healthy) {
         check_quorum(observed, &old, true)?;
@@ -234,6 +236,19 @@ fn pick<'a>(
         ))
         .hint(format!("its replicas: {}", names()))
     })
+}
+
+/// All replicas are where somebody can be asked about them: else none goes.
+fn check_seen(intent: &Intent, observed: &Observed, replica: &ReplicaIntent) -> Result<()> {
+    match observed.hidden_zone(intent) {
+        None => Ok(()),
+        Some((zone, why)) => Err(Error::refused(format!(
+            "{} can't go while zone {zone} can't be asked: what is there isn't known",
+            replica.name
+        ))
+        .because(why)
+        .hint("bring that host back, or the way to it; then run this again")),
+    }
 }
 
 /// Whether the replica's member may go.

@@ -1,6 +1,6 @@
 //! What is there, as far as it could be seen.
 
-use super::{HoldView, Names, Quorum};
+use super::{HoldView, Intent, Names, Quorum};
 use hakube_provider::Inventory;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -122,9 +122,43 @@ impl Observed {
         self.apis.get(replica).is_some_and(|api| api.ready)
     }
 
+    /// Whether a replica may have a machine that couldn't be seen: in its zone, or in any where it isn't wanted. What
+    /// there is of it isn't known.
+    pub fn is_hidden(&self, intent: &Intent, name: &str) -> bool {
+        let unreachable = &self.inventory.unreachable;
+        let may_be = match intent.replica(name) {
+            Some(replica) => unreachable.contains_key(&replica.zone),
+            None => !unreachable.is_empty(),
+        };
+        may_be && self.inventory.machine(name).is_none()
+    }
+
+    /// A zone that couldn't be asked and has a replica, or may have one that should no longer be there; and why
+    /// it couldn't.
+    pub fn hidden_zone(&self, intent: &Intent) -> Option<(&str, &str)> {
+        let zones = &self.inventory.unreachable;
+        let hides = |name: &str| self.is_hidden(intent, name);
+        let mut replicas = intent.replicas.iter();
+        let found = match replicas.find(|replica| hides(&replica.name)) {
+            Some(replica) => zones.get_key_value(&replica.zone),
+            None => {
+                let members = self.etcd.members().iter().map(|member| &member.name);
+                let sharers = self.holds.values().filter_map(|view| match view {
+                    HoldView::Shares(arrangement) => Some(&arrangement.sharers),
+                    _ => None,
+                });
+                let sharers = sharers.flatten().map(|sharer| &sharer.name);
+                let mut names = members.chain(sharers);
+                names.find(|name| hides(name)).and(zones.first_key_value())
+            }
+        };
+        found.map(|(zone, why)| (zone.as_str(), why.as_str()))
+    }
+
     /// Whether a member's machine is gone, and its data with it: it never comes back as what it was.
-    pub fn is_lost(&self, member: &MemberView) -> bool {
-        self.inventory.machine(&member.name).is_none()
+    pub fn is_lost(&self, intent: &Intent, member: &MemberView) -> bool {
+        let seen = self.inventory.machine(&member.name).is_some();
+        !seen && !self.is_hidden(intent, &member.name)
     }
 
     /// Members of etcd that hakube never made: on no machine of the cluster, under a name that it gives to
@@ -133,7 +167,8 @@ impl Observed {
     pub fn strangers(&self, names: &Names) -> impl Iterator<Item = &MemberView> {
         self.etcd.members().iter().filter(|member| {
             let is_stranded = member.role == MemberRole::Learner && !member.started;
-            self.is_lost(member) && !is_stranded && !names.is_replica(&member.name)
+            let has_machine = self.inventory.machine(&member.name).is_some();
+            !has_machine && !is_stranded && !names.is_replica(&member.name)
         })
     }
 }

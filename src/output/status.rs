@@ -3,6 +3,7 @@
 use super::Table;
 use crate::cluster::Quorum;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// A cluster at one moment.
@@ -28,6 +29,9 @@ pub struct Status {
     pub unfinished: Option<UnfinishedStatus>,
     /// What is running right now, and who runs it.
     pub running: Option<String>,
+    /// The zones that couldn't be asked, and why not: what is in them isn't known.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreachable: BTreeMap<String, String>,
     /// What differs from what was asked for, as what would be done about it.
     pub drift: Vec<String>,
 }
@@ -85,7 +89,7 @@ pub struct ReplicaStatus {
     pub etcd_healthy: bool,
     /// Whether its API server is ready.
     pub api_ready: bool,
-    /// What the provider says of its machine; `missing` when there is none.
+    /// What the provider says of its machine; `missing` when there is none, `unknown` when its zone can't be asked.
     pub machine: String,
     /// Whether its API server is a stand-in; `None` when it doesn't answer.
     pub stand_in: Option<bool>,
@@ -129,6 +133,12 @@ impl Status {
                 text,
                 "unfinished: {}, begun {} by {}; to finish it: hakube reconcile",
                 unfinished.operation, unfinished.started, unfinished.by
+            );
+        }
+        for (zone, why) in &self.unreachable {
+            let _ = writeln!(
+                text,
+                "zone {zone} can't be asked, so what is there is UNKNOWN: {why}"
             );
         }
         if !self.drift.is_empty() {

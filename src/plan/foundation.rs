@@ -68,18 +68,20 @@ fn reserve(spec: &ClusterSpec, draft: &mut Draft) {
 /// Whether anything will be made that is on the network.
 fn makes_something(intent: &Intent, observed: &Observed) -> bool {
     let inventory = &observed.inventory;
-    let mut replicas = intent.replicas.iter();
+    let is_missing =
+        |name: &str| inventory.machine(name).is_none() && !observed.is_hidden(intent, name);
     let has_group = |name: &str| {
         inventory
             .node_groups
             .iter()
             .any(|group| group.name == *name)
     };
-    replicas.any(|replica| inventory.machine(&replica.name).is_none())
-        || !intent
-            .node_groups()
-            .iter()
-            .all(|group| has_group(&group.name))
+    let mut replicas = intent.replicas.iter();
+    let mut groups = intent.node_groups().into_iter();
+    replicas.any(|replica| is_missing(&replica.name))
+        || groups.any(|group| {
+            !has_group(&group.name) && !inventory.unreachable.contains_key(&group.zone)
+        })
 }
 
 fn network(spec: &ClusterSpec) -> NetworkSpec {

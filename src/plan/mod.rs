@@ -38,6 +38,7 @@ pub fn plan(intent: &Intent, observed: &Observed) -> Result<Plan> {
     removal::replicas(intent, observed, &mut draft);
     nodes::plan(intent, observed, &mut draft);
     check_strangers(intent, observed, &draft)?;
+    check_hidden(intent, observed, &draft)?;
     check_quorum(intent, observed, &draft)?;
     Ok(draft.finish())
 }
@@ -56,6 +57,15 @@ fn check_known(intent: &Intent, observed: &Observed) -> Result<()> {
         ))
         .because("a new etcd would be an empty one, so none is made")
         .hint("to give the cluster up: hakube down, then hakube up")),
+        _ if !intent.formed => match intent.replicas.first() {
+            // Whether it has formed etcd already shows there only.
+            Some(first) if observed.is_hidden(intent, &first.name) => {
+                let why = observed.inventory.unreachable.get(&first.zone);
+                Err(Error::refused(format!("could not ask zone {}", first.zone))
+                    .because(why.cloned().unwrap_or_default()))
+            }
+            _ => Ok(()),
+        },
         _ => Ok(()),
     }
 }
@@ -77,6 +87,29 @@ fn check_strangers(intent: &Intent, observed: &Observed, draft: &Draft) -> Resul
             "if nobody needs it: etcdctl member remove {:x}; then run this again",
             stranger.id
         ))),
+    }
+}
+
+/// While a replica can't be seen, whatever relies on all others, or lowers what there is, waits.
+fn check_hidden(intent: &Intent, observed: &Observed, draft: &Draft) -> Result<()> {
+    let Some((zone, why)) = observed.hidden_zone(intent) else {
+        return Ok(());
+    };
+    let lowers = |step: &Step, change: QuorumChange| match step.action {
+        Action::JoinEtcd(_) | Action::PromoteMember(_) => true,
+        _ => change.after.healthy < change.before.healthy,
+    };
+    match draft
+        .member_changes()
+        .find(|(step, change)| lowers(step, *change))
+    {
+        None => Ok(()),
+        Some((step, _)) => Err(Error::refused(format!(
+            "can't {} while zone {zone} can't be asked: what is there isn't known",
+            step.says
+        ))
+        .because(why)
+        .hint("bring that host back, or the way to it; then run this again")),
     }
 }
 

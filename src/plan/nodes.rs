@@ -8,13 +8,21 @@ use hakube_provider::{MachineRef, MachineSpec, NodeGroupSpec, ResourceId, Resour
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
-    let groups = intent.node_groups();
+    // What is in a zone that can't be asked isn't known.
+    let unreachable = &observed.inventory.unreachable;
+    let mut groups = intent.node_groups();
+    groups.retain(|group| !unreachable.contains_key(&group.zone));
     let mut done: Vec<Key> = vec![AWAIT.to_owned()];
     done.extend(resize(intent, observed, &groups, draft));
     done.extend(delete_groups(observed, &groups, draft));
-    delete_templates(intent, observed, &groups, &done, draft);
-    await_nodes(intent, observed, &done, draft);
-    forget_nodes(intent, observed, &done, draft);
+    let all_seen = unreachable.is_empty();
+    if all_seen {
+        delete_templates(intent, observed, &groups, &done, draft);
+    }
+    await_nodes(&groups, observed, &done, draft);
+    if all_seen {
+        forget_nodes(intent, observed, &done, draft);
+    }
 }
 
 /// Groups that aren't there, or not of their size. Each gets a new template: the token in the one that it
@@ -130,8 +138,8 @@ fn templates(observed: &Observed) -> impl Iterator<Item = &str> {
         .map(|resource| resource.name.as_str())
 }
 
-fn await_nodes(intent: &Intent, observed: &Observed, needs: &[Key], draft: &mut Draft) {
-    let count = intent.node_count();
+fn await_nodes(groups: &[NodeGroupPart], observed: &Observed, needs: &[Key], draft: &mut Draft) {
+    let count: u32 = groups.iter().map(|group| group.size).sum();
     let up = observed
         .nodes
         .as_ref()

@@ -17,9 +17,12 @@ pub(super) fn burdens(intent: &Intent, observed: &Observed, draft: &mut Draft) {
         .collect();
     let members = observed.etcd.members().iter();
     for member in members.filter(|member| !strangers.contains(&member.id)) {
+        if observed.is_hidden(intent, &member.name) {
+            continue;
+        }
         let wanted = intent.replica(&member.name).is_some();
         let idle = member.role == MemberRole::Learner || !member.healthy;
-        if observed.is_lost(member) || (!wanted && idle) {
+        if observed.is_lost(intent, member) || (!wanted && idle) {
             leave_etcd(member, &[], draft);
         }
     }
@@ -69,7 +72,7 @@ fn unwanted<'a>(intent: &Intent, observed: &'a Observed) -> Vec<&'a str> {
         .members()
         .iter()
         .map(|member| member.name.as_str())
-        .filter(|name| !strangers.contains(name));
+        .filter(|name| !strangers.contains(name) && !observed.is_hidden(intent, name));
     let machines = inventory
         .machines
         .iter()

@@ -15,16 +15,17 @@ const BOOT_DISK: &str = "pd-standard";
 const SCOPES: [&str; 3] = ["storage-ro", "logging-write", "monitoring-write"];
 
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
-    let mut replicas: Vec<&ReplicaIntent> = intent.replicas.iter().collect();
+    let seen = |replica: &&ReplicaIntent| !observed.is_hidden(intent, &replica.name);
+    let mut replicas: Vec<&ReplicaIntent> = intent.replicas.iter().filter(seen).collect();
     // etcd takes no new member beside a voter that is down, nor beside a learner: voters are put right
     // first, then the learner gets its vote, then others join.
     replicas.sort_by_key(|replica| {
-        member_of(observed, replica).map_or(2, |member| u8::from(is_learner(member)))
+        member_of(intent, observed, replica).map_or(2, |member| u8::from(is_learner(member)))
     });
     let mut voters: Vec<Key> = Vec::new();
     for replica in replicas {
         let last = one(intent, observed, replica, &voters, draft);
-        if member_of(observed, replica).is_some_and(|member| !is_learner(member)) {
+        if member_of(intent, observed, replica).is_some_and(|member| !is_learner(member)) {
             voters.extend(last);
         }
     }
@@ -39,11 +40,15 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
 }
 
 /// The replica's member, unless its data is gone: then it joins as a new one.
-fn member_of<'a>(observed: &'a Observed, replica: &ReplicaIntent) -> Option<&'a MemberView> {
+fn member_of<'a>(
+    intent: &Intent,
+    observed: &'a Observed,
+    replica: &ReplicaIntent,
+) -> Option<&'a MemberView> {
     observed
         .etcd
         .member(&replica.name)
-        .filter(|member| !observed.is_lost(member))
+        .filter(|member| !observed.is_lost(intent, member))
 }
 
 fn is_learner(member: &MemberView) -> bool {
@@ -80,7 +85,7 @@ fn one(
             &needs,
         );
     }
-    let started = member_of(observed, replica).is_some_and(|member| member.started);
+    let started = member_of(intent, observed, replica).is_some_and(|member| member.started);
     let api_ready = observed.api_ready(name);
     if !started || !api_ready {
         // From here on machines are talked to, and talk to each other.
@@ -107,7 +112,9 @@ fn one(
             key("promote", name),
         ],
     );
-    if member_of(observed, replica).is_some_and(|member| !is_learner(member) && !member.healthy) {
+    if member_of(intent, observed, replica)
+        .is_some_and(|member| !is_learner(member) && !member.healthy)
+    {
         draft.voter_recovers();
     }
     Some(last)
@@ -130,7 +137,7 @@ fn member_steps(
     let mut needs = vec![key("secrets", name)];
     needs.extend_from_slice(voters);
     let is_first = intent.replicas.first() == Some(replica);
-    match member_of(observed, replica) {
+    match member_of(intent, observed, replica) {
         // One that runs already was formed just before a crash, and has yet to be taken down as formed.
         member if is_first && !intent.formed => {
             draft.add_member_change(

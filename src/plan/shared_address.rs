@@ -13,6 +13,10 @@ const SHARE: &str = "share-address";
 const RELEASE: &str = "release-address";
 
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
+    // One that can't be seen may have the address, and knows of no change: until it can, nobody is told any.
+    if observed.hidden_zone(intent).is_some() {
+        return await_answer(observed, draft);
+    }
     let leaving = release(intent, observed, draft);
     // One that leaves and can't be told may hold the address still. The others share it with that one until its
     // machine is gone: they take the address then, and are told after.

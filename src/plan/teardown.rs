@@ -38,11 +38,16 @@ fn holders(kind: ResourceKind) -> &'static [ResourceKind] {
 }
 
 pub(super) fn plan(intent: &Intent, observed: &Observed) -> Plan {
+    // What is in a zone that can't be asked may hold the address still, on the same network.
+    let all_seen = observed.inventory.unreachable.is_empty();
+    let is_held_elsewhere = |resource: &ResourceId| {
+        !all_seen && matches!(resource.kind, ResourceKind::Address | ResourceKind::Network)
+    };
     let mut resources: Vec<&ResourceId> = observed
         .inventory
         .resources
         .iter()
-        .filter(|resource| !intent.keeps(resource))
+        .filter(|resource| !intent.keeps(resource) && !is_held_elsewhere(resource))
         .collect();
     // ResourceKind's own order is one in which nothing is deleted before what holds it.
     resources.sort();

@@ -46,7 +46,13 @@ fn running(inventory: &Inventory) -> impl Iterator<Item = &Machine> {
 
 async fn etcd_view(inventory: &Inventory, means: &Means) -> EtcdView {
     if inventory.machines.is_empty() {
-        return EtcdView::Absent;
+        // Machines may be where nobody could be asked.
+        return match inventory.unreachable.iter().next() {
+            None => EtcdView::Absent,
+            Some((zone, why)) => EtcdView::Unknown {
+                why: format!("zone {zone} can't be asked: {why}"),
+            },
+        };
     }
     let doors =
         join_all(running(inventory).map(|machine| means.channel.reach(machine, CLIENT_PORT)));

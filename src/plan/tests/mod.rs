@@ -11,6 +11,7 @@ mod replacing;
 mod shared_address;
 mod shrinking;
 mod teardown;
+mod unreachable;
 mod up;
 mod world;
 

@@ -31,7 +31,21 @@ impl Execution<'_> {
             .resources
             .iter()
             .filter(|resource| !self.intent.keeps(resource));
-        let names: Vec<String> = left.map(ToString::to_string).collect();
+        let mut names: Vec<String> = left.map(ToString::to_string).collect();
+        let zones = &inventory.unreachable;
+        if !zones.is_empty() {
+            names.extend(
+                zones
+                    .iter()
+                    .map(|(zone, why)| format!("zone {zone} can't be asked: {why}")),
+            );
+            return Err(Error::new(
+                Kind::LeftBehind,
+                format!("it isn't known whether anything of cluster {cluster} is left"),
+            )
+            .because(names.join("\n"))
+            .hint("bring that host back, or the way to it; then: hakube down"));
+        }
         if names.is_empty() {
             return Ok(());
         }

@@ -43,15 +43,11 @@ async fn teardown(
     intent: Intent,
     means: &Means,
 ) -> Result<()> {
-    if known.is_none()
-        && means
-            .provider
-            .inspect(session.cluster())
-            .await?
-            .resources
-            .is_empty()
-    {
-        return session.existing().await.map(drop);
+    if known.is_none() {
+        let inventory = means.provider.inspect(session.cluster()).await?;
+        if inventory.resources.is_empty() && inventory.unreachable.is_empty() {
+            return session.existing().await.map(drop);
+        }
     }
     let intent = begin_teardown(&intent);
     let mut stored = match known {

@@ -237,6 +237,9 @@ impl<'a> Operation<'a> {
     async fn converge(&mut self, stored: &mut Stored, means: &Means) -> Result<()> {
         for round in 0..ROUNDS {
             let observed = self.observe(&stored.intent, means).await?;
+            if round == 0 {
+                self.tell_unreachable(&observed);
+            }
             let plan = plan(&stored.intent, &observed)?;
             if round == 0 || self.session.dry_run {
                 let calls = |step: &Step| {
@@ -272,6 +275,15 @@ impl<'a> Operation<'a> {
             "after {ROUNDS} rounds there was still something to do"
         ))
         .hint("something else may be changing the same cluster; then: hakube reconcile"))
+    }
+
+    /// What is left alone, and why.
+    fn tell_unreachable(&self, observed: &Observed) {
+        for (zone, why) in &observed.inventory.unreachable {
+            self.session.reporter.event(&Event::warning(format!(
+                "zone {zone} can't be asked, so what is there is left alone: {why}"
+            )));
+        }
     }
 
     /// A cluster that goes away is only looked at for what is to be deleted.

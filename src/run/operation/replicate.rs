@@ -106,12 +106,22 @@ async fn turn_back(
     session.reporter.event(&Event::note(
         "turning back: what was made for the new replica goes again",
     ));
-    stored.intent.replicas.clone_from(&unfinished.previous);
+    let previous = unfinished.previous.clone();
+    let mut dropped = std::mem::replace(&mut stored.intent.replicas, previous);
+    dropped.retain(|replica| stored.intent.replica(&replica.name).is_none());
     unfinished.request = turning_back_from(&unfinished.request);
     operation.write(&stored).await?;
     match operation.converge(&mut stored, means).await {
         Ok(()) => {
-            Err(error.hint("the cluster is as it was before; nothing of the new replica is left"))
+            let inventory = means.provider.inspect(session.cluster()).await;
+            let unreachable = inventory.map(|inventory| inventory.unreachable);
+            let all_seen = unreachable
+                .is_ok_and(|zones| dropped.iter().all(|new| !zones.contains_key(&new.zone)));
+            Err(if all_seen {
+                error.hint("the cluster is as it was before; nothing of the new replica is left")
+            } else {
+                error.hint("what may be left of the new replica where nobody could be asked: hakube repair")
+            })
         }
         Err(second) => Err(error
             .because(format!("and turning back failed: {second}"))

@@ -92,6 +92,7 @@ fn describe(stored: &Stored, observed: &Observed, running: Option<String>) -> St
             .collect(),
         nodes: nodes(observed),
         drift: drift(intent, observed, running.is_some()),
+        unreachable: observed.inventory.unreachable.clone(),
         running,
         unfinished: unfinished.as_ref().map(|unfinished| UnfinishedStatus {
             operation: unfinished.operation.clone(),
@@ -145,7 +146,6 @@ fn replica(name: String, zone: String, observed: &Observed) -> ReplicaStatus {
     let member = observed.etcd.member(&name);
     let api = observed.apis.get(&name);
     ReplicaStatus {
-        zone,
         address: machine
             .and_then(|machine| machine.internal_address)
             .map(|address| address.to_string()),
@@ -157,8 +157,13 @@ fn replica(name: String, zone: String, observed: &Observed) -> ReplicaStatus {
         },
         etcd_healthy: member.is_some_and(|member| member.healthy),
         api_ready: api.is_some_and(|api| api.ready),
-        machine: machine.map_or_else(|| "missing".to_owned(), |machine| machine.state.to_string()),
+        machine: match (machine, observed.inventory.unreachable.get(&zone)) {
+            (Some(machine), _) => machine.state.to_string(),
+            (None, Some(_)) => "unknown".to_owned(),
+            (None, None) => "missing".to_owned(),
+        },
         stand_in: api.and_then(|api| api.stand_in),
+        zone,
         name,
     }
 }

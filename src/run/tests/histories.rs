@@ -33,6 +33,10 @@ enum Event {
     Wait {
         seconds: u64,
     },
+    /// Nobody can be asked about a zone, or can again.
+    Zone {
+        zone: usize,
+    },
     /// The clock of the operator's host is set, by so many seconds.
     Clock {
         seconds: i64,
@@ -98,6 +102,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => (wish(), fate()).prop_map(|(command, fate)| Event::Run { command, fate }),
         2 => (any::<usize>(), how).prop_map(|(machine, how)| Event::Machine { machine, how }),
+        1 => (0..ZONES.len()).prop_map(|zone| Event::Zone { zone }),
         1 => (0..30_u64).prop_map(|seconds| Event::Wait { seconds }),
         1 => prop_oneof![Just(-HOUR), Just(24 * HOUR), -2 * HOUR..2 * HOUR]
             .prop_map(|seconds| Event::Clock { seconds }),
@@ -106,6 +111,13 @@ fn event() -> impl Strategy<Value = Event> {
 
 fn happen(site: &mut Site, event: &Event) -> Result<(), String> {
     match event {
+        Event::Zone { zone } => {
+            let zone = ZONES[*zone].to_owned();
+            let zones = &mut site.world.cloud.unreachable;
+            if zones.remove(&zone).is_none() {
+                zones.insert(zone, "no route to host".to_owned());
+            }
+        }
         Event::Wait { seconds } => site.world.now += Duration::from_secs(*seconds),
         Event::Clock { seconds } => site.clock_ahead += SignedDuration::from_secs(*seconds),
         Event::Machine { machine, how } => befall(site, *machine, *how),
@@ -189,6 +201,7 @@ fn befall(site: &mut Site, machine: usize, how: Blow) {
 
 /// No more bad luck: what was begun is finished, and what is deleted is gone.
 fn finish(site: &mut Site) -> Result<(), String> {
+    site.world.cloud.unreachable.clear();
     never_violated(site)?;
     if site.stored().is_some() {
         reconcile(site)?;

@@ -13,6 +13,7 @@ mod scenarios;
 mod shared_address;
 mod site;
 mod unfinished;
+mod unreachable;
 mod world;
 
 use crate::testing::counts;

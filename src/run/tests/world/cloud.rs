@@ -35,6 +35,8 @@ pub struct Cloud {
     pub templates: BTreeSet<String>,
     /// Node groups by name.
     pub node_groups: BTreeMap<String, NodeGroup>,
+    /// Zones that can't be asked, and why not.
+    pub unreachable: BTreeMap<String, String>,
     /// Machines made so far: addresses aren't used twice.
     pub made: u8,
 }

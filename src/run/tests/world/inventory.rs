@@ -15,6 +15,22 @@ const REGION: &str = "europe-west1";
 impl Cloud {
     /// Everything that bears the mark.
     pub fn inventory(&self) -> Inventory {
+        let mut all = self.everything();
+        let unreachable = self.unreachable.clone();
+        all.machines
+            .retain(|machine| !unreachable.contains_key(&machine.zone));
+        all.disks
+            .retain(|disk| !unreachable.contains_key(&disk.zone));
+        all.node_groups
+            .retain(|group| !unreachable.contains_key(&group.zone));
+        all.resources.retain(|resource| match &resource.scope {
+            Scope::Zone(zone) => !unreachable.contains_key(zone),
+            Scope::Global | Scope::Region(_) => true,
+        });
+        Inventory { unreachable, ..all }
+    }
+
+    fn everything(&self) -> Inventory {
         Inventory {
             address: self.address.clone(),
             machines: self
