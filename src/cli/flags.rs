@@ -85,6 +85,9 @@ pub struct MakingFlags {
     /// auto: from the second replica on; always: from the first ($HAKUBE_LOAD_BALANCER)
     #[arg(long, value_name = "WHEN")]
     load_balancer: Option<String>,
+    /// A balancer of one's own that clients reach the cluster by, for libvirt ($HAKUBE_ENDPOINT)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    endpoint: Option<String>,
     /// The etcd to run, where it isn't downloaded ($HAKUBE_ETCD_BINARY)
     #[arg(long, value_name = "FILE")]
     etcd_binary: Option<String>,
@@ -115,6 +118,7 @@ impl MakingFlags {
             ("--kubernetes-version", &self.kubernetes_version),
             ("--api-port", &self.api_port),
             ("--load-balancer", &self.load_balancer),
+            ("--endpoint", &self.endpoint),
             ("--etcd-binary", &self.etcd_binary),
             ("--kube-binaries", &self.kube_binaries),
             ("--kubernetes-releases", &self.kubernetes_releases),

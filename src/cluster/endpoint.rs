@@ -66,3 +66,21 @@ pub enum HoldView {
     /// It has files that hakube didn't write so.
     Altered,
 }
+
+/// A backend that the user's own balancer should have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backend {
+    /// The replica.
+    pub name: String,
+    /// Where connections go.
+    pub at: SocketAddr,
+    /// Whether its API server answers `/readyz` with 200.
+    pub ready: bool,
+}
+
+impl std::fmt::Display for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ready = if self.ready { "ready" } else { "not ready" };
+        write!(f, "{} {} {ready}", self.name, self.at)
+    }
+}

@@ -124,9 +124,10 @@ impl ClusterSpec {
             etcd: settings.etcd.clone(),
             api: settings.api.clone(),
             load_balancer: settings.load_balancer,
-            endpoint: match settings.provider {
-                ProviderKind::Libvirt => Endpoint::Machines,
-                ProviderKind::Local | ProviderKind::Gce => Endpoint::Provider,
+            endpoint: match (settings.provider, settings.endpoint) {
+                (_, Some(at)) => Endpoint::External(at),
+                (ProviderKind::Libvirt, None) => Endpoint::Machines,
+                (ProviderKind::Local | ProviderKind::Gce, None) => Endpoint::Provider,
             },
             pki: settings.pki,
             programs,

@@ -14,7 +14,7 @@ mod quorum;
 pub use edit::{
     RemovalRequest, Zones, add_replicas, begin_teardown, choose_removal, replace_replica,
 };
-pub use endpoint::{Arrangement, Endpoint, HoldView, Sharer};
+pub use endpoint::{Arrangement, Backend, Endpoint, HoldView, Sharer};
 pub use intent::{ClusterSpec, Intent, NodeGroupIntent, Phase, ReplicaIntent};
 pub use names::Names;
 pub use nodes::{NodeGroupPart, add_nodes, scale_nodes};

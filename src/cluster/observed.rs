@@ -1,9 +1,10 @@
 //! What is there, as far as it could be seen.
 
-use super::{HoldView, Intent, Names, Quorum};
+use super::{Backend, Endpoint, HoldView, Intent, Names, Quorum, ReplicaIntent};
 use hakube_provider::Inventory;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// Everything that was seen at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -120,6 +121,23 @@ impl Observed {
     /// Whether a replica's API server is ready.
     pub fn api_ready(&self, replica: &str) -> bool {
         self.apis.get(replica).is_some_and(|api| api.ready)
+    }
+
+    /// The backends that a balancer of the user's own should have; none where there is no such balancer.
+    pub fn backends(&self, intent: &Intent) -> Vec<Backend> {
+        let Endpoint::External(_) = intent.spec.endpoint else {
+            return Vec::new();
+        };
+        let replicas = intent.replicas.iter();
+        let backends = replicas.filter_map(|ReplicaIntent { name, .. }| {
+            let address = self.inventory.machine(name)?.internal_address?;
+            Some(Backend {
+                name: name.clone(),
+                at: SocketAddr::new(address, intent.spec.api.port),
+                ready: self.api_ready(name),
+            })
+        });
+        backends.collect()
     }
 
     /// Whether a replica may have a machine that couldn't be seen: in its zone, or in any where it isn't wanted. What

@@ -1,9 +1,11 @@
 //! What happens while a command runs, as data.
 
+use crate::cluster::Backend;
 use crate::error::Error;
 use crate::plan::{Plan, QuorumChange, Step};
 use hakube_provider::WireCall;
 use serde::Serialize;
+use std::net::SocketAddr;
 
 /// One thing that happened.
 #[derive(Debug, Clone, Serialize)]
@@ -64,6 +66,13 @@ pub enum Event {
     EndpointGap {
         /// In milliseconds, between the last answer before and the first after.
         milliseconds: u64,
+    },
+    /// The backends that a balancer of the user's own should have.
+    Backends {
+        /// Where the balancer is.
+        endpoint: SocketAddr,
+        /// They, oldest first.
+        backends: Vec<Backend>,
     },
     /// The command ends with an error.
     Error {

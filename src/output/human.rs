@@ -103,6 +103,14 @@ impl Reporter for Human {
                     "  the endpoint didn't answer for {milliseconds} ms while its address moved"
                 ));
             }
+            Event::Backends { endpoint, backends } => {
+                self.line(&format!(
+                    "the balancer at {endpoint} should forward TCP to these, and check https /readyz:"
+                ));
+                for backend in backends {
+                    self.line(&format!("  {backend}"));
+                }
+            }
             Event::Error { .. } => {}
             Event::Summary(summary) => self.line(&summary_text(summary)),
         }

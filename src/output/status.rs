@@ -1,7 +1,7 @@
 //! What `hakube status` tells. The fields are a contract that others script against.
 
 use super::Table;
-use crate::cluster::Quorum;
+use crate::cluster::{Backend, Quorum};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -48,6 +48,9 @@ pub struct EndpointStatus {
     pub mode: &'static str,
     /// Whether it answers.
     pub ready: bool,
+    /// The backends that it should have, where it is a balancer of the user's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub backends: Vec<Backend>,
 }
 
 /// etcd's quorum, with the arithmetic done.
@@ -125,6 +128,9 @@ impl Status {
             self.cluster, self.provider, self.version
         );
         let _ = writeln!(text, "{}", self.endpoint_line());
+        for backend in &self.endpoint.backends {
+            let _ = writeln!(text, "  backend {backend}");
+        }
         let _ = writeln!(text, "{}", self.quorum_line());
         if let Some(running) = &self.running {
             let _ = writeln!(text, "running now: {running}");
@@ -188,6 +194,7 @@ impl Status {
             port,
             mode,
             ready,
+            ..
         } = &self.endpoint;
         let ready = if *ready { "ready" } else { "NOT READY" };
         match address {

@@ -17,6 +17,7 @@ use super::types::{
 use super::validate;
 use crate::pki::Lifetimes;
 use crate::state::{Location, Seal};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ pub fn settings(
     let pki = lifetimes(read);
     let multizone = read.boolean(&table::MULTIZONE);
     let load_balancer = load_balancer(read);
+    let endpoint = endpoint(read, is_libvirt);
     let kube_binaries = read.read(&table::KUBE_BINARIES, |text| directories.resolve(text));
     let releases = Releases {
         kubernetes: read.read(&table::KUBERNETES_RELEASES, parse::release_url),
@@ -94,6 +96,7 @@ pub fn settings(
         kube_binaries,
         releases,
         load_balancer: load_balancer?,
+        endpoint,
         kubeconfig: kubeconfig?,
         kube_context: kube_context?,
         pki: pki?,
@@ -415,6 +418,18 @@ fn lifetimes(read: &mut Reader<'_>) -> Option<Lifetimes> {
     };
     validate::lifetimes(read, lifetimes);
     Some(lifetimes)
+}
+
+/// Where a provider holds the address itself, nobody else does.
+fn endpoint(read: &mut Reader<'_>, is_libvirt: bool) -> Option<SocketAddr> {
+    let endpoint = read.read(&table::ENDPOINT, parse::socket);
+    if endpoint.is_some() && !is_libvirt {
+        read.object(
+            &table::ENDPOINT,
+            "it is for libvirt: other providers hold the endpoint's address themselves",
+        );
+    }
+    endpoint
 }
 
 fn load_balancer(read: &mut Reader<'_>) -> Option<LoadBalancer> {

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use jiff::SignedDuration;
 use semver::Version;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// What is wrong with a value.
@@ -177,6 +177,16 @@ pub fn range(text: &str) -> Parsed<IpNet> {
 pub fn address(text: &str) -> Parsed<IpAddr> {
     text.parse()
         .map_err(|_| Malformed::new("it isn't an IP address"))
+}
+
+/// An IP address and a port that clients can connect to.
+pub fn socket(text: &str) -> Parsed<SocketAddr> {
+    let socket: SocketAddr = text
+        .parse()
+        .map_err(|_| Malformed::new("it isn't an IP address and a port"))?;
+    let nobody = socket.ip().is_unspecified() || socket.ip().is_multicast();
+    require(!nobody, socket, "nobody has that address")?;
+    require(socket.port() != 0, socket, "its port is 0")
 }
 
 /// A DNS name in lower case.

@@ -11,7 +11,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -64,6 +64,8 @@ pub struct Settings {
     pub releases: Releases,
     /// When the endpoint sits on a load balancer.
     pub load_balancer: LoadBalancer,
+    /// A balancer of the user's own, where one holds the endpoint.
+    pub endpoint: Option<SocketAddr>,
     /// kubeconfig files in kubectl's order of precedence; at least one.
     pub kubeconfig: Vec<PathBuf>,
     /// The name of the context, user and cluster in the kubeconfig.

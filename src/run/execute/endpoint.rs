@@ -1,11 +1,13 @@
 //! The endpoint's address moves, and what that cost its clients.
 
 use super::Execution;
+use crate::cluster::{Backend, Endpoint, ReplicaIntent};
 use crate::error::Result;
 use crate::output::Event;
 use crate::run::gap::GapMeter;
 use crate::run::wait;
 use hakube_provider::{EndpointSpec, EndpointTarget};
+use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 
 impl Execution<'_> {
@@ -28,9 +30,48 @@ impl Execution<'_> {
 
     /// Clients get an answer that the cluster's CA vouches for. What it cost them to wait is told.
     pub(super) async fn await_endpoint(&self) -> Result<()> {
-        let answers = self.answers().await;
+        let answers = match self.intent.spec.endpoint {
+            Endpoint::External(at) => self.external_answers(at).await,
+            Endpoint::Provider | Endpoint::Machines => self.answers().await,
+        };
         self.tell_gap().await;
         answers
+    }
+
+    /// It is the user's to see to that: what the balancer should have is told before it is waited for.
+    async fn external_answers(&self, endpoint: SocketAddr) -> Result<()> {
+        let backends = self.backends().await;
+        let words: Vec<String> = backends.iter().map(ToString::to_string).collect();
+        let event = Event::Backends { endpoint, backends };
+        self.reporter.event(&event);
+        self.answers().await.map_err(|error| {
+            error.hint(format!(
+                "the balancer at {endpoint} is your own: it should forward TCP to {}",
+                words.join(", ")
+            ))
+        })
+    }
+
+    async fn backends(&self) -> Vec<Backend> {
+        let mut backends = Vec::new();
+        for ReplicaIntent { name, .. } in &self.intent.replicas {
+            let Some(machine) = self.directory.machine(name) else {
+                continue;
+            };
+            let port = self.intent.spec.api.port;
+            let (Some(address), Ok(door)) = (
+                machine.internal_address,
+                self.means.channel.reach(&machine, port).await,
+            ) else {
+                continue;
+            };
+            backends.push(Backend {
+                name: name.clone(),
+                at: SocketAddr::new(address, port),
+                ready: self.means.kubernetes.probe(&door).await.ready,
+            });
+        }
+        backends
     }
 
     async fn answers(&self) -> Result<()> {

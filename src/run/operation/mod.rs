@@ -29,7 +29,7 @@ use super::retry::looked;
 use super::scheduler::{self, OnFailure, RunReport};
 use super::session::Purpose;
 use super::{Means, Session, Stored, Unfinished, observe};
-use crate::cluster::{ClusterSpec, Intent, Observed, Phase};
+use crate::cluster::{ClusterSpec, Endpoint, Intent, Observed, Phase};
 use crate::error::{Error, Result};
 use crate::output::{Event, Summary};
 use crate::pki::{Authorities, AuthorityDocuments};
@@ -254,6 +254,7 @@ impl<'a> Operation<'a> {
                 return Ok(());
             }
             if plan.is_empty() {
+                self.tell_backends(&stored.intent, &observed);
                 return self.finished(stored).await;
             }
             let on_failure = match stored.intent.phase {
@@ -275,6 +276,15 @@ impl<'a> Operation<'a> {
             "after {ROUNDS} rounds there was still something to do"
         ))
         .hint("something else may be changing the same cluster; then: hakube reconcile"))
+    }
+
+    /// What the user's own balancer should have behind it.
+    fn tell_backends(&self, intent: &Intent, observed: &Observed) {
+        if let Endpoint::External(endpoint) = intent.spec.endpoint {
+            let backends = observed.backends(intent);
+            let event = Event::Backends { endpoint, backends };
+            self.session.reporter.event(&event);
+        }
     }
 
     /// What is left alone, and why.

@@ -83,6 +83,7 @@ fn describe(stored: &Stored, observed: &Observed, running: Option<String>) -> St
                 Endpoint::Provider | Endpoint::Machines => "direct",
             },
             ready: observed.endpoint_ready,
+            backends: observed.backends(intent),
         },
         quorum: matches!(observed.etcd, EtcdView::Known(_)).then(|| observed.etcd.quorum().into()),
         etcd_quorum_reads: spec.quorum_reads.enabled,

@@ -7,6 +7,7 @@
 mod converged;
 mod crashes;
 mod drift;
+mod external;
 mod faults;
 mod histories;
 mod scenarios;

@@ -47,6 +47,10 @@ group! { HIGH_AVAILABILITY: "High availability", "kube-up's variables for replic
         "`auto`: the endpoint moves to a load balancer with the second replica. `always`: it is there from the \
          first, and never moves.")
         .flag("--load-balancer");
+    ENDPOINT = Setting::new("HAKUBE_ENDPOINT", Kind::Socket, Unset("hakube holds the endpoint's address"),
+        "The address and port of a balancer of your own that clients reach the cluster by; for libvirt. hakube says \
+         which backends it should have.")
+        .flag("--endpoint");
     REPLICATE_EXISTING = Setting::new("KUBE_REPLICATE_EXISTING_MASTER", Kind::Bool, Value("false"),
         "`hakube up` adds a replica to the cluster, as `hakube replicate` does.");
     USE_EXISTING = Setting::new("KUBE_USE_EXISTING_MASTER", Kind::Bool, Value("false"),

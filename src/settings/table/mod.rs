@@ -77,6 +77,8 @@ pub enum Kind {
     Ranges,
     /// An IP address.
     Address,
+    /// An IP address and a port.
+    Socket,
     /// Several of them.
     Addresses,
     /// A span of addresses, and the length of their network's prefix.
@@ -135,6 +137,7 @@ impl Kind {
             Self::Range => "an address range such as 10.64.0.0/14",
             Self::Ranges => "address ranges such as 203.0.113.7/32, separated by commas, or none",
             Self::Address => "an IP address",
+            Self::Socket => "an IP address and a port such as 192.0.2.10:443",
             Self::Addresses => "IP addresses, separated by commas",
             Self::AddressSpan => "two addresses and a prefix, as in 192.168.1.50-192.168.1.80/24",
             Self::Hypervisors => "zones and URIs, as in rack-a=qemu:///system, separated by commas",

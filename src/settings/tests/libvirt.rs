@@ -124,3 +124,28 @@ fn other_providers_have_no_hosts_and_their_own_sizes() {
     let errors = refused(&[("MASTER_SIZE", "2x4GiB")]);
     assert_eq!(errors.len(), 1, "{errors:?}");
 }
+
+#[test]
+fn a_balancer_of_ones_own_is_an_address_and_a_port() {
+    let endpoint = |value| ("HAKUBE_ENDPOINT", value);
+    let resolved = resolved(&[LIBVIRT, ONE, endpoint("192.0.2.10:443")]);
+    let expected = "192.0.2.10:443".parse().ok();
+    assert_eq!(resolved.settings.endpoint, expected);
+    for (value, problem) in [
+        ("lb.example:443", "isn't an IP address and a port"),
+        ("192.0.2.10", "isn't an IP address and a port"),
+        ("192.0.2.10:0", "port is 0"),
+        ("0.0.0.0:443", "nobody has that address"),
+    ] {
+        let errors = refused(&[LIBVIRT, ONE, endpoint(value)]).join(
+            "
+",
+        );
+        assert!(errors.contains(problem), "{value}: {errors}");
+    }
+    let errors = refused(&[endpoint("192.0.2.10:443")]).join(
+        "
+",
+    );
+    assert!(errors.contains("it is for libvirt"), "{errors}");
+}

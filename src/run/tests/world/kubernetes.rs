@@ -1,7 +1,7 @@
 //! API servers, and the endpoint as clients see it.
 
 use super::api::Process;
-use super::{ENDPOINT, Moves::Nothing, World};
+use super::{ENDPOINT, Moves::Nothing, USERS_BALANCER, World};
 use crate::channel::Door;
 use crate::cluster::{ApiView, NodeView};
 use crate::error::{Error, Result};
@@ -13,6 +13,10 @@ impl World {
     fn answers_at(&self, at: IpAddr) -> bool {
         if at == ENDPOINT {
             return self.endpoint_answers();
+        }
+        if at == USERS_BALANCER {
+            let backends = self.users_backends.iter();
+            return backends.clone().any(|name| self.api_ready(name));
         }
         let mut machines = self
             .cloud

@@ -27,6 +27,9 @@ use std::time::Duration;
 /// The address that is reserved for the endpoint.
 pub const ENDPOINT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
 
+/// A balancer of the user's own.
+pub const USERS_BALANCER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10));
+
 /// Everything that there is.
 #[derive(Debug, Clone, Default)]
 pub struct World {
@@ -36,6 +39,8 @@ pub struct World {
     pub cloud: Cloud,
     /// What etcd's members agree on.
     pub etcd: EtcdCluster,
+    /// The machines that the user put behind a balancer of their own.
+    pub users_backends: Vec<String>,
     /// Whether everything is meant to go.
     pub tearing_down: bool,
     /// What should never have happened, and the call that did it.
