@@ -20,10 +20,11 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     let leaving = release(intent, observed, draft);
     // One that leaves and can't be told may hold the address still. The others share it with that one until its
     // machine is gone: they take the address then, and are told after.
+    // That is another plan's, and so is the wait for an answer.
     if leaving == Leaving::LetGo {
         share(intent, observed, draft);
+        await_answer(observed, draft);
     }
-    await_answer(observed, draft);
 }
 
 /// The keys of the steps that may move the address, or change who may take it.
@@ -77,14 +78,14 @@ fn share(intent: &Intent, observed: &Observed, draft: &mut Draft) {
         (Some(HoldView::Shares(arrangement)), Some(target)) => arrangement == target,
         _ => false,
     };
-    // One that serves and can't be asked may hold it as it should. It is in nobody's way while nobody else is
-    // to be told anything; else it must be told too, or the others would begin what it doesn't know of.
+    // One that serves and can't be asked may hold it as it should. It is in nobody's way while clients get an
+    // answer and nobody else is to be told anything; else it must be told too, or the others would begin what it doesn't know of.
     let is_silent = |replica: &ReplicaIntent| {
         let unknown = matches!(view(replica), Some(HoldView::Unknown { .. }));
         unknown && observed.api_ready(&replica.name)
     };
     let differ: Vec<&ReplicaIntent> = intent.replicas.iter().filter(|r| !agrees(r)).collect();
-    if differ.iter().all(|replica| is_silent(replica)) {
+    if observed.endpoint_ready && differ.iter().all(|replica| is_silent(replica)) {
         return;
     }
     let part = |replica: &ReplicaIntent| match view(replica) {

@@ -102,6 +102,19 @@ fn while_one_that_leaves_can_not_be_told_nobody_is() {
     world.converge(0);
 }
 
+/// It would be waited for in vain: nobody is told to take the address by this plan.
+#[test]
+fn while_one_that_leaves_can_not_be_told_no_answer_is_waited_for() {
+    let mut world = changed(&["", "abc"], &[""]);
+    world.silence(ABC);
+    let holds = &mut world.observed.holds;
+    holds.insert(MASTER.to_owned(), HoldView::Nothing);
+    world.observed.endpoint_ready = false;
+    let keys = world.keys();
+    assert!(!keys.contains(&"await-endpoint".to_owned()), "{keys:?}");
+    assert!(keys.contains(&format!("leave/{ABC}")), "{keys:?}");
+}
+
 /// What isn't known isn't put right, and is in nobody's way.
 #[test]
 fn one_that_can_not_be_asked_is_left_alone_until_something_changes_for_all() {
