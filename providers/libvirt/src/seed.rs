@@ -116,6 +116,8 @@ impl Seed<'_> {
         let users: Vec<Value> = self.login.iter().map(|login| user(login)).collect();
         let document = json!({
             "users": users,
+            // sudo asks for the machine's own name, and waits for a name server that doesn't know it.
+            "manage_etc_hosts": "localhost",
             "disable_root": true,
             "ssh_pwauth": false,
             "ssh_deletekeys": true,

@@ -2,6 +2,8 @@
 
 use super::lab::Lab;
 use crate::support::{eventually, replica_names};
+use russh::keys::decode_secret_key;
+use russh::keys::ssh_key::LineEnding;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -19,7 +21,9 @@ impl<'a> Guests<'a> {
         let pki = lab.home.path().join("state/kubernetes/pki.json");
         let pki: Value = serde_json::from_str(&std::fs::read_to_string(pki).unwrap()).unwrap();
         let key = lab.home.beside("login");
-        std::fs::write(&key, pki["ssh-login.key"].as_str().unwrap()).unwrap();
+        // OpenSSH reads keys of this kind in its own format only.
+        let login = decode_secret_key(pki["ssh-login.key"].as_str().unwrap(), None).unwrap();
+        std::fs::write(&key, &*login.to_openssh(LineEnding::LF).unwrap()).unwrap();
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
         Self { lab, key }
     }

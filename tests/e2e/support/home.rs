@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -277,7 +278,12 @@ impl Running {
     ///
     /// # Panics
     /// It doesn't end.
-    pub async fn end(mut self) -> Outcome {
+    pub async fn end(self) -> Outcome {
+        self.end_within(2 * DEADLINE).await
+    }
+
+    /// The same, where more takes longer: machines that boot.
+    pub async fn end_within(mut self, deadline: Duration) -> Outcome {
         let mut stderr = String::new();
         let mut talk = self.child.stderr.take().unwrap();
         let reading = async {
@@ -290,7 +296,7 @@ impl Running {
             talk.unwrap();
             self.child.wait().await.unwrap()
         };
-        let ended = tokio::time::timeout(2 * DEADLINE, ending).await;
+        let ended = tokio::time::timeout(deadline, ending).await;
         let Self {
             command, stdout, ..
         } = self;
