@@ -34,13 +34,23 @@ impl Writer {
         D: Future<Output = Result<(), E>> + Send,
         E: Display + Send,
     {
+        Self::start_every(PACE, write)
+    }
+
+    /// The same at another pace.
+    pub fn start_every<W, D, E>(pace: Duration, write: W) -> Self
+    where
+        W: Fn(String) -> D + Send + 'static,
+        D: Future<Output = Result<(), E>> + Send,
+        E: Display + Send,
+    {
         let (stop, record) = (
             CancellationToken::new(),
             Arc::new(Mutex::new(Record::default())),
         );
         let (stopped, book) = (stop.clone(), Arc::clone(&record));
         let writes = tokio::spawn(async move {
-            let mut pace = tokio::time::interval(PACE);
+            let mut pace = tokio::time::interval(pace);
             pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
             for number in 0.. {
                 if stopped.is_cancelled() {
