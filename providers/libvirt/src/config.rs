@@ -109,9 +109,10 @@ pub enum Firmware {
 /// How long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// A connection may take so long to be made.
+    /// A connection may take so long to be made, to a host or to an image's server.
     pub connect: Duration,
-    /// One call may go unanswered for so long. A call that moves data has longer, by its length.
+    /// One call may go unanswered for so long, and such a server silent. A call that moves data has longer, by its
+    /// length.
     pub call: Duration,
 }
 

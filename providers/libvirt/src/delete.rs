@@ -1,12 +1,13 @@
 //! Deleting: what is the cluster's, and nothing else.
 //!
-//! A domain goes before its volumes. Cut off in between, what is left is told of as a disk, by its machine's name.
+//! A machine's domain is the record of it, so it goes last: what is left when a deletion is cut short is still the
+//! machine's. From the first moment on it says that it isn't complete: nobody starts what has lost half its disks.
 
 use crate::error::Attempt;
 use crate::host::Host;
 use crate::hypervisor::DomainState;
 use crate::machine::{Found, read};
-use crate::mark::{Volume, short, strange};
+use crate::mark::{MachineMark, Volume, short, strange};
 use crate::{Libvirt, of_those_that_answer};
 use futures::future::join_all;
 use hakube_provider::{ErrorKind, ResourceId, ResourceKind, Result, Scope};
@@ -59,7 +60,9 @@ impl Libvirt {
             .ask(attempt, move |hypervisor| hypervisor.domain(&looked_up))
             .await?;
         let mut disk = None;
+        let mut is_there = false;
         if let Some(found) = found {
+            let described = found.xml.clone();
             let Some(found) = read(attempt, found)? else {
                 return Err(strange(attempt, cluster, None));
             };
@@ -68,8 +71,12 @@ impl Libvirt {
             }
             // In another zone of the host: of that name there is none in this one.
             if found.mark.zone == zone {
+                is_there = true;
+                if found.mark.complete {
+                    self.unfinished(host, attempt, &described).await?;
+                }
+                self.off(host, attempt, name).await?;
                 disk = found.mark.data_disk.filter(|_| found.mark.group.is_some());
-                self.domain_gone(host, attempt, name).await?;
             }
         }
         self.volumes_gone(host, attempt, cluster, |volume| match volume {
@@ -81,20 +88,30 @@ impl Libvirt {
             Volume::Data { zone: its, name } => its == zone && disk.as_ref() == Some(name),
             Volume::Image(_) | Volume::Verified(_) => false,
         })
+        .await?;
+        if !is_there {
+            return Ok(());
+        }
+        let name = name.to_owned();
+        host.ask(attempt, move |hypervisor| hypervisor.undefine_domain(&name))
+            .await
+    }
+
+    /// The machine says that it isn't complete.
+    async fn unfinished(&self, host: &Host, attempt: &Attempt, described: &str) -> Result<()> {
+        let unfinished =
+            MachineMark::unfinished(described).map_err(|fault| attempt.failed(&fault))?;
+        host.ask(attempt, move |hypervisor| {
+            hypervisor.define_domain(&unfinished)
+        })
         .await
     }
 
-    async fn domain_gone(&self, host: &Host, attempt: &Attempt, name: &str) -> Result<()> {
-        let destroyed = name.to_owned();
-        host.ask(attempt, move |hypervisor| {
-            hypervisor.destroy_domain(&destroyed)
-        })
-        .await?;
-        let undefined = name.to_owned();
-        host.ask(attempt, move |hypervisor| {
-            hypervisor.undefine_domain(&undefined)
-        })
-        .await
+    /// The machine doesn't run.
+    pub(crate) async fn off(&self, host: &Host, attempt: &Attempt, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        host.ask(attempt, move |hypervisor| hypervisor.destroy_domain(&name))
+            .await
     }
 
     async fn node_group_gone(

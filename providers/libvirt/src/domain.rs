@@ -9,6 +9,7 @@ use crate::mark::MachineMark;
 use crate::size::Size;
 use crate::xml::Element;
 use sha2::{Digest, Sha256};
+use std::net::Ipv4Addr;
 use uuid::Uuid;
 
 /// What a domain is made of.
@@ -50,9 +51,10 @@ pub(crate) fn uuid(cluster: &str, name: &str) -> Uuid {
     )
 }
 
-/// The MAC address of a machine: in the range that QEMU and KVM use, and the same whenever it is made.
-pub(crate) fn mac(cluster: &str, name: &str) -> String {
-    let sum = Sha256::digest(format!("hakube/{cluster}/{name}"));
+/// The MAC address of a machine that has this address: in the range that QEMU and KVM use. Clusters and machines of
+/// the same names may be on one network; no two of its addresses are.
+pub(crate) fn mac(cluster: &str, name: &str, address: Ipv4Addr) -> String {
+    let sum = Sha256::digest(format!("hakube/{cluster}/{name}/{address}"));
     format!("52:54:00:{:02x}:{:02x}:{:02x}", sum[0], sum[1], sum[2])
 }
 
@@ -131,7 +133,7 @@ impl Domain<'_> {
             devices.push(disk(path, *format, "vdb").child(Element::text("serial", serial)));
         }
         devices.push(disk(seed, Format::Raw, "vdc").child(Element::new("readonly")));
-        let mac = mac(&self.mark.cluster, self.name);
+        let mac = mac(&self.mark.cluster, self.name, self.mark.address);
         devices.push(
             Element::new("interface")
                 .with("type", "network")
@@ -185,7 +187,6 @@ fn disk(path: &str, format: Format, target: &str) -> Element {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
-    use std::net::Ipv4Addr;
 
     fn described(firmware: &Firmware, kind: &str) -> String {
         let mark = MachineMark {
@@ -239,11 +240,14 @@ mod tests {
 
     #[test]
     fn macs_are_of_the_range_and_differ() {
-        let macs: std::collections::BTreeSet<String> = (0..200)
-            .map(|number| mac("kubernetes", &format!("node-{number}")))
+        let at = |last: u8| Ipv4Addr::new(192, 168, 77, last);
+        let macs: std::collections::BTreeSet<String> = (2..=201)
+            .map(|last| mac("kubernetes", &format!("node-{last}"), at(last)))
             .collect();
         assert_eq!(macs.len(), 200);
         assert!(macs.iter().all(|mac| mac.starts_with("52:54:00:")));
-        assert_ne!(mac("a", "b-c"), mac("a-b", "c"));
+        assert_ne!(mac("a", "b-c", at(2)), mac("a-b", "c", at(2)));
+        // Another cluster of the same name, elsewhere on the same network.
+        assert_ne!(mac("a", "b", at(2)), mac("a", "b", at(102)));
     }
 }

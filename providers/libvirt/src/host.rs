@@ -28,6 +28,8 @@ pub(crate) struct Host {
     pub(crate) uri: String,
     /// The zones that are this host, sorted. Never empty.
     pub(crate) zones: Vec<String>,
+    /// Held while an image is looked for there and uploaded: a host that hangs keeps none of the others waiting.
+    pub(crate) uploading: Mutex<()>,
     patience: Patience,
     opener: Arc<Opener>,
     connection: Mutex<Connection>,
@@ -46,6 +48,7 @@ impl Host {
         Self {
             uri,
             zones,
+            uploading: Mutex::new(()),
             patience,
             opener,
             connection: Mutex::new(Connection::None),

@@ -1,6 +1,7 @@
 //! Base images: from a file or a URL, verified before anything uses them, in each host's pool once.
 
 use crate::Libvirt;
+use crate::config::Patience;
 use crate::error::Attempt;
 use crate::host::Host;
 use crate::hypervisor::{Format, VolumeSeen};
@@ -58,12 +59,20 @@ impl Image {
 }
 
 /// Images that were read by this process: a large one takes a while.
-#[derive(Default)]
 pub(crate) struct Images {
     known: Mutex<BTreeMap<String, Arc<Image>>>,
+    patience: Patience,
 }
 
 impl Images {
+    /// None is known. A server that sends nothing is given up as a host is.
+    pub(crate) fn new(patience: Patience) -> Self {
+        Self {
+            known: Mutex::default(),
+            patience,
+        }
+    }
+
     /// The image of that source, whose sum is the wanted one.
     ///
     /// # Errors
@@ -75,7 +84,7 @@ impl Images {
         let image = match known.get(source).filter(|image| image.is_unchanged()) {
             Some(image) => Arc::clone(image),
             None => {
-                let image = Arc::new(read(&attempt, source).await?);
+                let image = Arc::new(read(&attempt, source, self.patience).await?);
                 known.insert(source.to_owned(), Arc::clone(&image));
                 image
             }
@@ -91,7 +100,7 @@ impl Images {
     }
 }
 
-async fn read(attempt: &Attempt, source: &str) -> Result<Image> {
+async fn read(attempt: &Attempt, source: &str, patience: Patience) -> Result<Image> {
     let unreadable = |error: io::Error| {
         attempt
             .error(ErrorKind::Invalid, error.to_string())
@@ -100,7 +109,7 @@ async fn read(attempt: &Attempt, source: &str) -> Result<Image> {
             )
     };
     let file = if source.starts_with("http://") || source.starts_with("https://") {
-        Place::Downloaded(download(attempt, source).await?)
+        Place::Downloaded(download(attempt, source, patience).await?)
     } else {
         let path = PathBuf::from(source.strip_prefix("file://").unwrap_or(source));
         let changed = path.metadata().and_then(|seen| seen.modified());
@@ -150,7 +159,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn download(attempt: &Attempt, url: &str) -> Result<NamedTempFile> {
+async fn download(attempt: &Attempt, url: &str, patience: Patience) -> Result<NamedTempFile> {
     let later = |error: reqwest::Error| {
         attempt.error(
             ErrorKind::Transient { retry_after: None },
@@ -172,7 +181,12 @@ async fn download(attempt: &Attempt, url: &str) -> Result<NamedTempFile> {
             "no rustls crypto provider is installed in this process",
         ));
     }
-    let answer = reqwest::get(url).await.map_err(later)?;
+    let client = reqwest::Client::builder()
+        .connect_timeout(patience.connect)
+        .read_timeout(patience.call)
+        .build()
+        .map_err(|error| attempt.error(ErrorKind::Fatal, error.to_string()))?;
+    let answer = client.get(url).send().await.map_err(later)?;
     if !answer.status().is_success() {
         let kind = match answer.status().is_server_error() {
             true => ErrorKind::Transient { retry_after: None },
@@ -204,7 +218,7 @@ impl Libvirt {
             format!("image {} to {}", spec.image, host.first_zone()),
         );
         // Two machines of a host don't upload it twice.
-        let _alone = self.uploading.lock().await;
+        let _alone = host.uploading.lock().await;
         if let Some(sum) = &spec.image_sha256
             && let Some(there) = self
                 .verified_image(host, &attempt, &spec.cluster, sum)
@@ -279,6 +293,7 @@ impl Libvirt {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
+    use std::time::Duration;
     use wiremock::matchers::{method, path};
     use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -292,7 +307,7 @@ mod tests {
     async fn an_image_is_told_by_its_sum() {
         let file = file(b"debian");
         let source = file.path().to_str().unwrap();
-        let images = Images::default();
+        let images = Images::new(Patience::default());
         let image = images.get(source, None).await.unwrap();
         assert_eq!((image.format, image.capacity), (Format::Raw, 6));
         assert!(images.get(source, Some(&image.sum)).await.is_ok());
@@ -306,7 +321,7 @@ mod tests {
     async fn an_image_that_was_replaced_is_read_again() {
         let file = file(b"debian");
         let source = file.path().to_str().unwrap().to_owned();
-        let images = Images::default();
+        let images = Images::new(Patience::default());
         let before = images.get(&source, None).await.unwrap();
         std::fs::write(file.path(), b"debian 13").unwrap();
         let after = images.get(&source, None).await.unwrap();
@@ -315,7 +330,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_image_that_isnt_there_is_named() {
-        let refused = Images::default().get("/no/such/image", None).await;
+        let refused = Images::new(Patience::default())
+            .get("/no/such/image", None)
+            .await;
         let refused = refused.err().unwrap();
         assert_eq!(refused.kind, ErrorKind::Invalid);
         assert!(refused.to_string().contains("/no/such/image"), "{refused}");
@@ -337,7 +354,7 @@ mod tests {
             let mock = Mock::given(method("GET")).and(path(file));
             mock.respond_with(answer).mount(&server).await;
         }
-        let images = Images::default();
+        let images = Images::new(Patience::default());
         let get = async |file: &str| images.get(&format!("{}{file}", server.uri()), None).await;
         let image = get("/image").await.unwrap();
         assert_eq!(std::fs::read(image.path()).unwrap(), b"debian");
@@ -353,6 +370,22 @@ mod tests {
             .iter()
             .filter(|request| request.url.path() == "/image");
         assert_eq!(downloads.count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_sends_nothing_is_given_up() {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        // Connections are made, and nobody reads from them.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let images = Images::new(Patience {
+            call: Duration::from_millis(20),
+            ..Patience::default()
+        });
+        let source = format!("http://{}/image", silent.local_addr().unwrap());
+        let refused = images.get(&source, None).await.err().unwrap();
+        assert!(refused.is_transient(), "{refused}");
     }
 
     #[test]

@@ -62,8 +62,6 @@ pub struct Libvirt {
     /// Held from a look at what hosts know of a cluster's network until all know the same: an address is chosen
     /// in between.
     agreeing: Mutex<()>,
-    /// Held while an image is looked for and uploaded.
-    uploading: Mutex<()>,
     calls: Arc<AtomicU64>,
 }
 
@@ -108,11 +106,10 @@ impl Libvirt {
         };
         Ok(Self {
             hosts: zones_of.into_iter().map(host).collect(),
+            images: Images::new(config.patience),
             config,
             neighbours,
-            images: Images::default(),
             agreeing: Mutex::new(()),
-            uploading: Mutex::new(()),
             calls,
         })
     }

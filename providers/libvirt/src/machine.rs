@@ -2,7 +2,7 @@
 //!
 //! A machine's domain is defined first: that takes its name and its address. Then come its volumes; then it is
 //! defined as complete, and started. One that isn't complete is made from the start, with the address that it
-//! has: its host key's private half may be lost.
+//! has: its host key's private half may be lost. Deleting goes the other way (`delete.rs`).
 
 use crate::Libvirt;
 use crate::domain::{Domain, Paths, mac};
@@ -105,6 +105,13 @@ impl Libvirt {
         {
             Some(found) if found.mark.complete => self.started(host, &spec.machine, &found).await,
             unfinished => {
+                // Its deletion was cut short, before its power was.
+                if let Some(found) = unfinished
+                    .as_ref()
+                    .filter(|it| it.state != DomainState::Off)
+                {
+                    self.off(host, &attempt, &found.name).await?;
+                }
                 self.make(host, &attempt, spec, group, unfinished).await?;
                 self.machine_now(&spec.machine).await?.ok_or_else(|| {
                     attempt.error(
@@ -240,7 +247,7 @@ impl Libvirt {
         let seed = Seed {
             instance: &Uuid::new_v4().to_string(),
             name: &spec.machine.name,
-            mac: &mac(&spec.cluster, &spec.machine.name),
+            mac: &mac(&spec.cluster, &spec.machine.name, address),
             address,
             plan: &self.config.addresses,
             user_data: &spec.user_data,
@@ -306,6 +313,10 @@ impl Libvirt {
                     .await?;
             }
             DomainState::Off => {
+                // Without it no domain starts, with its host neither.
+                let _alone = self.agreeing.lock().await;
+                let agreed = self.agreed(&found.mark.cluster).await?;
+                self.network_on(host, &agreed).await?;
                 host.ask(&attempt, move |hypervisor| hypervisor.start_domain(&name))
                     .await?;
             }

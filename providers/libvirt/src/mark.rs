@@ -74,12 +74,30 @@ impl MachineMark {
         Element::new("metadata").child(mark)
     }
 
+    /// A domain's description, with a mark that says that it isn't complete. All else stays as it is.
+    pub(crate) fn unfinished(described: &str) -> Answer<String> {
+        let document = xml::parse(described)?;
+        let complete = Self::element(&document).and_then(|mark| mark.attribute_node("complete"));
+        let mut unfinished = described.to_owned();
+        if let Some(complete) = complete {
+            unfinished.replace_range(complete.range_value(), "no");
+        }
+        Ok(unfinished)
+    }
+
+    fn element<'a, 'input>(
+        domain: &'a roxmltree::Document<'input>,
+    ) -> Option<roxmltree::Node<'a, 'input>> {
+        let metadata = xml::child(domain.root_element(), "metadata")?;
+        xml::child_in(metadata, NAMESPACE, "machine")
+    }
+
     /// From a domain's description; `None` when it isn't any cluster's.
     pub(crate) fn from_xml(described: &str) -> Answer<Option<Self>> {
         let document = xml::parse(described)?;
-        let mark = xml::child(document.root_element(), "metadata")
-            .and_then(|metadata| xml::child_in(metadata, NAMESPACE, "machine"));
-        let Some(mark) = mark else { return Ok(None) };
+        let Some(mark) = Self::element(&document) else {
+            return Ok(None);
+        };
         let says = |name: &str| mark.attribute(name).map(str::to_owned);
         let ours = || mark.children().filter(|node| in_namespace(*node));
         let named = |tag: &'static str| ours().filter(move |node| node.tag_name().name() == tag);
@@ -331,6 +349,19 @@ mod tests {
         };
         let described = Element::new("domain").child(bare.to_xml()).render();
         assert_eq!(MachineMark::from_xml(&described).unwrap(), Some(bare));
+    }
+
+    #[test]
+    fn an_unfinished_machine_is_the_same_but_for_that() {
+        let described = Element::new("domain").child(mark().to_xml()).render();
+        let unfinished = MachineMark::unfinished(&described).unwrap();
+        let expected = MachineMark {
+            complete: false,
+            ..mark()
+        };
+        assert_eq!(MachineMark::from_xml(&unfinished).unwrap(), Some(expected));
+        assert_eq!(MachineMark::unfinished(&unfinished).unwrap(), unfinished);
+        assert_eq!(unfinished.len(), described.len() - 1);
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn described(
     Ok(network
         .child(Element::new("forward").with("mode", "nat"))
         .child(Element::new("bridge").with("name", own_bridge(cluster)))
-        .child(Element::new("mac").with("address", mac(cluster, &name)))
+        .child(Element::new("mac").with("address", mac(cluster, &name, gateway)))
         .child(Element::new("dns").with("enable", if answers { "yes" } else { "no" }))
         .child(
             Element::new("ip")
@@ -151,7 +151,7 @@ impl Libvirt {
     }
 
     /// The cluster's network is up on the host, and says this.
-    async fn network_on(&self, host: &Host, wanted: &NetworkMark) -> Result<()> {
+    pub(crate) async fn network_on(&self, host: &Host, wanted: &NetworkMark) -> Result<()> {
         let cluster = wanted.cluster.as_str();
         let name = network_name(cluster);
         let attempt = Attempt::new("create", format!("network {name} in {}", host.first_zone()));

@@ -17,9 +17,10 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use tempfile::{NamedTempFile, TempDir};
+use tokio::sync::oneshot;
 
 pub const CLUSTER: &str = "kubernetes";
 pub const ZONE: &str = "lan-site1-a";
@@ -36,6 +37,14 @@ pub struct Stage {
     pub faults: Mutex<BTreeMap<&'static str, Fault>>,
     /// Whether it can't be reached.
     pub away: AtomicBool,
+    hang: Mutex<Option<Hang>>,
+}
+
+/// The next call of that name says that it was made, and then waits until the other end is dropped.
+struct Hang {
+    name: &'static str,
+    reached: oneshot::Sender<()>,
+    until: mpsc::Receiver<()>,
 }
 
 fn gone() -> Fault {
@@ -58,10 +67,27 @@ impl Stage {
                 format!("stopped before {name}"),
             ));
         }
+        let hang = self.hang.lock().unwrap().take_if(|hang| hang.name == name);
+        if let Some(hang) = hang {
+            hang.reached.send(()).unwrap();
+            let _ = hang.until.recv();
+        }
         match self.faults.lock().unwrap().get(name) {
             Some(fault) => Err(fault.clone()),
             None => Ok(self.driver.as_ref()),
         }
+    }
+
+    /// The next call of that name hangs: it is awaited by the first, and goes on when the second is dropped.
+    pub fn hang(&self, name: &'static str) -> (oneshot::Receiver<()>, mpsc::Sender<()>) {
+        let (reached, is_reached) = oneshot::channel();
+        let (release, until) = mpsc::channel();
+        *self.hang.lock().unwrap() = Some(Hang {
+            name,
+            reached,
+            until,
+        });
+        (is_reached, release)
     }
 
     /// What was uploaded into the volume.
@@ -209,6 +235,7 @@ impl World {
             stop_at: AtomicUsize::new(usize::MAX),
             faults: Mutex::default(),
             away: AtomicBool::new(false),
+            hang: Mutex::default(),
         };
         let mut image = NamedTempFile::new().unwrap();
         image.write_all(b"a base image").unwrap();

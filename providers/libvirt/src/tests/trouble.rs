@@ -4,9 +4,11 @@ use super::life::{address_spec, reference};
 use super::stage::{CLUSTER, World, ZONE};
 use crate::config::AddressPlan;
 use crate::error::Fault;
+use crate::mark::network_name;
 use hakube_provider::{ErrorKind, MachineState, Provider};
 use std::io::Write;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 const STRANGER: &str = "<domain type='test'><name>kubernetes-master</name><memory>8192</memory>\
@@ -88,6 +90,43 @@ async fn a_machine_that_was_shut_off_by_hand_is_started() {
         .unwrap()
         .unwrap();
     assert_eq!(seen, made);
+}
+
+#[tokio::test]
+async fn a_machine_that_is_off_is_started_with_the_network_that_it_needs() {
+    let world = World::new();
+    let provider = world.provider();
+    let spec = world.machine("kubernetes-master", ZONE);
+    provider.ensure_machine(&spec).await.unwrap();
+    let name = network_name(CLUSTER);
+    let driver = world.stage().real();
+    driver.destroy_domain("kubernetes-master").unwrap();
+    driver.destroy_network(&name).unwrap();
+    provider.ensure_machine(&spec).await.unwrap();
+    assert!(driver.network(&name).unwrap().unwrap().active);
+    // Somebody deleted it.
+    driver.destroy_domain("kubernetes-master").unwrap();
+    driver.destroy_network(&name).unwrap();
+    driver.undefine_network(&name).unwrap();
+    provider.ensure_machine(&spec).await.unwrap();
+    assert!(driver.network(&name).unwrap().unwrap().active);
+}
+
+#[tokio::test]
+async fn a_host_that_hangs_in_an_upload_keeps_no_machine_from_another() {
+    let world = World::with(&[("lan-site1-a", "host-a"), ("lan-site1-b", "host-b")], "");
+    let provider = Arc::new(world.provider());
+    let (reached, release) = world.stages["host-b"].hang("upload");
+    let (hung, slow) = (Arc::clone(&provider), world.machine("b", "lan-site1-b"));
+    let hung = tokio::spawn(async move { hung.ensure_machine(&slow).await });
+    reached.await.unwrap();
+    provider
+        .ensure_machine(&world.machine("a", "lan-site1-a"))
+        .await
+        .unwrap();
+    assert!(!hung.is_finished());
+    drop(release);
+    hung.await.unwrap().unwrap();
 }
 
 #[tokio::test]
