@@ -4,6 +4,7 @@ use crate::error::Attempt;
 use crate::host::Host;
 use crate::machine::{Found, read};
 use crate::mark::{NetworkMark, Volume};
+use crate::memory::{Said, mistaken};
 use crate::{Libvirt, of_those_that_answer};
 use futures::future::join_all;
 use hakube_provider::{
@@ -17,10 +18,25 @@ use std::net::{IpAddr, Ipv4Addr};
 struct Sight {
     /// The host's zones.
     zones: Vec<String>,
+    uuid: Option<String>,
     machines: Vec<Found>,
     /// The network's name and what it says.
     network: Option<(String, NetworkMark)>,
     volumes: Vec<Volume>,
+}
+
+impl Sight {
+    fn said(&self) -> Said {
+        let machines = self.machines.iter();
+        Said {
+            zones: self.zones.clone(),
+            uuid: self.uuid.clone(),
+            machines: machines
+                .map(|found| (found.mark.zone.clone(), found.mark.address))
+                .collect(),
+            network: self.network.as_ref().map(|(_, mark)| mark.clone()),
+        }
+    }
 }
 
 impl Libvirt {
@@ -40,6 +56,13 @@ impl Libvirt {
                 }
             }
         }
+        let said: Vec<Said> = sights.iter().map(Sight::said).collect();
+        let attempt = Attempt::new("read", "the zones");
+        for (zone, mistaken) in mistaken(&said) {
+            let uri = &self.host_of(&attempt, &zone)?.uri;
+            let words = mistaken.words(cluster, uri);
+            unreachable.insert(zone, words);
+        }
         match why {
             Some(error) if sights.is_empty() => Err(error),
             _ => Ok(Inventory {
@@ -57,6 +80,7 @@ impl Libvirt {
         let volumes = volumes.iter().filter_map(|name| Volume::of(cluster, name));
         Ok(Sight {
             zones: host.zones.clone(),
+            uuid: self.uuid_of(host, &attempt).await?,
             machines: machines
                 .filter(|found| found.mark.cluster == cluster)
                 .collect(),

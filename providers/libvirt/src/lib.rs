@@ -5,6 +5,7 @@
 //!
 //! - a host that is away keeps nobody from working on the others: `inspect.rs`, [`of_those_that_answer`];
 //! - its machines have addresses all the same, and nobody can ask which: `addresses.rs`;
+//! - a URI may lead to another host, which has nothing of the cluster and says so: `memory.rs`;
 //! - a call into libvirt blocks, for ever if its connection hangs: `host.rs`;
 //! - volumes have no metadata, so their whole name is the mark: `mark.rs`;
 //! - an upload that was cut short looks like one that wasn't: `image.rs`, `machine.rs`;
@@ -22,6 +23,7 @@ mod inspect;
 mod machine;
 mod machinery;
 mod mark;
+mod memory;
 mod neighbours;
 mod network;
 mod node_group;

@@ -203,11 +203,12 @@ impl Libvirt {
             let _alone = self.agreeing.lock().await;
             let mut agreed = self.agreed(&spec.cluster).await?;
             let zone = &spec.machine.zone;
+            agreed.confirm(attempt, host, zone)?;
             let address = match &unfinished {
                 Some(found) => found.mark.address,
-                None => self.free_address(attempt, zone, &agreed).await?,
+                None => self.free_address(attempt, zone, &agreed.mark).await?,
             };
-            let known = agreed.known.entry(zone.clone()).or_default();
+            let known = agreed.mark.known.entry(zone.clone()).or_default();
             known.insert(address);
             self.network_for(host, &agreed).await?;
             if unfinished.is_none() {
@@ -316,7 +317,7 @@ impl Libvirt {
                 // Without it no domain starts, with its host neither.
                 let _alone = self.agreeing.lock().await;
                 let agreed = self.agreed(&found.mark.cluster).await?;
-                self.network_on(host, &agreed).await?;
+                self.network_on(host, &agreed.mark).await?;
                 host.ask(&attempt, move |hypervisor| hypervisor.start_domain(&name))
                     .await?;
             }

@@ -60,6 +60,13 @@ impl Machinery {
     }
 }
 
+/// The UUID of the host, from its capabilities; `None` where the driver has none.
+pub(crate) fn host_uuid(capabilities: &str) -> Answer<Option<String>> {
+    let document = xml::parse(capabilities)?;
+    let uuid = xml::descend(document.root_element(), &["host", "uuid"]);
+    Ok(uuid.and_then(|uuid| uuid.text()).map(str::to_owned))
+}
+
 /// Whether a guest can boot by UEFI, from the capabilities of its kind.
 pub(crate) fn has_uefi(domain_capabilities: &str) -> Answer<bool> {
     let document = xml::parse(domain_capabilities)?;

@@ -145,6 +145,8 @@ pub(crate) struct NetworkMark {
     /// The machines' addresses by zone, as all hosts knew them when one was last given out. It is for hosts that
     /// can't be asked: of one that can, its domains say it.
     pub(crate) known: BTreeMap<String, BTreeSet<Ipv4Addr>>,
+    /// By zone, the UUID of its host, as it was then. A zone may come to be spoken of at another host (`memory.rs`).
+    pub(crate) hosts: BTreeMap<String, String>,
 }
 
 impl NetworkMark {
@@ -162,11 +164,17 @@ impl NetworkMark {
                 .with("zone", zone)
                 .with("address", address)
         });
+        let hosts = self.hosts.iter().map(|(zone, uuid)| {
+            Element::new("hakube:host")
+                .with("zone", zone)
+                .with("uuid", uuid)
+        });
         let mark = Element::new("hakube:network")
             .with("xmlns:hakube", NAMESPACE)
             .with("cluster", &self.cluster)
             .children(endpoint)
-            .children(known);
+            .children(known)
+            .children(hosts);
         Element::new("metadata").child(mark)
     }
 
@@ -184,10 +192,11 @@ impl NetworkMark {
             Some((name, endpoint.attribute("address")?.parse().ok()?))
         });
         let mut known: BTreeMap<String, BTreeSet<Ipv4Addr>> = BTreeMap::new();
-        for entry in mark
-            .children()
-            .filter(|node| node.has_tag_name((NAMESPACE, "known")))
-        {
+        let named = |tag: &'static str| {
+            let children = mark.children();
+            children.filter(move |node| node.has_tag_name((NAMESPACE, tag)))
+        };
+        for entry in named("known") {
             let address = entry
                 .attribute("address")
                 .and_then(|text| text.parse().ok());
@@ -195,10 +204,15 @@ impl NetworkMark {
                 known.entry(zone.to_owned()).or_default().insert(address);
             }
         }
+        let hosts = named("host").filter_map(|host| {
+            let (zone, uuid) = host.attribute("zone").zip(host.attribute("uuid"))?;
+            Some((zone.to_owned(), uuid.to_owned()))
+        });
         Ok(Some(Self {
             cluster,
             endpoint,
             known,
+            hosts: hosts.collect(),
         }))
     }
 }
@@ -370,6 +384,7 @@ mod tests {
             cluster: "kubernetes".into(),
             endpoint: Some(("kubernetes-ip".into(), Ipv4Addr::new(10, 0, 0, 10))),
             known: [("lan-a".to_owned(), [Ipv4Addr::new(10, 0, 0, 11)].into())].into(),
+            hosts: [("lan-a".to_owned(), "0-1-2".to_owned())].into(),
         };
         let described = Element::new("network").child(mark.to_xml()).render();
         assert_eq!(NetworkMark::from_xml(&described).unwrap(), Some(mark));

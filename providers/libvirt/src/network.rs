@@ -9,12 +9,12 @@ use crate::domain::mac;
 use crate::error::{Answer, Attempt};
 use crate::host::Host;
 use crate::mark::{NetworkMark, network_name, strange};
+use crate::memory::Agreed;
 use crate::xml::{self, Element};
 use crate::{Libvirt, of_those_that_answer};
 use futures::future::{join_all, try_join_all};
 use hakube_provider::{Address, AddressSpec, ErrorKind, Result};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::result;
 use uuid::Uuid;
@@ -89,41 +89,6 @@ pub(crate) fn dhcp_ranges(network: &str) -> Answer<Vec<(Ipv4Addr, Ipv4Addr)>> {
         .collect())
 }
 
-/// What one host says of a cluster.
-struct Said {
-    /// The host's zones.
-    zones: Vec<String>,
-    /// Zones and addresses of its machines.
-    machines: Vec<(String, Ipv4Addr)>,
-    /// What its network says.
-    network: Option<NetworkMark>,
-}
-
-/// What hosts know together: of their own machines by those, of others by what was last known.
-fn agree(cluster: &str, said: Vec<Said>) -> NetworkMark {
-    let mut agreed = NetworkMark {
-        cluster: cluster.to_owned(),
-        endpoint: None,
-        known: BTreeMap::new(),
-    };
-    let asked: BTreeSet<String> = said.iter().flat_map(|host| host.zones.clone()).collect();
-    for host in said {
-        for (zone, address) in host.machines {
-            agreed.known.entry(zone).or_default().insert(address);
-        }
-        let Some(network) = host.network else {
-            continue;
-        };
-        agreed.endpoint = agreed.endpoint.or(network.endpoint);
-        for (zone, addresses) in network.known {
-            if !asked.contains(&zone) {
-                agreed.known.entry(zone).or_default().extend(addresses);
-            }
-        }
-    }
-    agreed
-}
-
 impl Libvirt {
     /// See [`hakube_provider::Provider::ensure_network`]: on every host that answers.
     pub(crate) async fn networks_exist(&self, cluster: &str) -> Result<()> {
@@ -133,17 +98,18 @@ impl Libvirt {
     }
 
     /// The cluster's network is up on every host that answers, and says this. Whoever calls it is alone in agreeing.
-    async fn networks_on_all(&self, wanted: &NetworkMark) -> Result<()> {
-        let hosts = self.hosts.iter();
-        let made = hosts.map(|host| self.network_on(host, wanted));
+    async fn networks_on_all(&self, agreed: &Agreed) -> Result<()> {
+        let hosts = self.hosts.iter().filter(|host| !agreed.is_mistaken(host));
+        let made = hosts.map(|host| self.network_on(host, &agreed.mark));
         of_those_that_answer(join_all(made).await).map(drop)
     }
 
     /// The same for a machine of one host: what is wrong with another doesn't keep it from being made.
-    pub(crate) async fn network_for(&self, host: &Host, wanted: &NetworkMark) -> Result<()> {
-        self.network_on(host, wanted).await?;
-        let others = self.hosts.iter().filter(|other| other.uri != host.uri);
-        let told = others.map(|other| self.network_on(other, wanted));
+    pub(crate) async fn network_for(&self, host: &Host, agreed: &Agreed) -> Result<()> {
+        self.network_on(host, &agreed.mark).await?;
+        let is_to_be_told = |other: &&Host| other.uri != host.uri && !agreed.is_mistaken(other);
+        let others = self.hosts.iter().filter(is_to_be_told);
+        let told = others.map(|other| self.network_on(other, &agreed.mark));
         for error in join_all(told).await.into_iter().filter_map(Result::err) {
             tracing::warn!("a host isn't told of the cluster's addresses: {error}");
         }
@@ -223,7 +189,7 @@ impl Libvirt {
         let attempt = Attempt::new("reserve", format!("address {}", spec.name));
         let _alone = self.agreeing.lock().await;
         let mut agreed = self.agreed(&spec.cluster).await?;
-        let number = match &agreed.endpoint {
+        let number = match &agreed.mark.endpoint {
             Some((name, number)) if *name == spec.name => *number,
             Some((other, number)) => {
                 let message = format!("{number} is reserved already, as {other}");
@@ -236,7 +202,7 @@ impl Libvirt {
                 number
             }
         };
-        agreed.endpoint = Some((spec.name.clone(), number));
+        agreed.mark.endpoint = Some((spec.name.clone(), number));
         self.networks_on_all(&agreed).await?;
         Ok(Address {
             name: spec.name.clone(),
@@ -272,30 +238,6 @@ impl Libvirt {
             None => Ok(()),
             Some(mac) => Err(in_use(format!("{address} is in use: {mac} answers there"))),
         }
-    }
-
-    /// What all hosts that answer know of the cluster's network.
-    pub(crate) async fn agreed(&self, cluster: &str) -> Result<NetworkMark> {
-        let attempt = Attempt::new(
-            "read",
-            format!("what is known of network {}", network_name(cluster)),
-        );
-        let seen = self.hosts.iter().map(async |host| {
-            let machines = self.machines_on(host, &attempt).await?;
-            let networks = self.networks_on(host, &attempt).await?;
-            let mut network = networks.into_iter().map(|(_, mark)| mark);
-            let machines = machines.into_iter();
-            Ok(Said {
-                zones: host.zones.clone(),
-                machines: machines
-                    .filter(|found| found.mark.cluster == cluster)
-                    .map(|found| (found.mark.zone, found.mark.address))
-                    .collect(),
-                network: network.find(|mark| mark.cluster == cluster),
-            })
-        });
-        let seen = of_those_that_answer(join_all(seen).await)?;
-        Ok(agree(cluster, seen))
     }
 
     /// The reservation is gone from every host.
@@ -359,12 +301,14 @@ impl Libvirt {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     fn mark() -> NetworkMark {
         NetworkMark {
             cluster: "kubernetes".into(),
             endpoint: Some(("kubernetes-ip".into(), Ipv4Addr::new(192, 168, 77, 2))),
             known: BTreeMap::new(),
+            hosts: BTreeMap::new(),
         }
     }
 

@@ -7,3 +7,4 @@ mod life;
 mod preflight;
 mod stage;
 mod trouble;
+mod wrong_host;

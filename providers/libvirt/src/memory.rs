@@ -1,0 +1,297 @@
+//! What hosts remember of one another in their networks' metadata, and what follows from it.
+//!
+//! It is for hosts that can't be asked, and for URIs that lead elsewhere: `qemu:///system` is another host on each
+//! computer. There, nothing of the cluster is, and whoever believed that would take machines that run for lost.
+
+use crate::error::Attempt;
+use crate::host::Host;
+use crate::machinery::host_uuid;
+use crate::mark::{NetworkMark, network_name};
+use crate::{Libvirt, of_those_that_answer};
+use futures::future::join_all;
+use hakube_provider::{ErrorKind, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+/// What one host says of a cluster.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    /// The host's zones.
+    pub(crate) zones: Vec<String>,
+    /// The UUID that its libvirt gives it. One whose firmware has none gets another whenever its libvirt starts.
+    pub(crate) uuid: Option<String>,
+    /// Zones and addresses of its machines.
+    pub(crate) machines: Vec<(String, Ipv4Addr)>,
+    /// What its network says.
+    pub(crate) network: Option<NetworkMark>,
+}
+
+/// A zone whose host isn't the one that has its machines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mistaken {
+    /// The UUID of the one that has them.
+    had: String,
+    /// The UUID of this one.
+    is: String,
+}
+
+impl Mistaken {
+    /// In words, for the host at that URI.
+    pub(crate) fn words(&self, cluster: &str, uri: &str) -> String {
+        let Self { had, is } = self;
+        format!(
+            "it has nothing of this zone of cluster {cluster}, whose machines are on host {had}; this is host {is}: \
+             another host, or made anew? HAKUBE_LIBVIRT_ZONES says {uri}"
+        )
+    }
+}
+
+/// What hosts know together.
+#[derive(Debug)]
+pub(crate) struct Agreed {
+    /// What all are to remember.
+    pub(crate) mark: NetworkMark,
+    /// Zones whose URI leads elsewhere. Their hosts are told nothing, and nothing is made there.
+    mistaken: BTreeMap<String, Mistaken>,
+}
+
+impl Agreed {
+    /// Whether one of the host's zones is somewhere else.
+    pub(crate) fn is_mistaken(&self, host: &Host) -> bool {
+        host.zones
+            .iter()
+            .any(|zone| self.mistaken.contains_key(zone))
+    }
+
+    /// Refuses to make a machine on a host that isn't its zone's.
+    pub(crate) fn confirm(&self, attempt: &Attempt, host: &Host, zone: &str) -> Result<()> {
+        let Some(mistaken) = self.mistaken.get(zone) else {
+            return Ok(());
+        };
+        let message = mistaken.words(&self.mark.cluster, &host.uri);
+        Err(attempt.error(ErrorKind::Invalid, message).with_hint(
+            "name the zone's own host; one that takes the place of a dead one gets a zone of its own",
+        ))
+    }
+}
+
+/// The zones whose URI leads to another host than some host remembers them on. Pure.
+///
+/// A UUID alone proves nothing: that of a host without one in its firmware changes. So a host that has the cluster's
+/// network is believed, unless it is known as another zone's. And only a zone with machines can be mistaken: of one
+/// without, nothing is lost. The same host, without a network, was emptied: it is believed, too.
+pub(crate) fn mistaken(said: &[Said]) -> BTreeMap<String, Mistaken> {
+    let marks = || said.iter().filter_map(|host| host.network.as_ref());
+    let mut mistaken = BTreeMap::new();
+    for host in said {
+        let Some(is) = &host.uuid else { continue };
+        for zone in &host.zones {
+            if host.machines.iter().any(|(its, _)| its == zone) {
+                continue;
+            }
+            let had = marks().find_map(|mark| {
+                let known = mark.known.get(zone).is_some_and(|known| !known.is_empty());
+                let had = mark.hosts.get(zone).filter(|had| known && *had != is)?;
+                let is_anothers = || mark.hosts.values().any(|other| other == is);
+                (host.network.is_none() || is_anothers()).then(|| had.clone())
+            });
+            if let Some(had) = had {
+                let is = is.clone();
+                mistaken.insert(zone.clone(), Mistaken { had, is });
+            }
+        }
+    }
+    mistaken
+}
+
+/// What hosts know together: of their own machines by those, of others by what was last known. Pure.
+fn agree(cluster: &str, said: Vec<Said>) -> Agreed {
+    let mistaken = mistaken(&said);
+    let mut mark = NetworkMark {
+        cluster: cluster.to_owned(),
+        endpoint: None,
+        known: BTreeMap::new(),
+        hosts: BTreeMap::new(),
+    };
+    let asked: BTreeSet<String> = said
+        .iter()
+        .flat_map(|host| host.zones.clone())
+        .filter(|zone| !mistaken.contains_key(zone))
+        .collect();
+    for host in said {
+        for (zone, address) in host.machines {
+            mark.known.entry(zone).or_default().insert(address);
+        }
+        if let Some(uuid) = host.uuid {
+            let its = host.zones.iter().filter(|zone| asked.contains(*zone));
+            mark.hosts
+                .extend(its.map(|zone| (zone.clone(), uuid.clone())));
+        }
+        let Some(network) = host.network else {
+            continue;
+        };
+        mark.endpoint = mark.endpoint.or(network.endpoint);
+        for (zone, addresses) in network.known {
+            if !asked.contains(&zone) {
+                mark.known.entry(zone).or_default().extend(addresses);
+            }
+        }
+        for (zone, uuid) in network.hosts {
+            if !asked.contains(&zone) {
+                mark.hosts.entry(zone).or_insert(uuid);
+            }
+        }
+    }
+    Agreed { mark, mistaken }
+}
+
+impl Libvirt {
+    /// What all hosts that answer know of the cluster's network.
+    pub(crate) async fn agreed(&self, cluster: &str) -> Result<Agreed> {
+        let attempt = Attempt::new(
+            "read",
+            format!("what is known of network {}", network_name(cluster)),
+        );
+        let seen = self.hosts.iter().map(async |host| {
+            let machines = self.machines_on(host, &attempt).await?;
+            let networks = self.networks_on(host, &attempt).await?;
+            let mut network = networks.into_iter().map(|(_, mark)| mark);
+            let machines = machines.into_iter();
+            Ok(Said {
+                zones: host.zones.clone(),
+                uuid: self.uuid_of(host, &attempt).await?,
+                machines: machines
+                    .filter(|found| found.mark.cluster == cluster)
+                    .map(|found| (found.mark.zone, found.mark.address))
+                    .collect(),
+                network: network.find(|mark| mark.cluster == cluster),
+            })
+        });
+        let seen = of_those_that_answer(join_all(seen).await)?;
+        Ok(agree(cluster, seen))
+    }
+
+    /// The UUID of a host, if its libvirt says one.
+    pub(crate) async fn uuid_of(&self, host: &Host, attempt: &Attempt) -> Result<Option<String>> {
+        let capabilities = host
+            .ask(attempt, |hypervisor| hypervisor.capabilities())
+            .await?;
+        host_uuid(&capabilities).map_err(|fault| attempt.failed(&fault))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    fn mark(known: &[&str], hosts: &[(&str, &str)]) -> NetworkMark {
+        let address = Ipv4Addr::new(192, 168, 77, 3);
+        let own = |(zone, uuid): &(&str, &str)| ((*zone).to_owned(), (*uuid).to_owned());
+        NetworkMark {
+            cluster: "kubernetes".into(),
+            endpoint: None,
+            known: known
+                .iter()
+                .map(|zone| ((*zone).to_owned(), [address].into()))
+                .collect(),
+            hosts: hosts.iter().map(own).collect(),
+        }
+    }
+
+    fn host(zone: &str, uuid: &str, has: &[&str], network: Option<&NetworkMark>) -> Said {
+        let address = Ipv4Addr::new(192, 168, 77, 3);
+        Said {
+            zones: vec![zone.to_owned()],
+            uuid: (!uuid.is_empty()).then(|| uuid.to_owned()),
+            machines: has
+                .iter()
+                .map(|zone| ((*zone).to_owned(), address))
+                .collect(),
+            network: network.cloned(),
+        }
+    }
+
+    #[test]
+    fn a_zone_is_mistaken_where_another_host_stands_for_the_one_that_has_its_machines() {
+        let both = mark(&["a", "b"], &[("a", "A"), ("b", "B")]);
+        let both = Some(&both);
+        let before_uuids = mark(&["a", "b"], &[]);
+        let before_uuids = Some(&before_uuids);
+        let without_machines = mark(&["a"], &[("a", "A"), ("b", "B")]);
+        let without_machines = Some(&without_machines);
+        let a = |network| host("a", "A", &["a"], network);
+        let table = [
+            (
+                "all is well",
+                vec![a(both), host("b", "B", &["b"], both)],
+                vec![],
+            ),
+            (
+                "another host",
+                vec![a(both), host("b", "X", &[], None)],
+                vec!["b"],
+            ),
+            (
+                "a's host, typed twice",
+                vec![a(both), host("b", "A", &["a"], both)],
+                vec!["b"],
+            ),
+            (
+                "two that were swapped",
+                vec![host("a", "B", &["b"], both), host("b", "A", &["a"], both)],
+                vec!["a", "b"],
+            ),
+            (
+                "emptied by `down`",
+                vec![a(both), host("b", "B", &[], None)],
+                vec![],
+            ),
+            (
+                "a UUID that changes",
+                vec![a(both), host("b", "X", &["b"], both)],
+                vec![],
+            ),
+            (
+                "the same, its machines gone",
+                vec![a(both), host("b", "X", &[], both)],
+                vec![],
+            ),
+            (
+                "no UUID at all",
+                vec![a(both), host("b", "", &[], None)],
+                vec![],
+            ),
+            (
+                "a new zone",
+                vec![a(both), host("c", "X", &[], None)],
+                vec![],
+            ),
+            (
+                "a zone that had no machine",
+                vec![a(without_machines), host("b", "X", &[], None)],
+                vec![],
+            ),
+            (
+                "nobody remembers",
+                vec![a(before_uuids), host("b", "X", &[], None)],
+                vec![],
+            ),
+            ("nothing anywhere", vec![host("b", "X", &[], None)], vec![]),
+        ];
+        for (what, said, expected) in table {
+            let zones: Vec<String> = mistaken(&said).into_keys().collect();
+            assert_eq!(zones, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_zone_outlives_another_host_in_its_place() {
+        let both = mark(&["a", "b"], &[("a", "A"), ("b", "B")]);
+        let wrong = [
+            host("a", "A", &["a"], Some(&both)),
+            host("b", "X", &[], None),
+        ];
+        assert_eq!(agree("kubernetes", wrong.into()).mark, both);
+    }
+}
