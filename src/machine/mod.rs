@@ -16,10 +16,9 @@ mod runtime_files;
 mod tests;
 mod units;
 
-#[cfg(test)]
-pub use endpoint::ARRANGEMENT;
 pub use endpoint::{
-    HAPROXY, IN_FORCE, KEEPALIVED, configuration as endpoint_configuration, files as endpoint_files,
+    ARRANGEMENT, HAPROXY, IN_FORCE, KEEPALIVED, configuration as endpoint_configuration,
+    files as endpoint_files,
 };
 pub use programs::{Artifact, Program, Programs};
 #[cfg(test)]

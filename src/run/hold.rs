@@ -16,14 +16,24 @@ pub async fn view(channel: &dyn Channel, machine: &MachineRef) -> HoldView {
 }
 
 async fn read(channel: &dyn Channel, machine: &MachineRef) -> Result<HoldView> {
-    let Some(in_force) = channel.read(machine, machine::IN_FORCE).await? else {
+    let in_force = channel.read(machine, machine::IN_FORCE).await?;
+    let is_in_force = in_force.is_some();
+    // One that was told before it booted, or whose programs stopped, does nothing now and may in a moment.
+    let told = match in_force {
+        Some(in_force) => Some(in_force),
+        None => channel.read(machine, machine::ARRANGEMENT).await?,
+    };
+    let Some(told) = told else {
         return Ok(HoldView::Nothing);
     };
-    let Ok(arrangement) = serde_json::from_slice::<Arrangement>(&in_force) else {
+    let Ok(arrangement) = serde_json::from_slice::<Arrangement>(&told) else {
         return Ok(HoldView::Altered);
     };
     if arrangement.sharer(&machine.name).is_none() {
         return Ok(HoldView::Nothing);
+    }
+    if !is_in_force {
+        return Ok(HoldView::Altered);
     }
     let (keepalived, haproxy) = machine::endpoint_configuration(&arrangement, &machine.name);
     for (path, written) in [

@@ -51,6 +51,7 @@ struct Shared {
     servers: Box<dyn Servers>,
     /// The provider is asked about the same machine no more often than this.
     pace: Duration,
+    advice: Advice,
     places: SyncMutex<HashMap<MachineRef, Arc<Mutex<Place>>>>,
     tunnels: Mutex<HashMap<Target, Tunnel>>,
 }
@@ -69,13 +70,27 @@ struct Place {
     session: Option<Arc<Session>>,
 }
 
+/// What to do where a machine can't be logged in on, which is the provider's business.
+#[derive(Debug, Clone, Copy)]
+pub struct Advice {
+    /// Its server takes neither the user nor the key.
+    pub refused: &'static str,
+    /// Its server doesn't answer.
+    pub unreachable: &'static str,
+}
+
 impl SshChannel {
     /// Logs in with this key. `pace` is how often the provider may be asked about the same machine.
     ///
     /// # Errors
     /// The key can't be used.
-    pub fn new(key: &LoginKey, servers: impl Servers + 'static, pace: Duration) -> Result<Self> {
-        Self::with_user(USER, key, servers, pace)
+    pub fn new(
+        key: &LoginKey,
+        servers: impl Servers + 'static,
+        pace: Duration,
+        advice: Advice,
+    ) -> Result<Self> {
+        Self::with_user(USER, key, servers, pace, advice)
     }
 
     fn with_user(
@@ -83,6 +98,7 @@ impl SshChannel {
         key: &LoginKey,
         servers: impl Servers + 'static,
         pace: Duration,
+        advice: Advice,
     ) -> Result<Self> {
         let key = russh::keys::decode_secret_key(key.private.expose(), None).map_err(|error| {
             Error::failed("could not use the key that logs in on machines").because(error)
@@ -94,6 +110,7 @@ impl SshChannel {
             },
             servers: Box::new(servers),
             pace,
+            advice,
             places: SyncMutex::default(),
             tunnels: Mutex::default(),
         })))
@@ -134,7 +151,7 @@ impl Shared {
             server = place.known(machine)?;
             opened = Session::open(&server, &self.login).await;
         }
-        opened.map_err(|failure| failure.about(machine, &server))
+        opened.map_err(|failure| failure.about(machine, &server, self.advice))
     }
 
     async fn ask(&self, machine: &MachineRef, place: &mut Place) -> Result<()> {

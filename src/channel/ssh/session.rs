@@ -1,6 +1,6 @@
 //! One connection to one ssh server, and what can be done over it.
 
-use super::Login;
+use super::{Advice, Login};
 use crate::error::{Error, Result};
 use hakube_provider::{MachineRef, SshServer};
 use russh::client::{self, Handle, Msg};
@@ -55,7 +55,7 @@ impl From<std::io::Error> for Failure {
 
 impl Failure {
     /// As a person reads it.
-    pub fn about(self, machine: &MachineRef, server: &SshServer) -> Error {
+    pub fn about(self, machine: &MachineRef, server: &SshServer, advice: Advice) -> Error {
         let name = &machine.name;
         let at = SocketAddr::new(server.address, server.port);
         match self {
@@ -70,18 +70,22 @@ impl Failure {
             }
             // The guest's agent makes the user a moment after the server is up.
             Self::Refused => Error::failed(format!("machine {name} doesn't let hakube log in"))
-                .because(format!("its ssh server at {at} takes neither the user nor its key"))
-                .hint("see that the machine's metadata has the item ssh-keys, and that no policy overrides it (OS Login)")
-                .transient(),
-            Self::NoUsableKey => Error::failed(format!("could not verify the ssh server of {name}"))
                 .because(format!(
-                    "the provider tells no Ed25519 or ECDSA host key of it, but {}",
-                    server.host_keys.join(", ")
-                )),
+                    "its ssh server at {at} takes neither the user nor its key"
+                ))
+                .hint(advice.refused)
+                .transient(),
+            Self::NoUsableKey => Error::failed(format!(
+                "could not verify the ssh server of {name}"
+            ))
+            .because(format!(
+                "the provider tells no Ed25519 or ECDSA host key of it, but {}",
+                server.host_keys.join(", ")
+            )),
             Self::Broken(why) => {
                 Error::failed(format!("could not reach the ssh server of {name} at {at}"))
                     .because(why)
-                    .hint("see that a firewall rule lets this host in on that port: --ssh-source")
+                    .hint(advice.unreachable)
                     .transient()
             }
         }

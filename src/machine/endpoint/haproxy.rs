@@ -1,10 +1,11 @@
 //! haproxy's configuration. Source: haproxy's configuration manual of 2.6.
 
 use super::{ALIVE, CA};
-use crate::cluster::Arrangement;
+use crate::cluster::{Arrangement, Sharer};
 use std::net::SocketAddr;
 
-pub(super) fn render(arrangement: &Arrangement) -> String {
+/// `own` is the machine's entry: it is well while its own API server is.
+pub(super) fn render(arrangement: &Arrangement, own: &Sharer) -> String {
     let Arrangement {
         address,
         port,
@@ -33,7 +34,8 @@ pub(super) fn render(arrangement: &Arrangement) -> String {
          default-server check check-ssl verify required ca-file {CA} inter 2s fastinter 500ms fall 2 rise 2 \
          on-marked-down shutdown-sessions\n{servers}\n\
          frontend alive\n    mode http\n    bind unix@{ALIVE} mode 666\n    timeout client 5s\n    \
-         http-request return status 200\n",
+         monitor-uri /\n    monitor fail if !{{ srv_is_up(api-servers/{own}) }}\n",
+        own = own.name,
         endpoint = SocketAddr::new(*address, *port),
     )
 }

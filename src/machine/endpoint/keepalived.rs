@@ -17,10 +17,9 @@ pub(super) fn render(arrangement: &Arrangement, place: usize, own: &Sharer) -> S
         // It isn't checked: nobody else could take the address.
         peers.push(loopback(own.address).to_owned());
     } else {
-        let server = std::net::SocketAddr::new(own.address, arrangement.port);
         check = format!(
-            "vrrp_script serves {{\n    script \"{CHECK} https://{server}\"\n    \
-             interval 2\n    timeout 3\n    fall 2\n    rise 2\n}}\n\n"
+            "vrrp_script serves {{\n    script \"{CHECK}\"\n    \
+             interval 1\n    timeout 3\n    fall 2\n    rise 2\n}}\n\n"
         );
         // No weight: with nopreempt a lower priority wouldn't make the address leave.
         "    track_script {\n        serves\n    }\n".clone_into(&mut track);
@@ -29,7 +28,8 @@ pub(super) fn render(arrangement: &Arrangement, place: usize, own: &Sharer) -> S
     let priority = HIGHEST.saturating_sub(place).max(1);
     format!(
         "# Written by hakube; what is changed here is put right by the next repair.\n\
-         global_defs {{\n    enable_script_security\n    script_user nobody\n}}\n\n\
+         global_defs {{\n    enable_script_security\n    script_user nobody\n    \
+         vrrp_check_unicast_src\n}}\n\n\
          {check}\
          vrrp_instance endpoint {{\n    state BACKUP\n    nopreempt\n    interface eth0\n    \
          virtual_router_id {id}\n    priority {priority}\n    advert_int 1\n    \

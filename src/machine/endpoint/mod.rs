@@ -25,7 +25,7 @@ pub const HAPROXY: &str = "/etc/hakube/endpoint/haproxy.cfg";
 pub const ARRANGEMENT: &str = "/etc/hakube/endpoint/arrangement.json";
 /// The cluster's CA, for checks that aren't root's.
 const CA: &str = "/etc/hakube/endpoint/ca.crt";
-/// haproxy's answer that it lives, for the check.
+/// Where haproxy answers 200 while the machine's own API server is ready: it asks that anyway.
 const ALIVE: &str = "/run/hakube/haproxy.sock";
 /// The check of a machine that shares the address.
 const CHECK: &str = "/usr/local/lib/hakube/endpoint-check";
@@ -36,7 +36,7 @@ pub fn configuration(arrangement: &Arrangement, machine: &str) -> (String, Strin
         None => (String::new(), String::new()),
         Some((place, own)) => (
             keepalived::render(arrangement, place, own),
-            haproxy::render(arrangement),
+            haproxy::render(arrangement, own),
         ),
     }
 }

@@ -1,7 +1,7 @@
 //! What a replica's document has for the endpoint's address: scripts, and units that do what the channel's files
 //! say once they are there, and whenever they change.
 
-use super::{ALIVE, ARRANGEMENT, CA, CHECK, HAPROXY, IN_FORCE, KEEPALIVED};
+use super::{ALIVE, ARRANGEMENT, CHECK, HAPROXY, IN_FORCE, KEEPALIVED};
 use crate::machine::cloud_config::File;
 
 /// The units that are enabled.
@@ -14,6 +14,8 @@ pub(in crate::machine) const ENABLED: [&str; 3] = [
 const PROGRAMS: &str = "/usr/local/lib/hakube/endpoint-programs";
 const APPLY: &str = "/usr/local/lib/hakube/endpoint-apply";
 const DROP: &str = "/usr/local/lib/hakube/endpoint-drop";
+/// Of a program that stopped, nothing is in force; once it runs again, this says what is.
+const SAYS_SO: &str = "/bin/systemctl start --no-block endpoint.service";
 
 /// Scripts and units.
 pub(in crate::machine) fn files() -> Vec<File> {
@@ -33,30 +35,33 @@ pub(in crate::machine) fn files() -> Vec<File> {
     ]
 }
 
-/// keepalived runs it as nobody, so it and its directories are root's.
+/// keepalived runs it as nobody, so it and its directories are root's. haproxy asks every API server over TLS anyway, and
+/// so a machine that is busy isn't asked twice.
 fn check() -> String {
     format!(
         "#!/bin/sh\n\
-         # Whether this machine may hold the endpoint's address: its own API server ($1) is ready, and haproxy lives.\n\
-         set -eu\n\
-         curl --silent --fail --output /dev/null --max-time 2 --noproxy '*' --cacert {CA} \"$1/readyz\"\n\
-         curl --silent --fail --output /dev/null --max-time 1 --unix-socket {ALIVE} http://haproxy/\n"
+         # Whether this machine may hold the endpoint's address: haproxy lives, and finds its own API server ready.\n\
+         exec curl --silent --fail --output /dev/null --max-time 2 --unix-socket {ALIVE} http://haproxy/\n"
     )
 }
 
-/// Not cloud-init's `packages`, which asks the network even for what is there.
+/// Not cloud-init's `packages`, which asks the network even for what is there. It tries for as long as it takes: a unit
+/// that requires one which fails isn't started again when that succeeds after all.
 fn programs() -> String {
     "#!/bin/sh\n\
      # keepalived, haproxy and curl, where the image hasn't got them.\n\
-     set -eu\n\
-     missing=\n\
-     for program in keepalived haproxy curl; do\n    \
-     command -v \"$program\" >/dev/null || missing=\"$missing $program\"\n\
-     done\n\
-     [ -n \"$missing\" ] || exit 0\n\
+     set -u\n\
      export DEBIAN_FRONTEND=noninteractive\n\
-     apt-get -q update\n\
-     apt-get -q install -y --no-install-recommends $missing\n"
+     while :; do\n    \
+     missing=\n    \
+     for program in keepalived haproxy curl; do\n        \
+     command -v \"$program\" >/dev/null || missing=\"$missing $program\"\n    \
+     done\n    \
+     [ -n \"$missing\" ] || exit 0\n    \
+     apt-get -q -o DPkg::Lock::Timeout=60 update &&\n        \
+     apt-get -q -o DPkg::Lock::Timeout=60 install -y --no-install-recommends $missing ||\n        \
+     sleep 5\n\
+     done\n"
         .to_owned()
 }
 
@@ -108,6 +113,7 @@ fn haproxy_unit() -> String {
          [Service]\nType=notify\nRuntimeDirectory=hakube\nRuntimeDirectoryPreserve=yes\n\
          ExecStart=/usr/sbin/haproxy -Ws -f {HAPROXY} -p /run/hakube/haproxy.pid\n\
          ExecReload=/usr/sbin/haproxy -c -q -f {HAPROXY}\nExecReload=/bin/kill -USR2 $MAINPID\n\
+         ExecStartPost={SAYS_SO}\nExecStopPost=/bin/rm -f {IN_FORCE}\n\
          KillMode=mixed\nSuccessExitStatus=143\nTimeoutStopSec=10s\nRestart=always\nRestartSec=500ms\n"
     )
 }
@@ -119,7 +125,8 @@ fn keepalived_unit() -> String {
          [Service]\nType=notify\nRuntimeDirectory=hakube\nRuntimeDirectoryPreserve=yes\n\
          ExecStart=/usr/sbin/keepalived --dont-fork --log-console --vrrp -f {KEEPALIVED} \
          -p /run/hakube/keepalived.pid -r /run/hakube/vrrp.pid\n\
-         ExecReload=/bin/kill -HUP $MAINPID\nExecStopPost={DROP}\n\
+         ExecReload=/bin/kill -HUP $MAINPID\n\
+         ExecStartPost={SAYS_SO}\nExecStopPost={DROP}\nExecStopPost=/bin/rm -f {IN_FORCE}\n\
          TimeoutStopSec=10s\nRestart=always\nRestartSec=500ms\n"
     )
 }

@@ -1,7 +1,7 @@
 //! Hypervisors of one's own, in the words of their provider.
 
 use super::{Backend, PACE};
-use crate::channel::{self, SshChannel};
+use crate::channel::{self, Advice, SshChannel};
 use crate::cluster::ClusterSpec;
 use crate::error::{Error, Result};
 use crate::pki::Authorities;
@@ -9,6 +9,11 @@ use crate::settings::{Boot, HostNetwork, Libvirt, Settings, Virtualization};
 use hakube_libvirt::{AddressPlan, Firmware, LibvirtConfig, Patience};
 use hakube_provider::{Login, Provider};
 use std::sync::Arc;
+
+const ADVICE: Advice = Advice {
+    refused: "see what cloud-init did, on its console: virsh console NAME",
+    unreachable: "the machines' network must be reached from here: run hakube on their host, or on their bridge",
+};
 
 /// Connects to none of the hosts yet: one that is away is told of by what needs it.
 ///
@@ -34,7 +39,7 @@ pub(super) fn connect(
     let hosts = hosts.with(&settings.hypervisors);
     let provider: Arc<dyn Provider> = Arc::new(hakube_libvirt::Libvirt::connect(config(&hosts))?);
     Ok(Backend {
-        channel: Arc::new(SshChannel::new(key, Arc::clone(&provider), PACE)?),
+        channel: Arc::new(SshChannel::new(key, Arc::clone(&provider), PACE, ADVICE)?),
         login: Some(Login {
             user: channel::USER.to_owned(),
             public_key: key.public.clone(),

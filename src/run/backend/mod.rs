@@ -5,7 +5,7 @@ mod libvirt;
 
 use super::letters;
 use super::session::Purpose;
-use crate::channel::{self, Channel, LocalChannel, SshChannel};
+use crate::channel::{self, Advice, Channel, LocalChannel, SshChannel};
 use crate::cluster::ClusterSpec;
 use crate::error::{Error, Kind, Result};
 use crate::pki::Authorities;
@@ -71,6 +71,11 @@ const ASKING_PACE: Duration = Duration::from_secs(7);
 /// The same for clouds whose operations take no time.
 const QUICK: Duration = Duration::from_millis(20);
 
+const ADVICE: Advice = Advice {
+    refused: "see that the machine's metadata has the item ssh-keys, and that no policy overrides it (OS Login)",
+    unreachable: "see that a firewall rule lets this host in on that port: --ssh-source",
+};
+
 /// Compute Engine itself, or an emulator of it as if it were; its machines by ssh.
 async fn gce(
     settings: &Settings,
@@ -133,7 +138,12 @@ async fn gce(
         .await?,
     );
     Ok(Backend {
-        channel: Arc::new(SshChannel::new(key, Arc::clone(&provider), asking_pace)?),
+        channel: Arc::new(SshChannel::new(
+            key,
+            Arc::clone(&provider),
+            asking_pace,
+            ADVICE,
+        )?),
         login: Some(Login {
             user: channel::USER.to_owned(),
             public_key: key.public.clone(),

@@ -64,6 +64,11 @@ impl Lab {
                 &format!("http://{GATEWAY}:{MIRROR_PORT}"),
             ),
             ("HAKUBE_SHA256SUMS", list.to_str().unwrap()),
+            // As etcd's authors advise where an answer takes longer than on a network of metal.
+            (
+                "ETCD_EXTRA_ARGS",
+                "--heartbeat-interval=500 --election-timeout=5000",
+            ),
             ("HAKUBE_TIMEOUT", "600s"),
         ] {
             home.set(name, value);

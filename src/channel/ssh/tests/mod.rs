@@ -3,7 +3,7 @@
 
 mod sshd;
 
-use super::SshChannel;
+use super::{Advice, SshChannel};
 use crate::channel::Channel;
 use crate::error::Kind;
 use crate::pki::{Authorities, Lifetimes, LoginKey, Secret, SecretFile};
@@ -35,7 +35,11 @@ fn channel_asking(key: &LoginKey, known: &Known, pace: Duration) -> SshChannel {
     let user = nix::unistd::User::from_uid(nix::unistd::geteuid())
         .unwrap()
         .unwrap();
-    SshChannel::with_user(&user.name, key, known.clone(), pace).unwrap()
+    let advice = Advice {
+        refused: "see who may log in",
+        unreachable: "see who lets you in",
+    };
+    SshChannel::with_user(&user.name, key, known.clone(), pace, advice).unwrap()
 }
 
 fn file(path: &Path, mode: u32, content: &str) -> SecretFile {
