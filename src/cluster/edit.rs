@@ -247,7 +247,10 @@ fn check_seen(intent: &Intent, observed: &Observed, replica: &ReplicaIntent) -> 
             replica.name
         ))
         .because(why)
-        .hint("bring that host back, or the way to it; then run this again")),
+        .hint("bring that host back, or the way to it; then run this again")
+        .hint(format!(
+            "a host of libvirt's that is off for good: HAKUBE_LIBVIRT_ZONES={zone}=gone, with this command and --force"
+        ))),
     }
 }
 

@@ -72,7 +72,13 @@ impl Session {
                     intent.spec.cluster
                 )))
             }
-            _ => Ok(stored),
+            // Hosts that this operator names are from here on the cluster's: whatever is written has them.
+            _ => Ok(stored.map(|stored| Stored {
+                intent: stored
+                    .intent
+                    .with_hosts(&self.resolved.settings.hypervisors),
+                ..stored
+            })),
         }
     }
 

@@ -36,7 +36,13 @@ pub fn settings(
     let network = network(read, count);
     let is_libvirt = identity.provider == Some(ProviderKind::Libvirt);
     let node_range = network.as_ref().map(|network| network.node_range);
-    let hosts = libvirt::libvirt(read, directories, identity.hosts.clone(), node_range);
+    let hosts = libvirt::libvirt(
+        read,
+        directories,
+        identity.provider,
+        identity.hosts.clone(),
+        node_range,
+    );
     let replicas = replicas(read, count, is_libvirt);
     let image = replicas.as_ref().map(|replicas| &replicas.image);
     let nodes = nodes(read, count, &identity, image);

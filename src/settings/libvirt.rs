@@ -4,7 +4,7 @@ use super::parse::{self, Malformed, Parsed};
 use super::path::Directories;
 use super::reader::Reader;
 use super::table;
-use super::types::Zone;
+use super::types::{ProviderKind, Zone};
 use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -54,8 +54,18 @@ impl Libvirt {
 pub struct Hypervisor {
     /// The zone.
     pub zone: Zone,
-    /// libvirt's URI: `qemu:///system`.
+    /// libvirt's URI: `qemu:///system`; or [`GONE`].
     pub uri: String,
+}
+
+/// In the place of a URI: the host was given up. Nobody asks it any more, and what was on it is lost.
+const GONE: &str = "gone";
+
+impl Hypervisor {
+    /// Whether the host was given up.
+    pub fn is_gone(&self) -> bool {
+        self.uri == GONE
+    }
 }
 
 /// What machines are connected to.
@@ -112,10 +122,11 @@ pub enum Boot {
     },
 }
 
-/// Reads the rest; `None` where there are no zones, or something is wrong.
+/// Reads the rest; `None` where the provider is another, or something is wrong.
 pub fn libvirt(
     read: &mut Reader<'_>,
     directories: &Directories<'_>,
+    provider: Option<ProviderKind>,
     zones: Option<Vec<Hypervisor>>,
     node_range: Option<IpNet>,
 ) -> Option<Libvirt> {
@@ -140,7 +151,8 @@ pub fn libvirt(
     );
     let virtualization = read.read(&table::LIBVIRT_TYPE, virtualization);
     let boot = boot(read, directories);
-    let zones = zones?;
+    // Who names zones and another provider, or none, speaks of a cluster that is there: the rest of it is known.
+    let zones = zones.filter(|_| provider == Some(ProviderKind::Libvirt))?;
     if is_own {
         one_host(read, &zones);
     }
@@ -194,7 +206,8 @@ fn boot(read: &mut Reader<'_>, directories: &Directories<'_>) -> Option<Boot> {
 
 /// Machines behind one host's address aren't reached from another host.
 fn one_host(read: &mut Reader<'_>, zones: &[Hypervisor]) {
-    let hosts: BTreeSet<&str> = zones.iter().map(|zone| zone.uri.as_str()).collect();
+    let hosts = zones.iter().filter(|host| !host.is_gone());
+    let hosts: BTreeSet<&str> = hosts.map(|host| host.uri.as_str()).collect();
     if hosts.len() > 1 {
         read.object_with_form(
             &table::LIBVIRT_NETWORK,
@@ -235,7 +248,7 @@ pub fn hypervisors(text: &str) -> Parsed<Vec<Hypervisor>> {
     for part in text.split(',').map(str::trim) {
         let (name, uri) = part
             .split_once('=')
-            .filter(|(_, uri)| uri.contains("://"))
+            .filter(|(_, uri)| uri.contains("://") || *uri == GONE)
             .ok_or_else(|| {
                 Malformed(format!(
                     "{part:?} isn't a zone and libvirt's address of its host"

@@ -5,7 +5,7 @@ use crate::channel::{self, Advice, SshChannel};
 use crate::cluster::ClusterSpec;
 use crate::error::{Error, Result};
 use crate::pki::Authorities;
-use crate::settings::{Boot, HostNetwork, Libvirt, Settings, Virtualization};
+use crate::settings::{Boot, HostNetwork, Libvirt, Virtualization};
 use hakube_libvirt::{AddressPlan, Firmware, LibvirtConfig, Patience};
 use hakube_provider::{Login, Provider};
 use std::sync::Arc;
@@ -19,11 +19,7 @@ const ADVICE: Advice = Advice {
 ///
 /// # Errors
 /// The cluster's hosts, or the key that logs in on its machines, aren't known.
-pub(super) fn connect(
-    settings: &Settings,
-    spec: &ClusterSpec,
-    authorities: &Authorities,
-) -> Result<Backend> {
+pub(super) fn connect(spec: &ClusterSpec, authorities: &Authorities) -> Result<Backend> {
     let hosts = spec.libvirt.as_ref().ok_or_else(|| {
         Error::failed(format!(
             "the hosts of cluster {} aren't known",
@@ -36,8 +32,7 @@ pub(super) fn connect(
             spec.cluster
         ))
     })?;
-    let hosts = hosts.with(&settings.hypervisors);
-    let provider: Arc<dyn Provider> = Arc::new(hakube_libvirt::Libvirt::connect(config(&hosts))?);
+    let provider: Arc<dyn Provider> = Arc::new(hakube_libvirt::Libvirt::connect(config(hosts))?);
     Ok(Backend {
         channel: Arc::new(SshChannel::new(key, Arc::clone(&provider), PACE, ADVICE)?),
         login: Some(Login {
@@ -52,7 +47,7 @@ pub(super) fn connect(
 
 fn config(hosts: &Libvirt) -> LibvirtConfig {
     use hakube_libvirt as provider;
-    let zones = hosts.zones.iter();
+    let zones = hosts.zones.iter().filter(|host| !host.is_gone());
     LibvirtConfig {
         zones: zones
             .map(|host| (host.zone.to_string(), host.uri.clone()))

@@ -50,7 +50,7 @@ pub async fn connect(
         ProviderKind::Local => local(settings, spec.zone.region(), purpose).await,
         ProviderKind::Gce => gce(settings, spec, authorities, purpose).await,
         #[cfg(feature = "libvirt")]
-        ProviderKind::Libvirt => libvirt::connect(settings, spec, authorities),
+        ProviderKind::Libvirt => libvirt::connect(spec, authorities),
         #[cfg(not(feature = "libvirt"))]
         ProviderKind::Libvirt => Err(without_libvirt()),
     }

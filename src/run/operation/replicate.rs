@@ -46,7 +46,7 @@ async fn run(
 ) -> Result<()> {
     let stored = session.present().await?;
     let means = operation.connect_existing(&stored).await?;
-    let mut edited = edit(session, operation, &stored, request, &means).await?;
+    let mut edited = edit(operation, &stored, request, &means).await?;
     match operation.converge(&mut edited, &means).await {
         Ok(()) => {
             tell_next(session, &edited.intent);
@@ -59,7 +59,6 @@ async fn run(
 
 /// The same request, begun and not finished, goes on; it isn't made twice.
 async fn edit(
-    session: &Session,
     operation: &Operation<'_>,
     stored: &Stored,
     request: &ReplicateRequest,
@@ -78,10 +77,7 @@ async fn edit(
         asked: request.zone.clone(),
         up: preflight::zones(means).await?,
     };
-    let known = stored
-        .intent
-        .with_hosts(&session.resolved.settings.hypervisors);
-    let intent = add_replicas(&known, &zones, request.count, suffix)?;
+    let intent = add_replicas(&stored.intent, &zones, request.count, suffix)?;
     let observed = operation.observe(&intent, means).await?;
     preflight::made(&intent, &observed, means).await?;
     operation.store(&intent, &words, Some(&stored.intent)).await

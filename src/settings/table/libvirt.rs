@@ -6,7 +6,7 @@ use super::{Group, Kind, Setting, group};
 group! { LIBVIRT: "libvirt", "Hosts of one's own. A zone is a host, or a part of one, that fails as a whole.";
     LIBVIRT_ZONES = Setting::new("HAKUBE_LIBVIRT_ZONES", Kind::Hypervisors, Unset("none"),
         "The zones, each with libvirt's address of its host: `rack-a=qemu:///system,rack-b=qemu+ssh://root@host-b/system`. \
-         All but the last part of their names is the region, and the same.")
+         All but the last part of their names is the region, and the same. `rack-b=gone` gives up a host that is off for good.")
         .flag("--libvirt-zone");
     LIBVIRT_POOL = Setting::new("HAKUBE_LIBVIRT_POOL", Kind::Word, Value("default"),
         "The storage pool of each host that disks are made in.");

@@ -14,8 +14,9 @@ group! { REPLICA_MACHINES: "Replicas' machines", "Every replica is made the same
     MASTER_DISK_TYPE = Setting::new("MASTER_DISK_TYPE", Kind::Name, Value("pd-ssd"),
         "Type of that disk. etcd is only as quick as its disk's fsync.");
     MASTER_IMAGE = Setting::new("KUBE_GCE_MASTER_IMAGE", Kind::Word,
-        Value("projects/debian-cloud/global/images/family/debian-12"),
-        "The boot image, project included. It needs cloud-init and systemd.");
+        Value("projects/ubuntu-os-cloud/global/images/family/ubuntu-2404-lts-amd64"),
+        "The boot image, project included. It needs cloud-init, which Google's Debian images haven't got, systemd and \
+         Python 3.");
     PREEMPTIBLE_MASTER = Setting::new("PREEMPTIBLE_MASTER", Kind::Bool, Value("false"),
         "Whether the provider may take the machine back at any time, for less money. Not for what matters.");
     MASTER_MIN_CPU = Setting::new("MASTER_MIN_CPU_ARCHITECTURE", Kind::CpuPlatform, Unset("any"),

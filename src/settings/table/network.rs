@@ -29,7 +29,7 @@ group! { NETWORK: "Network", "The four ranges must not overlap. Those derived fr
         "Machines' addresses in a custom network: 10.40.0.0/22, /21 above 1000 nodes, /20 above 2000, /19 \
          above 4000.");
     MASTER_RANGE = Setting::new("MASTER_IP_RANGE", Kind::Range, Value("10.246.0.0/24"),
-        "Pods' addresses on replicas.");
+        "What kube-up gives to pods on replicas. hakube's replicas run none: it is only kept apart from the others.");
     DNS_ADDRESS = Setting::new("KUBE_DNS_SERVER_IP", Kind::Address, Derived("from SERVICE_CLUSTER_IP_RANGE"),
         "The cluster DNS service's address: the tenth of the services' range.");
     DNS_DOMAIN = Setting::new("KUBE_DNS_DOMAIN", Kind::Domain, Value("cluster.local"),

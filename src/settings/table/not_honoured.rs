@@ -56,7 +56,7 @@ not_honoured! {
     "ETCD_PROGRESS_NOTIFY_INTERVAL" => "Put --experimental-watch-progress-notify-interval (etcd 3.5 and 3.6) in ETCD_EXTRA_ARGS.";
     "KUBE_UP_AUTOMATIC_CLEANUP" => "`hakube up` finishes what an earlier one left; `hakube down` removes it.";
     "KUBE_APISERVER_REQUEST_TIMEOUT_SEC" => "The API server's own time limit holds.";
-    "ALLOWED_NOTREADY_NODES" => "`hakube status` shows which nodes are ready; none is waited for.";
+    "ALLOWED_NOTREADY_NODES" => "All nodes are waited for; `hakube status` shows which are ready.";
     "KUBE_BEARER_TOKEN" => "The administrator has a client certificate, in the kubeconfig.";
     "ENCRYPTION_PROVIDER_CONFIG" => "Encryption at rest isn't set up; etcd's disk is the provider's to encrypt.";
     "KUBE_ADMISSION_CONTROL" => "Kubernetes' own admission plugins run, and NodeRestriction.";

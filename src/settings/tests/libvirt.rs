@@ -1,7 +1,7 @@
 //! Hosts of one's own.
 
 use super::{refused, resolved, shown};
-use crate::settings::libvirt::{Boot, HostNetwork};
+use crate::settings::libvirt::{Boot, HostNetwork, Libvirt};
 
 const ONE: (&str, &str) = ("HAKUBE_LIBVIRT_ZONES", "rack-a=qemu:///system");
 const LIBVIRT: (&str, &str) = ("KUBERNETES_PROVIDER", "libvirt");
@@ -63,6 +63,29 @@ fn zones_are_hosts_in_one_region() {
     }
     let errors = refused(&[LIBVIRT, ONE, ("KUBE_GCE_ZONE", "rack-z")]);
     assert!(errors[0].contains("no host is known for it"), "{errors:?}");
+}
+
+/// Who names some hosts speaks of these alone: the others are as they were.
+#[test]
+fn hosts_are_reached_otherwise_come_later_and_are_given_up() {
+    let host = |text| {
+        resolved(&[("HAKUBE_LIBVIRT_ZONES", text)])
+            .settings
+            .hypervisors
+    };
+    let made = resolved(&[LIBVIRT, ONE]).settings.libvirt.unwrap();
+    let moved = made.with(&host("rack-a=qemu+ssh://a/system,rack-b=qemu:///system"));
+    let uris = |libvirt: &Libvirt| {
+        let hosts = libvirt.zones.iter();
+        let hosts = hosts.filter(|host| !host.is_gone());
+        hosts.map(|host| host.uri.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(uris(&moved), ["qemu+ssh://a/system", "qemu:///system"]);
+    assert_eq!(
+        uris(&moved.with(&host("rack-b=gone"))),
+        ["qemu+ssh://a/system"]
+    );
+    assert_eq!(uris(&moved.with(&[])), uris(&moved));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The guests from within, by the ssh of others.
 
-use super::lab::Lab;
-use crate::support::{eventually, replica_names};
+use super::lab::{Lab, PATIENCE};
+use crate::support::{eventually_within, replica_names};
 use russh::keys::decode_secret_key;
 use russh::keys::ssh_key::LineEnding;
 use serde_json::Value;
@@ -72,7 +72,7 @@ impl<'a> Guests<'a> {
     pub async fn holder(&self) -> String {
         let look = format!("ip -4 addr show | grep -w 'inet {}/32'", self.lab.address);
         let addresses = self.addresses().await;
-        eventually("one guest has the address", async || {
+        eventually_within(PATIENCE, "one guest has the address", async || {
             let mut holders = Vec::new();
             for (name, address) in &addresses {
                 if self.try_on(address, &look).await.is_some() {

@@ -1,6 +1,6 @@
 //! A host with libvirt, a mirror of the programs that its guests download, and a home.
 
-use crate::support::{Home, eventually, replica_names};
+use crate::support::{Home, eventually_within, replica_names};
 use axum::Router;
 use axum::http::{StatusCode, Uri};
 use serde_json::Value;
@@ -13,7 +13,7 @@ const GATEWAY: &str = "10.40.0.1";
 const MIRROR_PORT: u16 = 8080;
 
 /// A guest boots in a minute and a half without hardware virtualisation, on a machine with nothing else to do.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The host and the home.
 pub struct Lab {
@@ -94,7 +94,7 @@ impl Lab {
 
     /// Waits until status says that so many replicas are well and nothing differs.
     pub async fn status_of(&self, replicas: usize) -> Value {
-        eventually("all is well", async || {
+        eventually_within(PATIENCE, "all is well", async || {
             let status = self.home.status().await;
             let well = status["quorum"]["healthy"] == replicas
                 && status["quorum"]["voters"] == replicas

@@ -7,9 +7,9 @@
 mod guests;
 mod lab;
 
-use crate::support::{Api, Writer, eventually};
+use crate::support::{Api, Writer, eventually_within};
 use guests::Guests;
-use lab::Lab;
+use lab::{Lab, PATIENCE};
 use std::time::{Duration, Instant};
 
 /// Emulated processors encrypt slowly: more writes than this, and a guest has no time to say that it is well.
@@ -86,12 +86,12 @@ async fn three_guests_and_back() {
 /// Waits until another machine has the address and a client gets an answer, and prints how long that took.
 async fn moves(lab: &Lab, guests: &Guests<'_>, from: &str, why: &str) {
     let started = Instant::now();
-    eventually("the address moves", async || {
+    eventually_within(PATIENCE, "the address moves", async || {
         (guests.holder().await != from).then_some(())
     })
     .await;
     let held = started.elapsed();
-    eventually("the endpoint answers", async || {
+    eventually_within(PATIENCE, "the endpoint answers", async || {
         lab.endpoint_answers().await.then_some(())
     })
     .await;

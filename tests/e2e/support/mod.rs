@@ -20,5 +20,5 @@ pub use etcd::{Etcd, text};
 pub use home::{HAKUBE, Home, Running, find_in_path};
 pub use outcome::Outcome;
 pub use processes::Process;
-pub use wait::eventually;
+pub use wait::{eventually, eventually_within};
 pub use writer::Writer;

@@ -10,15 +10,27 @@ const POLL: Duration = Duration::from_millis(20);
 ///
 /// # Panics
 /// There is nothing by the deadline: `what` was waited for.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_within(DEADLINE, what, look).await
+}
+
+/// The same where more takes longer: machines that are emulated.
+///
+/// # Panics
+/// There is nothing by the deadline: `what` was waited for.
+pub async fn eventually_within<T>(
+    deadline: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = look().await {
             return found;
         }
         assert!(
-            started.elapsed() < DEADLINE,
-            "waited {DEADLINE:?} in vain: {what}"
+            started.elapsed() < deadline,
+            "waited {deadline:?} in vain: {what}"
         );
         tokio::time::sleep(POLL).await;
     }

@@ -1,0 +1,39 @@
+//! Two clusters in one project, one's name the beginning of the other's: neither command knows of the other's.
+
+use crate::support::{Emulator, Home, assert_gone, replica_names};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn down_touches_one_of_two_whose_names_begin_alike() {
+    let home = Home::new();
+    home.run("local start").await.succeeded();
+    let emulator = Emulator::of(&home).await;
+    let before = emulator.inventory().await;
+
+    // Its machines' names begin as those of prod's replicas do.
+    home.run("up --cluster prod-master -o json")
+        .await
+        .succeeded();
+    let alone = emulator.inventory().await;
+    home.run("up --cluster prod -o json").await.succeeded();
+    home.run("replicate --cluster prod -o json")
+        .await
+        .succeeded();
+    let status = home.run("status --cluster prod -o json").await.succeeded();
+    assert_eq!(replica_names(&status.json()).len(), 2);
+    home.run("down --cluster prod --yes -o json")
+        .await
+        .succeeded();
+    assert_eq!(emulator.inventory().await, alone);
+    let status = home
+        .run("status --cluster prod-master -o json")
+        .await
+        .succeeded()
+        .json();
+    assert_eq!(status["endpoint"]["ready"], true, "{status}");
+    assert_eq!(status["drift"], serde_json::json!([]), "{status}");
+
+    home.run("down --cluster prod-master --yes -o json")
+        .await
+        .succeeded();
+    assert_gone(&home, &before).await;
+}
