@@ -250,6 +250,8 @@ async fn a_machine_boots_with_its_address_its_keys_and_its_disks() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     virsh(&["destroy", "real-master"]);
+    // Without it the machine can't start.
+    virsh(&["net-destroy", "hakube.real"]);
     assert_eq!(provider.ensure_machine(&spec).await.unwrap(), made);
     let said = booted(&provider, &spec.machine, &key, "hostname").await;
     eprintln!("booted again after {:?}", from.elapsed());
