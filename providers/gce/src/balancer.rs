@@ -183,7 +183,7 @@ impl Gce {
                     .set_backends(backends)
                     .set_or_clear_fingerprint(found.fingerprint),
             );
-        self.run(&attempt.to("update"), change!(patch)).await
+        self.update(&attempt.to("update"), change!(patch)).await
     }
 
     /// The backend service of that name.

@@ -2,7 +2,7 @@
 //!
 //! These are the decisions of the methods that make the calls, where those are pure themselves, and the same
 //! again where they aren't. A test of the built program holds what is said here against the requests that the
-//! emulator got (tests/e2e/calls.rs).
+//! emulator got (tests/e2e/planned_calls.rs).
 
 use crate::Gce;
 use crate::balancer::{GroupChange, group_changes, surplus};

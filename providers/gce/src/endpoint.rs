@@ -10,7 +10,7 @@ pub(crate) use swap::Call;
 use crate::Gce;
 use crate::error::Attempt;
 use crate::link::name_in;
-use crate::machine::{access_config, aliases, machine_attempt};
+use crate::machine::{access_config, alias_address, alias_range, aliases, machine_attempt};
 use crate::mark::{GROUP_LABEL, ours};
 use crate::network::reservation;
 use crate::operation::{change, look};
@@ -187,7 +187,9 @@ impl Gce {
                 address,
             } => {
                 let attempt = machine_attempt("take an address from", machine);
-                let without = |all: &mut Vec<IpAddr>| all.retain(|alias| alias != address);
+                let without = |all: &mut Vec<model::AliasIpRange>| {
+                    all.retain(|range| alias_address(range) != Some(*address));
+                };
                 self.change_aliases(&attempt, machine, interface, without)
                     .await
             }
@@ -197,7 +199,7 @@ impl Gce {
                 address,
             } => {
                 let attempt = machine_attempt("give an address to", machine);
-                let with = |all: &mut Vec<IpAddr>| all.push(*address);
+                let with = |all: &mut Vec<model::AliasIpRange>| all.push(alias_range(*address));
                 self.change_aliases(&attempt, machine, interface, with)
                     .await
             }

@@ -106,6 +106,11 @@ impl Fault {
             .is_some_and(|reason| matches!(reason, "ALREADY_EXISTS" | "RESOURCE_ALREADY_EXISTS"))
     }
 
+    /// Whether the resource isn't what the caller saw of it, where the call has a fingerprint.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.status == Some(412)
+    }
+
     fn transient(&self) -> ErrorKind {
         ErrorKind::Transient {
             retry_after: self.retry_after,

@@ -108,6 +108,23 @@ impl Gce {
         })
     }
 
+    /// Changes a resource that was looked at a moment ago; the call repeats the fingerprint that it had then. If
+    /// that isn't its fingerprint any more, somebody else has changed it: the next call will look again.
+    pub(crate) async fn update<S: Sent>(
+        &self,
+        attempt: &Attempt,
+        change: impl FnOnce(Uuid) -> S,
+    ) -> Result<()> {
+        self.finish(attempt, change).await?.map_err(|fault| {
+            let mut error = attempt.failed(fault.clone());
+            if fault.is_stale() {
+                error.kind = ErrorKind::Transient { retry_after: None };
+                error.hint = Some("it changed since it was looked at: do the same again".into());
+            }
+            error
+        })
+    }
+
     /// Deletes a resource; one that has vanished since it was looked at is success.
     pub(crate) async fn remove<S: Sent>(
         &self,

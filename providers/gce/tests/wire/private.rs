@@ -2,7 +2,7 @@
 
 use crate::support::{
     CLUSTER, Cloud, MARK, PROJECT, REGION, ZONE, aggregated, failure, instance, machine_spec,
-    missing, query,
+    missing, ok, query,
 };
 use hakube_provider::{
     AddressSpec, BalancerSpec, EndpointSpec, EndpointTarget, ErrorKind, ExternalAddress,
@@ -42,9 +42,13 @@ fn m1() -> EndpointTarget {
 
 /// A machine that answers to these ranges besides its own address.
 fn machine(ranges: &[&str]) -> Value {
-    let mut machine = instance("m-1", None);
     let ranges = ranges.iter().map(|range| json!({"ipCidrRange": range}));
-    machine["networkInterfaces"][0]["aliasIpRanges"] = ranges.collect();
+    with_ranges(ranges.collect())
+}
+
+fn with_ranges(ranges: Value) -> Value {
+    let mut machine = instance("m-1", None);
+    machine["networkInterfaces"][0]["aliasIpRanges"] = ranges;
     machine["networkInterfaces"][0]["fingerprint"] = json!("bmlj");
     machine
 }
@@ -104,7 +108,7 @@ async fn a_machine_is_born_with_the_address_as_an_alias_and_with_no_external_one
     let at = format!("{ZONE}/instances/m-1");
     cloud.answers("GET", &at, missing(), 1).await;
     cloud
-        .answers("GET", &at, crate::support::ok(machine(&["10.0.0.9/32"])), 1)
+        .answers("GET", &at, ok(machine(&["10.0.0.9/32"])), 1)
         .await;
     let mut spec = machine_spec();
     spec.external = ExternalAddress::None;
@@ -170,21 +174,39 @@ async fn promote_takes_the_alias_away_and_makes_an_internal_rule() {
     );
 }
 
+/// Ranges of somebody else's, one of more than one address, and two of one address. Without its name the last
+/// would be of the subnetwork's primary range, where it isn't.
+fn of_others() -> [Value; 3] {
+    [
+        json!({"ipCidrRange": "10.4.0.0/24", "subnetworkRangeName": "pods"}),
+        json!({"ipCidrRange": "10.0.0.8"}),
+        json!({"ipCidrRange": "10.5.0.8/32", "subnetworkRangeName": "services"}),
+    ]
+}
+
+#[tokio::test]
+async fn promote_leaves_the_ranges_of_others_as_they_are() {
+    let [pods, own, services] = of_others();
+    let ranges = json!([pods, {"ipCidrRange": "10.0.0.9/32"}, own, services]);
+    let cloud = cloud(with_ranges(ranges), &["x/instances/m-1"]).await;
+    promote(&cloud).await.unwrap();
+    assert_eq!(
+        cloud.body(UPDATE).await["aliasIpRanges"],
+        json!(of_others())
+    );
+}
+
 #[tokio::test]
 async fn demote_drops_the_rule_and_adds_the_alias_beside_what_else_is_there() {
-    let cloud = cloud(
-        machine(&["10.4.0.0/24", "10.0.0.8"]),
-        &["x/forwardingRules/rule"],
-    )
-    .await;
+    let cloud = cloud(with_ranges(json!(of_others())), &["x/forwardingRules/rule"]).await;
     rule(&cloud).await;
     cloud.gce.point_endpoint(&endpoint(), &m1()).await.unwrap();
     assert_eq!(
         cloud.changes().await,
         [format!("DELETE {RULES}/rule"), format!("PATCH {UPDATE}")]
     );
-    let ranges = ["10.4.0.0/24", "10.0.0.8/32", "10.0.0.9/32"];
-    let ranges = ranges.map(|range| json!({"ipCidrRange": range}));
+    let mut ranges = of_others().to_vec();
+    ranges.push(json!({"ipCidrRange": "10.0.0.9/32"}));
     assert_eq!(cloud.body(UPDATE).await["aliasIpRanges"], json!(ranges));
 }
 
@@ -200,8 +222,8 @@ async fn when_the_rule_can_never_be_made_the_alias_comes_back() {
     let cloud = cloud(machine(&["10.0.0.9/32"]), &["x/instances/m-1"]).await;
     // As it is once the alias is gone.
     let at = format!("{ZONE}/instances/m-1");
-    let with = crate::support::ok(machine(&["10.0.0.9/32"]));
-    let without = crate::support::ok(machine(&[]));
+    let with = ok(machine(&["10.0.0.9/32"]));
+    let without = ok(machine(&[]));
     cloud.answers("GET", &at, with, 1).await;
     cloud.answers("GET", &at, without, 1).await;
     let quota = failure(403, "quotaExceeded", "Quota 'X' exceeded.");
@@ -243,11 +265,25 @@ async fn a_token_that_is_refused_and_a_moment_of_failure_are_tried_again_under_t
 /// The list is replaced as a whole: what somebody else puts into it meanwhile isn't lost.
 #[tokio::test]
 async fn a_list_that_somebody_else_changed_is_looked_at_again() {
-    let cloud = cloud(machine(&["10.0.0.9/32"]), &["x/instances/m-1"]).await;
-    let at = format!("{ZONE}/instances/m-1/updateNetworkInterface");
-    let changed = failure(412, "conditionNotMet", "Invalid fingerprint.");
-    cloud.answers("PATCH", &at, changed, 1).await;
-    let error = promote(&cloud).await.unwrap_err();
-    assert!(error.is_transient(), "{error}");
-    assert_eq!(cloud.changes().await.len(), 1);
+    let words = "Invalid fingerprint.";
+    let operation = json!({
+        "name": "operation-1",
+        "status": "DONE",
+        "httpErrorStatusCode": 412,
+        "httpErrorMessage": "PRECONDITION FAILED",
+        "error": {"errors": [{"code": "INVALID_FINGERPRINT", "message": words}]},
+    });
+    for changed in [
+        failure(412, "conditionNotMet", words),
+        failure(412, "", words),
+        ok(operation),
+    ] {
+        let cloud = cloud(machine(&["10.0.0.9/32"]), &["x/instances/m-1"]).await;
+        let at = format!("{ZONE}/instances/m-1/updateNetworkInterface");
+        cloud.answers("PATCH", &at, changed, 1).await;
+        let error = promote(&cloud).await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        assert!(error.message.contains(words), "{error}");
+        assert_eq!(cloud.changes().await.len(), 1);
+    }
 }
