@@ -94,6 +94,41 @@ impl BackendService {
     }
 }
 
+/// Fields that would lead traffic elsewhere than the local cloud does.
+const NOT_EMULATED: &[(&str, &str)] = &[
+    ("failoverPolicy", "failover policies of backend services"),
+    (
+        "connectionTrackingPolicy",
+        "connection tracking policies of backend services",
+    ),
+    ("subsetting", "subsetting of backend services"),
+];
+
+impl BackendService {
+    /// Refuses what would have no effect here.
+    fn check_emulated(&self) -> Result<(), ApiError> {
+        let given = |field: &str| self.rest.get(field).filter(|value| !value.is_null());
+        if let Some(affinity) = given("sessionAffinity").filter(|affinity| *affinity != "NONE") {
+            return Err(ApiError::not_emulated(format_args!(
+                "backend services with the session affinity {affinity}"
+            )));
+        }
+        if let Some((_, what)) = NOT_EMULATED
+            .iter()
+            .find(|(field, _)| given(field).is_some())
+        {
+            return Err(ApiError::not_emulated(what));
+        }
+        let is_failover = |backend: &Backend| backend.rest.get("failover") == Some(&true.into());
+        if self.backends.iter().any(is_failover) {
+            return Err(ApiError::not_emulated(
+                "failover groups of backend services",
+            ));
+        }
+        Ok(())
+    }
+}
+
 impl Patchable for BackendService {
     fn fingerprint(&self) -> Option<&str> {
         Some(&self.fingerprint)
@@ -112,6 +147,7 @@ impl Patchable for BackendService {
                 self.protocol
             )));
         }
+        self.check_emulated()?;
         let [check] = self.health_checks.as_mut_slice() else {
             let why = "Exactly one health check must be specified.";
             let count = self.health_checks.len();
@@ -138,10 +174,13 @@ impl Patchable for BackendService {
                 return Err(ApiError::invalid(&field, &backend.group, why));
             }
             backend.group = state.link_of::<InstanceGroup>(&group);
-            backend
-                .rest
-                .entry("balancingMode")
-                .or_insert("CONNECTION".into());
+            let mode = backend.rest.entry("balancingMode");
+            let mode = mode.or_insert("CONNECTION".into());
+            if *mode != "CONNECTION" {
+                let field = format!("resource.backends[{index}].balancingMode");
+                let why = "A passthrough load balancer has the balancing mode CONNECTION only.";
+                return Err(ApiError::invalid(&field, mode, why));
+            }
             seen.push(group);
         }
         self.fingerprint = fresh_fingerprint();

@@ -1,6 +1,8 @@
 //! What a managed group is told to do with the instances that it has: delete some, make some anew, make
 //! the next ones of another template.
 
+use std::collections::BTreeSet;
+
 use axum::extract::State as Shared;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -91,6 +93,11 @@ fn create_instances(state: &mut State, key: &Key, Body(body): Body<NewInstances>
     if new.is_empty() {
         let why = "At least one instance must be specified.";
         return Err(ApiError::invalid("instances", "", why));
+    }
+    let mut names = BTreeSet::new();
+    if let Some(twice) = new.iter().find(|new| !names.insert(&new.name)) {
+        let why = "Each instance must have a name of its own.";
+        return Err(ApiError::invalid("instances.name", &twice.name, why));
     }
     if let Some(known) = new.iter().find(|new| state.instances.get(new).is_some()) {
         return Err(ApiError::exists(&state.path_of::<Instance>(known)));

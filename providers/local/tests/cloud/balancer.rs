@@ -141,6 +141,60 @@ async fn an_address_moves_from_a_machine_to_a_balancer_and_back() {
     assert_eq!(answers(&front).await, names(&["m1"]));
 }
 
+/// A client that asks for what the local cloud's balancer doesn't do must not believe that it has it.
+#[tokio::test]
+async fn what_a_service_would_not_do_is_refused_when_it_is_made_and_when_it_is_patched() {
+    let cloud = TestCloud::start().await;
+    two_backends(&cloud, 18205).await;
+    let services = format!("{REGION}/backendServices");
+    let made = cloud.get(SERVICE).await.unwrap();
+    let group = &made["backends"][0]["group"];
+    for (status, said, fields) in [
+        (501, "CLIENT_IP", json!({"sessionAffinity": "CLIENT_IP"})),
+        (
+            501,
+            "failover",
+            json!({"failoverPolicy": {"failoverRatio": 0.5}}),
+        ),
+        (
+            501,
+            "failover",
+            json!({"backends": [{"group": group, "failover": true}]}),
+        ),
+        (
+            501,
+            "connection tracking",
+            json!({"connectionTrackingPolicy": {"trackingMode": "PER_SESSION"}}),
+        ),
+        (
+            501,
+            "subsetting",
+            json!({"subsetting": {"policy": "CONSISTENT_HASH_SUBSETTING"}}),
+        ),
+        (
+            400,
+            "backends[0].balancingMode",
+            json!({"backends": [{"group": group, "balancingMode": "UTILIZATION"}]}),
+        ),
+    ] {
+        let with = |other: Value| {
+            let mut body = fields.clone();
+            let other = other.as_object().unwrap().clone();
+            body.as_object_mut().unwrap().extend(other);
+            body
+        };
+        let new = with(json!({"name": "new", "healthChecks": made["healthChecks"]}));
+        let patch = with(json!({"fingerprint": made["fingerprint"]}));
+        let patch = cloud.request(reqwest::Method::PATCH, SERVICE).json(&patch);
+        for answer in [cloud.post(&services, new).await, cloud.send(patch).await] {
+            let refused = answer.unwrap_err();
+            assert_eq!(refused.status, status, "{fields}");
+            assert!(refused.message.contains(said), "{}", refused.message);
+        }
+    }
+    assert_eq!(cloud.get(SERVICE).await.unwrap(), made);
+}
+
 #[tokio::test]
 async fn a_patched_service_uses_the_groups_that_it_has_now() {
     let cloud = TestCloud::start().await;

@@ -48,6 +48,9 @@ async fn pages_filters_and_scopes() {
         .await
         .unwrap_err();
     assert_eq!((bad.status, bad.reason.as_str()), (400, "invalid"));
+    let mixed = "(name%20eq%20a)%20(description%20=%20b)";
+    let mixed = cloud.get(&format!("{addresses}?filter={mixed}")).await;
+    assert_eq!(mixed.unwrap_err().status, 400);
 
     let all = cloud
         .get(&format!("aggregated/addresses?filter={filter}"))

@@ -148,6 +148,9 @@ async fn a_manager_makes_instances_of_given_names_and_abandons_them() {
         .await
         .unwrap_err();
     assert_eq!(again.reason, "alreadyExists");
+    let twice = json!({"instances": [{"name": "twin"}, {"name": "twin"}]});
+    let twice = cloud.post(&at("createInstances"), twice).await.unwrap_err();
+    assert_eq!((twice.status, twice.reason.as_str()), (400, "invalid"));
     let size = async || cloud.get(&at("")[..at("").len() - 1]).await.unwrap()["targetSize"].clone();
     assert_eq!(size().await, 2);
     let leaving = json!({"instances": [format!("{ZONE}/instances/chosen")]});

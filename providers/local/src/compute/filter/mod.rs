@@ -1,7 +1,8 @@
-//! List filters, in both of the API's syntaxes: AIP-160 (`labels.role = web AND NOT (status = RUNNING OR
-//! sizeGb < 10)`), and the older `field eq regex`, `field ne regex` over the whole field.
+//! List filters, in one of the API's two syntaxes: AIP-160 (`labels.role = web AND NOT (status = RUNNING OR
+//! sizeGb < 10)`), or the older `field eq regex`, `field ne regex` over the whole field. They can't be mixed.
 //!
-//! What isn't understood is refused: a filter that is half understood would be a wrong list.
+//! What isn't understood is refused: a filter that is half understood would be a wrong list. A field that no
+//! resource has is understood: it is absent.
 
 mod parse;
 mod token;

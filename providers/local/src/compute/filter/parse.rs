@@ -1,5 +1,7 @@
-//! A filter's grammar, as AIP-160 has it: OR binds more tightly than AND, and what merely follows each other is
-//! joined by AND.
+//! A filter's grammars. AIP-160's: OR binds more tightly than AND, and what merely follows each other is joined
+//! by AND. That of `eq` and `ne`, as the reference of any list method's `filter` has it: "against a single
+//! un-parenthesized expression" or "multiple parenthesized expressions"; the two kinds "cannot be mixed in one
+//! request". That it has no AND, OR and NOT is in gcloud's `api_lib/compute/filter_rewrite.py`, which writes it.
 
 use regex::Regex;
 
@@ -9,17 +11,34 @@ use super::{Expression, Restriction, Test};
 /// More than anybody writes, and little enough for the stack.
 const DEEPEST: usize = 32;
 
+const MIXED: &str = "Expressions with eq or ne stand alone, or follow each other in parentheses; they can't be \
+                     mixed with other operators, nor joined by AND, OR and NOT.";
+
 /// The filter that these pieces are.
 pub(super) fn filter(tokens: &[Token]) -> Result<Expression, String> {
     let mut parser = Parser {
         rest: tokens,
         depth: 0,
     };
-    let expression = parser.conjunction()?;
+    let expression = if begins_with_match(tokens) {
+        parser.matches()?
+    } else {
+        parser.conjunction()?
+    };
     match parser.rest.first() {
         None => Ok(expression),
         Some(token) => Err(format!("Unexpected {token:?}.")),
     }
+}
+
+/// Whether the first expression is one with `eq` or `ne`.
+fn begins_with_match(tokens: &[Token]) -> bool {
+    let mut rest = tokens.iter().skip_while(|token| **token == Token::Open);
+    matches!(rest.next(), Some(Token::Word(_))) && rest.next().is_some_and(is_match)
+}
+
+fn is_match(operator: &Token) -> bool {
+    matches!(operator, Token::Word(word) if word == "eq" || word == "ne")
 }
 
 struct Parser<'a> {
@@ -53,30 +72,60 @@ impl Parser<'_> {
     }
 
     fn simple(&mut self) -> Result<Expression, String> {
-        if !self.takes(&Token::Open) {
-            return self.restriction();
-        }
-        self.depth += 1;
-        if self.depth > DEEPEST {
-            return Err("There are too many parentheses.".into());
-        }
-        let inner = self.conjunction()?;
-        self.depth -= 1;
-        if self.takes(&Token::Close) {
-            Ok(inner)
-        } else {
-            Err("A parenthesis is not closed.".into())
+        match self.parenthesized(Self::conjunction) {
+            Some(inner) => inner,
+            None => self.restriction(compared),
         }
     }
 
-    fn restriction(&mut self) -> Result<Expression, String> {
+    /// One expression with `eq` or `ne`, or several in parentheses.
+    fn matches(&mut self) -> Result<Expression, String> {
+        let mut parts = Vec::new();
+        while let Some(part) = self.parenthesized(Self::matches) {
+            parts.push(part?);
+        }
+        if parts.is_empty() {
+            parts.push(self.restriction(matched)?);
+        }
+        match self.rest {
+            [] | [Token::Close, ..] => Ok(one_or(parts, Expression::All)),
+            _ => Err(MIXED.into()),
+        }
+    }
+
+    /// What is between parentheses, if one opens here.
+    fn parenthesized(
+        &mut self,
+        inner: fn(&mut Self) -> Result<Expression, String>,
+    ) -> Option<Result<Expression, String>> {
+        self.takes(&Token::Open).then(|| {
+            self.depth += 1;
+            if self.depth > DEEPEST {
+                return Err("There are too many parentheses.".into());
+            }
+            let inner = inner(self)?;
+            self.depth -= 1;
+            if self.takes(&Token::Close) {
+                Ok(inner)
+            } else {
+                Err("A parenthesis is not closed.".into())
+            }
+        })
+    }
+
+    fn restriction(&mut self, test: TestOf) -> Result<Expression, String> {
         let [Token::Word(field), operator, value, rest @ ..] = self.rest else {
             return Err("Expected a comparison: field = value.".into());
         };
         if matches!(field.as_str(), "AND" | "OR" | "NOT") || field.contains('*') {
             return Err(format!("Expected a field instead of {field}."));
         }
-        let (negated, test) = test(operator, value)?;
+        let (text, is_quoted) = match value {
+            Token::Word(text) => (text, false),
+            Token::Quoted(text) => (text, true),
+            other => return Err(format!("Expected a value instead of {other:?}.")),
+        };
+        let (negated, test) = test(operator, text, is_quoted)?;
         self.rest = rest;
         let path = field.split('.').map(str::to_owned).collect();
         let holds = Expression::Holds(Restriction { path, test });
@@ -112,35 +161,35 @@ fn one_or(mut parts: Vec<Expression>, of: fn(Vec<Expression>) -> Expression) -> 
     }
 }
 
-/// What an operator and a value ask for, and whether it is to be so or not.
-fn test(operator: &Token, value: &Token) -> Result<(bool, Test), String> {
-    let (text, is_quoted) = match value {
-        Token::Word(text) => (text, false),
-        Token::Quoted(text) => (text, true),
-        other => return Err(format!("Expected a value instead of {other:?}.")),
-    };
-    if let Token::Word(word) = operator {
-        return match word.as_str() {
-            "eq" => Ok((false, whole(text)?)),
-            "ne" => Ok((true, whole(text)?)),
-            other => Err(format!("{other} is no operator.")),
-        };
+/// What an operator and a value (and whether that is quoted) ask for, and whether it is not to be so.
+type TestOf = fn(&Token, &str, bool) -> Result<(bool, Test), String>;
+
+/// Of the older syntax.
+fn matched(operator: &Token, pattern: &str, _: bool) -> Result<(bool, Test), String> {
+    if !is_match(operator) {
+        return Err(MIXED.into());
+    }
+    let regex = Regex::new(&format!("^(?:{pattern})$")).map_err(|error| error.to_string())?;
+    let negated = *operator == Token::Word("ne".into());
+    Ok((negated, Test::Matches(regex)))
+}
+
+/// Of AIP-160.
+fn compared(operator: &Token, text: &str, is_quoted: bool) -> Result<(bool, Test), String> {
+    if is_match(operator) {
+        return Err(MIXED.into());
     }
     let is_star = !is_quoted && text == "*";
     if !is_quoted && text.contains('*') && !(is_star && *operator == Token::Has) {
         return Err(format!("Wildcards are not supported: '{text}'."));
     }
     Ok(match operator {
-        Token::Equal => (false, Test::Equals(text.clone())),
-        Token::Differ => (true, Test::Equals(text.clone())),
+        Token::Equal => (false, Test::Equals(text.into())),
+        Token::Differ => (true, Test::Equals(text.into())),
         Token::Has if is_star => (false, Test::Present),
-        Token::Has => (false, Test::Has(text.clone())),
-        Token::Compare(comparison) => (false, Test::Compares(*comparison, text.clone())),
+        Token::Has => (false, Test::Has(text.into())),
+        Token::Compare(comparison) => (false, Test::Compares(*comparison, text.into())),
+        Token::Word(word) => return Err(format!("{word} is no operator.")),
         other => return Err(format!("Expected an operator instead of {other:?}.")),
     })
-}
-
-fn whole(pattern: &str) -> Result<Test, String> {
-    let regex = Regex::new(&format!("^(?:{pattern})$"));
-    regex.map(Test::Matches).map_err(|error| error.to_string())
 }

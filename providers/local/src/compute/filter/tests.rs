@@ -101,7 +101,41 @@ fn eq_and_ne_match_the_whole_field() {
     assert!(accepts(r#"name eq "main-replica-\\d""#));
     assert!(accepts("name eq '.*replica.*'"));
     assert!(accepts("(name eq main.*) (sizeGb eq 1[0-9])"));
-    assert!(accepts("name eq a OR name eq main.*"));
+    assert!(!accepts("(name eq main.*) (sizeGb eq 2[0-9])"));
+    // As gcloud writes three.
+    assert!(accepts(
+        r#"((name eq ".*\\bmain\\b.*")(sizeGb eq 10))(name ne a)"#
+    ));
+}
+
+#[test]
+fn eq_and_ne_are_not_mixed_with_anything() {
+    for bad in [
+        "name eq a OR name eq main.*",
+        "name eq main.* AND sizeGb eq 10",
+        "(name eq main.*) AND (sizeGb eq 10)",
+        "(name eq main.* OR name eq a)",
+        "NOT name eq a",
+        "-(name eq a)",
+        "(NOT name eq a)",
+        "name eq main.* sizeGb eq 10",
+        "(name eq main.*) sizeGb eq 10",
+        "(name eq main.*) (sizeGb = 10)",
+        "(sizeGb = 10) (name eq main.*)",
+        "sizeGb = 10 AND name ne a",
+    ] {
+        let why = bad.parse::<Filter>().unwrap_err();
+        assert!(why.contains("eq or ne"), "{bad}: {why}");
+    }
+    // A field of that name is no operator.
+    assert!(!accepts("eq = a"));
+}
+
+#[test]
+fn a_field_that_no_resource_has_is_absent() {
+    assert!(!accepts("nmae = main-replica-0"));
+    assert!(accepts("nmae != main-replica-0"));
+    assert!(accepts("nmae ne main.*"));
 }
 
 #[test]
