@@ -9,9 +9,14 @@ pub(super) const UNIT: &str = "metadata-guard.service";
 
 const SCRIPT: &str = "/etc/hakube/metadata-guard.sh";
 
+/// The distribution's unit, where there is one. Each start and reload of it begins with `flush ruleset`, and so
+/// without our rules. A drop-in puts them back; `PartOf=` would miss reloads, and stop the kubelet with the guard.
+const NFTABLES_DROP_IN: &str = "/etc/systemd/system/nftables.service.d/hakube.conf";
+
 /// Traffic of pods is forwarded, the host's own (and that of pods in its network) isn't. Port 53 stays open: the
 /// same address is the resolver that cluster DNS asks. Where there is no nftables, iptables' mangle table comes
-/// before whatever accepts in its filter table.
+/// before whatever accepts in its filter table. A kernel without IPv6 forwards none, and has no table to put a
+/// rule into.
 ///
 /// https://cloud.google.com/compute/docs/metadata/querying-metadata has both addresses.
 const RULES: &str = "set -eu
@@ -30,10 +35,16 @@ table inet hakube_metadata {
 }
 END
 fi
-for protocol in udp tcp; do
-  rule=\"FORWARD -d 169.254.169.254 -p $protocol ! --dport 53 -j DROP\"
-  iptables -w -t mangle -C $rule 2>/dev/null || iptables -w -t mangle -A $rule
-done
+close() {
+  for protocol in udp tcp; do
+    rule=\"FORWARD -d $2 -p $protocol ! --dport 53 -j DROP\"
+    $1 -w -t mangle -C $rule 2>/dev/null || $1 -w -t mangle -A $rule
+  done
+}
+close iptables 169.254.169.254
+if [ -e /proc/net/if_inet6 ]; then
+  close ip6tables fd20:ce::254
+fi
 ";
 
 /// Whether nodes have metadata of Compute Engine's. Processes of the operator's host have not.
@@ -41,14 +52,59 @@ pub(super) fn is_needed(spec: &ClusterSpec) -> bool {
     spec.provider == ProviderKind::Gce && !spec.is_on_this_host()
 }
 
-/// The rules, and the unit that puts them in force.
-pub(super) fn files() -> [File; 2] {
+/// The rules, the unit that puts them in force, and what puts them back.
+pub(super) fn files() -> [File; 3] {
     let unit = format!(
         "[Unit]\nDescription=Pods can't read the node's metadata\n\n\
          [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh {SCRIPT}\n"
     );
+    let drop_in =
+        format!("[Service]\nExecStartPost=/bin/sh {SCRIPT}\nExecReload=/bin/sh {SCRIPT}\n");
     [
         File::text(SCRIPT, 0o644, RULES),
         File::text(format!("/etc/systemd/system/{UNIT}"), 0o644, unit),
+        File::text(NFTABLES_DROP_IN, 0o644, drop_in),
     ]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+    use std::process::Command;
+
+    /// The commands are looked for in a directory that has no others: there is no nftables.
+    #[test]
+    fn without_nftables_iptables_closes_both_families() {
+        let commands = tempfile::tempdir().unwrap();
+        let log = commands.path().join("log");
+        for name in ["iptables", "ip6tables"] {
+            // No rule is there yet.
+            let stub = format!(
+                "#!/bin/sh\necho {name} \"$@\" >>'{}'\ncase \"$*\" in *' -C '*) exit 1;; esac\n",
+                log.display()
+            );
+            let path = commands.path().join(name);
+            std::fs::write(&path, stub).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let mut run = Command::new("/bin/sh");
+        let run = run.args(["-c", RULES]).env("PATH", commands.path());
+        assert!(run.status().unwrap().success());
+
+        let mut families = vec![("iptables", "169.254.169.254")];
+        if Path::new("/proc/net/if_inet6").exists() {
+            families.push(("ip6tables", "fd20:ce::254"));
+        }
+        let rules = families.into_iter().flat_map(|(command, address)| {
+            ["udp", "tcp"].map(|protocol| {
+                format!("{command} -w -t mangle -A FORWARD -d {address} -p {protocol} ! --dport 53 -j DROP")
+            })
+        });
+        let log = std::fs::read_to_string(&log).unwrap();
+        let added: Vec<&str> = log.lines().filter(|line| line.contains(" -A ")).collect();
+        assert_eq!(added, rules.collect::<Vec<_>>());
+    }
 }

@@ -108,6 +108,12 @@ fn a_node_of_compute_engine_runs_no_pod_before_its_metadata_is_closed_to_pods() 
     let script = unit.split_once("ExecStart=/bin/sh ").unwrap().1;
     let script = document.file(script.trim_end());
     assert!(script.content.contains("169.254.169.254"));
+    // Its rules don't survive a start or a reload of the distribution's firewall.
+    let nftables = document.file("/etc/systemd/system/nftables.service.d/hakube.conf");
+    for again in ["ExecStartPost", "ExecReload"] {
+        let line = format!("{again}=/bin/sh {}\n", script.path);
+        assert!(nftables.content.contains(&line), "{}", nftables.content);
+    }
 
     let local = node(&[("KUBERNETES_PROVIDER", "local")]);
     assert!(

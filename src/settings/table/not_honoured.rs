@@ -61,7 +61,7 @@ not_honoured! {
     "ENCRYPTION_PROVIDER_CONFIG" => "Encryption at rest isn't set up; etcd's disk is the provider's to encrypt.";
     "KUBE_ADMISSION_CONTROL" => "Kubernetes' own admission plugins run, and NodeRestriction.";
     "ENABLE_POD_SECURITY_POLICY" => "Pod security policies are gone since 1.25: use pod security admission.";
-    "ENABLE_METADATA_CONCEALMENT" => "Pods can't read the metadata of nodes in any case.";
+    "ENABLE_METADATA_CONCEALMENT" => "Pods can't read the metadata of nodes, unless the network plugin bypasses netfilter.";
     "KUBE_ENABLE_CLUSTER_DNS" => ADDON;
     "KUBE_ENABLE_NODELOCAL_DNS" => ADDON;
     "KUBE_ENABLE_DNS_HORIZONTAL_AUTOSCALER" => ADDON;

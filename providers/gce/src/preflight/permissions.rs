@@ -53,7 +53,7 @@ impl Gce {
         let attempt = Attempt::new("make things in", format!("project {project}"));
         let message = format!("the account lacks {}", lacking.join(", "));
         Some(attempt.error(ErrorKind::Denied, message).with_hint(
-            "give it roles/compute.admin in the project, or a role of its own with these; if it has them under a condition, set HAKUBE_CHECK_PERMISSIONS=false",
+            "give it roles/compute.admin in the project, or a role of its own with these (what can't be finished is taken back, so even `up` must be allowed to delete); if it has them under a condition, set HAKUBE_CHECK_PERMISSIONS=false",
         ))
     }
 }

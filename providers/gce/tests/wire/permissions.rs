@@ -69,6 +69,9 @@ async fn all_that_lack_are_one_finding_beside_the_others() {
         found[1].to_string(),
         "could not make things in project p: the account lacks compute.addresses.create, compute.disks.create"
     );
+    // Whoever gives an account for `up` no more than what makes things is told why that isn't enough.
+    let hint = found[1].hint.as_deref().unwrap();
+    assert!(hint.contains("allowed to delete"), "{hint}");
 }
 
 #[tokio::test]
