@@ -15,6 +15,9 @@ const MIRROR_PORT: u16 = 8080;
 /// A guest boots in a minute and a half without hardware virtualisation, on a machine with nothing else to do.
 pub const PATIENCE: Duration = Duration::from_secs(600);
 
+/// hakube's exit code for what a safety rule forbids.
+const REFUSED: i32 = 3;
+
 /// The host and the home.
 pub struct Lab {
     pub home: Home,
@@ -90,6 +93,17 @@ impl Lab {
         let summary = ended.succeeded().summary();
         eprintln!("vm: {what}: {:.1} s", started.elapsed().as_secs_f64());
         summary
+    }
+
+    /// The same of a command that is refused while a member of etcd is late with its answer, as emulated ones are.
+    pub async fn timed_once_allowed(&self, what: &str, arguments: &str) {
+        let started = Instant::now();
+        eventually_within(PATIENCE, what, async || {
+            let ended = self.home.start(arguments).end_within(PATIENCE).await;
+            (ended.exit != Some(REFUSED)).then(|| ended.succeeded())
+        })
+        .await;
+        eprintln!("vm: {what}: {:.1} s", started.elapsed().as_secs_f64());
     }
 
     /// Waits until status says that so many replicas are well and nothing differs.
