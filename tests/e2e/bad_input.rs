@@ -28,7 +28,7 @@ const fn case(
 const SETTINGS: &[Case] = &[
     case(
         &[],
-        "up --zone europe",
+        "up --provider local --zone europe",
         &["KUBE_GCE_ZONE", "from --zone", "such as europe-west1-b"],
     ),
     case(
