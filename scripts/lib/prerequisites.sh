@@ -102,7 +102,7 @@ need_libvirt() {
     as_root apt-get update --quiet --quiet >/dev/null
     # A qemu-img of another release than the qemu that there is keeps that from being installed.
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --quiet --no-install-recommends \
-        --allow-downgrades "${packages[@]}" "qemu-utils/$suite" >/dev/null
+        --allow-downgrades "${packages[@]}" "qemu-utils/$suite" >/dev/null || return 1
     # The packages start a libvirtd where systemd runs. Tests start their own.
     [[ ! -d /run/systemd/system ]] ||
         as_root systemctl disable --now libvirtd.service libvirtd.socket virtlogd.service virtlogd.socket >&2 || true
