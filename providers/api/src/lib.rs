@@ -7,12 +7,14 @@
 //! Every method is idempotent: it looks first, and finds done what is done. Everything made bears the
 //! cluster's mark ([`MARK`]), and [`Provider::inspect`] finds it again by that mark alone.
 
+mod attempt;
 mod calls;
 mod error;
 mod inventory;
 mod operation;
 mod spec;
 
+pub use attempt::{Attempt, Failure};
 pub use calls::{Change, WireCall};
 pub use error::{ErrorKind, ProviderError, Result};
 pub use inventory::{

@@ -6,7 +6,6 @@
 mod groups;
 
 use crate::Gce;
-use crate::error::Attempt;
 use crate::link::name_in;
 use crate::mark::ours;
 use crate::operation::{change, look};
@@ -19,7 +18,8 @@ use google_cloud_compute_v1::model::backend_service::{
 use google_cloud_compute_v1::model::health_check::Type as CheckType;
 pub(crate) use groups::{GroupChange, group_changes, surplus};
 use hakube_provider::{
-    BackendGroup, BalancerSpec, Reach, ResourceId, ResourceKind, Result, Scope, mark_description,
+    Attempt, BackendGroup, BalancerSpec, Reach, ResourceId, ResourceKind, Result, Scope,
+    mark_description,
 };
 use std::collections::BTreeSet;
 

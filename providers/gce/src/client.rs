@@ -3,7 +3,7 @@
 
 use crate::auth::Login;
 use crate::config::GceConfig;
-use crate::error::{Attempt, sentence};
+use crate::error::sentence;
 use crate::rest::Rest;
 use crate::retry;
 use google_cloud_auth::credentials::Credentials;
@@ -15,7 +15,7 @@ use google_cloud_compute_v1::client::{
 };
 use google_cloud_gax::client_builder::{ClientBuilder, Error};
 use google_cloud_gax::retry_policy::RetryPolicy;
-use hakube_provider::{ErrorKind, ProviderError, Result};
+use hakube_provider::{Attempt, ErrorKind, ProviderError, Result};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 

@@ -1,11 +1,10 @@
 //! Deleting: what is the cluster's, and nothing else.
 
 use crate::Gce;
-use crate::error::Attempt;
 use crate::link::name_in;
 use crate::mark::ours;
 use crate::operation::{change, look};
-use hakube_provider::{ErrorKind, ResourceId, ResourceKind, Result, Scope};
+use hakube_provider::{Attempt, ErrorKind, ResourceId, ResourceKind, Result, Scope};
 
 /// Looks, checks the mark, deletes, waits. Expands to the result.
 macro_rules! delete {

@@ -8,7 +8,6 @@ pub(crate) use foreseen::calls;
 pub(crate) use swap::Call;
 
 use crate::Gce;
-use crate::error::Attempt;
 use crate::link::name_in;
 use crate::machine::{access_config, alias_address, alias_range, aliases, machine_attempt};
 use crate::mark::{GROUP_LABEL, ours};
@@ -18,8 +17,8 @@ use google_cloud_compute_v1::model;
 use google_cloud_compute_v1::model::forwarding_rule::{IPProtocol, LoadBalancingScheme};
 use google_cloud_compute_v1::model::instance::Status;
 use hakube_provider::{
-    EndpointSpec, EndpointTarget, ErrorKind, ExternalAddress, MachineRef, ProviderError, Reach,
-    ResourceKind, Result, mark_description,
+    Attempt, EndpointSpec, EndpointTarget, ErrorKind, ExternalAddress, MachineRef, ProviderError,
+    Reach, ResourceKind, Result, mark_description,
 };
 use std::net::IpAddr;
 use swap::{AccessConfig, ConfigAddress, HeldAs, Nic, Situation};

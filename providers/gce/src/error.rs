@@ -7,54 +7,8 @@
 use google_cloud_compute_v1::errors::OperationError;
 use google_cloud_gax::error::Error;
 use google_cloud_gax::error::rpc::StatusDetails;
-use hakube_provider::{ErrorKind, ProviderError};
-use std::fmt::Display;
+use hakube_provider::{ErrorKind, Failure};
 use std::time::Duration;
-
-/// What is being done, to which resource: the first half of every error's sentence.
-#[derive(Debug, Clone)]
-pub(crate) struct Attempt {
-    action: &'static str,
-    resource: String,
-}
-
-impl Attempt {
-    /// An action, as an infinitive, on a resource.
-    pub(crate) fn new(action: &'static str, resource: impl Display) -> Self {
-        Self {
-            action,
-            resource: resource.to_string(),
-        }
-    }
-
-    /// The same resource, another action.
-    pub(crate) fn to(&self, action: &'static str) -> Self {
-        Self {
-            action,
-            resource: self.resource.clone(),
-        }
-    }
-
-    /// What is done to which resource: the same words for the same change.
-    pub(crate) fn words(&self) -> String {
-        format!("{} {}", self.action, self.resource)
-    }
-
-    /// The error of this attempt, in our words.
-    pub(crate) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> ProviderError {
-        ProviderError::new(kind, self.action, self.resource.as_str(), message)
-    }
-
-    /// The error of this attempt, in Compute Engine's words.
-    pub(crate) fn failed(&self, fault: impl Into<Fault>) -> ProviderError {
-        let fault = fault.into();
-        let error = self.error(fault.kind(), fault.words());
-        match fault.hint() {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        }
-    }
-}
 
 /// A failure, as Compute Engine tells it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -117,19 +71,6 @@ impl Fault {
         }
     }
 
-    /// What it means for whoever called.
-    pub(crate) fn kind(&self) -> ErrorKind {
-        if self.is_rate_limit() {
-            return self.transient();
-        }
-        // An address is held for a moment after it was released.
-        if self.message.contains("IP address is in-use") {
-            return self.transient();
-        }
-        self.kind_by_reason()
-            .unwrap_or_else(|| self.kind_by_status())
-    }
-
     fn kind_by_reason(&self) -> Option<ErrorKind> {
         let kind = match self.reason.as_deref()? {
             "ALREADY_EXISTS" | "RESOURCE_ALREADY_EXISTS" => ErrorKind::Conflict,
@@ -177,8 +118,21 @@ impl Fault {
             _ => ErrorKind::Fatal,
         }
     }
+}
 
-    /// Its words, with the reason where there is one.
+impl Failure for Fault {
+    fn kind(&self) -> ErrorKind {
+        if self.is_rate_limit() {
+            return self.transient();
+        }
+        // An address is held for a moment after it was released.
+        if self.message.contains("IP address is in-use") {
+            return self.transient();
+        }
+        self.kind_by_reason()
+            .unwrap_or_else(|| self.kind_by_status())
+    }
+
     fn words(&self) -> String {
         match (&self.reason, self.status) {
             (Some(reason), _) => format!("{} ({reason})", self.message),
@@ -187,7 +141,6 @@ impl Fault {
         }
     }
 
-    /// What the user can do about it.
     fn hint(&self) -> Option<&'static str> {
         if self.unanswered == Some(Unanswered::Garbled) {
             return Some(

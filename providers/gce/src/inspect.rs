@@ -4,7 +4,6 @@
 //! someone else's machine ours.
 
 use crate::Gce;
-use crate::error::Attempt;
 use crate::link::name_in;
 use crate::machine::machine;
 use crate::mark::{GROUP_LABEL, description_filter, label_filter, ours_once};
@@ -14,8 +13,8 @@ use futures::future::try_join_all;
 use google_cloud_compute_v1::model;
 use google_cloud_gax::options::RequestOptionsBuilder as _;
 use hakube_provider::{
-    Address, BackendGroup, Balancer, Disk, Inventory, NodeGroup, ProviderError, ResourceId,
-    ResourceKind, Result, Scope,
+    Address, Attempt, BackendGroup, Balancer, Disk, Inventory, NodeGroup, ProviderError,
+    ResourceId, ResourceKind, Result, Scope,
 };
 use std::collections::BTreeSet;
 

@@ -35,11 +35,10 @@ pub use config::{Auth, GceConfig, GoogleLogin, Patience, PollPace, RESOURCE_MANA
 
 use crate::auth::Login;
 use crate::client::Clients;
-use crate::error::Attempt;
 use crate::request::Requests;
 use async_trait::async_trait;
 use hakube_provider::{
-    Address, AddressSpec, BalancerSpec, Change, EndpointSpec, EndpointTarget, ErrorKind,
+    Address, AddressSpec, Attempt, BalancerSpec, Change, EndpointSpec, EndpointTarget, ErrorKind,
     FirewallSpec, Inventory, Machine, MachineRef, MachineSpec, NetworkSpec, NodeGroupSpec,
     PreflightSpec, Provider, ProviderError, ResourceId, Result, SshServer, WireCall,
 };

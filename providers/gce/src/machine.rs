@@ -1,7 +1,7 @@
 //! Machines made one by one, and what any machine is made of.
 
 use crate::Gce;
-use crate::error::Attempt;
+use crate::error::Fault;
 use crate::link::name_in;
 use crate::mark::{labels, ours};
 use crate::operation::{change, look};
@@ -13,7 +13,7 @@ use google_cloud_compute_v1::model::scheduling::{
     InstanceTerminationAction, OnHostMaintenance, ProvisioningModel,
 };
 use hakube_provider::{
-    DiskSpec, ErrorKind, ExternalAddress, Machine, MachineRef, MachineSpec, MachineState,
+    Attempt, DiskSpec, ErrorKind, ExternalAddress, Machine, MachineRef, MachineSpec, MachineState,
     ProviderError, Result,
 };
 use ipnet::IpNet;
@@ -130,7 +130,7 @@ impl Gce {
             .set_instance(&reference.name)
             .send()
             .await
-            .map_err(|error| attempt.failed(error))?;
+            .map_err(|error| attempt.failed(&Fault::from(error)))?;
         Ok(tail(output.contents.as_deref().unwrap_or_default()).to_owned())
     }
 

@@ -1,9 +1,8 @@
 //! The cluster's mark on Compute Engine's resources: a label where they have labels, else the whole
 //! description.
 
-use crate::error::Attempt;
 use google_cloud_compute_v1::model;
-use hakube_provider::{ErrorKind, MARK, Result, mark_description};
+use hakube_provider::{Attempt, ErrorKind, MARK, Result, mark_description};
 use std::collections::{HashMap, HashSet};
 
 /// The label that tells machines of a node group from machines made one by one; its value is the group's

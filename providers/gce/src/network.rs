@@ -1,7 +1,6 @@
 //! Networks, firewall rules and reserved addresses.
 
 use crate::Gce;
-use crate::error::Attempt;
 use crate::link::name_in;
 use crate::mark::ours;
 use crate::operation::{change, look};
@@ -9,8 +8,8 @@ use google_cloud_compute_v1::model;
 use google_cloud_compute_v1::model::address::AddressType;
 use google_cloud_compute_v1::model::firewall::{Allowed, Direction};
 use hakube_provider::{
-    Address, AddressSpec, ErrorKind, Firewall, FirewallSource, FirewallSpec, NetworkSpec, Reach,
-    Result, mark_description,
+    Address, AddressSpec, Attempt, ErrorKind, Firewall, FirewallSource, FirewallSpec, NetworkSpec,
+    Reach, Result, mark_description,
 };
 use ipnet::IpNet;
 use std::collections::BTreeSet;

@@ -1,14 +1,13 @@
 //! Groups of identical machines: a template and a managed group for it.
 
 use crate::Gce;
-use crate::error::Attempt;
 use crate::link::name_in;
 use crate::machine::{boot_disk, metadata, scheduling, service_account, shielded, size_gb, tags};
 use crate::mark::{GROUP_LABEL, labels, ours};
 use crate::operation::{change, look};
 use google_cloud_compute_v1::model;
 use hakube_provider::{
-    DiskSpec, ErrorKind, ExternalAddress, NodeGroupSpec, Result, mark_description,
+    Attempt, DiskSpec, ErrorKind, ExternalAddress, NodeGroupSpec, Result, mark_description,
 };
 use std::collections::HashMap;
 

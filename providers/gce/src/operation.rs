@@ -4,12 +4,12 @@
 //! and not another: `request.rs` says which id, and what it proves.
 
 use crate::Gce;
-use crate::error::{Attempt, Fault};
+use crate::error::Fault;
 use crate::link::name_in;
 use google_cloud_compute_v1::model::Operation;
 use google_cloud_compute_v1::model::operation::Status;
 use google_cloud_gax::options::RequestOptionsBuilder as _;
-use hakube_provider::{ErrorKind, Result};
+use hakube_provider::{Attempt, ErrorKind, ProviderError, Result};
 use uuid::Uuid;
 
 /// A changing call, to be sent under an id; safe to be sent again inside the call then.
@@ -34,7 +34,7 @@ macro_rules! every {
         let mut items = $list.by_item();
         let mut all = Vec::new();
         while let Some(item) = items.next().await {
-            all.push(item.map_err(|error| $attempt.failed(error))?);
+            all.push(item.map_err(|error| $attempt.failed(&crate::error::Fault::from(error)))?);
         }
         all
     }};
@@ -53,7 +53,7 @@ pub(crate) async fn look<T>(
             if fault.is_not_found() {
                 return Ok(None);
             }
-            Err(attempt.to("read").failed(fault))
+            Err(attempt.to("read").failed(&fault))
         }
     }
 }
@@ -88,7 +88,7 @@ impl Gce {
     ) -> Result<()> {
         self.finish(attempt, change)
             .await?
-            .map_err(|fault| attempt.failed(fault))
+            .map_err(|fault| attempt.failed(&fault))
     }
 
     /// Makes a resource that wasn't there a moment ago. One that has appeared since is another caller's
@@ -99,12 +99,11 @@ impl Gce {
         change: impl FnOnce(Uuid) -> S,
     ) -> Result<()> {
         self.finish(attempt, change).await?.map_err(|fault| {
-            let mut error = attempt.failed(fault.clone());
-            if fault.is_already_exists() {
-                error.kind = ErrorKind::Transient { retry_after: None };
-                error.hint = Some("it appeared while it was being made: do the same again".into());
+            let error = attempt.failed(&fault);
+            match fault.is_already_exists() {
+                true => look_again(error, "it appeared while it was being made"),
+                false => error,
             }
-            error
         })
     }
 
@@ -116,12 +115,11 @@ impl Gce {
         change: impl FnOnce(Uuid) -> S,
     ) -> Result<()> {
         self.finish(attempt, change).await?.map_err(|fault| {
-            let mut error = attempt.failed(fault.clone());
-            if fault.is_stale() {
-                error.kind = ErrorKind::Transient { retry_after: None };
-                error.hint = Some("it changed since it was looked at: do the same again".into());
+            let error = attempt.failed(&fault);
+            match fault.is_stale() {
+                true => look_again(error, "it changed since it was looked at"),
+                false => error,
             }
-            error
         })
     }
 
@@ -132,7 +130,7 @@ impl Gce {
         change: impl FnOnce(Uuid) -> S,
     ) -> Result<()> {
         match self.finish(attempt, change).await? {
-            Err(fault) if !fault.is_not_found() => Err(attempt.failed(fault)),
+            Err(fault) if !fault.is_not_found() => Err(attempt.failed(&fault)),
             _ => Ok(()),
         }
     }
@@ -214,7 +212,7 @@ impl Gce {
         };
         Err({
             let fault = Fault::from(error);
-            let mut failed = attempt.failed(fault.clone());
+            let mut failed = attempt.failed(&fault);
             if fault.is_not_found() {
                 // What became of the change isn't known: whoever calls again will see.
                 failed.kind = ErrorKind::Transient { retry_after: None };
@@ -222,6 +220,12 @@ impl Gce {
             failed
         })
     }
+}
+
+/// The error of a call that lost a race: whoever calls again sees what won.
+fn look_again(mut error: ProviderError, why: &str) -> ProviderError {
+    error.kind = ErrorKind::Transient { retry_after: None };
+    error.with_hint(format!("{why}: do the same again"))
 }
 
 #[cfg(test)]

@@ -16,8 +16,7 @@
 //! not, is never taken for the outcome: the caller is told to look again, and what is still to be done
 //! then is done under the next id. One look more after a crash is the price.
 
-use crate::error::Attempt;
-use hakube_provider::OperationKey;
+use hakube_provider::{Attempt, OperationKey};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;

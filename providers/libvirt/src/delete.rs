@@ -3,14 +3,13 @@
 //! A machine's domain is the record of it, so it goes last: what is left when a deletion is cut short is still the
 //! machine's. From the first moment on it says that it isn't complete: nobody starts what has lost half its disks.
 
-use crate::error::Attempt;
 use crate::host::Host;
 use crate::hypervisor::DomainState;
 use crate::machine::{Found, read};
 use crate::mark::{MachineMark, Volume, short, strange};
 use crate::{Libvirt, of_those_that_answer};
 use futures::future::join_all;
-use hakube_provider::{ErrorKind, ResourceId, ResourceKind, Result, Scope};
+use hakube_provider::{Attempt, ErrorKind, ResourceId, ResourceKind, Result, Scope};
 
 impl Libvirt {
     /// See [`hakube_provider::Provider::delete`].

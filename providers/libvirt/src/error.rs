@@ -1,47 +1,7 @@
 //! libvirt's failures, in the vocabulary of [`hakube_provider`].
 
-use hakube_provider::{ErrorKind, ProviderError};
-use std::fmt::Display;
+use hakube_provider::{ErrorKind, Failure};
 use virt::error::{Error, ErrorDomain, ErrorNumber};
-
-/// What is being done, to which resource: the first half of every error's sentence.
-#[derive(Debug, Clone)]
-pub(crate) struct Attempt {
-    action: &'static str,
-    resource: String,
-}
-
-impl Attempt {
-    /// An action, as an infinitive, on a resource.
-    pub(crate) fn new(action: &'static str, resource: impl Display) -> Self {
-        Self {
-            action,
-            resource: resource.to_string(),
-        }
-    }
-
-    /// The same resource, another action.
-    pub(crate) fn to(&self, action: &'static str) -> Self {
-        Self {
-            action,
-            resource: self.resource.clone(),
-        }
-    }
-
-    /// The error of this attempt, in our words.
-    pub(crate) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> ProviderError {
-        ProviderError::new(kind, self.action, self.resource.as_str(), message)
-    }
-
-    /// The error of this attempt, in libvirt's words.
-    pub(crate) fn failed(&self, fault: &Fault) -> ProviderError {
-        let error = self.error(fault.kind, fault.message.as_str());
-        match fault.hint() {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        }
-    }
-}
 
 /// A failure, as libvirt tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +25,16 @@ impl Fault {
             message: message.into(),
             disconnected: false,
         }
+    }
+}
+
+impl Failure for Fault {
+    fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    fn words(&self) -> String {
+        self.message.clone()
     }
 
     fn hint(&self) -> Option<&'static str> {

@@ -1,9 +1,9 @@
 //! The way to one host's libvirt: connected when it is needed, and anew when it was lost.
 
 use crate::config::Patience;
-use crate::error::{Answer, Attempt, Fault};
+use crate::error::{Answer, Fault};
 use crate::hypervisor::Hypervisor;
-use hakube_provider::{ErrorKind, Result};
+use hakube_provider::{Attempt, ErrorKind, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -2,13 +2,12 @@
 
 use crate::Libvirt;
 use crate::config::Patience;
-use crate::error::Attempt;
 use crate::host::Host;
 use crate::hypervisor::{Format, VolumeSeen};
 use crate::mark::Volume;
 use crate::volumes;
 use futures::StreamExt;
-use hakube_provider::{ErrorKind, MachineSpec, Result};
+use hakube_provider::{Attempt, ErrorKind, MachineSpec, Result};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,6 +1,5 @@
 //! Everything that bears a cluster's mark, on all hosts that can be asked.
 
-use crate::error::Attempt;
 use crate::host::Host;
 use crate::machine::{Found, read};
 use crate::mark::{NetworkMark, Volume};
@@ -8,7 +7,8 @@ use crate::memory::{Said, mistaken};
 use crate::{Libvirt, of_those_that_answer};
 use futures::future::join_all;
 use hakube_provider::{
-    Address, Disk, Inventory, NodeGroup, ProviderError, ResourceId, ResourceKind, Result, Scope,
+    Address, Attempt, Disk, Inventory, NodeGroup, ProviderError, ResourceId, ResourceKind, Result,
+    Scope,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};

@@ -39,16 +39,15 @@ mod xml;
 pub use config::{AddressPlan, Firmware, HostNetwork, LibvirtConfig, Patience, Virtualization};
 pub use size::Size;
 
-use crate::error::Attempt;
 use crate::host::{Host, Opener};
 use crate::hypervisor::Hypervisor;
 use crate::image::Images;
 use crate::neighbours::{KernelNeighbours, Neighbours};
 use async_trait::async_trait;
 use hakube_provider::{
-    Address, AddressSpec, BalancerSpec, EndpointSpec, EndpointTarget, ErrorKind, FirewallSpec,
-    Inventory, Machine, MachineRef, MachineSpec, NetworkSpec, NodeGroupSpec, PreflightSpec,
-    Provider, ProviderError, ResourceId, Result, SshServer,
+    Address, AddressSpec, Attempt, BalancerSpec, EndpointSpec, EndpointTarget, ErrorKind,
+    FirewallSpec, Inventory, Machine, MachineRef, MachineSpec, NetworkSpec, NodeGroupSpec,
+    PreflightSpec, Provider, ProviderError, ResourceId, Result, SshServer,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -6,7 +6,6 @@
 
 use crate::Libvirt;
 use crate::domain::{Domain, Paths, mac};
-use crate::error::Attempt;
 use crate::host::Host;
 use crate::hypervisor::{DomainSeen, DomainState, Format, PoolSeen, VolumeSeen};
 use crate::machinery::Machinery;
@@ -15,7 +14,7 @@ use crate::seed::{HostKey, Seed};
 use crate::size::Size;
 use crate::volumes::{self, GIB};
 use hakube_provider::{
-    ErrorKind, MARK, Machine, MachineRef, MachineSpec, MachineState, Result, SshServer,
+    Attempt, ErrorKind, MARK, Machine, MachineRef, MachineSpec, MachineState, Result, SshServer,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use uuid::Uuid;

@@ -1,9 +1,9 @@
 //! The cluster's mark on libvirt's things: an element of our own in the metadata of domains and networks, the
 //! whole name of volumes, which have no metadata.
 
-use crate::error::{Answer, Attempt};
+use crate::error::Answer;
 use crate::xml::{self, Element};
-use hakube_provider::{ErrorKind, ProviderError};
+use hakube_provider::{Attempt, ErrorKind, ProviderError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 

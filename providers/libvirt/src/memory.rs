@@ -3,13 +3,12 @@
 //! It is for hosts that can't be asked, and for URIs that lead elsewhere: `qemu:///system` is another host on each
 //! computer. There, nothing of the cluster is, and whoever believed that would take machines that run for lost.
 
-use crate::error::Attempt;
 use crate::host::Host;
 use crate::machinery::host_uuid;
 use crate::mark::{NetworkMark, network_name};
 use crate::{Libvirt, of_those_that_answer};
 use futures::future::join_all;
-use hakube_provider::{ErrorKind, Result};
+use hakube_provider::{Attempt, ErrorKind, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 

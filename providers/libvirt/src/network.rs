@@ -6,14 +6,14 @@
 
 use crate::config::{AddressPlan, HostNetwork};
 use crate::domain::mac;
-use crate::error::{Answer, Attempt};
+use crate::error::Answer;
 use crate::host::Host;
 use crate::mark::{NetworkMark, network_name, strange};
 use crate::memory::Agreed;
 use crate::xml::{self, Element};
 use crate::{Libvirt, of_those_that_answer};
 use futures::future::{join_all, try_join_all};
-use hakube_provider::{Address, AddressSpec, ErrorKind, Result};
+use hakube_provider::{Address, AddressSpec, Attempt, ErrorKind, Result};
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, Ipv4Addr};
 use std::result;

@@ -1,11 +1,10 @@
 //! Groups of identical machines. libvirt has no such thing: a group is its machines, which say so.
 
 use crate::Libvirt;
-use crate::error::Attempt;
 use crate::host::Host;
 use crate::machine::Found;
 use crate::mark::Group;
-use hakube_provider::{MachineRef, MachineSpec, NodeGroupSpec, Result};
+use hakube_provider::{Attempt, MachineRef, MachineSpec, NodeGroupSpec, Result};
 use rand::Rng;
 
 /// Letters that make no word, and aren't taken for one another.

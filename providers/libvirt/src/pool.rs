@@ -2,10 +2,9 @@
 //! on to the next when nobody waits for it any more.
 
 use crate::Libvirt;
-use crate::error::Attempt;
 use crate::host::Host;
 use crate::hypervisor::{PoolSeen, VolumeSeen};
-use hakube_provider::{ErrorKind, Result};
+use hakube_provider::{Attempt, ErrorKind, Result};
 
 impl Libvirt {
     /// The pool of a host, if disks can be made in it.

@@ -4,9 +4,8 @@
 //! Source: <https://docs.cloud-init.io/en/latest/reference/datasources/nocloud.html>
 
 use crate::config::AddressPlan;
-use crate::error::Attempt;
 use fatfs::{FileSystem, FormatVolumeOptions, FsOptions, format_volume};
-use hakube_provider::{ErrorKind, Login, Result};
+use hakube_provider::{Attempt, ErrorKind, Login, Result};
 use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};

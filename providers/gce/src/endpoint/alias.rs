@@ -2,9 +2,8 @@
 
 use super::FIRST_INTERFACE;
 use crate::Gce;
-use crate::error::Attempt;
 use google_cloud_compute_v1::model;
-use hakube_provider::{ErrorKind, MachineRef, Result};
+use hakube_provider::{Attempt, ErrorKind, MachineRef, Result};
 use serde_json::json;
 
 impl Gce {

@@ -4,6 +4,7 @@ use super::*;
 use bytes::Bytes;
 use google_cloud_compute_v1::model::Operation;
 use google_cloud_gax::error::rpc::Status;
+use hakube_provider::Attempt;
 use http::{HeaderMap, HeaderValue};
 
 const TRANSIENT: ErrorKind = ErrorKind::Transient { retry_after: None };
@@ -106,7 +107,11 @@ fn an_address_that_is_just_being_released_is_worth_another_try() {
 #[test]
 fn an_error_says_what_was_tried_in_whose_words_and_what_to_do() {
     let attempt = Attempt::new("create", "machine kubernetes-master in europe-west1-b");
-    let error = attempt.failed(answer(403, "quotaExceeded", "Quota 'CPUS' exceeded."));
+    let error = attempt.failed(&Fault::from(answer(
+        403,
+        "quotaExceeded",
+        "Quota 'CPUS' exceeded.",
+    )));
     assert_eq!(
         error.to_string(),
         "could not create machine kubernetes-master in europe-west1-b: Quota 'CPUS' exceeded. (QUOTA_EXCEEDED)"
@@ -118,7 +123,9 @@ fn an_error_says_what_was_tried_in_whose_words_and_what_to_do() {
         (403, "forbidden", "roles/compute.admin"),
         (401, "authError", "gcloud auth application-default login"),
     ] {
-        let hint = attempt.failed(answer(status, reason, "m")).hint;
+        let hint = attempt
+            .failed(&Fault::from(answer(status, reason, "m")))
+            .hint;
         assert!(
             hint.as_deref().is_some_and(|hint| hint.contains(word)),
             "{reason}: {hint:?}"
@@ -156,7 +163,7 @@ fn no_answer_is_worth_another_try_and_says_why() {
 #[test]
 fn an_answer_that_can_not_be_read_may_be_better_the_next_time() {
     let garbled = Error::deser("expected value at line 1 column 1");
-    let error = Attempt::new("read", "network net").failed(garbled);
+    let error = Attempt::new("read", "network net").failed(&Fault::from(garbled));
     assert_eq!(error.kind, TRANSIENT);
     assert!(
         error.message.contains("expected value"),

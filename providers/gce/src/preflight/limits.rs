@@ -5,8 +5,7 @@
 //! <https://cloud.google.com/compute/docs/labeling-resources#requirements>.
 
 use super::machines;
-use crate::error::Attempt;
-use hakube_provider::{ErrorKind, MachineSpec, PreflightSpec, ProviderError};
+use hakube_provider::{Attempt, ErrorKind, MachineSpec, PreflightSpec, ProviderError};
 
 /// The longest name, in characters.
 const NAME: usize = 63;

@@ -12,9 +12,9 @@ mod quota;
 mod taken;
 
 use crate::Gce;
-use crate::error::Attempt;
+use crate::error::Fault;
 use google_cloud_compute_v1::model;
-use hakube_provider::{ErrorKind, MachineSpec, PreflightSpec, ProviderError, Result};
+use hakube_provider::{Attempt, ErrorKind, MachineSpec, PreflightSpec, ProviderError, Result};
 use quota::{Demand, Quotas};
 
 impl Gce {
@@ -67,7 +67,7 @@ impl Gce {
             .set_project(&self.config.project);
         get.send()
             .await
-            .map_err(|error| places::no_project(attempt.failed(error)))
+            .map_err(|error| places::no_project(attempt.failed(&Fault::from(error))))
     }
 
     async fn region(&self) -> Result<model::Region> {
@@ -79,7 +79,9 @@ impl Gce {
             .get()
             .set_project(&self.config.project)
             .set_region(&self.config.region);
-        get.send().await.map_err(|error| attempt.failed(error))
+        get.send()
+            .await
+            .map_err(|error| attempt.failed(&Fault::from(error)))
     }
 }
 

@@ -8,8 +8,9 @@
 
 use super::machines;
 use crate::Gce;
-use crate::error::Attempt;
-use hakube_provider::{ErrorKind, PreflightSpec, ProviderError, Reach, ResourceId, ResourceKind};
+use hakube_provider::{
+    Attempt, ErrorKind, PreflightSpec, ProviderError, Reach, ResourceId, ResourceKind,
+};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeSet;

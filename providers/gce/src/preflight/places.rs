@@ -2,14 +2,13 @@
 
 use super::machines;
 use crate::Gce;
-use crate::error::Attempt;
 use crate::link::name_in;
 use crate::operation::{every, look};
 use futures::future::join_all;
 use google_cloud_compute_v1::model;
 use google_cloud_compute_v1::model::deprecation_status::State;
 use google_cloud_compute_v1::model::zone::Status;
-use hakube_provider::{ErrorKind, PreflightSpec, ProviderError, Result};
+use hakube_provider::{Attempt, ErrorKind, PreflightSpec, ProviderError, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The machine types that were found, by zone and name.

@@ -6,11 +6,10 @@
 
 use super::machines;
 use super::places::MachineTypes;
-use crate::error::Attempt;
 use google_cloud_compute_v1::model;
 use hakube_provider::{
-    ErrorKind, ExternalAddress, MachineSpec, PreflightSpec, ProviderError, Reach, ResourceId,
-    ResourceKind, Scope,
+    Attempt, ErrorKind, ExternalAddress, MachineSpec, PreflightSpec, ProviderError, Reach,
+    ResourceId, ResourceKind, Scope,
 };
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,7 +2,6 @@
 
 use super::machines;
 use crate::Gce;
-use crate::error::Attempt;
 use crate::link::name_in;
 use crate::mark::ours;
 use crate::network::is_of_network;
@@ -10,8 +9,8 @@ use crate::operation::look;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use google_cloud_compute_v1::model;
 use hakube_provider::{
-    ErrorKind, FirewallSpec, NetworkSpec, PreflightSpec, ProviderError, ResourceId, ResourceKind,
-    Result, Scope,
+    Attempt, ErrorKind, FirewallSpec, NetworkSpec, PreflightSpec, ProviderError, ResourceId,
+    ResourceKind, Result, Scope,
 };
 use std::collections::BTreeSet;
 

@@ -2,13 +2,12 @@
 
 use super::machines;
 use crate::config::{AddressPlan, HostNetwork, LibvirtConfig};
-use crate::error::Attempt;
 use crate::hypervisor::NetworkSeen;
 use crate::mark::{MachineMark, NetworkMark, strange};
 use crate::size::Size;
 use crate::volumes::GIB;
 use crate::xml;
-use hakube_provider::{ErrorKind, PreflightSpec, ProviderError};
+use hakube_provider::{Attempt, ErrorKind, PreflightSpec, ProviderError};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;

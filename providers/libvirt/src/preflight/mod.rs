@@ -7,7 +7,7 @@ mod judge;
 
 use crate::Libvirt;
 use crate::config::{Firmware, HostNetwork};
-use crate::error::{Answer, Attempt};
+use crate::error::Answer;
 use crate::host::Host;
 use crate::hypervisor::{DomainState, NetworkSeen, Node};
 use crate::machine::read;
@@ -17,7 +17,7 @@ use crate::network::{bridge_of, dhcp_ranges};
 use crate::xml;
 use futures::future::join_all;
 use hakube_provider::{
-    ErrorKind, MachineSpec, NodeGroupSpec, PreflightSpec, ProviderError, Result,
+    Attempt, ErrorKind, MachineSpec, NodeGroupSpec, PreflightSpec, ProviderError, Result,
 };
 use judge::{Demand, Room};
 use std::collections::{BTreeMap, BTreeSet};
