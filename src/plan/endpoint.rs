@@ -18,7 +18,16 @@ const POINT: &str = "point-endpoint";
 /// The key of the step after which clients can rely on the endpoint.
 pub(super) const AWAIT: &str = "await-endpoint";
 
-pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
+/// Whether clients have an answer while a plan runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It answers all along, or after the step [`AWAIT`].
+    Promised,
+    /// A later plan sees to it.
+    Open,
+}
+
+pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Answer {
     match intent.spec.endpoint {
         Endpoint::Provider if intent.is_balanced() => promote(intent, observed, draft),
         Endpoint::Provider => demote(intent, observed, draft),
@@ -28,7 +37,7 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
 }
 
 /// Of every plan that brings the endpoint to answer, this is the proof.
-pub(super) fn await_answer(observed: &Observed, draft: &mut Draft) {
+pub(super) fn await_answer(observed: &Observed, draft: &mut Draft) -> Answer {
     let moves = shared_address::moves(draft);
     if draft.has(POINT) || !moves.is_empty() || !observed.endpoint_ready {
         let mut needs = draft.keys("control-plane/");
@@ -41,9 +50,10 @@ pub(super) fn await_answer(observed: &Observed, draft: &mut Draft) {
             &needs,
         );
     }
+    Answer::Promised
 }
 
-fn promote(intent: &Intent, observed: &Observed, draft: &mut Draft) {
+fn promote(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Answer {
     let balancer = &observed.inventory.balancer;
     let wanted: Vec<MachineRef> = intent.replicas.iter().map(machine_ref).collect();
     let mut have = balancer.machines();
@@ -78,12 +88,12 @@ fn promote(intent: &Intent, observed: &Observed, draft: &mut Draft) {
             &needs,
         );
     }
-    await_answer(observed, draft);
+    await_answer(observed, draft)
 }
 
-fn demote(intent: &Intent, observed: &Observed, draft: &mut Draft) {
+fn demote(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Answer {
     let Some(replica) = intent.replicas.first() else {
-        return;
+        return Answer::Open;
     };
     let inventory = &observed.inventory;
     let machine = inventory.machine(&replica.name);
@@ -105,8 +115,9 @@ fn demote(intent: &Intent, observed: &Observed, draft: &mut Draft) {
             &needs,
         );
     }
-    await_answer(observed, draft);
+    let answer = await_answer(observed, draft);
     delete_balancer(intent, observed, &[POINT.to_owned()], draft);
+    answer
 }
 
 /// The balancer's parts, in the order in which they let go of each other.

@@ -19,6 +19,7 @@ pub use step::{Action, Plan, QuorumChange, Step};
 
 use crate::cluster::{EtcdView, Intent, Observed, Phase};
 use crate::error::{Error, Result};
+use endpoint::Answer;
 use step::Draft;
 
 /// The steps from `observed` to `intent`; none when there is nothing to do.
@@ -34,9 +35,12 @@ pub fn plan(intent: &Intent, observed: &Observed) -> Result<Plan> {
     foundation::plan(intent, observed, &mut draft);
     removal::burdens(intent, observed, &mut draft);
     replicas::plan(intent, observed, &mut draft);
-    endpoint::plan(intent, observed, &mut draft);
+    let answer = endpoint::plan(intent, observed, &mut draft);
     removal::replicas(intent, observed, &mut draft);
-    nodes::plan(intent, observed, &mut draft);
+    // Without an endpoint there is nobody to admit them.
+    if answer == Answer::Promised {
+        nodes::plan(intent, observed, &mut draft);
+    }
     check_strangers(intent, observed, &draft)?;
     check_hidden(intent, observed, &draft)?;
     check_quorum(intent, observed, &draft)?;

@@ -8,10 +8,6 @@ use hakube_provider::{MachineRef, MachineSpec, NodeGroupSpec, ResourceId, Resour
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
-    // There is nobody to admit them until a later plan has seen to the endpoint.
-    if !observed.endpoint_ready && !draft.has(AWAIT) {
-        return;
-    }
     // What is in a zone that can't be asked isn't known.
     let unreachable = &observed.inventory.unreachable;
     let mut groups = intent.node_groups();

@@ -3,7 +3,7 @@
 //! No two may ever have it to themselves, and none may take part that another doesn't know of. So on the way up,
 //! those that share it learn of the newcomer before it begins; on the way down, the one that leaves lets go first.
 
-use super::endpoint::await_answer;
+use super::endpoint::{Answer, await_answer};
 use super::step::{Action, Draft, Key, key};
 use crate::cluster::{Arrangement, HoldView, Intent, MemberRole, Observed, ReplicaIntent, Sharer};
 use hakube_provider::MachineRef;
@@ -12,7 +12,7 @@ use std::net::IpAddr;
 const SHARE: &str = "share-address";
 const RELEASE: &str = "release-address";
 
-pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
+pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Answer {
     // One that can't be seen may have the address, and knows of no change: until it can, nobody is told any.
     if observed.hidden_zone(intent).is_some() {
         return await_answer(observed, draft);
@@ -21,9 +21,12 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     // One that leaves and can't be told may hold the address still. The others share it with that one until its
     // machine is gone: they take the address then, and are told after.
     // That is another plan's, and so is the wait for an answer.
-    if leaving == Leaving::LetGo {
-        share(intent, observed, draft);
-        await_answer(observed, draft);
+    match leaving {
+        Leaving::Stuck => Answer::Open,
+        Leaving::LetGo => {
+            share(intent, observed, draft);
+            await_answer(observed, draft)
+        }
     }
 }
 

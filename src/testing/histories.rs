@@ -1,6 +1,9 @@
 //! Random histories: many of them, by a seed that is printed.
 
+use std::cell::Cell;
 use std::fmt::Debug;
+use std::panic;
+use std::sync::Once;
 
 use proptest::prelude::{ProptestConfig, Strategy};
 use proptest::test_runner::{RngSeed, TestCaseError, TestRunner};
@@ -32,9 +35,35 @@ pub fn hold<S>(
         max_shrink_iters: 400,
         ..ProptestConfig::default()
     };
-    let outcome = TestRunner::new(config).run(past, judge);
+    quiet_panics();
+    let outcome = TestRunner::new(config).run(past, |value| {
+        TRYING.set(true);
+        let verdict = judge(value);
+        TRYING.set(false);
+        verdict
+    });
+    TRYING.set(false);
     counts::tell(name, cases as usize, outcome.is_err().into(), Some(seed));
     if let Err(error) = outcome {
         panic!("HAKUBE_TEST_SEED={seed} shows it again:\n{error}");
     }
+}
+
+thread_local! {
+    /// Whether this thread is at a history.
+    static TRYING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While the smallest failure is looked for, each smaller one panics too: hundreds of backtraces, before the
+/// only words that help. Those stand in the error.
+fn quiet_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !TRYING.get() {
+                usual(info);
+            }
+        }));
+    });
 }

@@ -2,7 +2,7 @@
 
 use super::world::World;
 use super::{is_before, shown};
-use crate::cluster::{HoldView, Intent, ReplicaIntent, fixtures};
+use crate::cluster::{HoldView, Intent, NodeGroupIntent, ReplicaIntent, fixtures};
 
 /// A cluster on machines that have nothing before them; the replicas have these suffixes (`""` for the first).
 fn replicas(suffixes: &[&str]) -> Intent {
@@ -113,6 +113,24 @@ fn while_one_that_leaves_can_not_be_told_no_answer_is_waited_for() {
     let keys = world.keys();
     assert!(!keys.contains(&"await-endpoint".to_owned()), "{keys:?}");
     assert!(keys.contains(&format!("leave/{ABC}")), "{keys:?}");
+}
+
+/// Whoever admits them may be gone before they ask, and the endpoint with it.
+#[test]
+fn while_one_that_leaves_can_not_be_told_no_nodes_are_made() {
+    let mut world = changed(&["", "abc"], &[""]);
+    world.silence(ABC);
+    world.intent.nodes = vec![NodeGroupIntent {
+        zone: world.intent.replicas[0].zone.clone(),
+        size: 1,
+    }];
+    assert!(world.observed.endpoint_ready);
+    let plan = world.plan();
+    let of_nodes = |key: &String| key.contains("nodes");
+    assert!(!world.keys().iter().any(of_nodes), "{:?}", world.keys());
+    world.run(&plan, 0, plan.steps.len(), false);
+    assert!(world.keys().iter().any(of_nodes), "{:?}", world.keys());
+    world.converge(0);
 }
 
 /// What isn't known isn't put right, and is in nobody's way.
