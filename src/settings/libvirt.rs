@@ -109,6 +109,8 @@ pub enum Virtualization {
 pub enum Boot {
     /// The image's boot loader, by UEFI.
     Uefi,
+    /// The same, if it is signed with a key that the firmware has.
+    SecureUefi,
     /// The image's boot loader, by BIOS.
     Bios,
     /// A kernel of the host's.
@@ -199,8 +201,11 @@ fn boot(read: &mut Reader<'_>, directories: &Directories<'_>) -> Option<Boot> {
             initrd,
             arguments: arguments.unwrap_or_else(|| KERNEL_ARGUMENTS.to_owned()),
         }),
-        None if firmware? == "bios" => Some(Boot::Bios),
-        None => Some(Boot::Uefi),
+        None => Some(match firmware?.as_str() {
+            "bios" => Boot::Bios,
+            "secure-uefi" => Boot::SecureUefi,
+            _ => Boot::Uefi,
+        }),
     }
 }
 

@@ -93,7 +93,9 @@ pub enum Virtualization {
 pub enum Firmware {
     /// The boot loader of the image, by UEFI.
     Uefi,
-    /// The same, by BIOS.
+    /// The same, if it is signed with a key that the firmware has.
+    SecureUefi,
+    /// The boot loader of the image, by BIOS.
     Bios,
     /// A kernel outside the image. Paths are the hosts' own.
     Kernel {

@@ -91,7 +91,21 @@ impl Domain<'_> {
         let disk = Element::new("boot").with("dev", "hd");
         match self.firmware {
             Firmware::Bios => os.child(kind).child(disk),
-            Firmware::Uefi => os.with("firmware", "efi").child(kind).child(disk),
+            Firmware::Uefi => os
+                .with("firmware", "efi")
+                .child(kind)
+                // Left to itself, libvirt takes firmware that boots only what one of its keys has signed.
+                .child(Element::new("firmware").child(feature("secure-boot", false)))
+                .child(disk),
+            Firmware::SecureUefi => os
+                .with("firmware", "efi")
+                .child(kind)
+                .child(
+                    Element::new("firmware")
+                        .child(feature("enrolled-keys", true))
+                        .child(feature("secure-boot", true)),
+                )
+                .child(disk),
             Firmware::Kernel {
                 kernel,
                 initrd,
@@ -183,6 +197,14 @@ fn disk(path: &str, format: Format, target: &str) -> Element {
         )
 }
 
+/// Whether UEFI firmware must be able to do something. Source: <https://libvirt.org/formatdomain.html#bios-bootloader>
+fn feature(name: &str, enabled: bool) -> Element {
+    let enabled = if enabled { "yes" } else { "no" };
+    Element::new("feature")
+        .with("enabled", enabled)
+        .with("name", name)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
@@ -226,6 +248,11 @@ mod tests {
     #[test]
     fn a_machine_is_described() {
         insta::assert_snapshot!(described(&Firmware::Uefi, "kvm"));
+    }
+
+    #[test]
+    fn a_machine_that_boots_only_what_is_signed_is_described() {
+        insta::assert_snapshot!(described(&Firmware::SecureUefi, "kvm"));
     }
 
     #[test]

@@ -73,6 +73,7 @@ fn config(hosts: &Libvirt) -> LibvirtConfig {
         },
         firmware: match &hosts.boot {
             Boot::Uefi => Firmware::Uefi,
+            Boot::SecureUefi => Firmware::SecureUefi,
             Boot::Bios => Firmware::Bios,
             Boot::Kernel {
                 kernel,

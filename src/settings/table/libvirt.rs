@@ -26,8 +26,9 @@ group! { LIBVIRT: "libvirt", "Hosts of one's own. A zone is a host, or a part of
     LIBVIRT_TYPE = Setting::new("HAKUBE_LIBVIRT_TYPE", Kind::Choice(&["auto", "kvm", "qemu"]), Value("auto"),
         "Who runs machines' processors: the host's own (`kvm`), or software, slowly (`qemu`). `auto` is kvm where \
          the host has it.");
-    LIBVIRT_FIRMWARE = Setting::new("HAKUBE_LIBVIRT_FIRMWARE", Kind::Choice(&["uefi", "bios"]), Value("uefi"),
-        "What boots the image, unless HAKUBE_LIBVIRT_KERNEL does.");
+    LIBVIRT_FIRMWARE = Setting::new("HAKUBE_LIBVIRT_FIRMWARE", Kind::Choice(&["uefi", "secure-uefi", "bios"]), Value("uefi"),
+        "What boots the image, unless HAKUBE_LIBVIRT_KERNEL does. `secure-uefi` boots only what is signed with a key that \
+         the host's firmware has, as distributions' own images are.");
     LIBVIRT_KERNEL = Setting::new("HAKUBE_LIBVIRT_KERNEL", Kind::Path, Unset("the image's own boot loader boots it"),
         "A kernel, on each host, that is booted instead; for images without boot loader.");
     LIBVIRT_INITRD = Setting::new("HAKUBE_LIBVIRT_INITRD", Kind::Path, Unset("none"),

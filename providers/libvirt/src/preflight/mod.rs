@@ -131,7 +131,7 @@ impl Libvirt {
             Ok(machinery) => machinery,
             Err(error) => return Some(error),
         };
-        if self.config.firmware != Firmware::Uefi {
+        if !matches!(self.config.firmware, Firmware::Uefi | Firmware::SecureUefi) {
             return None;
         }
         let Machinery { kind, arch } = machinery;
