@@ -30,7 +30,8 @@ readonly TO_BUILD_ALL=("libvirt-dev=/usr/include/libvirt/libvirt.h" "pkg-config=
 # A host with libvirt, and what an image for its guests is made with.
 readonly TO_BOOT=("libvirt-daemon-system=libvirtd" "libvirt-clients=virsh" "qemu-system-x86=qemu-system-x86_64"
     "qemu-utils=qemu-img" "dnsmasq-base=dnsmasq" "iptables=iptables" "iproute2=ip" "util-linux=unshare"
-    "mmdebstrap=mmdebstrap" "e2fsprogs=mke2fs" "binutils=strip")
+    "ovmf=/usr/share/OVMF/OVMF_CODE_4M.fd" "mmdebstrap=mmdebstrap" "e2fsprogs=mke2fs" "binutils=strip"
+    "systemd-boot-efi=/usr/lib/systemd/boot/efi/linuxx64.efi.stub" "mtools=mcopy" "fdisk=sfdisk")
 readonly TO_BENCH=("python3=python3")
 readonly TO_CHECK=("shellcheck=shellcheck")
 

@@ -42,7 +42,7 @@ fn config(guest: &Path) -> LibvirtConfig {
         firmware: Firmware::Kernel {
             kernel: guest.join("vmlinuz"),
             initrd: Some(guest.join("initrd.img")),
-            command_line: "root=/dev/vda rw console=ttyS0".into(),
+            command_line: "root=/dev/vda2 rw console=ttyS0".into(),
         },
         patience: Patience::default(),
     }

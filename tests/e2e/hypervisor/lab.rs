@@ -1,70 +1,148 @@
-//! A host with libvirt, a mirror of the programs that its guests download, and a home.
+//! Hosts with libvirt, a mirror of the programs that guests on them download, and a home.
 
 use crate::support::{Home, eventually_within, replica_names};
 use axum::Router;
 use axum::http::{StatusCode, Uri};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Where the guests find the mirror: the host's own address in the network that `up` makes.
-const GATEWAY: &str = "10.40.0.1";
 const MIRROR_PORT: u16 = 8080;
 
 /// A guest boots in a minute and a half without hardware virtualisation, on a machine with nothing else to do.
 pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// hakube's exit code for what a safety rule forbids.
-const REFUSED: i32 = 3;
+pub const REFUSED: i32 = 3;
 
-/// The host and the home.
+/// The hosts and the home.
 pub struct Lab {
     pub home: Home,
     /// The endpoint's address: the first that may be given out.
     pub address: &'static str,
+    hosts: Vec<Host>,
+}
+
+/// A host with libvirt.
+#[derive(Clone, Copy)]
+struct Host {
+    uri: &'static str,
+    /// Where its files are, for the test.
+    files: &'static str,
+}
+
+/// Where hosts are, and how they differ.
+struct Site {
+    /// The variable that is set where they are.
+    found_by: &'static str,
+    /// Where guests find the mirror.
+    gateway: &'static str,
+    address: &'static str,
+    zones: [(&'static str, Host); 3],
+    settings: Vec<(&'static str, String)>,
 }
 
 impl Lab {
-    /// `None` where there is no such host.
-    pub async fn new() -> Option<Self> {
-        let (Ok(guest), Ok(stand_in)) = (
+    /// Three zones that are one host, which is the one that the test runs on; a network that `up` makes; a kernel
+    /// outside the image. `None` where there is no such host.
+    pub async fn one_host() -> Option<Self> {
+        let guest = PathBuf::from(std::env::var("HAKUBE_TEST_GUEST").unwrap_or_default());
+        let file = |name: &str| guest.join(name).display().to_string();
+        let host = Host {
+            uri: "qemu:///system",
+            files: "/",
+        };
+        Self::at(Site {
+            found_by: "HAKUBE_HOST",
+            gateway: "10.40.0.1",
+            address: "10.40.0.10",
+            zones: ["rack-a", "rack-b", "rack-c"].map(|zone| (zone, host)),
+            settings: vec![
+                ("KUBE_GCE_MASTER_IMAGE", file("disk.qcow2")),
+                ("HAKUBE_LIBVIRT_KERNEL", file("vmlinuz")),
+                ("HAKUBE_LIBVIRT_INITRD", file("initrd.img")),
+                (
+                    "HAKUBE_LIBVIRT_KERNEL_ARGUMENTS",
+                    "root=/dev/vda2 ro console=ttyS0 net.ifnames=0".into(),
+                ),
+            ],
+        })
+        .await
+    }
+
+    /// A host for each zone, over ssh; a bridge that is there; an image from a server, which UEFI boots. `None`
+    /// where there is no rack.
+    pub async fn rack() -> Option<Self> {
+        let host = |uri, files| Host { uri, files };
+        Self::at(Site {
+            found_by: "HAKUBE_RACK",
+            gateway: "10.50.0.1",
+            address: "10.50.0.100",
+            zones: [
+                (
+                    "rack-a",
+                    host("qemu+ssh://root@host-a/system", "/run/rack/host-a"),
+                ),
+                (
+                    "rack-b",
+                    host("qemu+ssh://root@host-b/system", "/run/rack/host-b"),
+                ),
+                (
+                    "rack-c",
+                    host("qemu+ssh://root@host-c/system", "/run/rack/host-c"),
+                ),
+            ],
+            settings: vec![
+                ("HAKUBE_LIBVIRT_NETWORK", "bridge:lan".into()),
+                (
+                    "HAKUBE_LIBVIRT_ADDRESSES",
+                    "10.50.0.100-10.50.0.129/24".into(),
+                ),
+                ("HAKUBE_LIBVIRT_GATEWAY", "10.50.0.1".into()),
+                (
+                    "KUBE_GCE_MASTER_IMAGE",
+                    format!("http://10.50.0.1:{MIRROR_PORT}/disk.qcow2"),
+                ),
+            ],
+        })
+        .await
+    }
+
+    async fn at(site: Site) -> Option<Self> {
+        let (Ok(_), Ok(guest), Ok(stand_in)) = (
+            std::env::var(site.found_by),
             std::env::var("HAKUBE_TEST_GUEST"),
             std::env::var("HAKUBE_TEST_STAND_IN"),
         ) else {
-            eprintln!("skipped: no host with libvirt; scripts/test vm makes one");
+            eprintln!("skipped: no host with libvirt; scripts/test vm makes them");
             return None;
         };
         let mut home = Home::new();
-        let guest = PathBuf::from(guest);
-        let file = |name: &str| guest.join(name).to_str().unwrap().to_owned();
-        let sums = mirror(&home.beside("mirror"), Path::new(&stand_in)).await;
+        let image = Path::new(&guest).join("disk.qcow2");
+        let sums = mirror(&home.beside("mirror"), Path::new(&stand_in), &image).await;
         let list = home.beside("sums");
         std::fs::write(&list, sums).unwrap();
-        let image_sum = sha256sum(&guest.join("disk.qcow2"));
+        let zones = site
+            .zones
+            .map(|(zone, host)| format!("{zone}={}", host.uri));
+        // libvirt's library runs ssh.
+        let programs = std::env::var("PATH").unwrap();
         for (name, value) in [
+            ("PATH", programs.as_str()),
             ("KUBERNETES_PROVIDER", "libvirt"),
-            (
-                "HAKUBE_LIBVIRT_ZONES",
-                "rack-a=qemu:///system,rack-b=qemu:///system,rack-c=qemu:///system",
-            ),
+            ("HAKUBE_LIBVIRT_ZONES", &zones.join(",")),
             ("MULTIZONE", "true"),
             ("HAKUBE_LIBVIRT_TYPE", "qemu"),
-            ("HAKUBE_LIBVIRT_KERNEL", &file("vmlinuz")),
-            ("HAKUBE_LIBVIRT_INITRD", &file("initrd.img")),
-            (
-                "HAKUBE_LIBVIRT_KERNEL_ARGUMENTS",
-                "root=/dev/vda ro console=ttyS0 net.ifnames=0",
-            ),
-            ("KUBE_GCE_MASTER_IMAGE", &file("disk.qcow2")),
-            ("HAKUBE_IMAGE_SHA256", &image_sum),
+            ("HAKUBE_IMAGE_SHA256", &sha256sum(&image)),
             ("MASTER_SIZE", "1x1GiB"),
             ("MASTER_ROOT_DISK_SIZE", "10GB"),
             ("MASTER_DISK_SIZE", "10GB"),
             ("HAKUBE_ETCD_BINARY", "/usr/bin/etcd"),
             (
                 "HAKUBE_KUBERNETES_RELEASES",
-                &format!("http://{GATEWAY}:{MIRROR_PORT}"),
+                &format!("http://{}:{MIRROR_PORT}", site.gateway),
             ),
             ("HAKUBE_SHA256SUMS", list.to_str().unwrap()),
             // As etcd's authors advise where an answer takes longer than on a network of metal.
@@ -76,14 +154,21 @@ impl Lab {
         ] {
             home.set(name, value);
         }
-        let lab = Self {
+        for (name, value) in &site.settings {
+            home.set(name, value);
+        }
+        let mut hosts = site.zones.map(|(_, host)| host).to_vec();
+        hosts.dedup_by_key(|host| host.uri);
+        for host in &hosts {
+            host.virsh("pool-define-as default dir --target /var/lib/libvirt/images");
+            host.virsh("pool-start default");
+            host.virsh("pool-autostart default");
+        }
+        Some(Self {
             home,
-            address: "10.40.0.10",
-        };
-        lab.virsh("pool-define-as default dir --target /var/lib/libvirt/images");
-        lab.virsh("pool-build default");
-        lab.virsh("pool-start default");
-        Some(lab)
+            address: site.address,
+            hosts,
+        })
     }
 
     /// Runs a command to its end, which must be a success, and prints how long it took.
@@ -106,6 +191,13 @@ impl Lab {
         eprintln!("vm: {what}: {:.1} s", started.elapsed().as_secs_f64());
     }
 
+    /// Prints how long something takes.
+    pub async fn timed_until(&self, what: &str, done: impl AsyncFnOnce()) {
+        let started = Instant::now();
+        done().await;
+        eprintln!("vm: {what}: {:.1} s", started.elapsed().as_secs_f64());
+    }
+
     /// Waits until status says that so many replicas are well and nothing differs.
     pub async fn status_of(&self, replicas: usize) -> Value {
         eventually_within(PATIENCE, "all is well", async || {
@@ -123,6 +215,14 @@ impl Lab {
         .await
     }
 
+    /// The network card that the endpoint's address is at: whoever takes it says so to all.
+    pub fn card_of_endpoint(&self) -> Option<String> {
+        let known = output(Command::new("ip").args(["neigh", "show", self.address]));
+        let mut words = known.split_whitespace();
+        words.find(|word| *word == "lladdr")?;
+        words.next().map(str::to_owned)
+    }
+
     /// Whether the endpoint answers, whoever holds it.
     pub async fn endpoint_answers(&self) -> bool {
         let url = format!("https://{}:6443/readyz", self.address);
@@ -133,50 +233,72 @@ impl Lab {
         asked.stdout.starts_with(b"ok")
     }
 
-    /// What libvirt answers.
-    pub fn virsh(&self, arguments: &str) -> String {
-        let answer = Command::new("virsh")
-            .args(["--quiet", "--connect", "qemu:///system"])
-            .args(arguments.split_whitespace())
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&answer.stdout).into_owned();
-        let words = String::from_utf8_lossy(&answer.stderr);
-        assert!(answer.status.success(), "virsh {arguments}: {words}");
-        text
+    /// Cuts a guest's power.
+    pub fn destroy(&self, guest: &str) {
+        let runs = |host: &&Host| host.virsh("list --name").lines().any(|name| name == guest);
+        let host = self.hosts.iter().find(runs).unwrap();
+        host.virsh(&format!("destroy {guest}"));
     }
 
-    /// Everything that libvirt has, its files, and the host's network interfaces.
-    pub fn everything(&self) -> String {
-        let list = |program: &str, arguments: &[&str]| {
-            let listed = Command::new(program).args(arguments).output().unwrap();
-            String::from_utf8_lossy(&listed.stdout).into_owned()
-        };
-        [
-            self.virsh("list --all --name"),
-            self.virsh("net-list --all --name"),
-            self.virsh("pool-list --all --name"),
-            self.virsh("vol-list default"),
-            list(
-                "ls",
-                &["/var/lib/libvirt/images", "/var/lib/libvirt/qemu/nvram"],
-            ),
-            list("ip", &["-brief", "link"]),
-        ]
-        .join("\n")
+    /// A host is there no more.
+    pub fn lose(&mut self, name: &str) {
+        self.hosts.retain(|host| !host.uri.contains(name));
+    }
+
+    /// Everything that each host's libvirt has, and the files of its pool and its firmware whether libvirt knows
+    /// of them or not.
+    pub fn everything(&self) -> BTreeMap<&'static str, String> {
+        let has = |host: &Host| (host.uri, host.everything());
+        self.hosts.iter().map(has).collect()
     }
 }
 
-/// Serves the stand-ins under the names and paths of Kubernetes' releases, and returns their sums.
-async fn mirror(directory: &Path, stand_in: &Path) -> String {
+impl Host {
+    /// What its libvirt answers.
+    fn virsh(self, arguments: &str) -> String {
+        output(
+            Command::new("virsh")
+                .args(["--quiet", "--connect", self.uri])
+                .args(arguments.split_whitespace()),
+        )
+    }
+
+    fn everything(self) -> String {
+        let listed = ["list", "net-list", "pool-list"]
+            .map(|list| self.virsh(&format!("{list} --all --name")));
+        let kept = ["images", "qemu/nvram"].map(|directory| {
+            let directory = Path::new(self.files)
+                .join("var/lib/libvirt")
+                .join(directory);
+            let entries = std::fs::read_dir(&directory).into_iter().flatten();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            format!("{directory:?}: {names:?}")
+        });
+        [listed.join("\n"), kept.join("\n")].concat()
+    }
+}
+
+/// The interfaces of the host that the test runs on.
+pub fn interfaces() -> String {
+    output(Command::new("ip").args(["-brief", "link"]))
+}
+
+/// What a program prints, which must succeed.
+pub fn output(program: &mut Command) -> String {
+    let ended = program.output().unwrap();
+    let words = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{program:?}: {words}");
+    String::from_utf8(ended.stdout).unwrap()
+}
+
+/// Serves the image, and the stand-ins under the names and paths of Kubernetes' releases; returns the sums of these.
+async fn mirror(directory: &Path, stand_in: &Path, image: &Path) -> String {
     let release = directory.join("v1.36.0/bin/linux/amd64");
     std::fs::create_dir_all(&release).unwrap();
+    std::os::unix::fs::symlink(image, directory.join("disk.qcow2")).unwrap();
     let stripped = directory.join("stand-in");
-    let strip = Command::new("strip")
-        .arg("-o")
-        .args([&stripped, stand_in])
-        .status();
-    assert!(strip.unwrap().success());
+    output(Command::new("strip").arg("-o").args([&stripped, stand_in]));
     let mut sums = String::new();
     for name in [
         "kube-apiserver",
@@ -202,7 +324,6 @@ async fn mirror(directory: &Path, stand_in: &Path) -> String {
 }
 
 fn sha256sum(file: &Path) -> String {
-    let answer = Command::new("sha256sum").arg(file).output().unwrap();
-    let text = String::from_utf8(answer.stdout).unwrap();
+    let text = output(Command::new("sha256sum").arg(file));
     text.split_whitespace().next().unwrap().to_owned()
 }

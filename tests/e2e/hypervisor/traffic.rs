@@ -1,0 +1,103 @@
+//! Clients that never stop, and the endpoint's address as they see it.
+
+use super::guests::Guests;
+use super::lab::{Lab, PATIENCE};
+use crate::support::{Api, Home, Writer, eventually_within};
+use std::time::{Duration, Instant};
+
+/// Emulated processors encrypt slowly: more requests than this, and a guest has no time to say that it is well.
+const PACE: Duration = Duration::from_millis(250);
+
+/// One that writes and one that reads, through the endpoint.
+pub struct Traffic {
+    api: Api,
+    writer: Writer,
+    reader: Writer,
+}
+
+impl Traffic {
+    pub async fn start(home: &Home) -> Self {
+        let api = Api::of(home).await;
+        api.write("read").await.unwrap();
+        let writer = Writer::start_every(PACE, {
+            let api = api.clone();
+            move |name| {
+                let api = api.clone();
+                async move { api.write(&name).await }
+            }
+        });
+        let reader = Writer::start_every(PACE, {
+            let api = api.clone();
+            move |_| {
+                let api = api.clone();
+                async move { api.has("read").await.map(|there| assert!(there)) }
+            }
+        });
+        Self {
+            api,
+            writer,
+            reader,
+        }
+    }
+
+    /// Waits until both have an answer to what they ask after this call.
+    pub async fn goes_on(&self) {
+        self.writer.goes_on().await;
+        self.reader.goes_on().await;
+    }
+
+    /// Does something that takes the address from whoever has it, waits until another guest has it and clients
+    /// get answers, and prints what they saw of it.
+    pub async fn moves(
+        &self,
+        lab: &Lab,
+        guests: &Guests<'_>,
+        why: &str,
+        cause: impl AsyncFnOnce(&str),
+    ) {
+        let from = guests.holder().await;
+        let refused = || (self.writer.refused(), self.reader.refused());
+        let before = refused();
+        let card = lab.card_of_endpoint();
+        let started = Instant::now();
+        cause(&from).await;
+        eventually_within(PATIENCE, "the address moves", async || {
+            lab.card_of_endpoint()
+                .filter(|now| Some(now) != card.as_ref())
+        })
+        .await;
+        let held = started.elapsed();
+        eventually_within(PATIENCE, "the endpoint answers", async || {
+            lab.endpoint_answers().await.then_some(())
+        })
+        .await;
+        let answered = started.elapsed();
+        assert_ne!(guests.holder().await, from);
+        self.goes_on().await;
+        let after = refused();
+        eprintln!(
+            "vm: {why}: another guest had the address after {:.1} s and answered after {:.1} s; \
+             {} writes and {} reads failed",
+            held.as_secs_f64(),
+            answered.as_secs_f64(),
+            after.0 - before.0,
+            after.1 - before.1,
+        );
+    }
+
+    /// Stops. Every write that was acknowledged is there.
+    pub async fn finish(self) {
+        let (written, read) = (self.writer.finish().await, self.reader.finish().await);
+        eprintln!(
+            "vm: in all {} writes acknowledged, {} failed; {} reads answered, {} failed",
+            written.acknowledged.len(),
+            written.refused.len(),
+            read.acknowledged.len(),
+            read.refused.len(),
+        );
+        let there = self.api.written().await;
+        for name in &written.acknowledged {
+            assert!(there.contains(name), "{name} was acknowledged and is lost");
+        }
+    }
+}
