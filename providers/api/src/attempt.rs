@@ -1,6 +1,7 @@
 //! What a provider is doing, for the errors that may come of it.
 
 use crate::{ErrorKind, ProviderError};
+use std::borrow::Cow;
 use std::fmt::Display;
 
 /// What is being done, to which resource: the first half of every error's sentence.
@@ -19,7 +20,7 @@ pub trait Failure {
     fn words(&self) -> String;
 
     /// What the user can do about it.
-    fn hint(&self) -> Option<&'static str>;
+    fn hint(&self) -> Option<Cow<'static, str>>;
 }
 
 impl Attempt {

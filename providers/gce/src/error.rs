@@ -8,6 +8,7 @@ use google_cloud_compute_v1::errors::OperationError;
 use google_cloud_gax::error::Error;
 use google_cloud_gax::error::rpc::StatusDetails;
 use hakube_provider::{ErrorKind, Failure};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// A failure, as Compute Engine tells it.
@@ -62,7 +63,26 @@ impl Fault {
 
     /// Whether the resource isn't what the caller saw of it, where the call has a fingerprint.
     pub(crate) fn is_stale(&self) -> bool {
-        self.status == Some(412)
+        self.status == Some(412) && self.constraint().is_none()
+    }
+
+    /// The constraint of an organisation's policy that forbids it. Compute Engine has the same status and reason for
+    /// that and for a fingerprint that isn't right any more; only its words differ: `Constraint
+    /// constraints/compute.vmExternalIpAccess violated for project 123`.
+    /// Source: <https://cloud.google.com/resource-manager/docs/organization-policy/org-policy-constraints>
+    fn constraint(&self) -> Option<&str> {
+        let is_condition =
+            self.status == Some(412) || self.reason.as_deref() == Some("CONDITION_NOT_MET");
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
+        let words = self.message.split(|c| !is_name(c));
+        let constraint = words
+            .filter_map(|word| {
+                let custom = word.strip_prefix("customConstraints/");
+                custom.or_else(|| word.strip_prefix("constraints/"))
+            })
+            .map(|name| name.trim_end_matches('.'))
+            .find(|name| !name.is_empty());
+        constraint.filter(|_| is_condition)
     }
 
     fn transient(&self) -> ErrorKind {
@@ -129,6 +149,9 @@ impl Failure for Fault {
         if self.message.contains("IP address is in-use") {
             return self.transient();
         }
+        if self.constraint().is_some() {
+            return ErrorKind::Denied;
+        }
         self.kind_by_reason()
             .unwrap_or_else(|| self.kind_by_status())
     }
@@ -141,7 +164,31 @@ impl Failure for Fault {
         }
     }
 
-    fn hint(&self) -> Option<&'static str> {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        match self.constraint() {
+            Some(constraint) => Some(Cow::Owned(policy_hint(constraint))),
+            None => self.usual_hint().map(Cow::Borrowed),
+        }
+    }
+}
+
+/// What to do about an organisation's policy.
+fn policy_hint(constraint: &str) -> String {
+    let otherwise = format!(
+        "ask the organisation's administrators; what it allows: `gcloud org-policies describe {constraint} \
+         --effective --project PROJECT`"
+    );
+    if constraint == "compute.vmExternalIpAccess" {
+        return format!(
+            "a cluster without external addresses is one with KUBE_GCE_PRIVATE_CLUSTER=true; or {otherwise}"
+        );
+    }
+    otherwise
+}
+
+impl Fault {
+    /// What to do about what isn't an organisation's policy.
+    fn usual_hint(&self) -> Option<&'static str> {
         if self.unanswered == Some(Unanswered::Garbled) {
             return Some(
                 "see that the endpoint is Compute Engine's, and that no proxy answers in its place",

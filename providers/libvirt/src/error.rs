@@ -1,6 +1,7 @@
 //! libvirt's failures, in the vocabulary of [`hakube_provider`].
 
 use hakube_provider::{ErrorKind, Failure};
+use std::borrow::Cow;
 use virt::error::{Error, ErrorDomain, ErrorNumber};
 
 /// A failure, as libvirt tells it.
@@ -37,8 +38,8 @@ impl Failure for Fault {
         self.message.clone()
     }
 
-    fn hint(&self) -> Option<&'static str> {
-        Some(match self.kind {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self.kind {
             ErrorKind::Transient { .. } if self.disconnected => {
                 "see that libvirtd runs there: `virsh --connect URI list` says the same"
             }
@@ -49,7 +50,8 @@ impl Failure for Fault {
                 "make room there, ask for smaller machines, or use another zone"
             }
             _ => return None,
-        })
+        };
+        Some(Cow::Borrowed(hint))
     }
 }
 

@@ -104,6 +104,51 @@ fn an_address_that_is_just_being_released_is_worth_another_try() {
     assert_eq!(Fault::from(answer(400, "invalid", words)).kind(), TRANSIENT);
 }
 
+/// Google's own words for it, the second those of a constraint that the organisation defined itself.
+const FORBIDDEN: [(&str, &str); 3] = [
+    (
+        "Constraint constraints/compute.vmExternalIpAccess violated for project projects/123. Add instance \
+         projects/demo/zones/europe-west1-b/instances/kubernetes-master to the constraint to use external IP with it.",
+        "compute.vmExternalIpAccess",
+    ),
+    (
+        "Operation denied by custom org policies: [\"customConstraints/custom.smallMachines\": \"No large ones.\"]",
+        "custom.smallMachines",
+    ),
+    (
+        "Location ZONE:europe-west1-b violates constraint constraints/gcp.resourceLocations on the resource demo.",
+        "gcp.resourceLocations",
+    ),
+];
+
+#[test]
+fn what_an_organisation_forbids_is_no_stale_fingerprint() {
+    for (words, constraint) in FORBIDDEN {
+        let answered = Fault::from(answer(412, "conditionNotMet", words));
+        for fault in [
+            answered,
+            Fault::from(ended(412, "CONDITION_NOT_MET", words)),
+        ] {
+            assert_eq!(fault.kind(), ErrorKind::Denied, "{words}");
+            assert!(!fault.is_stale(), "{words}");
+            let hint = fault.hint().unwrap();
+            assert!(hint.contains(&format!("describe {constraint} ")), "{hint}");
+            let private = hint.contains("KUBE_GCE_PRIVATE_CLUSTER=true");
+            assert_eq!(
+                private,
+                constraint.ends_with("vmExternalIpAccess"),
+                "{hint}"
+            );
+        }
+    }
+    let stale = Fault::from(answer(
+        412,
+        "conditionNotMet",
+        "Labels fingerprint either invalid or resource labels have changed",
+    ));
+    assert!(stale.is_stale() && stale.kind() == TRANSIENT);
+}
+
 #[test]
 fn an_error_says_what_was_tried_in_whose_words_and_what_to_do() {
     let attempt = Attempt::new("create", "machine kubernetes-master in europe-west1-b");
