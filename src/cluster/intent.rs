@@ -248,6 +248,19 @@ impl Intent {
         many && self.spec.endpoint == Endpoint::Provider
     }
 
+    /// Zones whose loss would cost etcd its quorum, with the number of replicas there: of a cluster in several zones
+    /// that survives the loss of a replica. Of any other, that says less than the number that it survives.
+    pub fn decisive_zones(&self) -> Vec<(&str, usize)> {
+        let mut zones: BTreeMap<&str, usize> = BTreeMap::new();
+        for replica in &self.replicas {
+            *zones.entry(&replica.zone).or_default() += 1;
+        }
+        let survives = self.full_quorum().survives();
+        let is_one = zones.len() == 1 || survives == 0;
+        let decisive = zones.into_iter().filter(|(_, count)| *count > survives);
+        decisive.filter(|_| !is_one).collect()
+    }
+
     /// The quorum when every replica asked for is there and healthy.
     pub fn full_quorum(&self) -> Quorum {
         Quorum {

@@ -380,3 +380,32 @@ fn a_dead_one_of_two_is_not_replaced_because_nothing_can_be_committed() {
         "{error}"
     );
 }
+
+#[test]
+fn the_zones_that_quorum_hangs_on_are_known() {
+    let decisive = |in_zones: &[usize]| -> Vec<(String, usize)> {
+        let suffixes: Vec<String> = (0..in_zones.iter().sum())
+            .map(|n| format!("a{n:02}"))
+            .collect();
+        let mut intent = replicas(&suffixes.iter().map(String::as_str).collect::<Vec<_>>());
+        let zones = ZONES.iter().zip(in_zones);
+        let zones = zones.flat_map(|(zone, count)| std::iter::repeat_n(*zone, *count));
+        for (replica, zone) in intent.replicas.iter_mut().zip(zones) {
+            zone.clone_into(&mut replica.zone);
+        }
+        let zones = intent.decisive_zones().into_iter();
+        zones
+            .map(|(zone, count)| (zone.replace("europe-west1-", ""), count))
+            .collect()
+    };
+    let none: [(String, usize); 0] = [];
+    for spread in [&[1][..], &[3], &[1, 1], &[1, 1, 1], &[2, 2, 1]] {
+        assert_eq!(decisive(spread), none, "{spread:?}");
+    }
+    assert_eq!(decisive(&[1, 2]), [("c".to_owned(), 2)]);
+    assert_eq!(
+        decisive(&[2, 2]),
+        [("b".to_owned(), 2), ("c".to_owned(), 2)]
+    );
+    assert_eq!(decisive(&[2, 1, 1]), [("b".to_owned(), 2)]);
+}

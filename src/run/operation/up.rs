@@ -178,4 +178,16 @@ pub(super) fn tell_next(session: &Session, intent: &Intent) {
         "cluster {} has {replicas} and survives {failures}{next}",
         session.cluster()
     )));
+    let decisive = intent.decisive_zones();
+    if !decisive.is_empty() {
+        let zones: Vec<String> = decisive
+            .iter()
+            .map(|(zone, there)| format!("{zone} ({there} of {count} members of etcd)"))
+            .collect();
+        session.reporter.event(&Event::warning(format!(
+            "the loss of zone {} would cost etcd its quorum; an odd number of replicas, spread evenly over three zones, \
+             survives that of any: hakube replicate --zone ZONE, then hakube down --replica NAME",
+            zones.join(" or ")
+        )));
+    }
 }
