@@ -4,8 +4,8 @@ use super::{Endpoint, Names, Quorum};
 use crate::machine::Programs;
 use crate::pki::Lifetimes;
 use crate::settings::{
-    Api, Etcd, Hypervisor, Libvirt, LoadBalancer, Network, Nodes, ProviderKind, QuorumReads,
-    ReplicaMachines, Settings, Versions, Zone,
+    Api, ControllerManager, Etcd, Hypervisor, Libvirt, LoadBalancer, Network, Nodes, ProviderKind,
+    QuorumReads, ReplicaMachines, Settings, Versions, Zone,
 };
 use hakube_provider::{ExternalAddress, Reach, ResourceId, ResourceKind};
 use serde::{Deserialize, Serialize};
@@ -93,6 +93,9 @@ pub struct ClusterSpec {
     pub etcd: Etcd,
     /// The API server's own settings.
     pub api: Api,
+    /// The controller manager's own settings.
+    #[serde(default)]
+    pub controller_manager: ControllerManager,
     /// When the endpoint sits on a load balancer.
     pub load_balancer: LoadBalancer,
     /// Who holds the endpoint's address.
@@ -123,6 +126,7 @@ impl ClusterSpec {
             node_machines: settings.nodes.clone(),
             etcd: settings.etcd.clone(),
             api: settings.api.clone(),
+            controller_manager: settings.controller_manager.clone(),
             load_balancer: settings.load_balancer,
             endpoint: match (settings.provider, settings.endpoint) {
                 (_, Some(at)) => Endpoint::External(at),

@@ -8,6 +8,7 @@ use crate::cluster::ClusterSpec;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::time::Duration;
 
 const PKI: &str = "/etc/kubernetes/pki";
 
@@ -34,6 +35,27 @@ pub(super) fn etcd(spec: &ClusterSpec) -> Vec<String> {
     ];
     flags.extend(spec.etcd.extra_args.iter().cloned());
     flags
+}
+
+/// What etcd finds in its environment besides. The flag was renamed in 3.6 and lost its old name in 3.7, and which etcd
+/// it is needn't be known: of a variable that is no flag of its own it says so and goes on, as long as no argument says
+/// the same.
+pub(super) fn etcd_environment(spec: &ClusterSpec) -> Vec<String> {
+    let names = [
+        "ETCD_EXPERIMENTAL_WATCH_PROGRESS_NOTIFY_INTERVAL",
+        "ETCD_WATCH_PROGRESS_NOTIFY_INTERVAL",
+    ];
+    let interval = spec.etcd.progress_notify.map(go_duration);
+    let variables = interval.map(|interval| names.map(|name| format!("{name}={interval}")));
+    variables.into_iter().flatten().collect()
+}
+
+/// A span as Go's programs read it.
+fn go_duration(span: Duration) -> String {
+    match span.subsec_millis() {
+        0 => format!("{}s", span.as_secs()),
+        _ => format!("{}ms", span.as_millis()),
+    }
 }
 
 /// kube-apiserver's flags. It talks to the etcd of its own replica only.
@@ -83,12 +105,20 @@ pub(super) fn kube_apiserver(spec: &ClusterSpec) -> Vec<String> {
         flags.push(format!("{flag}={}", pairs(switches).join(",")));
     }
     flags.extend(spec.quorum_reads.api_server_flag(&spec.versions.kubernetes));
+    let seconds = [
+        ("--request-timeout", spec.api.request_timeout_seconds),
+        ("--etcd-compaction-interval", spec.api.compaction_seconds),
+    ];
+    let given = seconds
+        .into_iter()
+        .filter_map(|(flag, seconds)| Some((flag, seconds?)));
+    flags.extend(given.map(|(flag, seconds)| format!("{flag}={seconds}s")));
     flags
 }
 
 /// kube-controller-manager's flags.
 pub(super) fn kube_controller_manager(spec: &ClusterSpec) -> Vec<String> {
-    let network = &spec.network;
+    let (network, manager) = (&spec.network, &spec.controller_manager);
     let mut flags = leader_elected("controller-manager");
     flags.extend([
         "--use-service-account-credentials=true".to_owned(),
@@ -98,12 +128,15 @@ pub(super) fn kube_controller_manager(spec: &ClusterSpec) -> Vec<String> {
         format!("--service-account-private-key-file={PKI}/sa.key"),
         format!("--cluster-signing-cert-file={PKI}/kubelet-ca.crt"),
         format!("--cluster-signing-key-file={PKI}/kubelet-ca.key"),
-        "--controllers=*,bootstrapsigner,tokencleaner".to_owned(),
+        format!("--controllers={}", manager.controllers.flag()),
         format!("--cluster-name={}", spec.cluster),
         "--allocate-node-cidrs=true".to_owned(),
         format!("--cluster-cidr={}", network.cluster_range),
+        format!("--node-cidr-mask-size={}", network.node_prefix()),
         format!("--service-cluster-ip-range={}", network.service_range),
     ]);
+    let signing = manager.signing_duration.map(go_duration);
+    flags.extend(signing.map(|span| format!("--cluster-signing-duration={span}")));
     flags
 }
 
@@ -158,7 +191,7 @@ fn pairs(map: &BTreeMap<String, impl Display>) -> Vec<String> {
 /// kubelet's configuration file. JSON is YAML.
 pub(super) fn kubelet_configuration(spec: &ClusterSpec) -> String {
     let dns: IpAddr = spec.network.dns_address;
-    let config = serde_json::json!({
+    let mut config = serde_json::json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "authentication": {
@@ -171,6 +204,11 @@ pub(super) fn kubelet_configuration(spec: &ClusterSpec) -> String {
         "clusterDomain": spec.network.dns_domain,
         "rotateCertificates": true,
         "cgroupDriver": "systemd",
+        "maxPods": spec.network.pods_per_node,
     });
+    let thresholds = &spec.node_machines.eviction_hard;
+    if !thresholds.is_empty() {
+        config["evictionHard"] = serde_json::json!(thresholds);
+    }
     format!("{config:#}\n")
 }

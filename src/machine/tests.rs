@@ -377,6 +377,11 @@ fn what_the_operator_asked_of_the_components_is_in_their_flags() {
         ("KUBE_FEATURE_GATES", "AllAlpha=true"),
         ("KUBE_RUNTIME_CONFIG", "api/all=true"),
         ("SERVICE_CLUSTER_IP_RANGE", "10.3.0.0/16"),
+        ("MAX_PODS_PER_NODE", "250"),
+        ("RUN_CONTROLLERS", "*,-ttl"),
+        ("CLUSTER_SIGNING_DURATION", "24h"),
+        ("ETCD_COMPACTION_INTERVAL_SEC", "150"),
+        ("KUBE_APISERVER_REQUEST_TIMEOUT_SEC", "300"),
     ]);
     let flags = document.flags();
     for flag in [
@@ -386,8 +391,93 @@ fn what_the_operator_asked_of_the_components_is_in_their_flags() {
         "--feature-gates=AllAlpha=true",
         "--runtime-config=api/all=true",
         "--service-cluster-ip-range=10.3.0.0/16",
+        "--node-cidr-mask-size=23",
+        "--controllers=*,-ttl,bootstrapsigner,tokencleaner",
+        "--cluster-signing-duration=86400s",
+        "--etcd-compaction-interval=150s",
+        "--request-timeout=300s",
     ] {
         assert!(flags.contains(&flag), "no {flag} in {flags:#?}");
+    }
+}
+
+#[test]
+fn what_the_operator_asked_of_kubelets_is_in_their_configuration() {
+    let document = node(&[
+        ("MAX_PODS_PER_NODE", "250"),
+        (
+            "EVICTION_HARD",
+            "memory.available<250Mi,nodefs.available<10%",
+        ),
+    ]);
+    let configuration = &document.file("/etc/kubernetes/kubelet.yaml").content;
+    let configuration: serde_json::Value = serde_json::from_str(configuration).unwrap();
+    assert_eq!(configuration["maxPods"], 250);
+    let thresholds = serde_json::json!({"memory.available": "250Mi", "nodefs.available": "10%"});
+    assert_eq!(configuration["evictionHard"], thresholds);
+}
+
+/// etcd refuses a variable that says what a flag says too.
+#[test]
+fn etcd_hears_of_its_interval_of_progress_once_under_both_of_its_names() {
+    let variables = |variables: &[(&str, &str)]| -> Vec<String> {
+        let document = replica(variables);
+        let values = document.values("Environment");
+        values.into_iter().map(str::to_owned).collect()
+    };
+    let both = |value: &str| {
+        ["EXPERIMENTAL_WATCH", "WATCH"]
+            .map(|name| format!("ETCD_{name}_PROGRESS_NOTIFY_INTERVAL={value}"))
+    };
+    assert_eq!(variables(&[]), both("5s"));
+    assert_eq!(
+        variables(&[("ETCD_PROGRESS_NOTIFY_INTERVAL", "1.5s")]),
+        both("1500ms")
+    );
+    let own = (
+        "ETCD_EXTRA_ARGS",
+        "--experimental-watch-progress-notify-interval=1m",
+    );
+    assert_eq!(variables(&[own]), [""; 0]);
+}
+
+/// Its replicas go on as they were.
+#[test]
+fn a_cluster_from_before_a_setting_was_known_has_what_its_programs_do_by_themselves() {
+    let mut stored = serde_json::to_value(fixtures::spec(&[])).unwrap();
+    for (part, field) in [
+        ("etcd", "progress_notify"),
+        ("api", "request_timeout_seconds"),
+        ("api", "compaction_seconds"),
+        ("network", "pods_per_node"),
+        ("node_machines", "eviction_hard"),
+        ("node_machines", "allowed_unready"),
+    ] {
+        let removed = stored[part].as_object_mut().unwrap().remove(field);
+        assert!(removed.is_some(), "{part}.{field}");
+    }
+    stored
+        .as_object_mut()
+        .unwrap()
+        .remove("controller_manager")
+        .unwrap();
+    let spec: ClusterSpec = serde_json::from_value(stored).unwrap();
+    let document = read(&replica_user_data(&spec));
+    assert_eq!(document.values("Environment").len(), 0);
+    let flags = document.flags();
+    for flag in [
+        "--controllers=*,bootstrapsigner,tokencleaner",
+        "--node-cidr-mask-size=24",
+    ] {
+        assert!(flags.contains(&flag), "no {flag} in {flags:#?}");
+    }
+    let unset = [
+        "--request-timeout",
+        "--etcd-compaction-interval",
+        "--cluster-signing-duration",
+    ];
+    for name in unset {
+        assert!(!flags.iter().any(|flag| flag.starts_with(name)), "{name}");
     }
 }
 

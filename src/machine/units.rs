@@ -16,6 +16,7 @@ pub(super) fn replica(spec: &ClusterSpec) -> Vec<File> {
         // A member that was removed exits with status 0 and must stay down.
         restart: "on-failure",
         environment: &[REPLICA_ENV, JOIN_ENV],
+        variables: flags::etcd_environment(spec),
         mounted_data: disk.is_some(),
         ..Service::new("etcd", flags::etcd(spec), downloads)
     };
@@ -93,6 +94,8 @@ struct Service<'a> {
     flags: Vec<String>,
     restart: &'a str,
     environment: &'a [&'a str],
+    /// `NAME=value`, without anything that systemd would split or expand.
+    variables: Vec<String>,
     /// The unit that downloads programs of this machine first.
     downloads: Option<&'a str>,
     /// The unit that has to have closed a door first.
@@ -108,6 +111,7 @@ impl<'a> Service<'a> {
             flags,
             restart: "always",
             environment: &[],
+            variables: Vec::new(),
             downloads,
             guard: None,
             mounted_data: false,
@@ -128,11 +132,11 @@ impl<'a> Service<'a> {
             // etcd wants its directory to be its own; a new file system's isn't.
             first.push_str(&format!("ExecStartPre=/bin/chmod 700 {ETCD_DATA}\n"));
         }
-        let environment: String = self
-            .environment
-            .iter()
-            .map(|file| format!("EnvironmentFile={file}\n"))
-            .collect();
+        let files = self.environment.iter();
+        let files = files.map(|file| format!("EnvironmentFile={file}\n"));
+        let variables = self.variables.iter();
+        let variables = variables.map(|variable| format!("Environment={variable}\n"));
+        let environment: String = files.chain(variables).collect();
         let flags: String = self
             .flags
             .iter()

@@ -19,7 +19,8 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     if all_seen {
         delete_templates(intent, observed, &groups, &done, draft);
     }
-    await_nodes(&groups, observed, &done, draft);
+    let allowed = intent.spec.node_machines.allowed_unready;
+    await_nodes(&groups, allowed, observed, &done, draft);
     if all_seen {
         forget_nodes(intent, observed, &done, draft);
     }
@@ -138,20 +139,28 @@ fn templates(observed: &Observed) -> impl Iterator<Item = &str> {
         .map(|resource| resource.name.as_str())
 }
 
-fn await_nodes(groups: &[NodeGroupPart], observed: &Observed, needs: &[Key], draft: &mut Draft) {
+fn await_nodes(
+    groups: &[NodeGroupPart],
+    allowed_unready: u32,
+    observed: &Observed,
+    needs: &[Key],
+    draft: &mut Draft,
+) {
     let count: u32 = groups.iter().map(|group| group.size).sum();
+    let needed = count.saturating_sub(allowed_unready);
     let up = observed
         .nodes
         .as_ref()
         .map_or(0, |nodes| nodes.iter().filter(|node| node.ready).count());
-    if count > 0 && (up as u64) < u64::from(count) {
+    if (up as u64) < u64::from(needed) {
         draft.add(
             "await-nodes",
             match count {
+                _ if needed < count => format!("wait until {needed} of {count} nodes are ready"),
                 1 => "wait until the node is ready".to_owned(),
                 _ => format!("wait until {count} nodes are ready"),
             },
-            Action::AwaitNodes { count },
+            Action::AwaitNodes { count, needed },
             needs,
         );
     }

@@ -101,10 +101,12 @@ pub enum Action {
     AdmitNodes,
     /// The group has its size.
     EnsureNodeGroup(NodeGroupSpec),
-    /// That many nodes are ready.
+    /// Nodes are ready.
     AwaitNodes {
-        /// How many.
+        /// How many there are to be.
         count: u32,
+        /// How many of them must be ready for the cluster to be as asked for.
+        needed: u32,
     },
     /// Those of these nodes whose machines are gone are no longer registered.
     ForgetNodes {

@@ -2,7 +2,7 @@
 
 use super::table;
 use super::types::Settings;
-use super::validate::KUBERNETES_MINORS;
+use super::validate::{KUBERNETES_MINORS, flags};
 use super::warning::Warning;
 
 /// etcd's authors' advice.
@@ -33,5 +33,45 @@ pub fn on(settings: &Settings) -> Vec<Warning> {
             format!("{key} is {quota}: etcd's authors advise against more than {QUOTA_ADVISED}."),
         )
     });
-    quorum.into_iter().chain(newer).chain(large).collect()
+    let settled = quorum.into_iter().chain(newer).chain(large);
+    let controllers = unknown_controllers(settings);
+    settled
+        .chain(controllers)
+        .chain(never_compacted(settings))
+        .collect()
+}
+
+/// A name that the controller manager doesn't know keeps it from starting; a newer one may know more.
+fn unknown_controllers(settings: &Settings) -> Option<Warning> {
+    let unknown = settings.controller_manager.controllers.unknown();
+    let key = table::RUN_CONTROLLERS.key;
+    (!unknown.is_empty()).then(|| {
+        let names = unknown.join(", ");
+        Warning::new(
+            key,
+            format!(
+                "{key} names {names}, which hakube doesn't know: if Kubernetes {} doesn't either, its controller \
+                 manager won't start.",
+                settings.versions.kubernetes
+            ),
+        )
+    })
+}
+
+/// Without compaction etcd grows to its quota, and then refuses writes.
+fn never_compacted(settings: &Settings) -> Option<Warning> {
+    let mut arguments = flags(&settings.etcd.extra_args);
+    let by_itself = arguments.any(|flag| flag == "auto-compaction-retention");
+    let never = settings.api.compaction_seconds == Some(0) && !by_itself;
+    let key = table::ETCD_COMPACTION.key;
+    never.then(|| {
+        Warning::new(
+            key,
+            format!(
+                "{key} is 0, and nobody else has etcd forget what was: it grows until it refuses writes. Put \
+                 --auto-compaction-retention=5m in {}.",
+                table::ETCD_ARGS.key
+            ),
+        )
+    })
 }

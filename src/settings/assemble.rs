@@ -1,7 +1,9 @@
 //! From text to typed settings, group by group. What belongs to one value is checked when it is
 //! parsed; what belongs to several, in [`validate`].
 
+use super::components;
 use super::derive;
+use super::eviction;
 use super::gcloud::Gcloud;
 use super::libvirt::{self, Hypervisor};
 use super::origin::Origin;
@@ -11,8 +13,8 @@ use super::quorum_reads::QuorumReads;
 use super::reader::Reader;
 use super::table;
 use super::types::{
-    Api, Etcd, GoogleCredentials, KubeUpMode, LoadBalancer, Network, Nodes, ProviderKind, Releases,
-    ReplicaMachines, Settings, Versions, Zone,
+    GoogleCredentials, KubeUpMode, LoadBalancer, Network, Nodes, ProviderKind, Releases,
+    ReplicaMachines, Settings, Zone,
 };
 use super::validate;
 use crate::pki::Lifetimes;
@@ -33,7 +35,8 @@ pub fn settings(
     let identity = identity(read, gcloud);
     let google = google(read, directories, gcloud);
     let count = read.integer(&table::NUM_NODES);
-    let network = network(read, count);
+    let pods_per_node = read.integer(&table::MAX_PODS);
+    let network = network(read, count, pods_per_node);
     let is_libvirt = identity.provider == Some(ProviderKind::Libvirt);
     let node_range = network.as_ref().map(|network| network.node_range);
     let hosts = libvirt::libvirt(
@@ -46,9 +49,11 @@ pub fn settings(
     let replicas = replicas(read, count, is_libvirt);
     let image = replicas.as_ref().map(|replicas| &replicas.image);
     let nodes = nodes(read, count, &identity, image);
-    let versions = versions(read);
-    let etcd = etcd(read, directories);
-    let api = api(read, network.as_ref().map(|network| &network.dns_domain));
+    let versions = components::versions(read);
+    let etcd = components::etcd(read, directories);
+    let dns_domain = network.as_ref().map(|network| &network.dns_domain);
+    let api = components::api(read, dns_domain);
+    let controller_manager = components::controller_manager(read);
     let quorum_reads = quorum_reads(read);
     let kube_up = kube_up(read);
     let pki = lifetimes(read);
@@ -99,6 +104,7 @@ pub fn settings(
         nodes: nodes?,
         etcd: etcd?,
         api: api?,
+        controller_manager: controller_manager?,
         kube_binaries,
         releases,
         load_balancer: load_balancer?,
@@ -214,7 +220,11 @@ fn google(
     }
 }
 
-fn network(read: &mut Reader<'_>, nodes: Option<u32>) -> Option<Network> {
+fn network(
+    read: &mut Reader<'_>,
+    nodes: Option<u32>,
+    pods_per_node: Option<u32>,
+) -> Option<Network> {
     let name = read.read(&table::NETWORK_NAME, parse::name);
     let private = read.boolean(&table::PRIVATE_CLUSTER);
     let custom = read.boolean(&table::CUSTOM_NETWORK);
@@ -245,6 +255,7 @@ fn network(read: &mut Reader<'_>, nodes: Option<u32>) -> Option<Network> {
     validate::ranges(
         read,
         nodes,
+        pods_per_node,
         &[
             (&table::CLUSTER_RANGE, cluster_range),
             (&table::SERVICE_RANGE, service_range),
@@ -262,6 +273,7 @@ fn network(read: &mut Reader<'_>, nodes: Option<u32>) -> Option<Network> {
         private: private?,
         ssh_sources,
         cluster_range: cluster_range?,
+        pods_per_node: pods_per_node?,
         service_range: service_range?,
         node_range: node_range?,
         master_range: master_range?,
@@ -327,6 +339,8 @@ fn nodes(
     let node_prefix = read.derive(&table::NODE_PREFIX, parse::word, minion);
     let labels = read.read(&table::NODE_LABELS, parse::labels);
     let taints = read.read(&table::NODE_TAINTS, parse::taints);
+    let eviction_hard = read.read(&table::EVICTION_HARD, eviction::thresholds);
+    let allowed_unready = read.integer(&table::ALLOWED_UNREADY);
     if let (Some(node_prefix), Some(zone)) = (&node_prefix, &identity.zone) {
         validate::node_prefix(read, node_prefix, zone);
     }
@@ -342,51 +356,10 @@ fn nodes(
         prefix: node_prefix?,
         labels: labels.unwrap_or_default(),
         taints: taints.unwrap_or_default(),
+        eviction_hard: eviction_hard.unwrap_or_default(),
+        allowed_unready: allowed_unready?,
         create: create?,
         largest_group: largest_group?,
-    })
-}
-
-fn versions(read: &mut Reader<'_>) -> Option<Versions> {
-    let kubernetes = read.read(&table::KUBE_VERSION, parse::version);
-    let etcd = read.read(&table::ETCD_VERSION, parse::version);
-    validate::versions(read, kubernetes.as_ref(), etcd.as_ref());
-    Some(Versions {
-        kubernetes: kubernetes?,
-        etcd,
-    })
-}
-
-fn etcd(read: &mut Reader<'_>, directories: &Directories<'_>) -> Option<Etcd> {
-    let binary = read.read(&table::ETCD_BINARY, |text| directories.resolve(text));
-    let quota_bytes = read.integer(&table::ETCD_QUOTA);
-    let extra_args = read.read(&table::ETCD_ARGS, parse::arguments);
-    if let Some(arguments) = &extra_args {
-        validate::etcd_arguments(read, arguments);
-    }
-    Some(Etcd {
-        binary,
-        quota_bytes: quota_bytes?,
-        extra_args: extra_args.unwrap_or_default(),
-    })
-}
-
-fn api(read: &mut Reader<'_>, dns_domain: Option<&String>) -> Option<Api> {
-    let port = read.integer(&table::API_PORT);
-    let extra_sans = read.read(&table::EXTRA_SANS, parse::certificate_names);
-    let runtime_config = read.read(&table::RUNTIME_CONFIG, parse::runtime_config);
-    let feature_gates = read.read(&table::FEATURE_GATES, parse::feature_gates);
-    let issuer = dns_domain.map(|domain| format!("https://kubernetes.default.svc.{domain}"));
-    let issuer = read.derive(&table::SERVICE_ACCOUNT_ISSUER, parse::issuer, issuer);
-    if let Some(port) = port {
-        validate::api_port(read, port);
-    }
-    Some(Api {
-        port: port?,
-        extra_sans: extra_sans.unwrap_or_default(),
-        runtime_config: runtime_config.unwrap_or_default(),
-        feature_gates: feature_gates.unwrap_or_default(),
-        service_account_issuer: issuer?,
     })
 }
 

@@ -48,15 +48,19 @@ pub fn nth_address(range: IpNet, n: u32) -> Option<IpAddr> {
     range.contains(&address).then_some(address)
 }
 
-/// The size in bits of the range that each node has of a range of pods' addresses, as the controller
-/// manager gives them out: 256 addresses, of IPv6 a /64.
-pub fn node_bits(pods: IpNet) -> u32 {
-    if pods.addr().is_ipv6() { 64 } else { 8 }
+/// The size in bits of the range that each node has of a range of pods' addresses: room for twice the pods that it
+/// runs at most, so that an address isn't given anew the moment that it is free; of IPv6 a /64.
+/// Source: kube-up's `get-alias-range-size`.
+pub fn node_bits(pods: IpNet, per_node: u32) -> u32 {
+    if pods.addr().is_ipv6() {
+        return 64;
+    }
+    per_node.saturating_mul(2).next_power_of_two().ilog2()
 }
 
 /// The number of nodes that have such a range of their own.
-pub fn nodes_at_most(pods: IpNet) -> u128 {
+pub fn nodes_at_most(pods: IpNet, per_node: u32) -> u128 {
     let bits = u32::from(pods.max_prefix_len() - pods.prefix_len());
-    let of_nodes = bits.checked_sub(node_bits(pods));
+    let of_nodes = bits.checked_sub(node_bits(pods, per_node));
     of_nodes.map_or(0, |bits| 1u128.checked_shl(bits).unwrap_or(u128::MAX))
 }

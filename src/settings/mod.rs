@@ -6,10 +6,13 @@
 
 mod advice;
 mod assemble;
+mod components;
+mod controllers;
 mod derive;
 pub mod docs;
 mod env_file;
 mod error;
+mod eviction;
 mod gcloud;
 mod libvirt;
 mod origin;
@@ -34,8 +37,8 @@ pub use quorum_reads::QuorumReads;
 pub use reader::ResolvedValue;
 pub use source::Sources;
 pub use types::{
-    Api, Etcd, LoadBalancer, Network, Nodes, ProviderKind, ReplicaMachines, Settings, Versions,
-    Zone,
+    Api, ControllerManager, Etcd, LoadBalancer, Network, Nodes, ProviderKind, ReplicaMachines,
+    Settings, Versions, Zone,
 };
 pub use warning::{Severity, Warning};
 

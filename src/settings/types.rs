@@ -1,6 +1,7 @@
 //! The settings once they are typed: plain data, parts of which the cluster's intent stores.
 
-use super::derive::{nodes_at_most, nth_address};
+use super::controllers::Controllers;
+use super::derive::{node_bits, nodes_at_most, nth_address};
 use super::libvirt::{Hypervisor, Libvirt};
 use super::parse::{self, Malformed};
 use super::quorum_reads::QuorumReads;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub etcd: Etcd,
     /// The API server.
     pub api: Api,
+    /// The controller manager.
+    pub controller_manager: ControllerManager,
     /// Where real Kubernetes binaries are, if the operator says so.
     pub kube_binaries: Option<PathBuf>,
     /// Where programs are downloaded from.
@@ -247,6 +250,9 @@ pub struct Network {
     pub ssh_sources: Option<Vec<IpNet>>,
     /// Pods' addresses.
     pub cluster_range: IpNet,
+    /// How many pods a node runs at most. Each node has a range of addresses with room for twice as many.
+    #[serde(default = "kubelets_own_limit")]
+    pub pods_per_node: u32,
     /// Services' addresses.
     pub service_range: IpNet,
     /// Machines' addresses in a custom network.
@@ -261,6 +267,11 @@ pub struct Network {
     pub delete: Option<bool>,
 }
 
+/// What a kubelet has that isn't told.
+fn kubelets_own_limit() -> u32 {
+    110
+}
+
 impl Network {
     /// The subnetwork that machines are in: unless it is named, the one that has the network's name, as in each
     /// region of a network that has one per region.
@@ -270,7 +281,13 @@ impl Network {
 
     /// The number of nodes whose pods have addresses.
     pub fn nodes_at_most(&self) -> u128 {
-        nodes_at_most(self.cluster_range)
+        nodes_at_most(self.cluster_range, self.pods_per_node)
+    }
+
+    /// The length of the prefix of the range that each node has of them.
+    pub fn node_prefix(&self) -> u32 {
+        let all = u32::from(self.cluster_range.max_prefix_len());
+        all - node_bits(self.cluster_range, self.pods_per_node)
     }
 
     /// The address of the service `kubernetes`: the first of the service range after its own.
@@ -327,6 +344,12 @@ pub struct Nodes {
     pub labels: BTreeMap<String, String>,
     /// Taints that they register with.
     pub taints: Vec<Taint>,
+    /// Below what their kubelets evict pods at once, by what is watched; empty is the kubelet's own.
+    #[serde(default)]
+    pub eviction_hard: BTreeMap<String, String>,
+    /// How many of them needn't be ready for a command to succeed.
+    #[serde(default)]
+    pub allowed_unready: u32,
     /// Whether any are made at all.
     pub create: bool,
     /// How many a group may have. Clusters of a format before it had groups of any size.
@@ -383,6 +406,9 @@ pub struct Etcd {
     pub quota_bytes: u64,
     /// Arguments besides those that hakube sets.
     pub extra_args: Vec<String>,
+    /// How often watchers hear from it when nothing changes; `None` is etcd's own, or said in `extra_args`.
+    #[serde(default)]
+    pub progress_notify: Option<Duration>,
 }
 
 /// Where programs are downloaded from.
@@ -409,6 +435,21 @@ pub struct Api {
     pub feature_gates: BTreeMap<String, bool>,
     /// The issuer in service account tokens.
     pub service_account_issuer: String,
+    /// After how many seconds a request is given up; `None` is the API server's own limit.
+    #[serde(default)]
+    pub request_timeout_seconds: Option<u64>,
+    /// How often, in seconds, it has etcd forget what was; 0 is never, `None` its own interval.
+    #[serde(default)]
+    pub compaction_seconds: Option<u64>,
+}
+
+/// The controller manager.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControllerManager {
+    /// Which controllers run.
+    pub controllers: Controllers,
+    /// How long the kubelets' certificates that it signs are valid; `None` is its own, a year.
+    pub signing_duration: Option<Duration>,
 }
 
 /// When the endpoint sits on a load balancer.

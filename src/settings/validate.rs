@@ -79,6 +79,7 @@ pub fn node_prefix(read: &mut Reader<'_>, prefix: &str, zone: &Zone) {
 pub fn ranges(
     read: &mut Reader<'_>,
     nodes: Option<u32>,
+    pods_per_node: Option<u32>,
     ranges: &[(&'static Setting, Option<IpNet>)],
 ) {
     let known: Vec<(&'static Setting, IpNet)> = ranges
@@ -86,7 +87,12 @@ pub fn ranges(
         .filter_map(|(setting, range)| Some((*setting, (*range)?)))
         .collect();
     for (setting, range) in &known {
-        if let Some(problem) = size_problem(setting, *range, nodes.unwrap_or(0)) {
+        let problem = if setting.key == table::CLUSTER_RANGE.key {
+            pods_per_node.and_then(|per_node| pods_problem(*range, nodes.unwrap_or(0), per_node))
+        } else {
+            size_problem(setting, *range, nodes.unwrap_or(0))
+        };
+        if let Some(problem) = problem {
             read.object(setting, &problem);
         }
     }
@@ -131,19 +137,26 @@ fn families(read: &mut Reader<'_>, known: &[(&'static Setting, IpNet)]) {
     }
 }
 
-/// What is wrong with a range's size, if anything.
+/// What is wrong with the size of pods' range, if anything.
+fn pods_problem(range: IpNet, nodes: u32, per_node: u32) -> Option<String> {
+    let room = derive::nodes_at_most(range, per_node);
+    let prefix = u32::from(range.max_prefix_len()) - derive::node_bits(range, per_node);
+    if room < u128::from(nodes.max(1)) {
+        let pods = table::MAX_PODS.key;
+        return Some(format!(
+            "it is too small: {nodes} nodes need a /{prefix} each ({pods} is {per_node}), and it has room for {room}"
+        ));
+    }
+    // The controller manager counts ranges of IPv6 in 16 bits, and doesn't start with more.
+    let too_large = range.addr().is_ipv6() && room > 1 << 16;
+    too_large.then(|| "it is too large: for IPv6 it may be a /48 at most".to_owned())
+}
+
+/// What is wrong with the size of another range, if anything.
 fn size_problem(setting: &Setting, range: IpNet, nodes: u32) -> Option<String> {
     let bits = u32::from(range.max_prefix_len() - range.prefix_len());
     let addresses = 1u128.checked_shl(bits).unwrap_or(u128::MAX);
-    if setting.key == table::CLUSTER_RANGE.key {
-        let room = derive::nodes_at_most(range);
-        let prefix = u32::from(range.max_prefix_len()) - derive::node_bits(range);
-        (room < u128::from(nodes.max(1))).then(|| {
-            format!(
-                "it is too small: {nodes} nodes need a /{prefix} each, and it has room for {room}"
-            )
-        })
-    } else if setting.key == table::SERVICE_RANGE.key {
+    if setting.key == table::SERVICE_RANGE.key {
         match bits {
             0..=3 => Some(format!(
                 "it is too small: it has {addresses} addresses, and services need 16"
@@ -220,9 +233,7 @@ pub fn api_port(read: &mut Reader<'_>, port: u16) {
 
 /// Arguments don't undo what hakube sets.
 pub fn etcd_arguments(read: &mut Reader<'_>, arguments: &[String]) {
-    for argument in arguments {
-        let flag = argument.trim_start_matches('-');
-        let flag = flag.split_once('=').map_or(flag, |(flag, _)| flag);
+    for flag in flags(arguments) {
         let is_ours = ETCD_FLAGS.contains(&flag)
             || ETCD_FLAG_FAMILIES
                 .iter()
@@ -236,6 +247,14 @@ pub fn etcd_arguments(read: &mut Reader<'_>, arguments: &[String]) {
             );
         }
     }
+}
+
+/// The names of the flags in arguments.
+pub fn flags(arguments: &[String]) -> impl Iterator<Item = &str> {
+    arguments.iter().map(|argument| {
+        let flag = argument.trim_start_matches('-');
+        flag.split_once('=').map_or(flag, |(flag, _)| flag)
+    })
 }
 
 /// A certificate isn't valid for longer than its authority.

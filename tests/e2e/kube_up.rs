@@ -1,6 +1,6 @@
 //! kube-up's own way of saying it: environment variables.
 
-use crate::support::{Home, assert_agreement, replica_names, replicas_in};
+use crate::support::{Api, Home, assert_agreement, replica_names, replicas_in};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn its_variables_add_and_remove_replicas() {
@@ -79,4 +79,30 @@ async fn quorum_reads_that_cannot_be_switched_off_are_not_switched_off_in_silenc
         false,
         "it is recorded"
     );
+}
+
+/// etcd, the stand-ins and a kubelet refuse what they don't know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn components_hear_what_its_variables_say() {
+    let home = Home::new();
+    let variables = [
+        ("NUM_NODES", "1"),
+        ("MAX_PODS_PER_NODE", "64"),
+        (
+            "EVICTION_HARD",
+            "memory.available<250Mi,nodefs.available<10%,nodefs.inodesFree<5%",
+        ),
+        ("ALLOWED_NOTREADY_NODES", "0"),
+        ("RUN_CONTROLLERS", "*,-ttl-controller"),
+        ("CLUSTER_SIGNING_DURATION", "720h"),
+        ("ETCD_COMPACTION_INTERVAL_SEC", "150"),
+        ("ETCD_PROGRESS_NOTIFY_INTERVAL", "10s"),
+        ("KUBE_APISERVER_REQUEST_TIMEOUT_SEC", "300"),
+    ];
+    let up = home.run_with(&variables, "up").await.succeeded();
+    assert!(!up.stderr.contains("has no effect"), "{}", up.stderr);
+    let status = assert_agreement(&home, 1).await;
+    assert_eq!(status["nodes"][0]["ready"], true, "{status:#}");
+    let pods = Api::of(&home).await.pods_at_most().await;
+    assert_eq!(pods, ["64"]);
 }

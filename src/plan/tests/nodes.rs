@@ -76,6 +76,22 @@ fn no_nodes_is_no_group_and_no_template() {
     assert_eq!(left, Vec::<&hakube_provider::ResourceId>::new());
 }
 
+#[test]
+fn nodes_that_may_be_late_are_not_waited_for() {
+    let intent = fixtures::intent(&[("NUM_NODES", "3"), ("ALLOWED_NOTREADY_NODES", "1")]);
+    let mut world = World::settled(intent);
+    let lose = |world: &mut World, count: usize| {
+        let nodes = world.observed.nodes.iter_mut().flatten();
+        for node in nodes.take(count) {
+            node.ready = false;
+        }
+    };
+    lose(&mut world, 1);
+    assert_eq!(world.keys(), [""; 0]);
+    lose(&mut world, 2);
+    assert_eq!(world.keys(), ["await-nodes"]);
+}
+
 /// What somebody else made with the cluster's mark, by another scheme of names, goes with the cluster only.
 #[test]
 fn a_template_that_isnt_of_nodes_stays() {

@@ -111,7 +111,7 @@ impl<'a> Execution<'a> {
             Action::AwaitEndpoint => self.await_endpoint().await,
             Action::AdmitNodes => self.admit_nodes().await,
             Action::EnsureNodeGroup(spec) => self.ensure_node_group(spec).await,
-            Action::AwaitNodes { count } => self.await_nodes(step, *count).await,
+            Action::AwaitNodes { count, needed } => self.await_nodes(step, *count, *needed).await,
             Action::ForgetNodes { nodes } => self.forget_nodes(nodes).await,
             Action::WriteKubeconfig => self.write_kubeconfig(),
             Action::RemoveKubeconfig => self.remove_kubeconfig(),

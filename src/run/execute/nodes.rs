@@ -13,9 +13,13 @@ use crate::run::wait;
 use base64::Engine as _;
 use hakube_provider::{MachineRef, NodeGroupSpec};
 use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
 
 /// How long a bootstrap token admits nodes: kubeadm's own default.
 const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
+
+/// How long nodes are waited for that needn't be ready: kube-up's CLUSTER_READY_ADDITIONAL_TIME_SECONDS.
+const LATECOMERS: Duration = Duration::from_secs(30);
 
 impl Execution<'_> {
     /// A token that expires is the one secret that a node boots with.
@@ -62,12 +66,35 @@ impl Execution<'_> {
         }))
     }
 
-    pub(super) async fn await_nodes(&self, step: &Step, count: u32) -> Result<()> {
+    /// Waits for those that are needed, and less long for the others: these need only be told of.
+    pub(super) async fn await_nodes(&self, step: &Step, count: u32, needed: u32) -> Result<()> {
+        let patience = self.means.nodes_timeout;
+        self.until_ready(step, needed, count, patience).await?;
+        if needed == count {
+            return Ok(());
+        }
+        let late = self.until_ready(step, count, count, LATECOMERS).await;
+        if let Err(late) = late {
+            let reasons = late.causes.join("; ");
+            self.reporter.event(&Event::warning(format!(
+                "not all {count} nodes are ready ({reasons}), which ALLOWED_NOTREADY_NODES allows"
+            )));
+        }
+        Ok(())
+    }
+
+    async fn until_ready(
+        &self,
+        step: &Step,
+        needed: u32,
+        count: u32,
+        timeout: Duration,
+    ) -> Result<()> {
         let endpoint = self.endpoint()?;
-        let what = format!("{count} nodes to be ready");
+        let what = format!("{needed} nodes to be ready");
         let mut told = None;
         let pace = self.means.pace * 4;
-        wait::until(&what, self.means.nodes_timeout, pace, async || {
+        wait::until(&what, timeout, pace, async || {
             let nodes = self
                 .means
                 .kubernetes
@@ -80,7 +107,7 @@ impl Execution<'_> {
                 self.reporter
                     .event(&Event::progress(step, ready as u64, count.into()));
             }
-            if ready as u64 >= u64::from(count) {
+            if ready as u64 >= u64::from(needed) {
                 Ok(())
             } else {
                 Err(format!("{ready} of {count} are"))

@@ -10,12 +10,14 @@ mod drift;
 mod external;
 mod faults;
 mod histories;
+mod nodes;
 mod scenarios;
 mod shared_address;
 mod site;
 mod unfinished;
 mod unreachable;
 mod world;
+mod zones;
 
 use crate::testing::counts;
 

@@ -13,6 +13,11 @@ group! { ETCD: "etcd", "One member on each replica, mutual TLS on every port.";
         "The size in bytes at which etcd refuses writes. etcd's authors advise against more than 8 GiB.");
     ETCD_ARGS = Setting::new("ETCD_EXTRA_ARGS", Kind::Arguments, Unset("none"),
         "Arguments besides those that hakube sets itself.");
+    ETCD_PROGRESS = Setting::new("ETCD_PROGRESS_NOTIFY_INTERVAL", Kind::Duration,
+        Derived("from ETCD_EXTRA_ARGS: `5s`, unless the flag is there"),
+        "How often watchers hear how far etcd is when nothing changes. etcd before 3.4.11 doesn't know it.");
+    ETCD_COMPACTION = Setting::new("ETCD_COMPACTION_INTERVAL_SEC", Kind::Integer(0, 86400), Unset("the API server's own: 300"),
+        "How often, in seconds, the API server has etcd forget what was. `0`: never, so that etcd must do it by itself.");
 }
 
 group! { API_SERVER: "Kubernetes components", "Flags of the control plane's components.";
@@ -28,6 +33,13 @@ group! { API_SERVER: "Kubernetes components", "Flags of the control plane's comp
         "APIs switched on or off, such as `api/all=true`.");
     FEATURE_GATES = Setting::new("KUBE_FEATURE_GATES", Kind::Switches, Unset("Kubernetes' own"),
         "Features switched on or off, in all components.");
+    REQUEST_TIMEOUT = Setting::new("KUBE_APISERVER_REQUEST_TIMEOUT_SEC", Kind::Integer(1, 86400), Unset("the API server's own: 60"),
+        "After how many seconds the API server gives a request up. Watches have limits of their own.");
+    RUN_CONTROLLERS = Setting::new("RUN_CONTROLLERS", Kind::Controllers, Value("*"),
+        "Which controllers the controller manager runs. Those that nodes join by (bootstrapsigner, tokencleaner, \
+         csrapproving, csrsigning) run in any case, and can't be switched off.");
+    SIGNING_DURATION = Setting::new("CLUSTER_SIGNING_DURATION", Kind::Duration, Unset("the controller manager's own: 8760h"),
+        "How long kubelets' certificates are valid, at most as long as their authority. Kubelets renew them.");
     SERVICE_ACCOUNT_ISSUER = Setting::new("SERVICEACCOUNT_ISSUER", Kind::Issuer, Derived("from KUBE_DNS_DOMAIN"),
         "The issuer in service account tokens: `https://kubernetes.default.svc.<domain>`. Changing it makes \
          every token invalid.");

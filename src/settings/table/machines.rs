@@ -52,4 +52,12 @@ group! { NODES: "Nodes", "The workers. hakube is about the control plane: these 
         "Labels that nodes register with.");
     NODE_TAINTS = Setting::new("NODE_TAINTS", Kind::Taints, Unset("none"),
         "Taints that nodes register with.");
+    MAX_PODS = Setting::new("MAX_PODS_PER_NODE", Kind::Integer(8, 4096), Value("110"),
+        "How many pods a node runs at most. It has a range of CLUSTER_IP_RANGE with twice as many addresses or more: \
+         a /24 for up to 128 pods, a /23 for up to 256.");
+    EVICTION_HARD = Setting::new("EVICTION_HARD", Kind::Thresholds, Unset("the kubelet's own"),
+        "Below what a node evicts pods at once: `memory.available<250Mi,nodefs.available<10%`. What isn't named has no \
+         threshold then.");
+    ALLOWED_UNREADY = Setting::new("ALLOWED_NOTREADY_NODES", Kind::Integer(0, 5000), Value("0"),
+        "How many of the nodes needn't be ready for a command to succeed. They have half a minute longer than the others.");
 }

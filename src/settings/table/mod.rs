@@ -113,6 +113,10 @@ pub enum Kind {
     CpuPlatform,
     /// Switches by name.
     Switches,
+    /// Controllers that run or don't.
+    Controllers,
+    /// When pods are evicted.
+    Thresholds,
     /// Labels.
     Labels,
     /// Taints.
@@ -160,6 +164,12 @@ impl Kind {
             Self::Arguments => "arguments of the form --flag=value, separated by spaces",
             Self::CpuPlatform => "a generation of processors such as Intel Ice Lake",
             Self::Switches => "name=true or name=false, separated by commas",
+            Self::Controllers => {
+                "controllers' names, separated by commas: * is all that run by default, -name one that doesn't"
+            }
+            Self::Thresholds => {
+                "signal<quantity or signal<percentage, separated by commas, such as memory.available<250Mi"
+            }
             Self::Labels => "key=value pairs, separated by commas",
             Self::Taints => {
                 "key=value:Effect, separated by commas; the effect is NoSchedule, \

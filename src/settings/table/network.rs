@@ -21,8 +21,8 @@ group! { NETWORK: "Network", "The four ranges must not overlap. Those derived fr
          the network has one, or the operators are within it.")
         .flag("--ssh-source");
     CLUSTER_RANGE = Setting::new("CLUSTER_IP_RANGE", Kind::Range, Derived("from NUM_NODES"),
-        "Pods' addresses: 10.64.0.0/14, /13 above 1000 nodes, /12 above 2000, /11 above 4000. A /24 (IPv6: a \
-         /64) for each node.");
+        "Pods' addresses: 10.64.0.0/14, /13 above 1000 nodes, /12 above 2000, /11 above 4000. A /24 for each \
+         node, if MAX_PODS_PER_NODE doesn't say otherwise; of IPv6, at most a /48, a /64.");
     SERVICE_RANGE = Setting::new("SERVICE_CLUSTER_IP_RANGE", Kind::Range, Value("10.0.0.0/16"),
         "Services' addresses: /12 to /28 (IPv6: /108 to /124).");
     NODE_RANGE = Setting::new("NODE_IP_RANGE", Kind::Range, Derived("from NUM_NODES"),

@@ -23,7 +23,6 @@ const IMAGE: &str = "KUBE_GCE_MASTER_IMAGE and KUBE_GCE_NODE_IMAGE name an image
 const ROUTES: &str = "Install a network plugin that brings what you need.";
 
 not_honoured! {
-    "MAX_PODS_PER_NODE" => "Every node has a /24 and the kubelet's own limit, 110 pods.";
     "NETWORK_PROVIDER" => ROUTES;
     "NETWORK_POLICY_PROVIDER" => ROUTES;
     "KUBE_GCE_ENABLE_IP_ALIASES" => ROUTES;
@@ -49,14 +48,7 @@ not_honoured! {
     "KUBE_NON_MASTER_NODE_LABELS" => "Replicas aren't nodes: KUBE_NODE_LABELS is the same.";
     "KUBE_CONTAINER_RUNTIME" => "The kubelet talks to the image's containerd.";
     "KUBE_CONTAINER_RUNTIME_ENDPOINT" => "The kubelet talks to the image's containerd.";
-    "EVICTION_HARD" => "The kubelet's own thresholds hold.";
-    "RUN_CONTROLLERS" => "The controller manager runs all its controllers.";
-    "CLUSTER_SIGNING_DURATION" => "Kubelet certificates live as long as the controller manager decides.";
-    "ETCD_COMPACTION_INTERVAL_SEC" => "The API server compacts every 5 minutes.";
-    "ETCD_PROGRESS_NOTIFY_INTERVAL" => "Put --experimental-watch-progress-notify-interval (etcd 3.5 and 3.6) in ETCD_EXTRA_ARGS.";
     "KUBE_UP_AUTOMATIC_CLEANUP" => "`hakube up` finishes what an earlier one left; `hakube down` removes it.";
-    "KUBE_APISERVER_REQUEST_TIMEOUT_SEC" => "The API server's own time limit holds.";
-    "ALLOWED_NOTREADY_NODES" => "All nodes are waited for; `hakube status` shows which are ready.";
     "KUBE_BEARER_TOKEN" => "The administrator has a client certificate, in the kubeconfig.";
     "ENCRYPTION_PROVIDER_CONFIG" => "Encryption at rest isn't set up; etcd's disk is the provider's to encrypt.";
     "KUBE_ADMISSION_CONTROL" => "Kubernetes' own admission plugins run, and NodeRestriction.";

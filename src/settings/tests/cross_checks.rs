@@ -88,6 +88,81 @@ fn ranges_have_room_for_what_goes_in() {
 }
 
 #[test]
+fn the_range_of_a_node_has_room_for_twice_its_pods() {
+    for (pods, prefix, nodes) in [
+        ("32", 26, "4096"),
+        ("110", 24, "1024"),
+        ("128", 24, "1024"),
+        ("129", 23, "512"),
+    ] {
+        let range = ("CLUSTER_IP_RANGE", "10.64.0.0/14");
+        let network = resolved(&[("MAX_PODS_PER_NODE", pods), range])
+            .settings
+            .network;
+        assert_eq!(network.node_prefix(), prefix, "{pods}");
+        assert_eq!(network.nodes_at_most().to_string(), nodes, "{pods}");
+    }
+    assert_refused(
+        &[
+            ("CLUSTER_IP_RANGE", "10.64.0.0/22"),
+            ("NUM_NODES", "3"),
+            ("MAX_PODS_PER_NODE", "200"),
+        ],
+        &[
+            "too small",
+            "a /23 each",
+            "MAX_PODS_PER_NODE is 200",
+            "room for 2",
+        ],
+    );
+    let v6 = |range| {
+        [
+            ("CLUSTER_IP_RANGE", range),
+            ("SERVICE_CLUSTER_IP_RANGE", "fd00:1::/112"),
+        ]
+    };
+    assert_eq!(
+        resolved(&v6("fd00:2::/48")).settings.network.node_prefix(),
+        64
+    );
+    assert_refused(&v6("fd00:2::/47"), &["too large", "/48"]);
+}
+
+/// etcd doesn't start when it is told twice.
+#[test]
+fn the_interval_of_progress_is_said_once() {
+    let own = ("ETCD_EXTRA_ARGS", "--watch-progress-notify-interval=1s");
+    assert_refused(
+        &[("ETCD_PROGRESS_NOTIFY_INTERVAL", "2s"), own],
+        &["ETCD_EXTRA_ARGS has the flag", "one of the two"],
+    );
+    assert_eq!(resolved(&[own]).settings.etcd.progress_notify, None);
+    let default = resolved(&[]).settings.etcd.progress_notify;
+    assert_eq!(default, Some(std::time::Duration::from_secs(5)));
+}
+
+#[test]
+fn what_would_stop_the_control_plane_later_is_warned_of() {
+    let about = |env: &[(&str, &str)]| -> Vec<String> {
+        let warnings = resolved(env).warnings.into_iter();
+        warnings.map(|warning| warning.message).collect()
+    };
+    let typo = about(&[("RUN_CONTROLLERS", "*,-ttl,-deploymant")]);
+    assert!(
+        typo.len() == 1 && typo[0].contains("names deploymant,"),
+        "{typo:?}"
+    );
+    let never = ("ETCD_COMPACTION_INTERVAL_SEC", "0");
+    let grows = about(&[never]);
+    assert!(
+        grows.len() == 1 && grows[0].contains("--auto-compaction-retention"),
+        "{grows:?}"
+    );
+    let by_itself = ("ETCD_EXTRA_ARGS", "--auto-compaction-retention=5m");
+    assert_eq!(about(&[never, by_itself]), [""; 0]);
+}
+
+#[test]
 fn pods_and_services_are_of_one_address_family() {
     assert_refused(
         &[("SERVICE_CLUSTER_IP_RANGE", "fd00::/112")],

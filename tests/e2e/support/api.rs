@@ -115,6 +115,16 @@ impl Api {
             .filter_map(|node| node.metadata.name)
             .collect()
     }
+
+    /// How many pods each node says it runs at most.
+    pub async fn pods_at_most(&self) -> Vec<String> {
+        let nodes: kube::Api<Node> = kube::Api::all(self.client.clone());
+        let list = nodes.list(&ListParams::default()).await.unwrap();
+        let statuses = list.items.into_iter().filter_map(|node| node.status);
+        statuses
+            .filter_map(|status| Some(status.capacity?.get("pods")?.0.clone()))
+            .collect()
+    }
 }
 
 fn revision(map: &ConfigMap) -> i64 {

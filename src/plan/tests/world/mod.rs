@@ -236,7 +236,7 @@ impl World {
             Action::Delete(resource) => self.delete(resource),
             Action::AdmitNodes => assert!(self.endpoint_answers(), "nobody to admit nodes"),
             Action::EnsureNodeGroup(spec) => self.ensure_node_group(spec),
-            Action::AwaitNodes { count } => {
+            Action::AwaitNodes { count, .. } => {
                 assert!(self.endpoint_answers(), "nobody to ask for nodes");
                 let there: u32 = self
                     .observed

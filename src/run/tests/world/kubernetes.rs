@@ -28,14 +28,13 @@ impl World {
 
     fn nodes(&self) -> Vec<NodeView> {
         let groups = self.cloud.node_groups.values();
-        let node = |zone: &str, name: &String| NodeView {
+        let names = groups.flat_map(|group| group.machines.iter().map(|name| (&group.zone, name)));
+        let node = |(number, (zone, name)): (usize, (&String, &String))| NodeView {
             name: name.clone(),
-            zone: zone.to_owned(),
-            ready: true,
+            zone: zone.clone(),
+            ready: number >= self.unready_nodes,
         };
-        groups
-            .flat_map(|group| group.machines.iter().map(|name| node(&group.zone, name)))
-            .collect()
+        names.enumerate().map(node).collect()
     }
 }
 

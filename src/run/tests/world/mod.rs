@@ -41,6 +41,8 @@ pub struct World {
     pub etcd: EtcdCluster,
     /// The machines that the user put behind a balancer of their own.
     pub users_backends: Vec<String>,
+    /// How many nodes never become ready.
+    pub unready_nodes: usize,
     /// Whether everything is meant to go.
     pub tearing_down: bool,
     /// What should never have happened, and the call that did it.
