@@ -122,9 +122,9 @@ impl Libvirt {
     }
 
     /// The addresses of all machines of any cluster's, on the hosts that answer.
-    pub(crate) async fn machines_of_all(&self) -> Result<BTreeSet<Ipv4Addr>> {
+    pub(crate) async fn machines_of_all(&self, hosts: &[&Host]) -> Result<BTreeSet<Ipv4Addr>> {
         let attempt = Attempt::new("read", "the addresses that are taken");
-        let hosts = self.hosts.iter();
+        let hosts = hosts.iter();
         let machines = join_all(hosts.map(|host| self.machines_on(host, &attempt))).await;
         let machines = of_those_that_answer(machines)?;
         let machines = machines.into_iter().flatten();
@@ -132,9 +132,9 @@ impl Libvirt {
     }
 
     /// The networks of all clusters, on the hosts that answer.
-    pub(crate) async fn networks_of_all(&self) -> Result<Vec<NetworkMark>> {
+    pub(crate) async fn networks_of_all(&self, hosts: &[&Host]) -> Result<Vec<NetworkMark>> {
         let attempt = Attempt::new("read", "the clusters' networks");
-        let hosts = self.hosts.iter();
+        let hosts = hosts.iter();
         let networks = join_all(hosts.map(|host| self.networks_on(host, &attempt))).await;
         let networks = of_those_that_answer(networks)?;
         let networks = networks.into_iter().flatten();
@@ -143,15 +143,20 @@ impl Libvirt {
 
     /// See [`hakube_provider::Provider::zones`]: those whose host can be asked.
     pub(crate) async fn zones_up(&self) -> Result<Vec<String>> {
+        let up = self.answering().await?;
+        let up: BTreeSet<&String> = up.iter().flat_map(|host| &host.zones).collect();
+        Ok(up.into_iter().cloned().collect())
+    }
+
+    /// The hosts that answer. Asked before `agreeing` is held, so that all who wait for one that hangs do it at the
+    /// same time, and not one after the other.
+    pub(crate) async fn answering(&self) -> Result<Vec<&Host>> {
         let attempt = Attempt::new("read", "the zones");
-        let hosts = self.hosts.iter();
-        let up = hosts.map(async |host| {
+        let answers = self.hosts.iter().map(async |host| {
             host.ask(&attempt, |hypervisor| hypervisor.node()).await?;
-            Ok(host.zones.clone())
+            Ok(host)
         });
-        let up = of_those_that_answer(join_all(up).await)?;
-        let up: BTreeSet<String> = up.into_iter().flatten().collect();
-        Ok(up.into_iter().collect())
+        of_those_that_answer(join_all(answers).await)
     }
 }
 

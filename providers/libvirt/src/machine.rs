@@ -198,18 +198,22 @@ impl Libvirt {
             .xml()
         };
         let address = {
+            let hosts = self.answering().await?;
             // From the choice of an address until it is taken, nobody else chooses.
             let _alone = self.agreeing.lock().await;
-            let mut agreed = self.agreed(&spec.cluster).await?;
+            let mut agreed = self.agreed(&spec.cluster, &hosts).await?;
             let zone = &spec.machine.zone;
             agreed.confirm(attempt, host, zone)?;
             let address = match &unfinished {
                 Some(found) => found.mark.address,
-                None => self.free_address(attempt, zone, &agreed.mark).await?,
+                None => {
+                    self.free_address(attempt, zone, &agreed.mark, &hosts)
+                        .await?
+                }
             };
             let known = agreed.mark.known.entry(zone.clone()).or_default();
             known.insert(address);
-            self.network_for(host, &agreed).await?;
+            self.network_for(host, &agreed, &hosts).await?;
             if unfinished.is_none() {
                 let taken = describe(&draft(address, String::new(), false));
                 host.ask(attempt, move |hypervisor| hypervisor.define_domain(&taken))
@@ -313,9 +317,10 @@ impl Libvirt {
                     .await?;
             }
             DomainState::Off => {
+                let hosts = self.answering().await?;
                 // Without it no domain starts, with its host neither.
                 let _alone = self.agreeing.lock().await;
-                let agreed = self.agreed(&found.mark.cluster).await?;
+                let agreed = self.agreed(&found.mark.cluster, &hosts).await?;
                 self.network_on(host, &agreed.mark).await?;
                 host.ask(&attempt, move |hypervisor| hypervisor.start_domain(&name))
                     .await?;
@@ -412,11 +417,12 @@ impl Libvirt {
         attempt: &Attempt,
         zone: &str,
         agreed: &NetworkMark,
+        hosts: &[&Host],
     ) -> Result<Ipv4Addr> {
         let zones = self.zone_names();
-        let mut taken = self.machines_of_all().await?;
+        let mut taken = self.machines_of_all(hosts).await?;
         taken.extend(agreed.known.values().flatten());
-        let endpoints = self.networks_of_all().await?.into_iter();
+        let endpoints = self.networks_of_all(hosts).await?.into_iter();
         taken.extend(endpoints.filter_map(|mark| Some(mark.endpoint?.1)));
         let mut strangers = Vec::new();
         for address in self.config.addresses.free(&zones, zone, &taken) {

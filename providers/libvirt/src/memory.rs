@@ -146,12 +146,12 @@ fn agree(cluster: &str, said: Vec<Said>) -> Agreed {
 
 impl Libvirt {
     /// What all hosts that answer know of the cluster's network.
-    pub(crate) async fn agreed(&self, cluster: &str) -> Result<Agreed> {
+    pub(crate) async fn agreed(&self, cluster: &str, hosts: &[&Host]) -> Result<Agreed> {
         let attempt = Attempt::new(
             "read",
             format!("what is known of network {}", network_name(cluster)),
         );
-        let seen = self.hosts.iter().map(async |host| {
+        let seen = hosts.iter().map(async |host| {
             let machines = self.machines_on(host, &attempt).await?;
             let networks = self.networks_on(host, &attempt).await?;
             let mut network = networks.into_iter().map(|(_, mark)| mark);

@@ -92,23 +92,30 @@ pub(crate) fn dhcp_ranges(network: &str) -> Answer<Vec<(Ipv4Addr, Ipv4Addr)>> {
 impl Libvirt {
     /// See [`hakube_provider::Provider::ensure_network`]: on every host that answers.
     pub(crate) async fn networks_exist(&self, cluster: &str) -> Result<()> {
+        let hosts = self.answering().await?;
         let _alone = self.agreeing.lock().await;
-        let agreed = self.agreed(cluster).await?;
-        self.networks_on_all(&agreed).await
+        let agreed = self.agreed(cluster, &hosts).await?;
+        self.networks_on_all(&agreed, &hosts).await
     }
 
-    /// The cluster's network is up on every host that answers, and says this. Whoever calls it is alone in agreeing.
-    async fn networks_on_all(&self, agreed: &Agreed) -> Result<()> {
-        let hosts = self.hosts.iter().filter(|host| !agreed.is_mistaken(host));
+    /// The cluster's network is up on every one of these hosts that answers, and says this. Whoever calls it is alone
+    /// in agreeing.
+    async fn networks_on_all(&self, agreed: &Agreed, hosts: &[&Host]) -> Result<()> {
+        let hosts = hosts.iter().filter(|host| !agreed.is_mistaken(host));
         let made = hosts.map(|host| self.network_on(host, &agreed.mark));
         of_those_that_answer(join_all(made).await).map(drop)
     }
 
     /// The same for a machine of one host: what is wrong with another doesn't keep it from being made.
-    pub(crate) async fn network_for(&self, host: &Host, agreed: &Agreed) -> Result<()> {
+    pub(crate) async fn network_for(
+        &self,
+        host: &Host,
+        agreed: &Agreed,
+        hosts: &[&Host],
+    ) -> Result<()> {
         self.network_on(host, &agreed.mark).await?;
-        let is_to_be_told = |other: &&Host| other.uri != host.uri && !agreed.is_mistaken(other);
-        let others = self.hosts.iter().filter(is_to_be_told);
+        let is_to_be_told = |other: &&&Host| other.uri != host.uri && !agreed.is_mistaken(other);
+        let others = hosts.iter().filter(is_to_be_told);
         let told = others.map(|other| self.network_on(other, &agreed.mark));
         for error in join_all(told).await.into_iter().filter_map(Result::err) {
             tracing::warn!("a host isn't told of the cluster's addresses: {error}");
@@ -187,8 +194,9 @@ impl Libvirt {
     /// See [`hakube_provider::Provider::ensure_address`].
     pub(crate) async fn address_exists(&self, spec: &AddressSpec) -> Result<Address> {
         let attempt = Attempt::new("reserve", format!("address {}", spec.name));
+        let hosts = self.answering().await?;
         let _alone = self.agreeing.lock().await;
-        let mut agreed = self.agreed(&spec.cluster).await?;
+        let mut agreed = self.agreed(&spec.cluster, &hosts).await?;
         let number = match &agreed.mark.endpoint {
             Some((name, number)) if *name == spec.name => *number,
             Some((other, number)) => {
@@ -197,13 +205,13 @@ impl Libvirt {
             }
             None => {
                 let number = self.config.addresses.endpoint();
-                self.free_of_strangers(&attempt, &spec.cluster, number)
+                self.free_of_strangers(&attempt, &spec.cluster, number, &hosts)
                     .await?;
                 number
             }
         };
         agreed.mark.endpoint = Some((spec.name.clone(), number));
-        self.networks_on_all(&agreed).await?;
+        self.networks_on_all(&agreed, &hosts).await?;
         Ok(Address {
             name: spec.name.clone(),
             address: IpAddr::V4(number),
@@ -216,20 +224,21 @@ impl Libvirt {
         attempt: &Attempt,
         cluster: &str,
         address: Ipv4Addr,
+        hosts: &[&Host],
     ) -> Result<()> {
         let in_use = |message: String| {
             attempt
                 .error(ErrorKind::Conflict, message)
                 .with_hint("give the cluster a range of addresses that nothing else uses")
         };
-        for mark in self.networks_of_all().await? {
+        for mark in self.networks_of_all(hosts).await? {
             let other = mark.endpoint.filter(|(_, number)| *number == address);
             if other.is_some() && mark.cluster != cluster {
                 let message = format!("{address} is the endpoint of cluster {}", mark.cluster);
                 return Err(in_use(message));
             }
         }
-        if self.machines_of_all().await?.contains(&address) {
+        if self.machines_of_all(hosts).await?.contains(&address) {
             return Err(in_use(format!(
                 "{address} is a machine's of another cluster"
             )));

@@ -130,6 +130,23 @@ async fn a_host_that_hangs_in_an_upload_keeps_no_machine_from_another() {
 }
 
 #[tokio::test]
+async fn a_host_that_hangs_while_an_address_is_agreed_on_keeps_nobody_else_waiting() {
+    let world = World::with(&[("lan-site1-a", "host-a"), ("lan-site1-b", "host-b")], "");
+    let provider = Arc::new(world.provider());
+    let (reached, release) = world.stages["host-b"].hang("node");
+    let (waiting, first) = (Arc::clone(&provider), world.machine("a", "lan-site1-a"));
+    let waiting = tokio::spawn(async move { waiting.ensure_machine(&first).await });
+    reached.await.unwrap();
+    provider
+        .ensure_machine(&world.machine("c", "lan-site1-a"))
+        .await
+        .unwrap();
+    assert!(!waiting.is_finished());
+    drop(release);
+    waiting.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn an_address_that_a_stranger_has_is_left_to_it() {
     let world = World::new();
     let provider = world.provider();
