@@ -1,6 +1,6 @@
 //! kube-up's own way of saying it: environment variables.
 
-use crate::support::{Api, Home, assert_agreement, replica_names, replicas_in};
+use crate::support::{Api, Home, assert_agreement, eventually, replica_names, replicas_in};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn its_variables_add_and_remove_replicas() {
@@ -101,8 +101,12 @@ async fn components_hear_what_its_variables_say() {
     ];
     let up = home.run_with(&variables, "up").await.succeeded();
     assert!(!up.stderr.contains("has no effect"), "{}", up.stderr);
-    let status = assert_agreement(&home, 1).await;
+    let status = home.status().await;
     assert_eq!(status["nodes"][0]["ready"], true, "{status:#}");
-    let pods = Api::of(&home).await.pods_at_most().await;
-    assert_eq!(pods, ["64"]);
+    let api = Api::of(&home).await;
+    assert_eq!(api.pods_at_most().await, ["64"]);
+    eventually("the controller manager runs", async || {
+        api.leader("kube-controller-manager").await
+    })
+    .await;
 }

@@ -1,5 +1,7 @@
 //! `--config`: KubeletConfiguration, as far as a kubelet without pods uses it.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -17,6 +19,8 @@ pub struct KubeletConfiguration {
     pub max_pods: u32,
     /// Taints of a new node.
     pub register_with_taints: Vec<Value>,
+    /// Below what pods would be evicted.
+    eviction_hard: BTreeMap<String, String>,
     /// What the cloud calls the machine.
     #[serde(rename = "providerID")]
     pub provider_id: String,
@@ -29,12 +33,26 @@ impl Default for KubeletConfiguration {
             node_lease_duration_seconds: 40,
             max_pods: 110,
             register_with_taints: Vec::new(),
+            eviction_hard: BTreeMap::new(),
             provider_id: String::new(),
         }
     }
 }
 
 const KIND: &str = "KubeletConfiguration";
+
+/// What the real kubelet has thresholds for.
+const SIGNALS: [&str; 9] = [
+    "memory.available",
+    "allocatableMemory.available",
+    "nodefs.available",
+    "nodefs.inodesFree",
+    "imagefs.available",
+    "imagefs.inodesFree",
+    "containerfs.available",
+    "containerfs.inodesFree",
+    "pid.available",
+];
 
 impl KubeletConfiguration {
     /// Reads the file that the flag names, or takes the defaults.
@@ -53,6 +71,37 @@ impl KubeletConfiguration {
                 format!("its kind is {:?}, not {KIND}", config.kind),
             ));
         }
+        let mut signals = config.eviction_hard.keys();
+        if let Some(signal) = signals.find(|signal| !SIGNALS.contains(&signal.as_str())) {
+            let reason = format!("unrecognized eviction signal {signal}");
+            return Err(flags.bad_content("config", reason));
+        }
         Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+    use crate::flags::kubelet::FLAGS;
+
+    fn read(thresholds: &str) -> Result<KubeletConfiguration> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = format!("kind: {KIND}\nevictionHard: {thresholds}\n");
+        std::fs::write(file.path(), text).unwrap();
+        let flag = format!("--config={}", file.path().display());
+        let flags = Flags::parse("kubelet", &[FLAGS], [flag.into()].into_iter()).unwrap();
+        KubeletConfiguration::of(&flags)
+    }
+
+    #[test]
+    fn thresholds_are_for_what_a_kubelet_watches() {
+        assert!(read("{memory.available: 250Mi, nodefs.available: 10%}").is_ok());
+        let said = read("{memory.free: 250Mi}").unwrap_err().to_string();
+        assert!(
+            said.contains("unrecognized eviction signal memory.free"),
+            "{said}"
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! The Kubernetes API as a user of the kubeconfig sees it.
 
 use super::Home;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -114,6 +115,13 @@ impl Api {
             .filter(is_ready)
             .filter_map(|node| node.metadata.name)
             .collect()
+    }
+
+    /// Who leads among a component's instances.
+    pub async fn leader(&self, component: &str) -> Option<String> {
+        let leases: kube::Api<Lease> = kube::Api::namespaced(self.client.clone(), "kube-system");
+        let lease = leases.get_opt(component).await.unwrap()?;
+        lease.spec?.holder_identity
     }
 
     /// How many pods each node says it runs at most.
