@@ -24,7 +24,13 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     if !differing.is_empty() || uses_network {
         draft.add(
             NETWORK,
-            format!("make sure of network {}", spec.network.name),
+            match &spec.network.host_project {
+                None => format!("make sure of network {}", spec.network.name),
+                Some(host) => format!(
+                    "make sure of network {} of project {host}",
+                    spec.network.name
+                ),
+            },
             Action::EnsureNetwork(network(spec)),
             &[],
         );

@@ -6,6 +6,7 @@ use super::derive;
 use super::eviction;
 use super::gcloud::Gcloud;
 use super::libvirt::{self, Hypervisor};
+use super::network;
 use super::origin::Origin;
 use super::parse::{self, Malformed};
 use super::path::Directories;
@@ -13,8 +14,8 @@ use super::quorum_reads::QuorumReads;
 use super::reader::Reader;
 use super::table;
 use super::types::{
-    GoogleCredentials, KubeUpMode, LoadBalancer, Network, Nodes, ProviderKind, Releases,
-    ReplicaMachines, Settings, Zone,
+    GoogleCredentials, KubeUpMode, LoadBalancer, Nodes, ProviderKind, Releases, ReplicaMachines,
+    Settings, Zone,
 };
 use super::validate;
 use crate::pki::Lifetimes;
@@ -36,7 +37,8 @@ pub fn settings(
     let google = google(read, directories, gcloud);
     let count = read.integer(&table::NUM_NODES);
     let pods_per_node = read.integer(&table::MAX_PODS);
-    let network = network(read, count, pods_per_node);
+    let host_project = identity.host_project.clone();
+    let network = network::network(read, count, pods_per_node, host_project);
     let is_libvirt = identity.provider == Some(ProviderKind::Libvirt);
     let node_range = network.as_ref().map(|network| network.node_range);
     let hosts = libvirt::libvirt(
@@ -126,6 +128,7 @@ pub fn settings(
 struct Identity {
     provider: Option<ProviderKind>,
     project: Option<String>,
+    host_project: Option<String>,
     compute_endpoint: Option<String>,
     cluster: Option<String>,
     prefix: Option<String>,
@@ -159,17 +162,10 @@ fn identity(read: &mut Reader<'_>, gcloud: &Gcloud<'_>) -> Identity {
         validate::prefix(read, prefix, zone);
     }
     let host = read.derive(&table::NETWORK_PROJECT, parse::project, project.clone());
-    if let (Some(host), Some(project)) = (host, &project)
-        && host != *project
-    {
-        read.object_with_form(
-            &table::NETWORK_PROJECT,
-            "a network of another project (shared VPC) can't be used yet",
-            format!("{project}, the cluster's own project"),
-        );
-    }
+    let is_gce = provider == Some(ProviderKind::Gce);
     Identity {
         provider,
+        host_project: host.filter(|host| is_gce && project.as_ref() != Some(host)),
         project,
         compute_endpoint,
         cluster,
@@ -218,69 +214,6 @@ fn google(
         impersonate: read.read(&table::GOOGLE_IMPERSONATE, parse::word),
         check_permissions: read.boolean(&table::CHECK_PERMISSIONS) != Some(false),
     }
-}
-
-fn network(
-    read: &mut Reader<'_>,
-    nodes: Option<u32>,
-    pods_per_node: Option<u32>,
-) -> Option<Network> {
-    let name = read.read(&table::NETWORK_NAME, parse::name);
-    let private = read.boolean(&table::PRIVATE_CLUSTER);
-    let custom = read.boolean(&table::CUSTOM_NETWORK);
-    let made = name
-        .as_ref()
-        .filter(|_| custom == Some(true))
-        .map(|name| format!("{name}-custom-subnet"));
-    let subnetwork = read.derive(&table::SUBNETWORK, parse::name, made);
-    let delete = read.boolean(&table::DELETE_NETWORK);
-    let ssh_sources = read.read(&table::SSH_SOURCE, parse::ranges);
-    let cluster_range = read.derive(
-        &table::CLUSTER_RANGE,
-        parse::range,
-        nodes.map(derive::cluster_range),
-    );
-    let service_range = read.read(&table::SERVICE_RANGE, parse::range);
-    let node_range = read.derive(
-        &table::NODE_RANGE,
-        parse::range,
-        nodes.map(derive::node_range),
-    );
-    let master_range = read.read(&table::MASTER_RANGE, parse::range);
-    let tenth = service_range
-        .and_then(|range| derive::nth_address(range, 10))
-        .map(|address| address.to_string());
-    let dns_address = read.derive(&table::DNS_ADDRESS, parse::address, tenth);
-    let dns_domain = read.read(&table::DNS_DOMAIN, parse::domain);
-    validate::ranges(
-        read,
-        nodes,
-        pods_per_node,
-        &[
-            (&table::CLUSTER_RANGE, cluster_range),
-            (&table::SERVICE_RANGE, service_range),
-            (&table::NODE_RANGE, node_range),
-            (&table::MASTER_RANGE, master_range),
-        ],
-    );
-    if let (Some(address), Some(range)) = (dns_address, service_range) {
-        validate::dns_address(read, address, range);
-    }
-    Some(Network {
-        name: name?,
-        subnetwork,
-        custom: custom?,
-        private: private?,
-        ssh_sources,
-        cluster_range: cluster_range?,
-        pods_per_node: pods_per_node?,
-        service_range: service_range?,
-        node_range: node_range?,
-        master_range: master_range?,
-        dns_address: dns_address?,
-        dns_domain: dns_domain?,
-        delete,
-    })
 }
 
 fn machine_type(is_libvirt: bool) -> fn(&str) -> parse::Parsed<String> {

@@ -15,6 +15,7 @@ mod error;
 mod eviction;
 mod gcloud;
 mod libvirt;
+mod network;
 mod origin;
 mod parse;
 mod path;

@@ -238,6 +238,10 @@ pub struct Versions {
 pub struct Network {
     /// The network's name.
     pub name: String,
+    /// The project that it is in, and its firewall rules; `None` is the cluster's own. Another one is the host of a
+    /// shared VPC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_project: Option<String>,
     /// The subnetwork's name, where one is to be used or made.
     pub subnetwork: Option<String>,
     /// Whether the network is made with a subnetwork of `node_range`, rather than one per region.

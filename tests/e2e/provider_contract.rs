@@ -66,6 +66,7 @@ impl World for Cloud {
         let status = self.home.cloud().status().await.unwrap().unwrap();
         let process = self.processes.fetch_add(1, Ordering::Relaxed);
         let gce = Gce::connect(GceConfig {
+            network_project: status.project.clone(),
             project: status.project,
             region: "europe-west1".into(),
             endpoint: Some(status.url),

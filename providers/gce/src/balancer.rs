@@ -100,7 +100,7 @@ impl Gce {
             let group = model::InstanceGroup::new()
                 .set_name(name)
                 .set_description(mark_description(&spec.cluster))
-                .set_network(self.global_link("networks", &spec.network));
+                .set_network(self.network_link(&spec.network));
             let insert = client
                 .insert()
                 .set_project(&self.config.project)

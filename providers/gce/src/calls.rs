@@ -6,6 +6,7 @@
 
 use crate::Gce;
 use crate::balancer::{GroupChange, group_changes, surplus};
+use crate::config::GceConfig;
 use crate::endpoint::{self, Call};
 use hakube_provider::{
     BalancerSpec, Change, EndpointSpec, EndpointTarget, Inventory, MachineRef, MachineSpec,
@@ -15,27 +16,23 @@ use hakube_provider::{
 impl Gce {
     /// See [`hakube_provider::Provider::calls_for`].
     pub(crate) fn wire_calls(&self, change: &Change<'_>, there: &Inventory) -> Vec<WireCall> {
-        let (project, region) = (&self.config.project, &self.config.region);
-        Paths { project, region }.of(change, there)
+        Paths(&self.config).of(change, there)
     }
 }
 
-struct Paths<'a> {
-    project: &'a str,
-    region: &'a str,
-}
+struct Paths<'a>(&'a GceConfig);
 
 impl Paths<'_> {
     fn of(&self, change: &Change<'_>, there: &Inventory) -> Vec<WireCall> {
         match *change {
             Change::Network(spec) => self.network(spec, there),
-            Change::Firewall(spec) => match there.firewall(&spec.name) {
-                None => vec![post(self.global("firewalls"))],
-                Some(_) => vec![call(
-                    "PUT",
-                    self.global(&format!("firewalls/{}", spec.name)),
-                )],
-            },
+            Change::Firewall(spec) => {
+                let rules = format!("projects/{}/global/firewalls", self.0.network_project);
+                match there.firewall(&spec.name) {
+                    None => vec![post(rules)],
+                    Some(_) => vec![call("PUT", format!("{rules}/{}", spec.name))],
+                }
+            }
             Change::Address(_) if there.address.is_some() => Vec::new(),
             Change::Address(_) => vec![post(self.regional("addresses"))],
             Change::Machine(spec) => self.machine(spec, there),
@@ -48,6 +45,9 @@ impl Paths<'_> {
 
     /// A network without the mark may be there, which only a look tells: then there is no such call.
     fn network(&self, spec: &NetworkSpec, there: &Inventory) -> Vec<WireCall> {
+        if self.0.is_shared() {
+            return Vec::new();
+        }
         let network =
             (!there.has(ResourceKind::Network, &spec.name)).then(|| post(self.global("networks")));
         let subnetwork = spec.subnetwork.as_ref();
@@ -163,23 +163,27 @@ impl Paths<'_> {
 
     fn resource(&self, resource: &ResourceId) -> String {
         let path = format!("{}/{}", collection(resource.kind), resource.name);
+        let project = self.0.project_of(resource.kind);
         match &resource.scope {
-            Scope::Global => self.global(&path),
+            Scope::Global => format!("projects/{project}/global/{path}"),
             Scope::Region(_) => self.regional(&path),
             Scope::Zone(zone) => self.zonal(zone, &path),
         }
     }
 
     fn global(&self, path: &str) -> String {
-        format!("projects/{}/global/{path}", self.project)
+        format!("projects/{}/global/{path}", self.0.project)
     }
 
     fn regional(&self, path: &str) -> String {
-        format!("projects/{}/regions/{}/{path}", self.project, self.region)
+        format!(
+            "projects/{}/regions/{}/{path}",
+            self.0.project, self.0.region
+        )
     }
 
     fn zonal(&self, zone: &str, path: &str) -> String {
-        format!("projects/{}/zones/{zone}/{path}", self.project)
+        format!("projects/{}/zones/{zone}/{path}", self.0.project)
     }
 }
 

@@ -7,8 +7,11 @@ use std::time::Duration;
 /// Where Compute Engine is, as whom it is called, and how often it is asked whether it is done.
 #[derive(Debug, Clone)]
 pub struct GceConfig {
-    /// The project that everything is made in.
+    /// The project that everything is made in but what `network_project` says.
     pub project: String,
+    /// The project of networks, subnetworks and firewall rules. Another one than `project` is the host of a shared
+    /// VPC: its networks are used and neither made nor deleted, and rules are made there.
+    pub network_project: String,
     /// The region of the endpoint's address, of the balancer and of the subnetwork.
     pub region: String,
     /// Another address of the API, such as `http://127.64.0.1:8780`; `None` is Google's own.

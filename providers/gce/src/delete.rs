@@ -9,24 +9,25 @@ use hakube_provider::{Attempt, ErrorKind, ResourceId, ResourceKind, Result, Scop
 /// Looks, checks the mark, deletes, waits. Expands to the result.
 macro_rules! delete {
     (
-        $gce:ident, $cluster:ident, $attempt:ident,
+        $gce:ident, $owned:ident, $attempt:ident,
         $service:ident.$set_name:ident($name:expr) $(, $set_scope:ident($scope:expr))?
         $(, unless $refuse:expr)?
     ) => {{
+        let (project, owner) = &$owned;
         let client = $gce.clients.$service().await?;
         let get = client
             .get()
-            .set_project(&$gce.config.project)
+            .set_project(*project)
             $(.$set_scope($scope))?
             .$set_name($name);
         let Some(found) = look(&$attempt, get.send()).await? else {
             return Ok(());
         };
-        let _found = ours(&$attempt, $cluster, found)?;
+        let _found = ours(&$attempt, owner, found)?;
         $($refuse(&_found)?;)?
         let delete = client
             .delete()
-            .set_project(&$gce.config.project)
+            .set_project(*project)
             $(.$set_scope($scope))?
             .$set_name($name);
         $gce.remove(&$attempt, change!(delete)).await
@@ -37,13 +38,17 @@ impl Gce {
     /// See [`hakube_provider::Provider::delete`].
     pub(crate) async fn gone(&self, cluster: &str, resource: &ResourceId) -> Result<()> {
         use ResourceKind as Kind;
-        let attempt = Attempt::new("delete", resource);
+        let attempt = self.config.attempt("delete", resource);
+        let owned = (
+            self.config.project_of(resource.kind),
+            self.config.owner(resource.kind, cluster),
+        );
         let name = &resource.name;
         match (resource.kind, &resource.scope) {
             (Kind::ForwardingRule, Scope::Region(region)) => {
                 delete!(
                     self,
-                    cluster,
+                    owned,
                     attempt,
                     forwarding_rules.set_forwarding_rule(name),
                     set_region(region)
@@ -52,7 +57,7 @@ impl Gce {
             (Kind::BackendService, Scope::Region(region)) => {
                 delete!(
                     self,
-                    cluster,
+                    owned,
                     attempt,
                     backend_services.set_backend_service(name),
                     set_region(region)
@@ -61,7 +66,7 @@ impl Gce {
             (Kind::HealthCheck, Scope::Region(region)) => {
                 delete!(
                     self,
-                    cluster,
+                    owned,
                     attempt,
                     health_checks.set_health_check(name),
                     set_region(region)
@@ -70,7 +75,7 @@ impl Gce {
             (Kind::BackendGroup, Scope::Zone(zone)) => {
                 delete!(
                     self,
-                    cluster,
+                    owned,
                     attempt,
                     instance_groups.set_instance_group(name),
                     set_zone(zone)
@@ -79,7 +84,7 @@ impl Gce {
             (Kind::NodeGroup, Scope::Zone(zone)) => {
                 delete!(
                     self,
-                    cluster,
+                    owned,
                     attempt,
                     instance_group_managers.set_instance_group_manager(name),
                     set_zone(zone)
@@ -88,7 +93,7 @@ impl Gce {
             (Kind::MachineTemplate, Scope::Global) => {
                 delete!(
                     self,
-                    cluster,
+                    owned,
                     attempt,
                     instance_templates.set_instance_template(name)
                 )
@@ -96,36 +101,36 @@ impl Gce {
             (Kind::Machine, Scope::Zone(zone)) => {
                 delete!(
                     self,
-                    cluster,
+                    owned,
                     attempt,
                     instances.set_instance(name),
                     set_zone(zone)
                 )
             }
             (Kind::Disk, Scope::Zone(zone)) => {
-                delete!(self, cluster, attempt, disks.set_disk(name), set_zone(zone))
+                delete!(self, owned, attempt, disks.set_disk(name), set_zone(zone))
             }
             (Kind::Address, Scope::Region(region)) => {
                 // Compute Engine would delete it in use, and give the address to the next who asks.
                 let unless_used = |found: &google_cloud_compute_v1::model::Address| {
                     unused(&attempt, &found.users)
                 };
-                delete!(self, cluster, attempt, addresses.set_address(name), set_region(region), unless unless_used)
+                delete!(self, owned, attempt, addresses.set_address(name), set_region(region), unless unless_used)
             }
             (Kind::Firewall, Scope::Global) => {
-                delete!(self, cluster, attempt, firewalls.set_firewall(name))
+                delete!(self, owned, attempt, firewalls.set_firewall(name))
             }
             (Kind::Subnetwork, Scope::Region(region)) => {
                 delete!(
                     self,
-                    cluster,
+                    owned,
                     attempt,
                     subnetworks.set_subnetwork(name),
                     set_region(region)
                 )
             }
             (Kind::Network, Scope::Global) => {
-                delete!(self, cluster, attempt, networks.set_network(name))
+                delete!(self, owned, attempt, networks.set_network(name))
             }
             (kind, scope) => {
                 let message = format!("a {kind} doesn't live in scope {scope:?}");

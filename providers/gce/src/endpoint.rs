@@ -221,8 +221,8 @@ impl Gce {
                 subnetwork,
             } => rule
                 .set_load_balancing_scheme(LoadBalancingScheme::Internal)
-                .set_network(self.global_link("networks", network))
-                .set_subnetwork(self.regional_link("subnetworks", subnetwork))
+                .set_network(self.network_link(network))
+                .set_subnetwork(self.subnetwork_link(subnetwork))
                 // From the network's other regions, too, as it was on a machine.
                 .set_allow_global_access(true),
         };

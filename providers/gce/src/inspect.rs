@@ -37,19 +37,22 @@ struct Found {
 
 /// The marked resources of a service, in the region where the service has regions.
 macro_rules! list {
-    ($gce:ident, $cluster:ident, $service:ident $(, $set_region:ident)?) => {
+    ($gce:ident, $kind:ident, $cluster:ident, $service:ident $(, $set_region:ident)?) => {
         async {
-            let attempt = Attempt::new("list", concat!("the project's ", stringify!($service)));
+            let project = $gce.config.project_of(ResourceKind::$kind);
+            let owner = $gce.config.owner(ResourceKind::$kind, $cluster);
+            let what = concat!("the ", stringify!($service), " of project");
+            let attempt = Attempt::new("list", format!("{what} {project}"));
             let list = $gce
                 .clients
                 .$service()
                 .await?
                 .list()
-                .set_project(&$gce.config.project)
+                .set_project(project)
                 $(.$set_region(&$gce.config.region))?
-                .set_filter(description_filter($cluster));
+                .set_filter(description_filter(&owner));
             let all = every!(attempt, list);
-            Ok::<_, ProviderError>(ours_once($cluster, all))
+            Ok::<_, ProviderError>(ours_once(&owner, all))
         }
     };
 }
@@ -90,18 +93,18 @@ impl Gce {
             subnetworks,
             networks,
         ) = futures::try_join!(
-            list!(self, cluster, forwarding_rules, set_region),
-            list!(self, cluster, backend_services, set_region),
-            list!(self, cluster, health_checks, set_region),
+            list!(self, ForwardingRule, cluster, forwarding_rules, set_region),
+            list!(self, BackendService, cluster, backend_services, set_region),
+            list!(self, HealthCheck, cluster, health_checks, set_region),
             self.backend_groups(cluster),
             list_zones!(self, cluster, instance_group_managers, description_filter),
-            list!(self, cluster, instance_templates),
+            list!(self, MachineTemplate, cluster, instance_templates),
             self.marked_instances(cluster),
             list_zones!(self, cluster, disks, label_filter),
-            list!(self, cluster, addresses, set_region),
-            list!(self, cluster, firewalls),
-            list!(self, cluster, subnetworks, set_region),
-            list!(self, cluster, networks),
+            list!(self, Address, cluster, addresses, set_region),
+            list!(self, Firewall, cluster, firewalls),
+            self.marked_subnetworks(cluster),
+            self.marked_networks(cluster),
         )?;
         let found = Found {
             rules,
@@ -118,6 +121,21 @@ impl Gce {
             networks,
         };
         found.inventory(&self.config.region)
+    }
+
+    /// None is made in a host project, and whoever runs this may not be allowed to list them there.
+    async fn marked_subnetworks(&self, cluster: &str) -> Result<Vec<model::Subnetwork>> {
+        if self.config.is_shared() {
+            return Ok(Vec::new());
+        }
+        list!(self, Subnetwork, cluster, subnetworks, set_region).await
+    }
+
+    async fn marked_networks(&self, cluster: &str) -> Result<Vec<model::Network>> {
+        if self.config.is_shared() {
+            return Ok(Vec::new());
+        }
+        list!(self, Network, cluster, networks).await
     }
 
     /// The cluster's machines, those of node groups included.

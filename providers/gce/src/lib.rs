@@ -29,6 +29,7 @@ mod preflight;
 mod request;
 mod rest;
 mod retry;
+mod shared;
 mod ssh;
 
 pub use config::{Auth, GceConfig, GoogleLogin, Patience, PollPace, RESOURCE_MANAGER};
@@ -45,7 +46,7 @@ use hakube_provider::{
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Compute Engine, in one project and region.
+/// Compute Engine, in one project and region, on that project's networks or another's.
 pub struct Gce {
     config: GceConfig,
     clients: Clients,

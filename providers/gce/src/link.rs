@@ -20,6 +20,18 @@ impl Gce {
         format!("projects/{project}/regions/{region}/{collection}/{name}")
     }
 
+    /// A link to a network, which may be another project's.
+    pub(crate) fn network_link(&self, name: &str) -> String {
+        let project = &self.config.network_project;
+        format!("projects/{project}/global/networks/{name}")
+    }
+
+    /// A link to a network's subnetwork in the provider's region.
+    pub(crate) fn subnetwork_link(&self, name: &str) -> String {
+        let (project, region) = (&self.config.network_project, &self.config.region);
+        format!("projects/{project}/regions/{region}/subnetworks/{name}")
+    }
+
     /// A link to a resource of no region.
     pub(crate) fn global_link(&self, collection: &str, name: &str) -> String {
         let project = &self.config.project;

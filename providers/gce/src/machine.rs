@@ -237,10 +237,10 @@ impl Gce {
         external: Option<model::AccessConfig>,
     ) -> model::NetworkInterface {
         let interface = model::NetworkInterface::new()
-            .set_network(self.global_link("networks", &spec.network))
+            .set_network(self.network_link(&spec.network))
             .set_access_configs(external);
         match &spec.subnetwork {
-            Some(name) => interface.set_subnetwork(self.regional_link("subnetworks", name)),
+            Some(name) => interface.set_subnetwork(self.subnetwork_link(name)),
             None => interface,
         }
     }

@@ -1,5 +1,6 @@
 //! The cluster's mark on Compute Engine's resources: a label where they have labels, else the whole
-//! description.
+//! description. Its value is the *owner*: the cluster, or more where that isn't enough
+//! ([`GceConfig::owner`](crate::GceConfig::owner)).
 
 use google_cloud_compute_v1::model;
 use hakube_provider::{Attempt, ErrorKind, MARK, Result, mark_description};
@@ -11,8 +12,8 @@ pub(crate) const GROUP_LABEL: &str = "hakube-node-group";
 
 /// A resource that can bear the mark.
 pub(crate) trait Marked {
-    /// Whether it bears the mark of this cluster.
-    fn bears(&self, cluster: &str) -> bool;
+    /// Whether it bears the mark of this owner.
+    fn bears(&self, owner: &str) -> bool;
 
     /// What it says of itself.
     fn says(&self) -> Option<&str>;
@@ -24,8 +25,8 @@ pub(crate) trait Marked {
 macro_rules! marked_by_label {
     ($($kind:ident),+) => {
         $(impl Marked for model::$kind {
-            fn bears(&self, cluster: &str) -> bool {
-                self.labels.get(MARK).is_some_and(|value| value == cluster)
+            fn bears(&self, owner: &str) -> bool {
+                self.labels.get(MARK).is_some_and(|value| value == owner)
             }
 
             fn says(&self) -> Option<&str> {
@@ -42,8 +43,8 @@ macro_rules! marked_by_label {
 macro_rules! marked_by_description {
     ($($kind:ident),+) => {
         $(impl Marked for model::$kind {
-            fn bears(&self, cluster: &str) -> bool {
-                self.description.as_deref() == Some(mark_description(cluster).as_str())
+            fn bears(&self, owner: &str) -> bool {
+                self.description.as_deref() == Some(mark_description(owner).as_str())
             }
 
             fn says(&self) -> Option<&str> {
@@ -71,18 +72,18 @@ marked_by_description!(
     Subnetwork
 );
 
-/// The resource, if it is the cluster's; else it is someone else's and stays as it is.
-pub(crate) fn ours<T: Marked>(attempt: &Attempt, cluster: &str, found: T) -> Result<T> {
-    if found.bears(cluster) {
+/// The resource, if it is the owner's; else it is someone else's and stays as it is.
+pub(crate) fn ours<T: Marked>(attempt: &Attempt, owner: &str, found: T) -> Result<T> {
+    if found.bears(owner) {
         return Ok(found);
     }
     let says = found.says().filter(|says| !says.is_empty());
     let says = says.map(|says| format!(" (its description: {says})"));
     let says = says.unwrap_or_default();
-    let message = format!("it exists, without the mark of cluster {cluster}{says}");
+    let message = format!("it exists, without the mark of cluster {owner}{says}");
     Err(attempt
         .error(ErrorKind::Conflict, message)
-        .with_hint("rename or delete it if it is yours, or choose another name for the cluster"))
+        .with_hint("rename or delete it if it is yours, or choose another KUBE_GCE_INSTANCE_PREFIX, which names start with"))
 }
 
 /// Labels with the mark, for what is made.
@@ -97,22 +98,22 @@ pub(crate) fn labels<'a>(
         .collect()
 }
 
-/// Of a list, what is the cluster's, once each: what comes or goes between two pages of a list may be on both.
-pub(crate) fn ours_once<T: Marked>(cluster: &str, list: Vec<T>) -> Vec<T> {
+/// Of a list, what is the owner's, once each: what comes or goes between two pages of a list may be on both.
+pub(crate) fn ours_once<T: Marked>(owner: &str, list: Vec<T>) -> Vec<T> {
     let mut seen = HashSet::new();
     let new = |found: &T| found.number().is_none_or(|number| seen.insert(number));
     list.into_iter()
-        .filter(|found| found.bears(cluster))
+        .filter(|found| found.bears(owner))
         .filter(new)
         .collect()
 }
 
 /// The filter of a list call that finds the mark in labels.
-pub(crate) fn label_filter(cluster: &str) -> String {
-    format!("labels.{MARK}=\"{cluster}\"")
+pub(crate) fn label_filter(owner: &str) -> String {
+    format!("labels.{MARK}=\"{owner}\"")
 }
 
 /// The filter of a list call that finds the mark in descriptions.
-pub(crate) fn description_filter(cluster: &str) -> String {
-    format!("description=\"{}\"", mark_description(cluster))
+pub(crate) fn description_filter(owner: &str) -> String {
+    format!("description=\"{}\"", mark_description(owner))
 }

@@ -9,7 +9,7 @@ use google_cloud_compute_v1::model::address::AddressType;
 use google_cloud_compute_v1::model::firewall::{Allowed, Direction};
 use hakube_provider::{
     Address, AddressSpec, Attempt, ErrorKind, Firewall, FirewallSource, FirewallSpec, NetworkSpec,
-    Reach, Result, mark_description,
+    Reach, ResourceId, ResourceKind, Result, Scope, mark_description,
 };
 use ipnet::IpNet;
 use std::collections::BTreeSet;
@@ -17,13 +17,12 @@ use std::collections::BTreeSet;
 impl Gce {
     /// See [`hakube_provider::Provider::ensure_network`].
     pub(crate) async fn network_exists(&self, spec: &NetworkSpec) -> Result<()> {
+        if self.config.is_shared() {
+            return self.host_network_exists(&spec.name).await;
+        }
         let attempt = Attempt::new("create", format!("network {}", spec.name));
         let client = self.clients.networks().await?;
-        let get = client
-            .get()
-            .set_project(&self.config.project)
-            .set_network(&spec.name);
-        if look(&attempt, get.send()).await?.is_none() {
+        if self.network(&attempt, &spec.name).await?.is_none() {
             let network = model::Network::new()
                 .set_name(&spec.name)
                 .set_description(mark_description(&spec.cluster))
@@ -38,6 +37,20 @@ impl Gce {
             Some((name, range)) => self.subnetwork_exists(spec, name, *range).await,
             None => Ok(()),
         }
+    }
+
+    /// The network of that name.
+    pub(crate) async fn network(
+        &self,
+        attempt: &Attempt,
+        name: &str,
+    ) -> Result<Option<model::Network>> {
+        let client = self.clients.networks().await?;
+        let get = client
+            .get()
+            .set_project(&self.config.network_project)
+            .set_network(name);
+        look(attempt, get.send()).await
     }
 
     async fn subnetwork_exists(&self, spec: &NetworkSpec, name: &str, range: IpNet) -> Result<()> {
@@ -55,7 +68,7 @@ impl Gce {
         let subnetwork = model::Subnetwork::new()
             .set_name(name)
             .set_description(mark_description(&spec.cluster))
-            .set_network(self.global_link("networks", &spec.name))
+            .set_network(self.network_link(&spec.name))
             .set_ip_cidr_range(range.to_string());
         let insert = client
             .insert()
@@ -67,28 +80,29 @@ impl Gce {
 
     /// See [`hakube_provider::Provider::ensure_firewall`].
     pub(crate) async fn firewall_exists(&self, spec: &FirewallSpec) -> Result<()> {
-        let attempt = Attempt::new("create", format!("firewall {}", spec.name));
+        let id = ResourceId {
+            kind: ResourceKind::Firewall,
+            scope: Scope::Global,
+            name: spec.name.clone(),
+        };
+        let attempt = self.config.attempt("create", &id);
+        let owner = self.config.owner(id.kind, &spec.cluster);
+        let project = &self.config.network_project;
         let client = self.clients.firewalls().await?;
-        let get = client
-            .get()
-            .set_project(&self.config.project)
-            .set_firewall(&spec.name);
-        let wanted = rule(spec, self.global_link("networks", &spec.network));
+        let get = client.get().set_project(project).set_firewall(&spec.name);
+        let wanted = rule(spec, &owner, self.network_link(&spec.network));
         let Some(found) = look(&attempt, get.send()).await? else {
-            let insert = client
-                .insert()
-                .set_project(&self.config.project)
-                .set_body(wanted);
+            let insert = client.insert().set_project(project).set_body(wanted);
             return self.insert(&attempt, change!(insert)).await;
         };
-        let found = ours(&attempt, &spec.cluster, found)?;
+        let found = ours(&attempt, &owner, found)?;
         if firewall(&found) == Firewall::from(spec) {
             return Ok(());
         }
         // Not a patch: that can't empty a list, and a rule with both ranges and tags lets both in.
         let update = client
             .update()
-            .set_project(&self.config.project)
+            .set_project(project)
             .set_firewall(&spec.name)
             .set_body(wanted);
         self.run(&attempt.to("update"), change!(update)).await
@@ -107,7 +121,7 @@ impl Gce {
             Reach::Anywhere => wanted.set_address_type(AddressType::External),
             Reach::Within { subnetwork, .. } => wanted
                 .set_address_type(AddressType::Internal)
-                .set_subnetwork(self.regional_link("subnetworks", subnetwork)),
+                .set_subnetwork(self.subnetwork_link(subnetwork)),
         };
         let insert = self
             .clients
@@ -183,10 +197,10 @@ pub(crate) fn is_of_network(
         .with_hint("choose another subnetwork, or name another in its place"))
 }
 
-fn rule(spec: &FirewallSpec, network: String) -> model::Firewall {
+fn rule(spec: &FirewallSpec, owner: &str, network: String) -> model::Firewall {
     let rule = model::Firewall::new()
         .set_name(&spec.name)
-        .set_description(mark_description(&spec.cluster))
+        .set_description(mark_description(owner))
         .set_network(network)
         .set_direction(Direction::Ingress)
         .set_target_tags([&spec.target_tag])
@@ -229,6 +243,8 @@ pub(crate) fn firewall(found: &model::Firewall) -> Firewall {
 mod tests {
     use super::*;
 
+    const OWNER: &str = "kubernetes";
+
     fn spec(source: FirewallSource, ports: &[&str]) -> FirewallSpec {
         FirewallSpec {
             cluster: "kubernetes".into(),
@@ -249,6 +265,7 @@ mod tests {
         let wanted = spec(ranges(&["10.0.0.0/8", "192.168.0.0/16"]), &["443", "6443"]);
         let found = rule(
             &spec(ranges(&["192.168.0.0/16", "10.0.0.0/8"]), &["6443", "443"]),
+            OWNER,
             "https://www.googleapis.com/compute/v1/projects/p/global/networks/default".into(),
         );
         assert_eq!(firewall(&found), Firewall::from(&wanted));
@@ -258,16 +275,17 @@ mod tests {
     fn any_other_traffic_is_a_difference() {
         let link = || "projects/p/global/networks/default".to_owned();
         let wanted = spec(ranges(&["0.0.0.0/0"]), &["6443"]);
-        let made = rule(&wanted, link());
+        let made = rule(&wanted, OWNER, link());
         assert_eq!(firewall(&made), Firewall::from(&wanted));
         let others = [
-            rule(&spec(ranges(&["10.0.0.0/8"]), &["6443"]), link()),
-            rule(&spec(ranges(&["0.0.0.0/0"]), &["443"]), link()),
+            rule(&spec(ranges(&["10.0.0.0/8"]), &["6443"]), OWNER, link()),
+            rule(&spec(ranges(&["0.0.0.0/0"]), &["443"]), OWNER, link()),
             rule(
                 &spec(FirewallSource::Tags(vec!["a".into()]), &["6443"]),
+                OWNER,
                 link(),
             ),
-            rule(&wanted, "global/networks/x".into()),
+            rule(&wanted, OWNER, "global/networks/x".into()),
             made.clone().set_source_tags(["a"]),
             made.clone().set_target_tags(["a"]),
             made.clone().set_disabled(true),

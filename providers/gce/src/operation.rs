@@ -63,6 +63,12 @@ pub(crate) trait Sent: Future<Output = google_cloud_gax::Result<Operation>> {}
 
 impl<S: Future<Output = google_cloud_gax::Result<Operation>>> Sent for S {}
 
+/// The project that an operation runs in: that of what it works on, which its own URL names.
+fn project(operation: &Operation) -> Option<&str> {
+    let (_, rest) = operation.self_link.as_deref()?.split_once("/projects/")?;
+    rest.split('/').next()
+}
+
 /// Where an operation is asked about.
 #[derive(Debug, PartialEq, Eq)]
 enum Place<'a> {
@@ -185,11 +191,12 @@ impl Gce {
     /// One `operations.wait`: blocks on the server's side, and may come back not done, or not at all.
     async fn wait(&self, attempt: &Attempt, operation: &Operation) -> Result<Option<Operation>> {
         let name = operation.name.as_deref().unwrap_or_default();
+        let project = project(operation).unwrap_or(&self.config.project);
         macro_rules! wait {
             ($client:expr $(, $set:ident($value:expr))?) => {
                 $client
                     .wait()
-                    .set_project(&self.config.project)
+                    .set_project(project)
                     .set_operation(name)
                     $(.$set($value))?
                     .with_idempotency(true)
@@ -240,5 +247,11 @@ mod tests {
         assert_eq!(place(&zonal), Place::Zone("europe-west1-b"));
         assert_eq!(place(&regional), Place::Region("europe-west1"));
         assert_eq!(place(&Operation::new()), Place::Global);
+        let of_host = "https://www.googleapis.com/compute/v1/projects/host/global/operations/o";
+        assert_eq!(
+            project(&Operation::new().set_self_link(of_host)),
+            Some("host")
+        );
+        assert_eq!(project(&Operation::new()), None);
     }
 }

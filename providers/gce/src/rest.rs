@@ -49,8 +49,13 @@ impl Rest {
         query: &[(&str, String)],
         body: &Value,
     ) -> Result<Operation> {
-        let url = format!("{}/compute/v1/{path}", self.compute);
+        let url = self.compute(path);
         self.send(Method::PATCH, &url, query, body).await
+    }
+
+    /// The whole address of something of Compute Engine's: `projects/P/…`.
+    pub(crate) fn compute(&self, path: &str) -> String {
+        format!("{}/compute/v1/{path}", self.compute)
     }
 
     /// Asks a service, at its whole address, something that takes a body.

@@ -105,6 +105,10 @@ async fn gce(
     };
     let provider: Arc<dyn Provider> = Arc::new(
         Gce::connect(GceConfig {
+            network_project: match &spec.network.host_project {
+                Some(host) => host.clone(),
+                None => project.clone(),
+            },
             project,
             region: spec.zone.region().to_owned(),
             endpoint: spec.compute_endpoint.clone(),
@@ -168,6 +172,7 @@ async fn local(settings: &Settings, region: &str, purpose: Purpose) -> Result<Ba
     };
     let provider = Gce::connect(GceConfig {
         project: status.project.clone(),
+        network_project: status.project.clone(),
         region: region.to_owned(),
         endpoint: Some(status.url.clone()),
         resource_manager: None,

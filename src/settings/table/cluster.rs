@@ -24,7 +24,8 @@ group! { CLUSTER: "The cluster", "Which cluster a command is about, who makes it
         "Where Compute Engine's API is, for an emulator of it whose machines are processes on this host.")
         .flag("--compute-endpoint");
     NETWORK_PROJECT = Setting::new("NETWORK_PROJECT", Kind::Project, Derived("from PROJECT"),
-        "The project of the network. Another one (shared VPC) is refused: that isn't built yet.");
+        "The project of the network, its subnetwork and its firewall rules. Another one than PROJECT is the host of a \
+         shared VPC; its network and subnetwork must exist.");
     ZONE = Setting::new("KUBE_GCE_ZONE", Kind::Zone,
         Derived("from HAKUBE_LIBVIRT_ZONES: its first, or `us-central1-b`"),
         "The zone. Its region is the name without the last part, and a cluster stays in one region.")

@@ -7,7 +7,7 @@ group! { NETWORK: "Network", "The four ranges must not overlap. Those derived fr
     NETWORK_NAME = Setting::new("KUBE_GCE_NETWORK", Kind::Name, Value("default"),
         "The network. One that exists is used as it is; a missing one is made.");
     SUBNETWORK = Setting::new("SUBNETWORK", Kind::Name,
-        Derived("from KUBE_GCE_NETWORK when CREATE_CUSTOM_NETWORK is true, else none"),
+        Derived("from KUBE_GCE_NETWORK when CREATE_CUSTOM_NETWORK is true or the network another project's, else none"),
         "The subnetwork that machines are in.");
     PRIVATE_CLUSTER = Setting::new("KUBE_GCE_PRIVATE_CLUSTER", Kind::Bool, Value("false"),
         "Whether machines have no external addresses, and the endpoint has an internal one of their subnetwork.");

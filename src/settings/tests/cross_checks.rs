@@ -39,14 +39,37 @@ fn ranges_that_overlap_are_refused_whichever_was_changed() {
 
 #[test]
 fn what_would_make_another_cluster_than_was_asked_for_is_refused() {
+    let shared = [
+        ("CREATE_CUSTOM_NETWORK", "true"),
+        ("KUBERNETES_PROVIDER", "gce"),
+        ("NETWORK_PROJECT", "host-project"),
+        ("PROJECT", "my-project"),
+    ];
     assert_refused(
-        &[
-            ("NETWORK_PROJECT", "host-project"),
-            ("PROJECT", "my-project"),
-        ],
-        &["shared VPC", "my-project"],
+        &shared,
+        &["CREATE_CUSTOM_NETWORK", "NETWORK_PROJECT (host-project"],
     );
-    resolved(&[("NETWORK_PROJECT", "my-project"), ("PROJECT", "my-project")]);
+}
+
+#[test]
+fn a_network_of_another_project_is_used_by_its_subnetwork() {
+    let network = |network_project, subnetwork: Option<&'static str>| {
+        let mut env = vec![
+            ("KUBERNETES_PROVIDER", "gce"),
+            ("PROJECT", "my-project"),
+            ("NETWORK_PROJECT", network_project),
+            ("KUBE_GCE_NETWORK", "backbone"),
+        ];
+        env.extend(subnetwork.map(|name| ("SUBNETWORK", name)));
+        resolved(&env).settings.network
+    };
+    let own = network("my-project", None);
+    assert_eq!((own.host_project, own.subnetwork), (None, None));
+    for (named, expected) in [(None, "backbone"), (Some("west"), "west")] {
+        let shared = network("host-project", named);
+        assert_eq!(shared.host_project.as_deref(), Some("host-project"));
+        assert_eq!(shared.subnetwork.as_deref(), Some(expected));
+    }
 }
 
 #[test]

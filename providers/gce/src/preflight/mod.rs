@@ -20,10 +20,11 @@ use quota::{Demand, Quotas};
 impl Gce {
     /// See [`hakube_provider::Provider::preflight`].
     pub(crate) async fn findings(&self, spec: &PreflightSpec) -> Result<Vec<ProviderError>> {
-        let project = match self.project().await {
-            Ok(project) => project,
-            Err(error) if error.is_transient() => return Err(error),
-            Err(error) => return Ok(vec![error]),
+        let (project, host) = futures::join!(self.project(), self.host());
+        let (project, host) = match (project, host) {
+            (Ok(project), Ok(host)) => (project, host),
+            (Err(error), _) | (_, Err(error)) if error.is_transient() => return Err(error),
+            (project, host) => return Ok(project.err().into_iter().chain(host.err()).collect()),
         };
         let (region, zones, types, images, taken) = futures::join!(
             self.region(),
@@ -44,13 +45,20 @@ impl Gce {
         findings.extend(images);
         let there = taken.there;
         findings.extend(taken.findings);
-        findings.extend(self.permission_finding(spec, &there).await);
+        findings.extend(self.permission_findings(spec, &there).await);
         let quotas = match &region {
             Ok(region) => Quotas::new(&project, region),
             Err(_) => Quotas::of_project(&project),
         };
         findings.extend(region.err());
-        findings.extend(quotas.short_of(&Demand::new(spec, &types, &there)));
+        let mut demand = Demand::new(spec, &types, &there);
+        if self.config.is_shared() {
+            findings.extend(self.host_finding().await);
+            let on_network = demand.split_network();
+            let quotas = host.as_ref().map(Quotas::of_project);
+            findings.extend(quotas.map_or_else(Vec::new, |it| it.short_of(&on_network)));
+        }
+        findings.extend(quotas.short_of(&demand));
         if let Some(passing) = findings.iter().position(ProviderError::is_transient) {
             return Err(findings.swap_remove(passing));
         }
@@ -58,13 +66,24 @@ impl Gce {
     }
 
     async fn project(&self) -> Result<model::Project> {
-        let attempt = Attempt::new("use", format!("project {}", self.config.project));
-        let get = self
-            .clients
-            .projects()
-            .await?
-            .get()
-            .set_project(&self.config.project);
+        self.project_called(&self.config.project).await
+    }
+
+    /// The host of a shared VPC; `None` where there is none, or who asks may not look at it.
+    async fn host(&self) -> Result<Option<model::Project>> {
+        if !self.config.is_shared() {
+            return Ok(None);
+        }
+        match self.project_called(&self.config.network_project).await {
+            Ok(host) => Ok(Some(host)),
+            Err(error) if error.kind == ErrorKind::Denied => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn project_called(&self, name: &str) -> Result<model::Project> {
+        let attempt = Attempt::new("use", format!("project {name}"));
+        let get = self.clients.projects().await?.get().set_project(name);
         get.send()
             .await
             .map_err(|error| places::no_project(attempt.failed(&Fault::from(error))))

@@ -104,6 +104,13 @@ impl Demand {
         demand
     }
 
+    /// What of it counts in the network's project, taken out of the rest.
+    pub(super) fn split_network(&mut self) -> Self {
+        let metrics = ["FIREWALLS", "NETWORKS", "SUBNETWORKS"];
+        let taken = metrics.map(|metric| self.0.remove_entry(metric));
+        Self(taken.into_iter().flatten().collect())
+    }
+
     fn machines(&mut self, machine: &MachineSpec, count: u64, types: &MachineTypes) {
         self.add("INSTANCES", count);
         let key = (machine.machine.zone.clone(), machine.machine_type.clone());

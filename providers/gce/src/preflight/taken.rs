@@ -35,20 +35,21 @@ macro_rules! look_at {
     ) => {{
         let (id, cluster) = ($id, $cluster);
         async move {
-            let attempt = Attempt::new("make", &id);
+            let attempt = $gce.config.attempt("make", &id);
+            let owner = $gce.config.owner(id.kind, cluster);
             let found = async {
                 let get = $gce
                     .clients
                     .$service()
                     .await?
                     .get()
-                    .set_project(&$gce.config.project)
+                    .set_project($gce.config.project_of(id.kind))
                     $(.$set_scope($scope))?
                     .$set_name(&id.name);
                 let Some(found) = look(&attempt, get.send()).await? else {
                     return Ok(false);
                 };
-                let _found = ours(&attempt, cluster, found)?;
+                let _found = ours(&attempt, &owner, found)?;
                 $($judge(&attempt, &_found)?;)?
                 Ok(true)
             };
@@ -79,7 +80,7 @@ impl Gce {
     }
 
     fn foundation<'a>(&'a self, spec: &'a PreflightSpec) -> Vec<Look<'a>> {
-        let networks = spec.networks.iter().map(|network| self.network(network));
+        let networks = spec.networks.iter().map(|it| self.network_there(it));
         let made: BTreeSet<&str> = spec
             .networks
             .iter()
@@ -212,21 +213,16 @@ impl Gce {
     }
 
     /// Any network of that name will do, whoever made it.
-    fn network<'a>(&'a self, spec: &'a NetworkSpec) -> Look<'a> {
+    fn network_there<'a>(&'a self, spec: &'a NetworkSpec) -> Look<'a> {
         async move {
             let id = id(ResourceKind::Network, Scope::Global, &spec.name);
-            let attempt = Attempt::new("use", &id);
-            let found = async {
-                let get = self
-                    .clients
-                    .networks()
-                    .await?
-                    .get()
-                    .set_project(&self.config.project)
-                    .set_network(&spec.name);
-                Ok(look(&attempt, get.send()).await?.is_some())
+            let attempt = self.config.attempt("use", &id);
+            let found = if self.config.is_shared() {
+                self.host_network_exists(&spec.name).await.map(|()| true)
+            } else {
+                let found = self.network(&attempt, &spec.name).await;
+                found.map(|found| found.is_some())
             };
-            let found = found.await;
             (id, found)
         }
         .boxed()
@@ -235,14 +231,14 @@ impl Gce {
     fn subnetwork<'a>(&'a self, name: &'a str, network: &'a str, made: bool) -> Look<'a> {
         async move {
             let id = id(ResourceKind::Subnetwork, self.in_region(), name);
-            let attempt = Attempt::new("use", &id);
+            let attempt = self.config.attempt("use", &id);
             let found = async {
                 let get = self
                     .clients
                     .subnetworks()
                     .await?
                     .get()
-                    .set_project(&self.config.project)
+                    .set_project(&self.config.network_project)
                     .set_region(&self.config.region)
                     .set_subnetwork(name);
                 match look(&attempt, get.send()).await? {
@@ -250,7 +246,11 @@ impl Gce {
                     None if made => Ok(false),
                     None => Err(attempt
                         .error(ErrorKind::Invalid, "there is no such subnetwork")
-                        .with_hint("make it, or have it made: CREATE_CUSTOM_NETWORK=true")),
+                        .with_hint(if self.config.is_shared() {
+                            "SUBNETWORK names one of the network's in this region; administrators of its project make it"
+                        } else {
+                            "make it, or have it made: CREATE_CUSTOM_NETWORK=true"
+                        })),
                 }
             };
             let found = found.await;

@@ -14,5 +14,6 @@ mod oddities;
 mod permissions;
 mod preflight;
 mod private;
+mod shared;
 mod ssh;
 mod support;

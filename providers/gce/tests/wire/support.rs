@@ -79,6 +79,26 @@ impl Cloud {
         Gce::connect(config).await.unwrap()
     }
 
+    /// The same cloud, on a network of the project `host`.
+    pub async fn on_shared_network(&self) -> Gce {
+        self.shared(None).await
+    }
+
+    /// The same, whose Cloud Resource Manager is asked.
+    pub async fn on_shared_network_with_permissions(&self) -> Gce {
+        self.shared(Some(self.server.uri())).await
+    }
+
+    async fn shared(&self, resource_manager: Option<String>) -> Gce {
+        let own = config(&self.server.uri(), self.token.clone(), Patience::default());
+        let config = GceConfig {
+            network_project: "host".into(),
+            resource_manager,
+            ..own
+        };
+        Gce::connect(config).await.unwrap()
+    }
+
     async fn mount(&self, priority: u8, mock: wiremock::MockBuilder, answer: ResponseTemplate) {
         mock.respond_with(answer)
             .with_priority(priority)
@@ -160,6 +180,7 @@ pub async fn connect(endpoint: &str, auth: Auth, patience: Patience) -> Result<G
 fn config(endpoint: &str, auth: Auth, patience: Patience) -> GceConfig {
     GceConfig {
         project: "p".into(),
+        network_project: "p".into(),
         region: "europe-west1".into(),
         endpoint: Some(endpoint.to_owned()),
         resource_manager: None,
