@@ -67,9 +67,12 @@ pub struct ServeArgs {
     /// The cloud is in the directory `local` of this one [default: HAKUBE_HOME]
     #[arg(long, value_name = "DIRECTORY")]
     home: Option<PathBuf>,
-    /// The id of its one project
+    /// The id of the project that machines are in
     #[arg(long, value_name = "ID", default_value = "local")]
     project: String,
+    /// The id of another project, which has networks, subnetworks and firewall rules only; may be repeated
+    #[arg(long, value_name = "ID")]
+    network_project: Vec<String>,
     /// Serve the API at this loopback address [default: port 8780 of an address of its own]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
@@ -187,6 +190,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
     hakube_local::serve(ServeConfig {
         home: home.join("local"),
         project: args.project,
+        network_projects: args.network_project,
         time_scale: args.time_scale,
         init_command: vec![hakube.into_os_string(), "local".into(), "init".into()],
         listen: args.listen,

@@ -1,5 +1,6 @@
 //! The local cloud as a program of its own: what the tests kill and start again, and a way to try it
-//! with gcloud. `local-cloud serve HOME PROJECT TIME_SCALE`; `local-cloud init DIR` is its machines'.
+//! with gcloud. `local-cloud serve HOME PROJECT TIME_SCALE [NETWORK_PROJECT...]`; `local-cloud init DIR` is its
+//! machines'.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -13,17 +14,24 @@ fn main() -> ExitCode {
         [command, directory] if command == "init" => {
             hakube_local::machine::init(Path::new(directory))
         }
-        [command, home, project, time_scale] if command == "serve" => {
-            serve(home, project, time_scale)
+        [command, home, project, time_scale, others @ ..] if command == "serve" => {
+            serve(home, project, time_scale, others)
         }
         _ => {
-            eprintln!("usage: local-cloud serve HOME PROJECT TIME_SCALE | local-cloud init DIR");
+            eprintln!(
+                "usage: local-cloud serve HOME PROJECT TIME_SCALE [NETWORK_PROJECT...] | local-cloud init DIR"
+            );
             ExitCode::from(2)
         }
     }
 }
 
-fn serve(home: &OsString, project: &OsString, time_scale: &OsString) -> ExitCode {
+fn serve(
+    home: &OsString,
+    project: &OsString,
+    time_scale: &OsString,
+    others: &[OsString],
+) -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .init();
@@ -32,6 +40,10 @@ fn serve(home: &OsString, project: &OsString, time_scale: &OsString) -> ExitCode
         let config = ServeConfig {
             home: home.into(),
             project: project.to_string_lossy().into_owned(),
+            network_projects: others
+                .iter()
+                .map(|other| other.to_string_lossy().into_owned())
+                .collect(),
             time_scale: time_scale.to_string_lossy().parse()?,
             init_command: vec![program.into(), "init".into()],
             listen: None,

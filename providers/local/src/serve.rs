@@ -31,8 +31,10 @@ use crate::{metadata, operation, server};
 pub struct ServeConfig {
     /// The directory that everything lives in.
     pub home: PathBuf,
-    /// The id of the one project. A home keeps the project that it was made with.
+    /// The id of the project that machines are in. A home keeps the project that it was made with.
     pub project: String,
+    /// The ids of other projects, which have networks, subnetworks and firewall rules only. A home keeps them, too.
+    pub network_projects: Vec<String>,
     /// What Compute Engine's times are multiplied with: 0 is at once, 1 is realistic.
     pub time_scale: f64,
     /// The argv of a process that runs a machine's init; the machine's directory is appended.
@@ -149,7 +151,12 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let mut state = known.unwrap_or_else(|| State::new(&config.project, block));
     let url = home::url(address);
     state.base.clone_from(&url);
-    project::put(&mut state);
+    project::put(&mut state, None);
+    for other in &config.network_projects {
+        if *other != state.project {
+            project::put(&mut state, Some(other));
+        }
+    }
     add_default_network(&mut state)?;
 
     let stop = CancellationToken::new();

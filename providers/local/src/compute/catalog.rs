@@ -161,11 +161,6 @@ pub fn id_of(name: &str) -> String {
 /// The service account of machines that aren't given another. It has no credentials.
 pub const DEFAULT_SERVICE_ACCOUNT: &str = "1-compute@developer.gserviceaccount.com";
 
-/// The project's number, as text.
-pub fn project_number(state: &State) -> String {
-    id_of(&state.project)
-}
-
 /// When all of this came to be.
 pub const CREATED: &str = "2014-05-30T18:35:16.413-07:00";
 

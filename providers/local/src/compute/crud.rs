@@ -109,9 +109,7 @@ where
 {
     move |Shared(cloud): Shared<Cloud>, place: Place, Query(id): Query<RequestId>, input: I| async move {
         let key = place.key()?;
-        cloud
-            .begin(id, &key.scope, |state| act(state, &key, input))
-            .await
+        cloud.begin(id, &key, |state| act(state, &key, input)).await
     }
 }
 
@@ -124,9 +122,10 @@ async fn insert<R: Managed>(
     let resource: R = serde_json::from_value(body).map_err(|error| {
         ApiError::refused(format!("Invalid value for field 'resource': {error}"))
     })?;
-    let key = Key::new(place.scope, resource.meta().name.as_str());
+    let name = resource.meta().name.as_str();
+    let key = Key::new(place.scope, name).of(place.project.as_deref());
     cloud
-        .begin(id, &key.scope, |state| {
+        .begin(id, &key, |state| {
             put_new(state, &key, resource)?;
             Ok(Request::new("insert", Target::of::<R>(&key), Work::Create))
         })
@@ -153,7 +152,8 @@ pub async fn list_all<R: Resource>(
     Query(query): Query<ListQuery>,
 ) -> Answer {
     cloud.store().read(|state| {
-        let items = R::table(state).within(&place.scope);
+        let project = place.project.as_deref();
+        let items = R::table(state).within_project(project, &place.scope);
         let items = items.map(|(key, resource)| (key.name.clone(), view(resource, state).into()));
         let page = list::page(items.collect(), &query)?;
         let noun = R::TYPE.noun();
@@ -161,7 +161,10 @@ pub async fn list_all<R: Resource>(
             page.into_answer(
                 &format!("compute#{noun}List"),
                 state
-                    .url(format_args!("{}/{}", place.scope, R::TYPE.collection()))
+                    .url_in(
+                        project,
+                        format_args!("{}/{}", place.scope, R::TYPE.collection()),
+                    )
                     .into(),
             ),
         ))
@@ -170,18 +173,25 @@ pub async fn list_all<R: Resource>(
 
 async fn list_aggregated<R: Resource>(
     Shared(cloud): Shared<Cloud>,
-    _place: Place,
+    place: Place,
     Query(query): Query<ListQuery>,
 ) -> Answer {
     cloud.store().read(|state| {
         let items = R::table(state).iter();
-        let items = items.map(|(key, resource)| (key.to_string(), view(resource, state).into()));
+        let items = items.filter(|(key, _)| key.project == place.project);
+        let items = items.map(|(key, resource)| {
+            let in_project = format!("{}/{}", key.scope, key.name);
+            (in_project, view(resource, state).into())
+        });
         let page = list::page(items.collect(), &query)?;
         Ok(Json(page.into_aggregated(
             R::TYPE.noun(),
             R::TYPE.collection(),
             R::TYPE.level(),
-            state.url(format_args!("aggregated/{}", R::TYPE.collection())),
+            state.url_in(
+                place.project.as_deref(),
+                format_args!("aggregated/{}", R::TYPE.collection()),
+            ),
         )))
     })
 }

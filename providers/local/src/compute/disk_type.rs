@@ -49,7 +49,7 @@ fn view(state: &State, zone: &Scope, name: &str, size: u32) -> Value {
         "description": name,
         "defaultDiskSizeGb": size.to_string(),
         "validDiskSize": "10GB-65536GB",
-        "zone": state.scope_link(zone),
+        "zone": state.url(zone),
         "creationTimestamp": catalog::CREATED,
         "selfLink": state.url(format_args!("{zone}/diskTypes/{name}")),
     })

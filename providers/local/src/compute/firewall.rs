@@ -6,12 +6,12 @@ use serde_json::{Map, Value};
 
 use super::error::ApiError;
 use super::limits;
-use super::link;
 use super::network::Network;
 use super::patch::Patchable;
 use super::ports::PortRange;
 use super::resource::{Managed, Meta, resource};
 use super::scope::{Key, Scope};
+use super::shared_vpc;
 use crate::store::State;
 
 /// A rule that lets traffic in (or, not emulated, denies it or looks at egress).
@@ -75,10 +75,10 @@ resource!(Firewall, firewalls);
 impl Managed for Firewall {
     fn prepare(&mut self, state: &mut State, key: &Key) -> Result<(), ApiError> {
         if self.network.is_empty() {
-            self.network = state.link_of::<Network>(&Key::new(Scope::Global, "default"));
+            let default = Key::new(Scope::Global, "default");
+            self.network = state.link_of::<Network>(&default.of(key.project.as_deref()));
         }
-        let network = link::parse::<Network>("resource.network", &self.network)?;
-        state.ready::<Network>(&network)?;
+        let network = shared_vpc::own_network(state, &self.network, key)?;
         self.network = state.link_of::<Network>(&network);
         self.recheck(state, key)
     }

@@ -208,7 +208,7 @@ async fn resize(
         .map_err(|_| ApiError::invalid("size", &text, "Must be a whole number, zero or more."))?;
     check_size(size)?;
     cloud
-        .begin(id, &key.scope, |state| {
+        .begin(id, &key, |state| {
             let target = Target::of::<InstanceGroupManager>(&key);
             let mut manager = state.ready::<InstanceGroupManager>(&key)?.clone();
             state.idle(&target)?;

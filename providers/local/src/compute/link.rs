@@ -36,6 +36,19 @@ pub fn key_of(text: &str) -> Option<Key> {
     split(text).map(|(scope, _, name)| Key::new(scope, name))
 }
 
+/// The project that a reference names.
+pub fn project(text: &str) -> Option<&str> {
+    let (before, _) = text.split_at(text.len() - below_project(text).len());
+    let before = before.strip_suffix('/')?;
+    Some(last(before))
+}
+
+/// Whether two links, as this cloud writes them, are to the same resource. It may have moved to another address in
+/// between.
+pub fn same(one: &str, other: &str) -> bool {
+    project(one) == project(other) && below_project(one) == below_project(other)
+}
+
 /// The last part of a reference.
 pub fn last(text: &str) -> &str {
     text.rsplit('/').next().unwrap_or(text)
@@ -94,7 +107,24 @@ mod tests {
             "zones/europe-west1-b/disks/d",
         ] {
             assert_eq!(parse::<Disk>("f", text).unwrap(), key, "{text}");
+            let named = text.contains("projects/").then_some("p");
+            assert_eq!(project(text), named, "{text}");
         }
+    }
+
+    #[test]
+    fn links_are_to_the_same_wherever_the_cloud_is_but_not_in_another_project() {
+        let link = |host: &str, project: &str| {
+            format!("http://{host}/compute/v1/projects/{project}/global/networks/default")
+        };
+        assert!(same(
+            &link("127.64.0.1:8780", "p"),
+            &link("127.0.0.1:1", "p")
+        ));
+        assert!(!same(
+            &link("127.64.0.1:8780", "p"),
+            &link("127.64.0.1:8780", "q")
+        ));
     }
 
     #[test]

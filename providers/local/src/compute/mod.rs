@@ -31,6 +31,7 @@ pub mod quota;
 pub mod resource;
 pub mod route;
 pub mod scope;
+pub mod shared_vpc;
 pub mod subnetwork;
 pub mod target_pool;
 
@@ -46,6 +47,7 @@ pub fn routes() -> Router<Cloud> {
         .merge(disk_type::routes())
         .merge(empty::routes())
         .merge(project::routes())
+        .merge(shared_vpc::routes())
         .merge(network::routes())
         .merge(route::routes())
         .merge(subnetwork::routes())

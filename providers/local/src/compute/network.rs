@@ -38,13 +38,13 @@ pub struct Network {
 resource!(Network, networks, complete = subnetworks);
 
 fn subnetworks(network: &Network, state: &State, view: &mut Map<String, Value>) {
-    let links: Vec<Value> = subnetworks_of(state, &network.meta.name)
+    let links: Vec<Value> = subnetworks_of(state, &network.meta.self_link)
         .map(|(_, subnet)| subnet.meta.self_link.clone().into())
         .collect();
     view.insert("subnetworks".into(), links.into());
 }
 
-/// The subnetworks of a network.
+/// The subnetworks of the network with this link.
 pub fn subnetworks_of<'a>(
     state: &'a State,
     network: &'a str,
@@ -52,11 +52,11 @@ pub fn subnetworks_of<'a>(
     state
         .subnetworks
         .iter()
-        .filter(move |(_, subnet)| link::last(&subnet.network) == network)
+        .filter(move |(_, subnet)| link::same(&subnet.network, network))
 }
 
 impl Managed for Network {
-    fn prepare(&mut self, state: &mut State, _key: &Key) -> Result<(), ApiError> {
+    fn prepare(&mut self, state: &mut State, key: &Key) -> Result<(), ApiError> {
         if self.legacy_range.is_some() {
             return Err(ApiError::not_emulated("legacy networks (IPv4Range)"));
         }
@@ -65,18 +65,18 @@ impl Managed for Network {
             .or_insert_with(|| serde_json::json!({"routingMode": "REGIONAL"}));
         if self.auto_create_subnetworks {
             for region in catalog::regions() {
-                auto_subnetwork(state, &self.meta, region)?;
+                auto_subnetwork(state, &self.meta, key, region)?;
             }
         }
         Ok(())
     }
 
     fn user(&self, state: &State, _key: &Key) -> Option<String> {
-        let name = &self.meta.name;
+        let own = &self.meta.self_link;
         let firewall = state
             .firewalls
             .iter()
-            .find(|(_, firewall)| link::last(&firewall.network) == name)
+            .find(|(_, firewall)| link::same(&firewall.network, own))
             .map(|(key, _)| state.path_of::<Firewall>(key));
         let instance = || {
             state
@@ -84,13 +84,13 @@ impl Managed for Network {
                 .iter()
                 .find(|(_, instance)| {
                     let mut nics = instance.network_interfaces.iter();
-                    nics.any(|nic| link::last(&nic.network) == name)
+                    nics.any(|nic| link::same(&nic.network, own))
                 })
                 .map(|(key, _)| state.path_of::<super::instance::Instance>(key))
         };
         // An auto-mode network takes its own subnetworks along.
         let subnetwork = || {
-            subnetworks_of(state, name)
+            subnetworks_of(state, own)
                 .find(|_| !self.auto_create_subnetworks)
                 .map(|(key, _)| state.path_of::<Subnetwork>(key))
         };
@@ -122,8 +122,14 @@ fn switch_to_custom(state: &mut State, key: &Key, (): ()) -> Begun {
     Ok(Request::new("switchToCustomMode", target, Work::Update))
 }
 
-fn auto_subnetwork(state: &mut State, network: &Meta, region: &str) -> Result<(), ApiError> {
-    let key = Key::new(Scope::Region(region.to_owned()), network.name.as_str());
+fn auto_subnetwork(
+    state: &mut State,
+    network: &Meta,
+    own: &Key,
+    region: &str,
+) -> Result<(), ApiError> {
+    let scope = Scope::Region(region.to_owned());
+    let key = Key::new(scope, own.name.as_str()).of(own.project.as_deref());
     if state.subnetworks.get(&key).is_some() {
         return Err(ApiError::exists(&state.path_of::<Subnetwork>(&key)));
     }
@@ -140,8 +146,9 @@ fn auto_subnetwork(state: &mut State, network: &Meta, region: &str) -> Result<()
 }
 
 /// Removes what an auto-mode network brought along.
-pub fn drop_subnetworks(state: &mut State, network: &str) {
-    let keys: Vec<Key> = subnetworks_of(state, network)
+pub fn drop_subnetworks(state: &mut State, network: &Key) {
+    let link = state.link_of::<Network>(network);
+    let keys: Vec<Key> = subnetworks_of(state, &link)
         .map(|(key, _)| key.clone())
         .collect();
     for key in keys {

@@ -43,7 +43,7 @@ async fn change<R: Patchable>(
 ) -> Answer {
     let key = place.key()?;
     cloud
-        .begin(id, &key.scope, |state| {
+        .begin(id, &key, |state| {
             let before = state.ready::<R>(&key)?;
             if let Some(current) = before.fingerprint() {
                 check_fingerprint(&body, "fingerprint", current)?;

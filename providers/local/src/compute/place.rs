@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, Request};
 use axum::http::request::Parts;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -15,16 +15,21 @@ use crate::cloud::Cloud;
 /// The scope in a path, and the resource's name where there is one.
 #[derive(Debug)]
 pub struct Place {
-    /// Of this cloud's project; the zone or region exists.
+    /// The project, if it isn't the cloud's own.
+    pub project: Option<String>,
+    /// The zone or region exists.
     pub scope: Scope,
     name: Option<String>,
 }
+
+/// What other projects than the cloud's own have: networks, for machines of that one.
+const OF_OTHERS: [&str; 4] = ["firewalls", "networks", "operations", "subnetworks"];
 
 impl Place {
     /// The key of the resource that the path names.
     pub fn key(&self) -> Result<Key, ApiError> {
         let name = self.name.as_deref().unwrap_or_default();
-        Ok(Key::new(self.scope.clone(), name))
+        Ok(Key::new(self.scope.clone(), name).of(self.project.as_deref()))
     }
 }
 
@@ -35,9 +40,10 @@ impl FromRequestParts<Cloud> for Place {
         let Path(mut path) = Path::<HashMap<String, String>>::from_request_parts(parts, cloud)
             .await
             .map_err(|rejection| ApiError::refused(rejection.body_text()))?;
-        let project = path.remove("project").unwrap_or_default();
-        if project != cloud.project() {
-            return Err(ApiError::missing(&format!("projects/{project}")));
+        let id = path.remove("project").unwrap_or_default();
+        let project = cloud.store().read(|state| state.project_called(&id))?;
+        if project.is_some() {
+            served_of_others(parts)?;
         }
         let scope = match (path.remove("zone"), path.remove("region")) {
             (Some(zone), _) => {
@@ -55,8 +61,32 @@ impl FromRequestParts<Cloud> for Place {
             (None, None) => Scope::Global,
         };
         let name = path.remove("name");
-        Ok(Self { scope, name })
+        Ok(Self {
+            project,
+            scope,
+            name,
+        })
     }
+}
+
+/// Refuses what isn't emulated in other projects than the cloud's own.
+fn served_of_others(parts: &Parts) -> Result<(), ApiError> {
+    let route = parts.extensions.get::<MatchedPath>();
+    let below = route.and_then(|route| route.as_str().split_once("/{project}"));
+    let words: Vec<&str> = below.map_or("", |(_, below)| below).split('/').collect();
+    let what = match *words.as_slice() {
+        [_] => return Ok(()),
+        [_, method] if method.contains("Xpn") => return Ok(()),
+        [_, "global" | "aggregated", what, ..] | [_, "regions" | "zones", _, what, ..] => what,
+        [_, what, ..] => what,
+        [] => "",
+    };
+    if OF_OTHERS.contains(&what) {
+        return Ok(());
+    }
+    Err(ApiError::not_emulated(format!(
+        "{what} of another project than the cloud's own"
+    )))
 }
 
 /// A JSON body. Unlike axum's own it doesn't insist on a content type, and fails in Compute

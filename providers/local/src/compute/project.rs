@@ -1,4 +1,4 @@
-//! The project: its quotas, and the metadata that all of its instances can read.
+//! Projects: their quotas, and the metadata that all instances of the cloud's own can read.
 
 use axum::extract::State as Shared;
 use axum::routing::{get, post};
@@ -18,7 +18,7 @@ use crate::cloud::Cloud;
 use crate::operation::{Request, Work};
 use crate::store::{Phase, State};
 
-/// The one project.
+/// The cloud's own project, or one whose networks that may use.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Project {
@@ -26,30 +26,38 @@ pub struct Project {
     pub(crate) meta: Meta,
     /// What every instance can read.
     pub common_instance_metadata: Metadata,
+    /// `HOST` where others may use its networks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xpn_project_status: Option<String>,
 }
 
 resource!(Project, projects, complete = as_seen);
 
-fn as_seen(_: &Project, state: &State, view: &mut Map<String, Value>) {
+fn as_seen(project: &Project, state: &State, view: &mut Map<String, Value>) {
     view.insert("defaultNetworkTier".into(), "PREMIUM".into());
     let account = catalog::DEFAULT_SERVICE_ACCOUNT;
     view.insert("defaultServiceAccount".into(), account.into());
-    view.insert("quotas".into(), quota::view(state, &Scope::Global));
+    let quotas = match &project.meta.name {
+        own if *own == state.project => quota::view(state, &Scope::Global),
+        other => quota::view_of_other(state, other),
+    };
+    view.insert("quotas".into(), quotas);
 }
 
-fn key_of(state: &State) -> Key {
-    Key::new(Scope::Global, state.project.as_str())
+/// The key of a project as a resource; of the cloud's own for `None`.
+pub fn key_of(state: &State, project: Option<&str>) -> Key {
+    Key::new(Scope::Global, project.unwrap_or(&state.project)).of(project)
 }
 
 /// The project's metadata; none before it is put in a new state.
 pub fn metadata(state: &State) -> Option<&Metadata> {
-    let project = state.projects.get(&key_of(state))?;
+    let project = state.projects.get(&key_of(state, None))?;
     Some(&project.resource.common_instance_metadata)
 }
 
-/// Puts the project in a state that has none.
-pub fn put(state: &mut State) {
-    let key = key_of(state);
+/// Puts a project in a state that hasn't got it; the cloud's own for `None`.
+pub fn put(state: &mut State, project: Option<&str>) {
+    let key = key_of(state, project);
     if state.projects.get(&key).is_some() {
         return;
     }
@@ -58,13 +66,14 @@ pub fn put(state: &mut State) {
         ..Meta::default()
     };
     meta.stamp(state, &Target::of::<Project>(&key));
-    meta.id = catalog::project_number(state);
+    meta.id = catalog::id_of(&key.name);
     let project = Project {
         meta,
         common_instance_metadata: Metadata {
             fingerprint: fresh_fingerprint(),
             items: Vec::new(),
         },
+        xpn_project_status: None,
     };
     Project::table_mut(state).put(key, Phase::Ready, project);
 }
@@ -78,15 +87,15 @@ pub fn routes() -> Router<Cloud> {
     )
 }
 
-async fn get_project(Shared(cloud): Shared<Cloud>, _: Place) -> Answer {
+async fn get_project(Shared(cloud): Shared<Cloud>, place: Place) -> Answer {
     cloud.store().read(|state| {
-        let project = state.get::<Project>(&key_of(state))?;
+        let project = state.get::<Project>(&key_of(state, place.project.as_deref()))?;
         Ok(Json(crud::view(project, state).into()))
     })
 }
 
 fn set_metadata(state: &mut State, _: &Key, Body(body): Body<Map<String, Value>>) -> Begun {
-    let key = key_of(state);
+    let key = key_of(state, None);
     let kept = &mut state.ready_mut::<Project>(&key)?.common_instance_metadata;
     check_fingerprint(&body, "fingerprint", &kept.fingerprint)?;
     *kept = Metadata::checked(body)?;

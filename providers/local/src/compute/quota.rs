@@ -28,9 +28,24 @@ struct Quota {
     usage: f64,
 }
 
-/// `quotas` of the project, or of a region.
+/// `quotas` of the cloud's own project, or of a region.
 pub fn view(state: &State, scope: &Scope) -> Value {
-    let quotas = quotas(state, scope).into_iter();
+    shown(quotas(state, scope))
+}
+
+/// `quotas` of another project: what it has is counted, and not limited.
+pub fn view_of_other(state: &State, project: &str) -> Value {
+    let usage = of_networks(state, Some(project)).into_iter();
+    let quotas = usage.map(|(metric, usage)| Quota {
+        metric,
+        limit: PLENTY,
+        usage,
+    });
+    shown(quotas.collect())
+}
+
+fn shown(quotas: Vec<Quota>) -> Value {
+    let quotas = quotas.into_iter();
     quotas
         .map(|quota| json!({"metric": quota.metric, "limit": quota.limit, "usage": quota.usage}))
         .collect()
@@ -136,16 +151,25 @@ fn in_region(state: &State, region: &str) -> Vec<(&'static str, f64)> {
 fn in_project(state: &State) -> Vec<(&'static str, f64)> {
     let legacy = state.http_health_checks.len() + state.https_health_checks.len();
     let checks = state.health_checks.len() + legacy;
-    vec![
+    let mut all = of_networks(state, None);
+    all.extend([
         ("BACKEND_SERVICES", count(state.backend_services.len())),
         ("CPUS_ALL_REGIONS", cpus(state, None)),
-        ("FIREWALLS", count(state.firewalls.len())),
         ("FORWARDING_RULES", count(state.forwarding_rules.len())),
         ("HEALTH_CHECKS", count(checks)),
         ("INSTANCE_TEMPLATES", count(state.instance_templates.len())),
-        ("NETWORKS", count(state.networks.len())),
-        ("SUBNETWORKS", count(state.subnetworks.len())),
         ("TARGET_POOLS", count(state.target_pools.len())),
+    ]);
+    all.sort_by_key(|(metric, _)| *metric);
+    all
+}
+
+/// What any project has.
+fn of_networks(state: &State, project: Option<&str>) -> Vec<(&'static str, f64)> {
+    vec![
+        ("FIREWALLS", count(state.firewalls.count_in(project))),
+        ("NETWORKS", count(state.networks.count_in(project))),
+        ("SUBNETWORKS", count(state.subnetworks.count_in(project))),
     ]
 }
 

@@ -178,7 +178,7 @@ impl Meta {
         self.id = fresh_id();
         self.creation_timestamp = now();
         self.self_link = state.link(target);
-        let place = Some(state.scope_link(&target.key.scope));
+        let place = Some(state.scope_link(&target.key));
         self.zone = None;
         self.region = None;
         match target.key.scope {

@@ -26,7 +26,8 @@ pub fn routes() -> Router<Cloud> {
 /// Every route, with its name.
 fn all(state: &State) -> Vec<(String, Value)> {
     let mut routes = Vec::new();
-    for (_, network) in state.networks.ready() {
+    let own = state.networks.ready();
+    for (_, network) in own.filter(|(key, _)| key.project.is_none()) {
         let link = &network.meta.self_link;
         let created = &network.meta.creation_timestamp;
         let mut add = |of: &str, description: String, hop: Value| {
@@ -56,7 +57,7 @@ fn all(state: &State) -> Vec<(String, Value)> {
             "Default route to the Internet.".into(),
             json!({"destRange": "0.0.0.0/0", "priority": 1000, "nextHopGateway": gateway}),
         );
-        for (_, subnet) in network::subnetworks_of(state, &network.meta.name) {
+        for (_, subnet) in network::subnetworks_of(state, link) {
             let range = subnet.ip_cidr_range;
             add(
                 &subnet.meta.self_link,

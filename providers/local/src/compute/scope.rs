@@ -46,6 +46,8 @@ impl fmt::Display for Scope {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Key {
+    /// Its project, if that isn't the cloud's own.
+    pub project: Option<String>,
     /// Where it lives.
     pub scope: Scope,
     /// Its name, unique in the scope.
@@ -53,11 +55,21 @@ pub struct Key {
 }
 
 impl Key {
-    /// A key of its parts.
+    /// The key of something in the cloud's own project.
     pub fn new(scope: Scope, name: impl Into<String>) -> Self {
         Self {
+            project: None,
             scope,
             name: name.into(),
+        }
+    }
+
+    /// The same in another project; in the cloud's own for `None`.
+    #[must_use]
+    pub fn of(self, project: Option<&str>) -> Self {
+        Self {
+            project: project.map(str::to_owned),
+            ..self
         }
     }
 
@@ -69,6 +81,9 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(project) = &self.project {
+            write!(f, "projects/{project}/")?;
+        }
         write!(f, "{}/{}", self.scope, self.name)
     }
 }
@@ -96,6 +111,10 @@ impl FromStr for Key {
             ["global", name] => Ok(Self::new(Scope::Global, *name)),
             ["regions", region, name] => Ok(Self::new(Scope::Region((*region).to_owned()), *name)),
             ["zones", zone, name] => Ok(Self::zonal(zone, name)),
+            ["projects", project, rest @ ..] => {
+                let key: Self = rest.join("/").parse()?;
+                Ok(key.of(Some(project)))
+            }
             _ => Err(format!("`{text}` is not the key of a resource")),
         }
     }

@@ -16,6 +16,7 @@ use super::patch::{self, Patchable};
 use super::place::Body;
 use super::resource::{Managed, Meta, Target, fresh_fingerprint, resource};
 use super::scope::{Key, Scope};
+use super::shared_vpc;
 use crate::cloud::Cloud;
 use crate::operation::{Request, Work};
 use crate::store::{State, addresses};
@@ -63,8 +64,8 @@ impl Subnetwork {
 const FIELD: &str = "resource.ipCidrRange";
 
 impl Managed for Subnetwork {
-    fn prepare(&mut self, state: &mut State, _key: &Key) -> Result<(), ApiError> {
-        let network = link::parse::<Network>("resource.network", &self.network)?;
+    fn prepare(&mut self, state: &mut State, key: &Key) -> Result<(), ApiError> {
+        let network = shared_vpc::own_network(state, &self.network, key)?;
         if state.ready::<Network>(&network)?.auto_create_subnetworks {
             let why = "A subnetwork cannot be added to a network with auto subnet mode.";
             return Err(ApiError::invalid("resource.network", &self.network, why));
@@ -75,13 +76,13 @@ impl Managed for Subnetwork {
         Ok(())
     }
 
-    fn user(&self, state: &State, key: &Key) -> Option<String> {
+    fn user(&self, state: &State, _: &Key) -> Option<String> {
         state
             .instances
             .iter()
             .find(|(_, instance)| {
                 let mut nics = instance.network_interfaces.iter();
-                nics.any(|nic| link::key_of(&nic.subnetwork).as_ref() == Some(key))
+                nics.any(|nic| link::same(&nic.subnetwork, &self.meta.self_link))
             })
             .map(|(key, _)| state.path_of::<super::instance::Instance>(key))
     }
@@ -196,7 +197,7 @@ fn set_private_access(
 }
 
 /// The subnetwork that a URL names, or the region's own one of an auto-mode network: of the network that
-/// is named, or of `default`.
+/// is named, or of `default`. For what is in the cloud's own project.
 pub fn named(
     state: &State,
     field: &str,
@@ -205,26 +206,30 @@ pub fn named(
     subnetwork: &str,
 ) -> Result<Key, ApiError> {
     if !subnetwork.is_empty() {
-        let key = link::parse::<Subnetwork>(field, subnetwork)?;
+        let key = state.reference::<Subnetwork>(field, subnetwork, None)?;
         let subnet = state.ready::<Subnetwork>(&key)?;
+        shared_vpc::check_use(state, field, subnetwork, &key)?;
         if key.scope.region() != Some(region) {
             let why = "The subnetwork must be in the region of the resource.";
             return Err(ApiError::invalid(field, subnetwork, why));
         }
-        if !network.is_empty()
-            && link::below_project(network) != link::below_project(&subnet.network)
-        {
+        let of = state.reference::<Network>(field, &subnet.network, None)?;
+        if !network.is_empty() && state.reference::<Network>(field, network, None)? != of {
             let why = "The subnetwork is not one of the network.";
             return Err(ApiError::invalid(field, subnetwork, why));
         }
-        let network = link::parse::<Network>(field, &subnet.network)?;
-        state.ready::<Network>(&network)?;
+        state.ready::<Network>(&of)?;
         return Ok(key);
     }
     let network = match network {
         "" => Key::new(Scope::Global, "default"),
-        text => link::parse::<Network>(field, text)?,
+        text => state.reference::<Network>(field, text, None)?,
     };
+    shared_vpc::check_use(state, field, &state.link_of::<Network>(&network), &network)?;
+    if network.project.is_some() {
+        let why = "A subnetwork must be specified for a network of another project.";
+        return Err(ApiError::invalid(field, "", why));
+    }
     if !state.ready::<Network>(&network)?.auto_create_subnetworks {
         let why = "Network interface must specify a subnet if the network resource is in custom subnet mode.";
         return Err(ApiError::invalid(field, "", why));

@@ -34,7 +34,7 @@ pub fn of(state: &State, key: &Key, attributes: &Attributes) -> Option<Node> {
                 ),
                 (
                     "numeric-project-id",
-                    number(&catalog::project_number(state)),
+                    number(&catalog::id_of(&state.project)),
                 ),
                 ("project-id", Node::text(&state.project)),
             ]),
@@ -51,7 +51,7 @@ fn instance_node(
     let name = &key.name;
     let zone = key.scope.to_string();
     let zone = link::last(&zone);
-    let project = catalog::project_number(state);
+    let project = catalog::id_of(&state.project);
     let number_of = |rest: &str| Node::text(format!("projects/{project}/{rest}"));
     let mut disks = Vec::new();
     for (index, disk) in instance.disks.iter().enumerate() {
@@ -118,8 +118,8 @@ fn metadata(metadata: &Metadata) -> Node {
 }
 
 fn network_interface(state: &State, project: &str, nic: &NetworkInterface) -> Node {
-    let subnet = link::key_of(&nic.subnetwork);
-    let subnet = subnet.and_then(|key| state.get::<Subnetwork>(&key).ok());
+    let key = state.reference::<Subnetwork>("subnetwork", &nic.subnetwork, None);
+    let subnet = key.and_then(|key| state.get::<Subnetwork>(&key)).ok();
     let range = subnet.map(|subnet| subnet.ip_cidr_range);
     let text = |address: Option<Ipv4Addr>| {
         Node::text(address.map(|ip| ip.to_string()).unwrap_or_default())
@@ -151,7 +151,8 @@ fn network_interface(state: &State, project: &str, nic: &NetworkInterface) -> No
         (
             "network",
             Node::text(format!(
-                "projects/{project}/networks/{}",
+                "projects/{}/networks/{}",
+                link::project(&nic.network).map_or_else(|| project.to_owned(), catalog::id_of),
                 link::last(&nic.network)
             )),
         ),

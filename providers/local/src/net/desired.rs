@@ -220,8 +220,7 @@ fn firewalls<'a>(
 ) -> impl Iterator<Item = (&'a Key, &'a Firewall)> {
     state.firewalls.ready().filter(move |(_, firewall)| {
         let mut nics = instance.network_interfaces.iter();
-        let same_network =
-            nics.any(|nic| link::last(&nic.network) == link::last(&firewall.network));
+        let same_network = nics.any(|nic| link::same(&nic.network, &firewall.network));
         let targets = &firewall.target_tags;
         let targeted =
             targets.is_empty() || targets.iter().any(|tag| instance.tags.items.contains(tag));

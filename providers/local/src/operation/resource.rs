@@ -59,7 +59,8 @@ resource!(Operation, operations);
 impl Operation {
     /// One that has just been accepted, and its key.
     pub fn pending(state: &State, request: &Request, id: Option<String>) -> (Key, Self) {
-        let key = Key::new(request.target.key.scope.clone(), fresh_name());
+        let of = &request.target.key;
+        let key = Key::new(of.scope.clone(), fresh_name()).of(of.project.as_deref());
         let mut meta = Meta {
             name: key.name.clone(),
             ..Meta::default()

@@ -19,7 +19,7 @@ use crate::compute::instance_group_manager::{InstanceGroupManager, remake, retir
 use crate::compute::network;
 use crate::compute::quota;
 use crate::compute::resource::{Target, Type};
-use crate::compute::scope::{Key, Scope};
+use crate::compute::scope::Key;
 use crate::faults::OperationFault;
 use crate::store::{Phase, State};
 
@@ -59,13 +59,13 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 const PENDING: f64 = 0.1;
 
 impl Cloud {
-    /// Accepts a change, or refuses it without a trace. `change` checks, changes the state, and
+    /// Accepts a change of the resource `of`, or refuses it without a trace. `change` checks, changes the state, and
     /// says what is left to do; the answer is the operation that does it. A `requestId` that was
     /// seen before gets the operation that it had.
     pub async fn begin(
         &self,
         id: RequestId,
-        scope: &Scope,
+        of: &Key,
         change: impl FnOnce(&mut State) -> Result<Request, ApiError>,
     ) -> Answer {
         let id = id.checked()?;
@@ -76,7 +76,7 @@ impl Cloud {
             .transact(|state| {
                 let repeated = state
                     .operations
-                    .within(scope)
+                    .within_project(of.project.as_deref(), &of.scope)
                     .find(|(_, operation)| id.is_some() && operation.client_operation_id == id);
                 if let Some((key, _)) = repeated {
                     return Ok(key.clone());
@@ -252,7 +252,7 @@ async fn provide(cloud: &Cloud, operation: &Key, job: &Job) -> Result<(), ApiErr
             if kind == Type::Network {
                 cloud
                     .store()
-                    .update(|state| network::drop_subnetworks(state, &key.name));
+                    .update(|state| network::drop_subnetworks(state, key));
             }
             remove(cloud, &job.target);
         }

@@ -18,11 +18,12 @@ use crate::compute::instance_group::InstanceGroup;
 use crate::compute::instance_group_manager::InstanceGroupManager;
 use crate::compute::instance_template::InstanceTemplate;
 use crate::compute::legacy_health_check::{HttpHealthCheck, HttpsHealthCheck};
+use crate::compute::link;
 use crate::compute::network::Network;
-use crate::compute::project::Project;
+use crate::compute::project::{self, Project};
 use crate::compute::quota::Limits;
 use crate::compute::resource::{Resource, Target, Type};
-use crate::compute::scope::{Key, Scope};
+use crate::compute::scope::Key;
 use crate::compute::subnetwork::Subnetwork;
 use crate::compute::target_pool::TargetPool;
 use crate::operation::{Job, Operation};
@@ -37,14 +38,18 @@ pub const VERSION: u32 = 1;
 pub struct State {
     /// Layout version.
     pub version: u32,
-    /// The one project of this cloud.
+    /// The project of this cloud: what runs is in it.
     pub project: String,
     /// Where the API is served: what links start with.
     pub base: String,
     /// The addresses that this cloud owns.
     pub block: Block,
+    /// That one, and others whose networks it may use.
     #[serde(default)]
     pub projects: Table<Project>,
+    /// The other project whose networks it uses: a shared VPC's host.
+    #[serde(default)]
+    pub shared_vpc: Option<String>,
     pub networks: Table<Network>,
     pub subnetworks: Table<Subnetwork>,
     pub firewalls: Table<Firewall>,
@@ -82,6 +87,7 @@ impl State {
             base: String::new(),
             block,
             projects: Table::default(),
+            shared_vpc: None,
             networks: Table::default(),
             subnetworks: Table::default(),
             firewalls: Table::default(),
@@ -104,19 +110,57 @@ impl State {
         }
     }
 
+    /// The id of a key's project.
+    pub fn project_of<'a>(&'a self, key: &'a Key) -> &'a str {
+        key.project.as_deref().unwrap_or(&self.project)
+    }
+
+    /// The project of that id, as keys have it: none for the cloud's own.
+    pub fn project_called(&self, id: &str) -> Result<Option<String>, ApiError> {
+        if id == self.project {
+            return Ok(None);
+        }
+        let key = project::key_of(self, Some(id));
+        match self.projects.get(&key) {
+            Some(_) => Ok(key.project),
+            None => Err(ApiError::missing(&format!("projects/{id}"))),
+        }
+    }
+
+    /// The key of the resource of type `R` that `field` of a resource refers to. What names no project is in that
+    /// resource's own.
+    pub fn reference<R: Resource>(
+        &self,
+        field: &str,
+        text: &str,
+        own: Option<&str>,
+    ) -> Result<Key, ApiError> {
+        let key = link::parse::<R>(field, text)?;
+        Ok(match link::project(text) {
+            Some(id) => key.of(self.project_called(id)?.as_deref()),
+            None => key.of(own),
+        })
+    }
+
     /// `projects/P/zones/Z/disks/D`
     pub fn path(&self, target: &Target) -> String {
-        target.kind.path(&self.project, &target.key)
+        target.kind.path(self.project_of(&target.key), &target.key)
     }
 
     /// The path of the resource of type `R` with this key.
     pub fn path_of<R: Resource>(&self, key: &Key) -> String {
-        R::TYPE.path(&self.project, key)
+        R::TYPE.path(self.project_of(key), key)
     }
 
-    /// The URL of anything below the project.
+    /// The URL of anything below the cloud's own project.
     pub fn url(&self, rest: impl std::fmt::Display) -> String {
-        format!("{}/compute/v1/projects/{}/{rest}", self.base, self.project)
+        self.url_in(None, rest)
+    }
+
+    /// The URL of anything below a project; below the cloud's own for `None`.
+    pub fn url_in(&self, project: Option<&str>, rest: impl std::fmt::Display) -> String {
+        let project = project.unwrap_or(&self.project);
+        format!("{}/compute/v1/projects/{project}/{rest}", self.base)
     }
 
     /// A resource's URL.
@@ -129,9 +173,9 @@ impl State {
         self.link(&Target::of::<R>(key))
     }
 
-    /// A zone's, region's or the global scope's URL.
-    pub fn scope_link(&self, scope: &Scope) -> String {
-        self.url(scope)
+    /// The URL of the zone, region or global scope that a resource lives in.
+    pub fn scope_link(&self, key: &Key) -> String {
+        self.url_in(key.project.as_deref(), &key.scope)
     }
 
     /// A resource, in whatever phase.

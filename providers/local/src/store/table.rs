@@ -74,13 +74,28 @@ impl<R: Resource> Table<R> {
             .map(|(key, record)| (key, &mut record.resource))
     }
 
-    /// Those of one scope.
+    /// Those of one scope of the cloud's own project.
     pub fn within<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = (&'a Key, &'a R)> {
-        // Keys are in the order of their scopes.
-        let first = Key::new(scope.clone(), "");
+        self.within_project(None, scope)
+    }
+
+    /// Those of one scope of a project; of the cloud's own for `None`.
+    pub fn within_project<'a>(
+        &'a self,
+        project: Option<&'a str>,
+        scope: &'a Scope,
+    ) -> impl Iterator<Item = (&'a Key, &'a R)> {
+        // Keys are in the order of their projects and scopes.
+        let first = Key::new(scope.clone(), "").of(project);
         let here = self.0.range(first..);
-        here.take_while(move |(key, _)| key.scope == *scope)
+        here.take_while(move |(key, _)| key.project.as_deref() == project && key.scope == *scope)
             .map(|(key, record)| (key, &record.resource))
+    }
+
+    /// How many there are in a project; in the cloud's own for `None`.
+    pub fn count_in(&self, project: Option<&str>) -> usize {
+        let keys = self.0.keys();
+        keys.filter(|key| key.project.as_deref() == project).count()
     }
 
     /// Whether there is none.

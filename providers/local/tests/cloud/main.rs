@@ -15,5 +15,6 @@ mod metadata;
 mod pools;
 mod quotas;
 mod settings;
+mod shared_vpc;
 mod support;
 mod time;

@@ -56,16 +56,25 @@ impl TestCloud {
     }
 
     pub async fn at_scale(time_scale: &str) -> Self {
+        Self::with(time_scale, &[]).await
+    }
+
+    /// One with these other projects beside its own.
+    pub async fn beside(network_projects: &[&str]) -> Self {
+        Self::with("0", network_projects).await
+    }
+
+    async fn with(time_scale: &str, network_projects: &[&str]) -> Self {
         // Twice is fine, too: all tests install the same.
         rustls::crypto::ring::default_provider()
             .install_default()
             .ok();
         let home = tempfile::tempdir().unwrap();
         let local = LocalCloud::at(home.path());
-        let status = local
-            .ensure_started(&options(home.path(), time_scale))
-            .await
-            .unwrap();
+        let mut options = options(home.path(), time_scale);
+        let others = network_projects.iter().map(Into::into);
+        options.command.extend(others);
+        let status = local.ensure_started(&options).await.unwrap();
         Self {
             local,
             status,
@@ -82,9 +91,13 @@ impl TestCloud {
         std::fs::read_to_string(&self.status.token_file).unwrap()
     }
 
-    /// `path` is below the project.
+    /// `path` is below the project, or one from `projects/` on.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = format!("{}/compute/v1/projects/{PROJECT}/{path}", self.status.url);
+        let path = match path.starts_with("projects/") {
+            true => path.to_owned(),
+            false => format!("projects/{PROJECT}/{path}"),
+        };
+        let url = format!("{}/compute/v1/{path}", self.status.url);
         self.http.request(method, url).bearer_auth(self.token())
     }
 

@@ -14,7 +14,6 @@ use super::{Instance, NetworkInterface};
 use crate::cloud::Cloud;
 use crate::compute::crud::{self, Begun, begins};
 use crate::compute::error::ApiError;
-use crate::compute::link;
 use crate::compute::patch::check_fingerprint;
 use crate::compute::place::Body;
 use crate::compute::resource::fresh_fingerprint;
@@ -90,7 +89,7 @@ fn update(
     let mut changed = nic.clone();
     changed.alias_ip_ranges = wanted;
     changed.fingerprint = fresh_fingerprint();
-    let subnet = link::parse::<Subnetwork>("subnetwork", &changed.subnetwork)?;
+    let subnet = state.reference::<Subnetwork>("subnetwork", &changed.subnetwork, None)?;
     let range = state.ready::<Subnetwork>(&subnet)?.ip_cidr_range;
     changed.check_aliases(state, range)?;
     let instance = state.ready_mut::<Instance>(key)?;

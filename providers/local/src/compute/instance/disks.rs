@@ -98,7 +98,7 @@ async fn set_auto_delete(
         }
     };
     cloud
-        .begin(id, &key.scope, |state| {
+        .begin(id, &key, |state| {
             let (target, instance) = idle(state, &key)?;
             device.of(instance)?.auto_delete = auto_delete;
             Ok(Request::new("setDiskAutoDelete", target, Work::Update))
