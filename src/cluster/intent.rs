@@ -176,9 +176,9 @@ impl ClusterSpec {
 }
 
 impl ClusterSpec {
-    /// Whether the provider lets traffic in by rules. Where it doesn't, machines are as open as their network.
+    /// Whether hakube makes rules that let traffic in. Where it doesn't, machines are as open as their network.
     pub fn has_firewalls(&self) -> bool {
-        self.provider != ProviderKind::Libvirt
+        self.provider != ProviderKind::Libvirt && !self.network.others_make_firewalls
     }
 
     /// Where clients reach the cluster: the user's own balancer, or the address that is reserved.

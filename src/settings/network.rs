@@ -28,6 +28,7 @@ pub(super) fn network(
         read.object_with_form(&table::CUSTOM_NETWORK, &problem, "false".into());
     }
     let delete = read.boolean(&table::DELETE_NETWORK);
+    let firewalls = read.boolean(&table::FIREWALLS);
     let ssh_sources = read.read(&table::SSH_SOURCE, parse::ranges);
     let cluster_range = read.derive(
         &table::CLUSTER_RANGE,
@@ -66,6 +67,7 @@ pub(super) fn network(
         subnetwork,
         custom: custom?,
         private: private?,
+        others_make_firewalls: !firewalls?,
         ssh_sources,
         cluster_range: cluster_range?,
         pods_per_node: pods_per_node?,

@@ -249,6 +249,9 @@ pub struct Network {
     /// Whether machines have no external addresses, and the endpoint an internal one.
     #[serde(default)]
     pub private: bool,
+    /// Whether others make the firewall rules, as a shared VPC's administrators often do.
+    #[serde(default)]
+    pub others_make_firewalls: bool,
     /// From where replicas take ssh; `None` where nobody said so.
     #[serde(default)]
     pub ssh_sources: Option<Vec<IpNet>>,

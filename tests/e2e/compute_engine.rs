@@ -24,15 +24,24 @@ const METADATA: [&str; 5] = [
 /// A home whose every command is about a Compute Engine that happens to be an emulator, which lives as
 /// long as the second; `None` where that can't be.
 async fn home() -> Option<(Home, Running)> {
+    home_with("", |_| ()).await
+}
+
+/// The same, with more arguments for the emulator, in a home that is prepared before it starts.
+pub async fn home_with(
+    arguments: &str,
+    prepare: impl FnOnce(&mut Home),
+) -> Option<(Home, Running)> {
     // Taken by nobody, or nobody's business: an sshd on all addresses keeps the agents' out as well.
     if let Err(error) = TcpListener::bind("127.63.0.1:22") {
         eprintln!("skipped: port 22 can't be listened on here: {error}");
         return None;
     }
     let mut home = Home::new();
+    prepare(&mut home);
     // Its project has an id as Google's have.
     let serve = format!(
-        "local serve --project my-project-1234 --home {}",
+        "local serve --project my-project-1234 {arguments} --home {}",
         home.path().display()
     );
     let daemon = home.start(&serve);

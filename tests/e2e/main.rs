@@ -34,4 +34,5 @@ mod provider_contract;
 mod reboot;
 mod repair;
 mod secrets;
+mod shared_vpc;
 mod simultaneous;

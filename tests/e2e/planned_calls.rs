@@ -5,13 +5,14 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The changing requests that a local cloud has got.
-struct Requests {
+pub struct Requests {
     directory: PathBuf,
     told: usize,
 }
 
 impl Requests {
-    fn of(home: &mut Home) -> Self {
+    /// Of the one that this home is going to have.
+    pub fn of(home: &mut Home) -> Self {
         let directory = home.beside("exchanges");
         std::fs::create_dir(&directory).unwrap();
         home.set("LOCAL_CLOUD_EXCHANGES", directory.to_str().unwrap());
@@ -39,7 +40,7 @@ impl Requests {
     }
 
     /// They count in the check of all exchanges of a test run, too.
-    fn hand_over(&self) {
+    pub fn hand_over(&self) {
         let Ok(run) = std::env::var("LOCAL_CLOUD_EXCHANGES") else {
             return;
         };
@@ -79,7 +80,7 @@ fn planned(outcome: &Outcome) -> Vec<String> {
 }
 
 /// Each command's plan, against what it then did.
-async fn assert_foreseen(home: &Home, requests: &mut Requests, commands: &[&str]) {
+pub async fn assert_foreseen(home: &Home, requests: &mut Requests, commands: &[&str]) {
     requests.since_then();
     for command in commands {
         let outcome = home.run(command).await.succeeded();
@@ -87,7 +88,6 @@ async fn assert_foreseen(home: &Home, requests: &mut Requests, commands: &[&str]
         assert!(!sent.is_empty(), "{command} changed nothing");
         assert_eq!(planned, sent, "planned, and sent by {command}");
     }
-    requests.hand_over();
 }
 
 /// From nothing to three replicas and back, with a network of its own and nodes that grow.
@@ -115,6 +115,7 @@ async fn a_plan_lists_the_calls_that_are_made() {
         "down --yes -o json",
     ];
     assert_foreseen(&home, &mut requests, &commands).await;
+    requests.hand_over();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -130,4 +131,5 @@ async fn a_private_clusters_plan_does_so_too() {
         "down --yes -o json",
     ];
     assert_foreseen(&home, &mut requests, &commands).await;
+    requests.hand_over();
 }

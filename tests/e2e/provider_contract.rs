@@ -67,6 +67,7 @@ impl World for Cloud {
         let process = self.processes.fetch_add(1, Ordering::Relaxed);
         let gce = Gce::connect(GceConfig {
             network_project: status.project.clone(),
+            firewalls: true,
             project: status.project,
             region: "europe-west1".into(),
             endpoint: Some(status.url),

@@ -12,6 +12,9 @@ pub struct GceConfig {
     /// The project of networks, subnetworks and firewall rules. Another one than `project` is the host of a shared
     /// VPC: its networks are used and neither made nor deleted, and rules are made there.
     pub network_project: String,
+    /// Whether firewall rules are made at all, and looked for: where others make them, who runs this may not even be
+    /// allowed to look.
+    pub firewalls: bool,
     /// The region of the endpoint's address, of the balancer and of the subnetwork.
     pub region: String,
     /// Another address of the API, such as `http://127.64.0.1:8780`; `None` is Google's own.

@@ -37,6 +37,11 @@ macro_rules! delete {
 impl Gce {
     /// See [`hakube_provider::Provider::delete`].
     pub(crate) async fn gone(&self, cluster: &str, resource: &ResourceId) -> Result<()> {
+        let deleted = self.delete_resource(cluster, resource).await;
+        deleted.map_err(|error| self.config.for_the_host(resource.kind, error))
+    }
+
+    async fn delete_resource(&self, cluster: &str, resource: &ResourceId) -> Result<()> {
         use ResourceKind as Kind;
         let attempt = self.config.attempt("delete", resource);
         let owned = (

@@ -102,7 +102,7 @@ impl Gce {
             self.marked_instances(cluster),
             list_zones!(self, cluster, disks, label_filter),
             list!(self, Address, cluster, addresses, set_region),
-            list!(self, Firewall, cluster, firewalls),
+            self.marked_firewalls(cluster),
             self.marked_subnetworks(cluster),
             self.marked_networks(cluster),
         )?;
@@ -121,6 +121,13 @@ impl Gce {
             networks,
         };
         found.inventory(&self.config.region)
+    }
+
+    async fn marked_firewalls(&self, cluster: &str) -> Result<Vec<model::Firewall>> {
+        if !self.config.firewalls {
+            return Ok(Vec::new());
+        }
+        list!(self, Firewall, cluster, firewalls).await
     }
 
     /// None is made in a host project, and whoever runs this may not be allowed to list them there.

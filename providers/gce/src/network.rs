@@ -80,6 +80,11 @@ impl Gce {
 
     /// See [`hakube_provider::Provider::ensure_firewall`].
     pub(crate) async fn firewall_exists(&self, spec: &FirewallSpec) -> Result<()> {
+        let made = self.make_firewall(spec).await;
+        made.map_err(|error| self.config.for_the_host(ResourceKind::Firewall, error))
+    }
+
+    async fn make_firewall(&self, spec: &FirewallSpec) -> Result<()> {
         let id = ResourceId {
             kind: ResourceKind::Firewall,
             scope: Scope::Global,

@@ -35,6 +35,18 @@ impl GceConfig {
         }
     }
 
+    /// The error of a change to such a resource. Who may make one in another project is for others to say.
+    pub(crate) fn for_the_host(&self, kind: ResourceKind, error: ProviderError) -> ProviderError {
+        match self.project_of(kind) {
+            host if host != self.project && error.kind == ErrorKind::Denied => {
+                error.with_hint(format!(
+                    "the account needs roles/compute.securityAdmin in project {host}, or the role in docs/gce.md: ask its administrators"
+                ))
+            }
+            _ => error,
+        }
+    }
+
     /// An attempt on a resource, with its project where that is another one than the cluster's.
     pub(crate) fn attempt(&self, action: &'static str, resource: &ResourceId) -> Attempt {
         match self.project_of(resource.kind) {

@@ -28,6 +28,17 @@ fn a_new_private_cluster() {
     insta::assert_snapshot!(shown(&up(&[("KUBE_GCE_PRIVATE_CLUSTER", "true")])));
 }
 
+/// Whoever else makes them: the network is still looked at before there is anything on it.
+#[test]
+fn firewall_rules_may_be_others_business() {
+    let plan = up(&[("HAKUBE_FIREWALLS", "false")]);
+    let demand = plan.demand();
+    assert_eq!(demand.firewalls, []);
+    assert_eq!(demand.networks.len(), 1);
+    let machine = demand.machines[0].machine.name.clone();
+    assert!(is_before(&plan, "network", &format!("machine/{machine}")));
+}
+
 /// No machine of it is reached from outside, the first one has the endpoint's address besides its own.
 #[test]
 fn a_private_cluster_has_internal_addresses_only() {

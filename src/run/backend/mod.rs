@@ -110,6 +110,7 @@ async fn gce(
                 None => project.clone(),
             },
             project,
+            firewalls: spec.has_firewalls(),
             region: spec.zone.region().to_owned(),
             endpoint: spec.compute_endpoint.clone(),
             // It knows nothing of who may do what at an emulator.
@@ -173,6 +174,7 @@ async fn local(settings: &Settings, region: &str, purpose: Purpose) -> Result<Ba
     let provider = Gce::connect(GceConfig {
         project: status.project.clone(),
         network_project: status.project.clone(),
+        firewalls: true,
         region: region.to_owned(),
         endpoint: Some(status.url.clone()),
         resource_manager: None,

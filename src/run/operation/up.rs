@@ -57,7 +57,11 @@ async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
 
 async fn new_intent(session: &Session) -> Result<Intent> {
     let settings = &session.resolved.settings;
-    if settings.provider == ProviderKind::Gce && settings.network.ssh_sources.is_none() {
+    let network = &settings.network;
+    if settings.provider == ProviderKind::Gce
+        && network.ssh_sources.is_none()
+        && !network.others_make_firewalls
+    {
         return Err(Error::bad_input("from where replicas take ssh isn't known")
             .because("hakube puts their certificates on them by ssh, and doesn't open that port to the world")
             .hint("name your own address: --ssh-source 203.0.113.7/32; or, if the network lets you in already: --ssh-source none"));

@@ -15,6 +15,9 @@ group! { NETWORK: "Network", "The four ranges must not overlap. Those derived fr
         "Whether a missing network is made with one subnetwork of NODE_IP_RANGE, rather than one per region.");
     DELETE_NETWORK = Setting::new("KUBE_DELETE_NETWORK", Kind::Bool, Unset("if hakube made it"),
         "Whether `hakube down` deletes the network. One that hakube didn't make is never deleted.");
+    FIREWALLS = Setting::new("HAKUBE_FIREWALLS", Kind::Bool, Value("true"),
+        "Whether firewall rules are made. `false` leaves them to others, such as a shared VPC's administrators: \
+         docs/gce.md says which are needed.");
     SSH_SOURCE = Setting::new("HAKUBE_SSH_SOURCE", Kind::Ranges, Unset("needed for gce"),
         "From where replicas take ssh, by which hakube puts files on them: the operators' own addresses, such as \
          203.0.113.7/32; behind Google's Identity-Aware Proxy 35.235.240.0/20. `none` makes no firewall rule: \

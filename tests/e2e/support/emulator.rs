@@ -50,6 +50,16 @@ impl Emulator {
         }
     }
 
+    /// The same, of another project of the cloud.
+    pub fn of_project(&self, id: &str) -> Self {
+        let (before, _) = self.project.rsplit_once('/').unwrap();
+        Self {
+            http: self.http.clone(),
+            project: format!("{before}/{id}"),
+            token: self.token.clone(),
+        }
+    }
+
     /// The bearer token.
     pub fn token(&self) -> &str {
         &self.token

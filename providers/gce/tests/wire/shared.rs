@@ -135,6 +135,15 @@ async fn of_the_host_only_rules_are_looked_for_and_only_the_clusters_are_found()
 }
 
 #[tokio::test]
+async fn where_others_make_rules_the_host_is_not_asked_for_any() {
+    let cloud = Cloud::start().await;
+    let gce = cloud.without_rules().await;
+    assert_eq!(gce.inspect(CLUSTER).await.unwrap(), Inventory::default());
+    let requests = cloud.requests().await;
+    assert!(!requests.iter().any(|it| it.url.path().starts_with(HOST)));
+}
+
+#[tokio::test]
 async fn the_hosts_network_is_never_made_nor_deleted() {
     let cloud = Cloud::start().await;
     let gce = cloud.on_shared_network().await;

@@ -89,6 +89,17 @@ impl Cloud {
         self.shared(Some(self.server.uri())).await
     }
 
+    /// A provider on that network that leaves rules to others.
+    pub async fn without_rules(&self) -> Gce {
+        let own = config(&self.server.uri(), self.token.clone(), Patience::default());
+        let config = GceConfig {
+            network_project: "host".into(),
+            firewalls: false,
+            ..own
+        };
+        Gce::connect(config).await.unwrap()
+    }
+
     async fn shared(&self, resource_manager: Option<String>) -> Gce {
         let own = config(&self.server.uri(), self.token.clone(), Patience::default());
         let config = GceConfig {
@@ -181,6 +192,7 @@ fn config(endpoint: &str, auth: Auth, patience: Patience) -> GceConfig {
     GceConfig {
         project: "p".into(),
         network_project: "p".into(),
+        firewalls: true,
         region: "europe-west1".into(),
         endpoint: Some(endpoint.to_owned()),
         resource_manager: None,
