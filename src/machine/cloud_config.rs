@@ -48,7 +48,13 @@ impl CloudConfig {
         enable.extend(units);
         Self {
             write_files,
-            runcmd: vec![command(&["systemctl", "daemon-reload"]), command(&enable)],
+            // The first boot is the only one that writes all this. After a power cut, files that hadn't reached the
+            // disk would be there and empty: so nothing that others rely on starts before they have.
+            runcmd: vec![
+                command(&["sync"]),
+                command(&["systemctl", "daemon-reload"]),
+                command(&enable),
+            ],
         }
     }
 

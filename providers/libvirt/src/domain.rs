@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256};
 use std::net::Ipv4Addr;
 use uuid::Uuid;
 
+/// How much of its translated code QEMU keeps of an emulated guest, in MiB.
+const TRANSLATED_MIB: u64 = 256;
+
 /// What a domain is made of.
 pub(crate) struct Domain<'a> {
     /// Its name.
@@ -125,7 +128,11 @@ impl Domain<'_> {
     fn features(&self) -> impl Iterator<Item = Element> {
         let of_pcs = matches!(self.machinery.arch.as_str(), "x86_64" | "i686");
         let apic = of_pcs.then(|| Element::new("apic"));
-        [Element::new("acpi")].into_iter().chain(apic)
+        // What QEMU translates is kept, up to 1 GiB of it beside the guest's own memory, unless it is told otherwise.
+        let translated = Element::text("tb-cache", TRANSLATED_MIB).with("unit", "MiB");
+        let emulated = self.machinery.kind == "qemu";
+        let tcg = emulated.then(|| Element::new("tcg").child(translated));
+        [Element::new("acpi")].into_iter().chain(apic).chain(tcg)
     }
 
     fn cpu(&self) -> Option<Element> {

@@ -223,7 +223,7 @@ async fn a_machine_boots_with_its_address_its_keys_and_its_disks() {
         &provider,
         &spec.machine,
         &key,
-        "cloud-init status --wait >/dev/null; hostname; sudo cat /etc/carried-out; echo; \
+        "cloud-init status --wait >/dev/null; sync; hostname; sudo cat /etc/carried-out; echo; \
          readlink /dev/disk/by-id/virtio-master-pd; ip -4 -o addr show eth0; ip route; df -m / | tail -1",
     )
     .await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What is to be done at the first boot, and what won't be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -121,7 +121,9 @@ pub fn parse(user_data: &str) -> Result<CloudConfig, CloudConfigError> {
             Err(remark) => config.remarks.push(remark),
         }
     }
-    for entry in document.runcmd {
+    // A machine's files are this host's, which keeps them whatever becomes of the machine.
+    let to_do = |entry: &Value| *entry != json!("sync") && *entry != json!(["sync"]);
+    for entry in document.runcmd.into_iter().filter(to_do) {
         match command(&entry) {
             Some(command) => config.commands.push(command),
             None => config.remarks.push(format!(
@@ -242,6 +244,13 @@ fn unit_name(name: &str) -> Option<String> {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_there_at_once() {
+        let config = parse("#cloud-config\nruncmd: [sync, [sync], [sync, /etc]]\n").unwrap();
+        assert_eq!(config.commands, []);
+        assert_eq!(config.remarks.len(), 1, "{:?}", config.remarks);
+    }
 
     #[test]
     fn reads_files_of_every_encoding() {
