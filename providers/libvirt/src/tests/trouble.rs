@@ -135,8 +135,11 @@ async fn a_host_that_hangs_while_an_address_is_agreed_on_keeps_nobody_else_waiti
     let provider = Arc::new(world.provider());
     let (reached, release) = world.stages["host-b"].hang("node");
     let (waiting, first) = (Arc::clone(&provider), world.machine("a", "lan-site1-a"));
-    let waiting = tokio::spawn(async move { waiting.ensure_machine(&first).await });
-    reached.await.unwrap();
+    let mut waiting = tokio::spawn(async move { waiting.ensure_machine(&first).await });
+    tokio::select! {
+        asked = reached => asked.unwrap(),
+        made = &mut waiting => panic!("nobody asked who answers: {made:?}"),
+    }
     provider
         .ensure_machine(&world.machine("c", "lan-site1-a"))
         .await
