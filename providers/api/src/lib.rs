@@ -35,9 +35,10 @@ use async_trait::async_trait;
 pub const MARK: &str = "hakube-cluster";
 
 /// The description that marks a resource which can't have labels: `hakube-cluster=<name>`, whole
-/// string, so that no cluster's mark is a prefix of another's.
-pub fn mark_description(cluster: &str) -> String {
-    format!("{MARK}={cluster}")
+/// string, so that no cluster's mark is a prefix of another's. Where clusters of one name may meet, a
+/// provider's `owner` says more than the name.
+pub fn mark_description(owner: &str) -> String {
+    format!("{MARK}={owner}")
 }
 
 /// A provider of machines.
@@ -60,7 +61,8 @@ pub trait Provider: Send + Sync {
     async fn inspect(&self, cluster: &str) -> Result<Inventory>;
 
     /// The network (and its subnetwork) exists. One that exists already without the cluster's mark is
-    /// used as it is and never deleted.
+    /// used as it is and never deleted. One that isn't the provider's to make is [`ErrorKind::Invalid`] if
+    /// it is missing.
     async fn ensure_network(&self, spec: &NetworkSpec) -> Result<()>;
 
     /// The firewall rule exists as specified; a rule of that name which differs is put right if it

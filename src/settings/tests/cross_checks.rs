@@ -1,6 +1,6 @@
 //! What several settings must have in common.
 
-use super::super::resolve;
+use super::super::{Network, resolve};
 use super::{refused, resolved, sources};
 
 /// One error about the first variable of `env`, that says all of `parts`.
@@ -64,7 +64,13 @@ fn a_network_of_another_project_is_used_by_its_subnetwork() {
         resolved(&env).settings.network
     };
     let own = network("my-project", None);
-    assert_eq!((own.host_project, own.subnetwork), (None, None));
+    assert_eq!((&own.host_project, &own.subnetwork), (&None, &None));
+    // What was stored before there were such networks has one of its own, and its own rules.
+    let mut stored = serde_json::to_value(&own).unwrap();
+    let fields = stored.as_object_mut().unwrap();
+    fields.remove("others_make_firewalls");
+    assert!(!fields.contains_key("host_project"));
+    assert_eq!(serde_json::from_value::<Network>(stored).unwrap(), own);
     for (named, expected) in [(None, "backbone"), (Some("west"), "west")] {
         let shared = network("host-project", named);
         assert_eq!(shared.host_project.as_deref(), Some("host-project"));

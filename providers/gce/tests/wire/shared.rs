@@ -5,8 +5,8 @@ use crate::preflight;
 use crate::private::endpoint;
 use crate::support::{CLUSTER, Cloud, MARK, failure, machine_spec, ok, query};
 use hakube_provider::{
-    AddressSpec, Change, ErrorKind, Inventory, NetworkSpec, PreflightSpec, Provider, ProviderError,
-    ResourceId, ResourceKind, Scope, WireCall,
+    AddressSpec, Change, ErrorKind, ExternalAddress, Inventory, NetworkSpec, NodeGroupSpec,
+    PreflightSpec, Provider, ProviderError, ResourceId, ResourceKind, Scope, WireCall,
 };
 use serde_json::{Value, json};
 
@@ -209,6 +209,20 @@ async fn machines_groups_and_addresses_name_the_hosts_network() {
         .await
         .unwrap();
     assert_eq!(cloud.body("/instanceGroups").await["network"], NETWORK);
+    let mut machine = machine_spec();
+    machine.external = ExternalAddress::Ephemeral;
+    machine.data_disk = None;
+    let nodes = NodeGroupSpec {
+        name: "nodes".into(),
+        template: "template".into(),
+        size: 1,
+        machine,
+    };
+    gce.ensure_node_group(&nodes).await.unwrap();
+    let template = cloud.body("/instanceTemplates").await;
+    let interface = &template["properties"]["networkInterfaces"][0];
+    assert_eq!(interface["network"], NETWORK);
+    assert_eq!(interface["subnetwork"], SUBNETWORK);
     for change in cloud.changes().await {
         assert!(!change.contains("projects/host"), "{change}");
     }
