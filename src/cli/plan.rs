@@ -5,14 +5,20 @@ use crate::error::Result;
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+#[group(skip)]
 pub struct Args {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+
+    /// Without a command, those of `up`.
+    #[command(flatten)]
+    up: Box<up::Args>,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// What `up` would do
+    /// What `up` would do, as without a command
     Up(Box<up::Args>),
     /// What `replicate` would do
     Replicate(replicate::Args),
@@ -22,7 +28,7 @@ enum Command {
 
 /// Shows a plan.
 pub async fn run(args: Args) -> Result<()> {
-    match args.command {
+    match args.command.unwrap_or(Command::Up(args.up)) {
         Command::Up(mut args) => {
             args.change.dry_run = true;
             up::run(*args).await

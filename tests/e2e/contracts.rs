@@ -161,7 +161,7 @@ async fn a_dry_run_changes_nothing_and_its_plan_is_the_one_that_is_run() {
     let home = Home::new();
     home.run("local start").await.succeeded();
     let empty = Emulator::of(&home).await.inventory().await;
-    let planned = planned_steps(&home.run("plan up -o json").await.succeeded());
+    let planned = planned_steps(&home.run("plan -o json").await.succeeded());
     assert_gone(&home, &empty).await;
     assert_eq!(
         planned_steps(&home.run("up -o json").await.succeeded()),
