@@ -127,7 +127,8 @@ impl Gce {
         if !self.config.firewalls {
             return Ok(Vec::new());
         }
-        list!(self, Firewall, cluster, firewalls).await
+        let found = list!(self, Firewall, cluster, firewalls).await;
+        found.map_err(|error| self.config.for_the_host(ResourceKind::Firewall, error))
     }
 
     /// None is made in a host project, and whoever runs this may not be allowed to list them there.

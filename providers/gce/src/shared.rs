@@ -35,16 +35,20 @@ impl GceConfig {
         }
     }
 
-    /// The error of a change to such a resource. Who may make one in another project is for others to say.
+    /// The error of a call about such a resource. Who may do what in another project is for others to say.
     pub(crate) fn for_the_host(&self, kind: ResourceKind, error: ProviderError) -> ProviderError {
-        match self.project_of(kind) {
-            host if host != self.project && error.kind == ErrorKind::Denied => {
-                error.with_hint(format!(
-                    "the account needs roles/compute.securityAdmin in project {host}, or the role in docs/gce.md: ask its administrators"
-                ))
-            }
-            _ => error,
+        let host = self.project_of(kind);
+        if host == self.project || error.kind != ErrorKind::Denied {
+            return error;
         }
+        error.with_hint(match kind {
+            ResourceKind::Firewall => format!(
+                "the account needs roles/compute.securityAdmin in project {host}, or the role in docs/gce.md: ask its administrators; or leave rules to them, HAKUBE_FIREWALLS=false"
+            ),
+            _ => format!(
+                "the account needs roles/compute.networkUser on the subnetwork: ask the administrators of project {host}"
+            ),
+        })
     }
 
     /// An attempt on a resource, with its project where that is another one than the cluster's.

@@ -54,6 +54,7 @@ macro_rules! look_at {
                 Ok(true)
             };
             let found = found.await;
+            let found = found.map_err(|error| $gce.config.for_the_host(id.kind, error));
             (id, found)
         }
         .boxed()
@@ -254,6 +255,7 @@ impl Gce {
                 }
             };
             let found = found.await;
+            let found = found.map_err(|error| self.config.for_the_host(id.kind, error));
             (id, found)
         }
         .boxed()

@@ -322,6 +322,32 @@ async fn a_host_that_is_not_the_projects_is_found() {
 }
 
 #[tokio::test]
+async fn who_may_not_look_into_the_host_is_told_whom_to_ask() {
+    let denied = || failure(403, "forbidden", "Required permission");
+    for (at, role) in [
+        (format!("{}/rule", rules()), "securityAdmin in project host"),
+        (
+            format!("/compute/v1/{SUBNETWORK}"),
+            "networkUser on the subnetwork",
+        ),
+    ] {
+        let (cloud, spec) = usual().await;
+        cloud.answers("GET", HOST, denied(), 1).await;
+        cloud.answers("GET", at, denied(), 1).await;
+        let found = findings(&cloud, &spec).await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].kind, ErrorKind::Denied);
+        let hint = found[0].hint.as_deref().unwrap();
+        assert!(hint.contains(&format!("roles/compute.{role}")), "{hint}");
+    }
+    let (cloud, _) = usual().await;
+    let gce = cloud.on_shared_network().await;
+    cloud.answers("GET", rules(), denied(), 1).await;
+    let hint = gce.inspect(CLUSTER).await.unwrap_err().hint.unwrap();
+    assert!(hint.contains("HAKUBE_FIREWALLS=false"), "{hint}");
+}
+
+#[tokio::test]
 async fn a_host_that_does_not_exist_is_found_once() {
     let (cloud, spec) = usual().await;
     let gone = failure(
