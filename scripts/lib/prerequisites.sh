@@ -102,10 +102,11 @@ need_libvirt() {
     say "Missing here: ${packages[*]}. Installing with apt-get."
     as_root apt-get update --quiet --quiet >/dev/null
     # A qemu-img of another release than the qemu that there is keeps that from being installed.
+    [[ " ${packages[*]} " != *" qemu-system-x86 "* ]] || packages+=("qemu-utils/$suite")
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --quiet --no-install-recommends \
-        --allow-downgrades "${packages[@]}" "qemu-utils/$suite" >/dev/null || return 1
-    # The packages start a libvirtd where systemd runs. Tests start their own.
-    [[ ! -d /run/systemd/system ]] ||
+        --allow-downgrades "${packages[@]}" >/dev/null || return 1
+    # The package starts a libvirtd where systemd runs. Tests start their own. One that was here already is somebody's.
+    [[ " ${packages[*]} " != *" libvirt-daemon-system "* || ! -d /run/systemd/system ]] ||
         as_root systemctl disable --now libvirtd.service libvirtd.socket virtlogd.service virtlogd.socket >&2 || true
 }
 

@@ -67,5 +67,6 @@ impl fmt::Display for Unfinished {
 
 impl Document for Stored {
     const NAME: &'static str = "intent";
-    const FORMAT: u32 = 1;
+    /// 2: the network may be another project's, and its rules others'. Who didn't know would look for them elsewhere.
+    const FORMAT: u32 = 2;
 }

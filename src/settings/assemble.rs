@@ -163,6 +163,13 @@ fn identity(read: &mut Reader<'_>, gcloud: &Gcloud<'_>) -> Identity {
     }
     let host = read.derive(&table::NETWORK_PROJECT, parse::project, project.clone());
     let is_gce = provider == Some(ProviderKind::Gce);
+    let is_another = provider.is_some() && host.is_some() && host != project;
+    if is_another && !is_gce && read.is_given(&table::NETWORK_PROJECT) {
+        read.object(
+            &table::NETWORK_PROJECT,
+            "networks of other projects are Compute Engine's (--provider gce)",
+        );
+    }
     Identity {
         provider,
         host_project: host.filter(|host| is_gce && project.as_ref() != Some(host)),

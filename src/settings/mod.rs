@@ -59,6 +59,14 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// Whether somebody gave the setting a value.
+    pub fn is_given(&self, setting: &table::Setting) -> bool {
+        let mut values = self.values.iter();
+        values.any(|value| value.key == setting.key && value.origin.is_given())
+    }
+}
+
+impl Resolved {
     /// A setting as errors name it: `KUBE_GCE_ZONE is "mars-1", from --zone`.
     pub fn quote(&self, setting: &table::Setting) -> String {
         let found = self.values.iter().find(|value| value.key == setting.key);

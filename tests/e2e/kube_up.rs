@@ -110,3 +110,24 @@ async fn components_hear_what_its_variables_say() {
     })
     .await;
 }
+
+/// A cluster stays as it was made, and whoever asks for something else is told so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_cluster_was_made_without_has_no_effect_on_it() {
+    let home = Home::new();
+    home.run("up").await.succeeded();
+    // As an older hakube wrote it, which knew of no such setting.
+    let intent = home.path().join("state/kubernetes/intent.json");
+    let mut stored: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&intent).unwrap()).unwrap();
+    let given = stored["intent"]["given"].as_object_mut().unwrap();
+    given.remove("EVICTION_HARD").unwrap();
+    std::fs::write(&intent, serde_json::to_vec(&stored).unwrap()).unwrap();
+
+    let words = ["EVICTION_HARD has no effect", "was made before hakube knew it"];
+    let later = [("EVICTION_HARD", "memory.available<1Gi")];
+    home.run_with(&later, "up").await.succeeded().says(&words);
+    // This one is for whoever has a node too few.
+    let later = [("ALLOWED_NOTREADY_NODES", "1")];
+    home.run_with(&later, "up").await.succeeded();
+}

@@ -38,12 +38,14 @@ impl GceConfig {
     /// The error of a call about such a resource. Who may do what in another project is for others to say.
     pub(crate) fn for_the_host(&self, kind: ResourceKind, error: ProviderError) -> ProviderError {
         let host = self.project_of(kind);
-        if host == self.project || error.kind != ErrorKind::Denied {
+        // An organisation's policy is nobody's permission to lack.
+        let by_policy = error.message.contains("onstraints/");
+        if host == self.project || error.kind != ErrorKind::Denied || by_policy {
             return error;
         }
         error.with_hint(match kind {
             ResourceKind::Firewall => format!(
-                "the account needs roles/compute.securityAdmin in project {host}, or the role in docs/gce.md: ask its administrators; or leave rules to them, HAKUBE_FIREWALLS=false"
+                "the account needs roles/compute.securityAdmin in project {host}, or the role in docs/gce.md: ask its administrators; or leave rules to them: `hakube down`, then HAKUBE_FIREWALLS=false with `up`"
             ),
             _ => format!(
                 "the account needs roles/compute.networkUser on the subnetwork: ask the administrators of project {host}"

@@ -73,9 +73,13 @@ async fn new_intent(session: &Session) -> Result<Intent> {
 }
 
 /// An `up` of what is there already changes nothing; one that asks for something else is told so.
-fn check_existing(session: &Session, stored: Stored) -> Result<Stored> {
+fn check_existing(session: &Session, mut stored: Stored) -> Result<Stored> {
     let cluster = session.cluster();
     let resolved = &session.resolved;
+    if resolved.is_given(&table::ALLOWED_UNREADY) {
+        let allowed = resolved.settings.nodes.allowed_unready;
+        stored.intent.spec.node_machines.allowed_unready = allowed;
+    }
     let given = resolved
         .values
         .iter()
@@ -96,6 +100,11 @@ fn check_existing(session: &Session, stored: Stored) -> Result<Stored> {
             .because(differing.join("\n"))
             .hint("up doesn't change a cluster that exists: leave these settings out, or choose another CLUSTER_NAME"));
     }
+    for key in unknown_then(resolved, &stored.intent) {
+        session.reporter.event(&Event::warning(format!(
+            "{key} has no effect: cluster {cluster} was made before hakube knew it, and stays as it was"
+        )));
+    }
     session
         .reporter
         .event(&Event::note(match &stored.unfinished {
@@ -108,6 +117,22 @@ fn check_existing(session: &Session, stored: Stored) -> Result<Stored> {
     Ok(stored)
 }
 
+/// Settings that were given and that the cluster would keep for life, had there been such when it was made.
+fn unknown_then<'a>(
+    resolved: &'a Resolved,
+    intent: &'a Intent,
+) -> impl Iterator<Item = &'static str> + 'a {
+    let kept = lasting(resolved);
+    let given = resolved
+        .values
+        .iter()
+        .filter(|value| value.origin.is_given());
+    given
+        .map(|value| value.key)
+        .filter(move |key| kept.contains_key(*key))
+        .filter(|key| !intent.given.is_empty() && !intent.given.contains_key(*key))
+}
+
 /// The settings that a cluster keeps for life; the others are an invocation's own.
 fn lasting(resolved: &Resolved) -> BTreeMap<String, String> {
     let commands = [
@@ -115,6 +140,8 @@ fn lasting(resolved: &Resolved) -> BTreeMap<String, String> {
         &table::USE_EXISTING,
         &table::DELETE_NODES,
         &table::REPLICA_NAME,
+        // For whom it is too late to want all nodes.
+        &table::ALLOWED_UNREADY,
         // Each operator's own way to the hosts.
         &table::LIBVIRT_ZONES,
     ];

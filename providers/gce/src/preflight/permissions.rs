@@ -46,7 +46,7 @@ impl Gce {
             network_project: host,
             ..
         } = &self.config;
-        let (own, on_network) = (needed(spec), needed_on_network(spec, there));
+        let (own, on_network) = (needed(spec), self.needed_on_network(spec, there));
         if !self.config.is_shared() {
             let all = own.into_iter().chain(on_network).collect();
             let finding = self.lacking_in(project, all, "roles/compute.admin").await;
@@ -110,6 +110,38 @@ impl Gce {
         join_all(findings).await.into_iter().flatten().collect()
     }
 
+    /// The permissions in the network's project that it takes to make what isn't there, and to take it back.
+    fn needed_on_network(
+        &self,
+        spec: &PreflightSpec,
+        there: &BTreeSet<ResourceId>,
+    ) -> BTreeSet<&'static str> {
+        let mut needed = BTreeSet::new();
+        let mut add = |permissions: &[&'static str]| needed.extend(permissions);
+        let is_there = |kind, name: &str| there.iter().any(|id| id.kind == kind && id.name == name);
+        // A host's network is its administrators' to make.
+        let networks = spec.networks.iter().filter(|_| !self.config.is_shared());
+        for network in networks {
+            if !is_there(ResourceKind::Network, &network.name) {
+                add(&["compute.networks.create", "compute.networks.delete"]);
+            }
+            if let Some((name, _)) = &network.subnetwork
+                && !is_there(ResourceKind::Subnetwork, name)
+            {
+                add(&["compute.subnetworks.create", "compute.subnetworks.delete"]);
+            }
+        }
+        if !spec.firewalls.is_empty() {
+            add(&[
+                "compute.firewalls.create",
+                "compute.firewalls.delete",
+                "compute.firewalls.update",
+                "compute.networks.updatePolicy",
+            ]);
+        }
+        needed
+    }
+
     /// Which of these the account lacks, in words.
     async fn lacking(&self, url: &str, needed: BTreeSet<&'static str>) -> Option<String> {
         let body = json!({"permissions": needed});
@@ -121,32 +153,6 @@ impl Gce {
             .collect();
         (!lacking.is_empty()).then(|| format!("the account lacks {}", lacking.join(", ")))
     }
-}
-
-/// The permissions in the network's project that it takes to make what isn't there, and to take it back.
-fn needed_on_network(spec: &PreflightSpec, there: &BTreeSet<ResourceId>) -> BTreeSet<&'static str> {
-    let mut needed = BTreeSet::new();
-    let mut add = |permissions: &[&'static str]| needed.extend(permissions);
-    let is_there = |kind, name: &str| there.iter().any(|id| id.kind == kind && id.name == name);
-    for network in &spec.networks {
-        if !is_there(ResourceKind::Network, &network.name) {
-            add(&["compute.networks.create", "compute.networks.delete"]);
-        }
-        if let Some((name, _)) = &network.subnetwork
-            && !is_there(ResourceKind::Subnetwork, name)
-        {
-            add(&["compute.subnetworks.create", "compute.subnetworks.delete"]);
-        }
-    }
-    if !spec.firewalls.is_empty() {
-        add(&[
-            "compute.firewalls.create",
-            "compute.firewalls.delete",
-            "compute.firewalls.update",
-            "compute.networks.updatePolicy",
-        ]);
-    }
-    needed
 }
 
 /// The permissions in the cluster's own project that it takes to make all the rest, and to take it back.
