@@ -103,6 +103,15 @@ async fn components_hear_what_its_variables_say() {
     assert!(!up.stderr.contains("has no effect"), "{}", up.stderr);
     let status = home.status().await;
     assert_eq!(status["nodes"][0]["ready"], true, "{status:#}");
+    // etcd goes on without what it doesn't know, and says so; the interval has a name in every version.
+    let root = home.machine_root("europe-west1-b", "kubernetes-master");
+    let log = root.with_file_name("logs").join("etcd.service.log");
+    let log = std::fs::read_to_string(log).unwrap();
+    let known = "recognized and used environment variable";
+    let mut lines = log.lines();
+    let recognized =
+        lines.any(|line| line.contains(known) && line.contains("WATCH_PROGRESS_NOTIFY_INTERVAL"));
+    assert!(recognized, "{log}");
     let api = Api::of(&home).await;
     assert_eq!(api.pods_at_most().await, ["64"]);
     eventually("the controller manager runs", async || {
@@ -124,7 +133,10 @@ async fn what_a_cluster_was_made_without_has_no_effect_on_it() {
     given.remove("EVICTION_HARD").unwrap();
     std::fs::write(&intent, serde_json::to_vec(&stored).unwrap()).unwrap();
 
-    let words = ["EVICTION_HARD has no effect", "was made before hakube knew it"];
+    let words = [
+        "EVICTION_HARD has no effect",
+        "was made before hakube knew it",
+    ];
     let later = [("EVICTION_HARD", "memory.available<1Gi")];
     home.run_with(&later, "up").await.succeeded().says(&words);
     // This one is for whoever has a node too few.

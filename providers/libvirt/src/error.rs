@@ -43,6 +43,9 @@ impl Failure for Fault {
             ErrorKind::Transient { .. } if self.disconnected => {
                 "see that libvirtd runs there: `virsh --connect URI list` says the same"
             }
+            ErrorKind::Denied if self.message.contains("Cannot access storage file") => {
+                "QEMU runs there as a user of its own: let it into the pool's directory, and into all above that"
+            }
             ErrorKind::Denied => {
                 "whoever runs hakube must be in the group `libvirt` there, or root; over ssh a key must open it without a password"
             }
@@ -134,6 +137,15 @@ fn meaning(code: ErrorNumber, domain: ErrorDomain, words: &str) -> (ErrorKind, b
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whom_a_pool_does_not_let_in_is_told() {
+        let hint = |words: &str| Fault::new(ErrorKind::Denied, words).hint().unwrap();
+        let words =
+            "Cannot access storage file '/pool/x' (as uid:64055, gid:64055): Permission denied";
+        assert!(hint(words).contains("the pool's directory"));
+        assert!(hint("authentication failed").contains("group `libvirt`"));
+    }
 
     #[test]
     fn codes_and_words_mean_what_the_caller_can_act_on() {
