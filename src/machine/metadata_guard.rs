@@ -18,7 +18,7 @@ const NFTABLES_DROP_IN: &str = "/etc/systemd/system/nftables.service.d/hakube.co
 /// before whatever accepts in its filter table. A kernel without IPv6 forwards none, and has no table to put a
 /// rule into.
 ///
-/// https://cloud.google.com/compute/docs/metadata/querying-metadata has both addresses.
+/// <https://cloud.google.com/compute/docs/metadata/querying-metadata> has both addresses.
 const RULES: &str = "set -eu
 if command -v nft >/dev/null; then
   exec nft -f - <<'END'

@@ -3,7 +3,7 @@
 //! A zone is a host, or several zones are one. It makes machines, networks and disks there, and knows nothing of
 //! what runs on them. Facts that are easy to get wrong, and where they are dealt with:
 //!
-//! - a host that is away keeps nobody from working on the others: `inspect.rs`, [`of_those_that_answer`];
+//! - a host that is away keeps nobody from working on the others: `inspect.rs`, `of_those_that_answer`;
 //! - its machines have addresses all the same, and nobody can ask which: `addresses.rs`;
 //! - a URI may lead to another host, which has nothing of the cluster and says so: `memory.rs`;
 //! - a call into libvirt blocks, for ever if its connection hangs: `host.rs`;
