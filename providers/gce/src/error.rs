@@ -73,16 +73,7 @@ impl Fault {
     fn constraint(&self) -> Option<&str> {
         let is_condition =
             self.status == Some(412) || self.reason.as_deref() == Some("CONDITION_NOT_MET");
-        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
-        let words = self.message.split(|c| !is_name(c));
-        let constraint = words
-            .filter_map(|word| {
-                let custom = word.strip_prefix("customConstraints/");
-                custom.or_else(|| word.strip_prefix("constraints/"))
-            })
-            .map(|name| name.trim_end_matches('.'))
-            .find(|name| !name.is_empty());
-        constraint.filter(|_| is_condition)
+        constraint_in(&self.message).filter(|_| is_condition)
     }
 
     fn transient(&self) -> ErrorKind {
@@ -170,6 +161,19 @@ impl Failure for Fault {
             None => self.usual_hint().map(Cow::Borrowed),
         }
     }
+}
+
+/// The constraint of an organisation's policy that is named in a message.
+pub(crate) fn constraint_in(message: &str) -> Option<&str> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
+    message
+        .split(|c| !is_name(c))
+        .filter_map(|word| {
+            let custom = word.strip_prefix("customConstraints/");
+            custom.or_else(|| word.strip_prefix("constraints/"))
+        })
+        .map(|name| name.trim_end_matches('.'))
+        .find(|name| !name.is_empty())
 }
 
 /// What to do about an organisation's policy.

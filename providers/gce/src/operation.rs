@@ -105,11 +105,8 @@ impl Gce {
         change: impl FnOnce(Uuid) -> S,
     ) -> Result<()> {
         self.finish(attempt, change).await?.map_err(|fault| {
-            let error = attempt.failed(&fault);
-            match fault.is_already_exists() {
-                true => look_again(error, "it appeared while it was being made"),
-                false => error,
-            }
+            let lost = fault.is_already_exists();
+            raced(attempt, &fault, lost, "it appeared while it was being made")
         })
     }
 
@@ -121,11 +118,8 @@ impl Gce {
         change: impl FnOnce(Uuid) -> S,
     ) -> Result<()> {
         self.finish(attempt, change).await?.map_err(|fault| {
-            let error = attempt.failed(&fault);
-            match fault.is_stale() {
-                true => look_again(error, "it changed since it was looked at"),
-                false => error,
-            }
+            let lost = fault.is_stale();
+            raced(attempt, &fault, lost, "it changed since it was looked at")
         })
     }
 
@@ -229,10 +223,14 @@ impl Gce {
     }
 }
 
-/// The error of a call that lost a race: whoever calls again sees what won.
-fn look_again(mut error: ProviderError, why: &str) -> ProviderError {
-    error.kind = ErrorKind::Transient { retry_after: None };
-    error.with_hint(format!("{why}: do the same again"))
+/// The error of a call that may have lost a race: then, whoever calls again sees what won.
+fn raced(attempt: &Attempt, fault: &Fault, lost: bool, why: &str) -> ProviderError {
+    let mut error = attempt.failed(fault);
+    if lost {
+        error.kind = ErrorKind::Transient { retry_after: None };
+        error.hint = Some(format!("{why}: do the same again"));
+    }
+    error
 }
 
 #[cfg(test)]

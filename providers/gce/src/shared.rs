@@ -7,7 +7,7 @@
 
 use crate::Gce;
 use crate::config::GceConfig;
-use crate::error::Fault;
+use crate::error::{Fault, constraint_in};
 use hakube_provider::{Attempt, ErrorKind, ProviderError, ResourceId, ResourceKind, Result, Scope};
 
 impl GceConfig {
@@ -39,7 +39,7 @@ impl GceConfig {
     pub(crate) fn for_the_host(&self, kind: ResourceKind, error: ProviderError) -> ProviderError {
         let host = self.project_of(kind);
         // An organisation's policy is nobody's permission to lack.
-        let by_policy = error.message.contains("onstraints/");
+        let by_policy = constraint_in(&error.message).is_some();
         if host == self.project || error.kind != ErrorKind::Denied || by_policy {
             return error;
         }

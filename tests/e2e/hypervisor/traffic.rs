@@ -85,8 +85,10 @@ impl Traffic {
         );
     }
 
-    /// Stops. Every write that was acknowledged is there.
-    pub async fn finish(self) {
+    /// Stops. Every write that was acknowledged is there, and the endpoint where it was.
+    pub async fn finish(self, home: &Home) {
+        let server = Api::of(home).await.server;
+        assert_eq!(server, self.api.server, "the endpoint moved");
         let (written, read) = (self.writer.finish().await, self.reader.finish().await);
         eprintln!(
             "vm: in all {} writes acknowledged, {} failed; {} reads answered, {} failed",

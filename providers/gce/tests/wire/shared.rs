@@ -78,6 +78,21 @@ async fn rules_are_made_in_the_host_with_the_projects_name_in_their_mark() {
     );
 }
 
+/// No role in the host helps against an organisation's policy.
+#[tokio::test]
+async fn what_a_policy_forbids_in_the_host_is_not_told_as_a_lack_of_a_role() {
+    let cloud = Cloud::start().await;
+    let gce = cloud.on_shared_network().await;
+    let words = "Constraint constraints/compute.x violated for project host.";
+    let forbidden = failure(412, "conditionNotMet", words);
+    cloud.answers("POST", rules(), forbidden, 1).await;
+    let spec = preflight::firewall("rule");
+    let error = gce.ensure_firewall(&spec).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Denied);
+    let hint = error.hint.unwrap();
+    assert!(hint.contains("org-policies describe compute.x"), "{hint}");
+}
+
 #[tokio::test]
 async fn rules_of_another_projects_cluster_of_the_same_name_stay() {
     for mark in of_others() {
