@@ -14,8 +14,8 @@ keep_files_in() { # DIRECTORY
 
 # What libvirt learns about QEMU takes it most of a minute, once.
 keep_cache() {
-    mkdir --parents "$ROOT/target/libvirt" /var/cache/libvirt
-    mount --bind "$ROOT/target/libvirt" /var/cache/libvirt
+    mkdir --parents "$CACHE/libvirt" /var/cache/libvirt
+    mount --bind "$CACHE/libvirt" /var/cache/libvirt
 }
 
 # Guests are emulated here: not everywhere does a /dev/kvm that opens run any. Where it opens and doesn't, libvirt

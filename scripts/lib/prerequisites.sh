@@ -7,6 +7,10 @@
 ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 readonly ROOT
 
+# What is built or downloaded once per machine, outside of the checkout: a fresh clone finds it warm.
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/hakube
+readonly CACHE
+
 # A Debian or Ubuntu package each, and the program or file that proves it is there.
 readonly TO_BUILD=(
     "ca-certificates=/etc/ssl/certs/ca-certificates.crt"
