@@ -72,5 +72,6 @@ pub fn programs() -> Programs {
         kubelet: Program::StandIn {
             hakube: "/usr/local/bin/hakube".into(),
         },
+        pods: None,
     }
 }

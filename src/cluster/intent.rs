@@ -168,6 +168,11 @@ impl ClusterSpec {
         }
     }
 
+    /// Whether replicas register as nodes, which run pods that tolerate their taint.
+    pub fn replicas_are_nodes(&self) -> bool {
+        self.programs.pods.is_some() && self.replica_machines.register
+    }
+
     /// Whether its machines are processes of the operator's own host: they share its loopback and its
     /// programs, and have no disks.
     pub fn is_on_this_host(&self) -> bool {

@@ -20,3 +20,7 @@ pub use names::Names;
 pub use nodes::{NodeGroupPart, add_nodes, scale_nodes};
 pub use observed::{ApiView, EtcdView, MemberRole, MemberView, NodeView, Observed};
 pub use quorum::Quorum;
+
+/// What Kubernetes marks a control plane's nodes with: the label, and the taint of the same name.
+/// <https://kubernetes.io/docs/reference/labels-annotations-taints/#node-role-kubernetes-io-control-plane>
+pub const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";

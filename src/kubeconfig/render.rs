@@ -36,6 +36,9 @@ pub enum Credentials {
         /// Its private key (PEM).
         key: Secret,
     },
+    /// A client certificate with its key in a file of the machine that reads the kubeconfig, so that a renewed one
+    /// counts at once.
+    File(String),
     /// A bearer token.
     Token(Secret),
 }
@@ -59,6 +62,7 @@ impl Access {
                 "client-certificate-data": STANDARD.encode(certificate),
                 "client-key-data": STANDARD.encode(key.expose()),
             }),
+            Credentials::File(path) => json!({"client-certificate": path, "client-key": path}),
             Credentials::Token(token) => json!({"token": token.expose()}),
         };
         json!({"name": self.user, "user": user})

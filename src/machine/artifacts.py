@@ -1,8 +1,10 @@
 """Installs the programs of a list from where the cluster's intent says, if their SHA-256 is the one there.
 
-    artifacts.py LIST DIRECTORY
+    artifacts.py LIST DIRECTORY...
 
-LIST is JSON: [{"name", "url", "sha256", "member"}], where `member` is the file's path in a .tar.gz, or null.
+LIST is JSON: [{"name", "url", "sha256", "member", "into"}]. `member` is the file's path in a .tar.gz, a directory
+in it whose files are all installed if it ends with "/", or null. `into` is the directory that it goes to: one of
+those on the command line, or one that the path ends with (machines of the local cloud have directories of their own).
 A program that is there with the right sum stays. A new one is written beside it and takes its name only once
 its sum is right: no half of a program is ever run. Python is there wherever cloud-init is.
 """
@@ -50,44 +52,91 @@ def download(url, sha256, path):
         pause = min(2 * pause, PAUSE)
 
 
+def member_name(name):
+    """A path in an archive without the "./" that some publishers' begin with."""
+    return os.path.normpath(name)
+
+
 def extract(archive, member, path):
     with tarfile.open(archive, "r:gz") as tar:
-        source = tar.extractfile(member)
+        wanted = member_name(member)
+        source = next((entry for entry in tar if entry.isfile() and member_name(entry.name) == wanted), None)
         if source is None:
             sys.exit(f"{member} is no file in the archive")
-        with source, open(path, "wb") as file:
-            shutil.copyfileobj(source, file, 1 << 20)
+        write(tar.extractfile(source), path)
+
+
+def extract_all(archive, member, directory):
+    """The files of a directory of the archive, by name. Nothing in a deeper one: their names might clash."""
+    found = {}
+    with tarfile.open(archive, "r:gz") as tar:
+        for entry in tar:
+            where, name = os.path.split(member_name(entry.name))
+            if entry.isfile() and member_name(where or ".") == member_name(member):
+                found[name] = os.path.join(directory, name)
+                write(tar.extractfile(entry), found[name])
+    if not found:
+        sys.exit(f"there is no file in {member} of the archive")
+    return found
+
+
+def write(source, path):
+    with source, open(path, "wb") as file:
+        shutil.copyfileobj(source, file, 1 << 20)
+
+
+def installed(seal):
+    """The download that the seal names, and the files with their sums; None if there is no valid seal."""
+    try:
+        with open(seal, encoding="ascii") as file:
+            first, *lines = file.read().splitlines()
+    except (OSError, ValueError):
+        return None
+    return first, dict(reversed(line.split("  ", 1)) for line in lines)
 
 
 def install(artifact, directory):
-    program = os.path.join(directory, artifact["name"])
     # The sum is the download's. Beside a program is kept which download it came from.
     seal = os.path.join(directory, f".{artifact['name']}.sha256")
-    if os.path.exists(program) and os.path.exists(seal):
-        with open(seal, encoding="ascii") as file:
-            if file.read() == f"{artifact['sha256']} {digest(program)}\n":
-                return
+    there = installed(seal)
+    if there is not None and there[0] == artifact["sha256"]:
+        paths = {os.path.join(directory, name): sha256 for name, sha256 in there[1].items()}
+        if all(os.path.exists(path) and digest(path) == sha256 for path, sha256 in paths.items()):
+            return
     with tempfile.TemporaryDirectory(dir=directory, prefix=".artifact-") as scratch:
         archive = os.path.join(scratch, "download")
         download(artifact["url"], artifact["sha256"], archive)
-        new = archive
-        if artifact["member"] is not None:
-            new = os.path.join(scratch, "program")
-            extract(archive, artifact["member"], new)
-        os.chmod(new, 0o755)
+        member = artifact["member"]
+        if member is None:
+            new = {artifact["name"]: archive}
+        elif member.endswith("/"):
+            new = extract_all(archive, member, tempfile.mkdtemp(dir=scratch))
+        else:
+            new = {artifact["name"]: os.path.join(scratch, "program")}
+            extract(archive, member, new[artifact["name"]])
         with open(os.path.join(scratch, "seal"), "w", encoding="ascii") as file:
-            file.write(f"{artifact['sha256']} {digest(new)}\n")
-        os.replace(new, program)
+            file.write(artifact["sha256"] + "\n")
+            file.writelines(f"{digest(path)}  {name}\n" for name, path in sorted(new.items()))
+        for name, path in new.items():
+            os.chmod(path, 0o755)
+            os.replace(path, os.path.join(directory, name))
         os.replace(os.path.join(scratch, "seal"), seal)
-    print(f"{program} is {artifact['url']}", flush=True)
+    print(f"{', '.join(sorted(new))} in {directory}: {artifact['url']}", flush=True)
+
+
+def destination(into, directories):
+    """The directory of this machine that the list means."""
+    return next(directory for directory in directories if directory.endswith(into))
 
 
 def main():
-    listing, directory = sys.argv[1:]
-    os.makedirs(directory, mode=0o755, exist_ok=True)
+    listing, *directories = sys.argv[1:]
     with open(listing, encoding="utf-8") as file:
-        for artifact in json.load(file):
-            install(artifact, directory)
+        artifacts = json.load(file)
+    for artifact in artifacts:
+        directory = destination(artifact["into"], directories)
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+        install(artifact, directory)
 
 
 main()

@@ -7,10 +7,9 @@
 use crate::cluster::ClusterSpec;
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::net::IpAddr;
 use std::time::Duration;
 
-const PKI: &str = "/etc/kubernetes/pki";
+pub(super) const PKI: &str = "/etc/kubernetes/pki";
 
 /// etcd's flags. All client and peer traffic is mutual TLS; metrics are on the client port.
 pub(super) fn etcd(spec: &ClusterSpec) -> Vec<String> {
@@ -76,6 +75,7 @@ pub(super) fn kube_apiserver(spec: &ClusterSpec) -> Vec<String> {
         format!("--etcd-cafile={PKI}/etcd/ca.crt"),
         format!("--etcd-certfile={PKI}/apiserver-etcd-client.crt"),
         format!("--etcd-keyfile={PKI}/apiserver-etcd-client.key"),
+        format!("--kubelet-certificate-authority={PKI}/kubelet-ca.crt"),
         format!("--kubelet-client-certificate={PKI}/apiserver-kubelet-client.crt"),
         format!("--kubelet-client-key={PKI}/apiserver-kubelet-client.key"),
         "--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname".to_owned(),
@@ -156,59 +156,8 @@ fn leader_elected(component: &str) -> Vec<String> {
     ]
 }
 
-/// kubelet's flags; the rest is in its configuration.
-pub(super) fn kubelet(spec: &ClusterSpec, zone: &str) -> Vec<String> {
-    let mut labels = vec![
-        format!("topology.kubernetes.io/zone={zone}"),
-        format!("topology.kubernetes.io/region={}", spec.zone.region()),
-    ];
-    labels.extend(pairs(&spec.node_machines.labels));
-    let mut flags = vec![
-        "--config=/etc/kubernetes/kubelet.yaml".to_owned(),
-        "--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubeconfig".to_owned(),
-        "--kubeconfig=/var/lib/kubelet/kubeconfig".to_owned(),
-        "--hostname-override=%H".to_owned(),
-        format!("--node-labels={}", labels.join(",")),
-    ];
-    let taints: Vec<String> = spec
-        .node_machines
-        .taints
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    if !taints.is_empty() {
-        flags.push(format!("--register-with-taints={}", taints.join(",")));
-    }
-    flags
-}
-
-fn pairs(map: &BTreeMap<String, impl Display>) -> Vec<String> {
+pub(super) fn pairs(map: &BTreeMap<String, impl Display>) -> Vec<String> {
     map.iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect()
-}
-
-/// kubelet's configuration file. JSON is YAML.
-pub(super) fn kubelet_configuration(spec: &ClusterSpec) -> String {
-    let dns: IpAddr = spec.network.dns_address;
-    let mut config = serde_json::json!({
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "kind": "KubeletConfiguration",
-        "authentication": {
-            "anonymous": {"enabled": false},
-            "webhook": {"enabled": true},
-            "x509": {"clientCAFile": format!("{PKI}/ca.crt")},
-        },
-        "authorization": {"mode": "Webhook"},
-        "clusterDNS": [dns],
-        "clusterDomain": spec.network.dns_domain,
-        "rotateCertificates": true,
-        "cgroupDriver": "systemd",
-        "maxPods": spec.network.pods_per_node,
-    });
-    let thresholds = &spec.node_machines.eviction_hard;
-    if !thresholds.is_empty() {
-        config["evictionHard"] = serde_json::json!(thresholds);
-    }
-    format!("{config:#}\n")
 }

@@ -10,6 +10,7 @@ mod data_disk;
 mod endpoint;
 mod flags;
 mod metadata_guard;
+mod node;
 mod programs;
 mod runtime_files;
 #[cfg(test)]
@@ -20,7 +21,8 @@ pub use endpoint::{
     ARRANGEMENT, HAPROXY, IN_FORCE, KEEPALIVED, configuration as endpoint_configuration,
     files as endpoint_files,
 };
-pub use programs::{Artifact, Program, Programs};
+pub use node::NODE_FILES;
+pub use programs::{Artifact, ImageArchive, PodPrograms, Program, Programs};
 #[cfg(test)]
 pub use runtime_files::{JOIN_ENV, REPLICA_ENV, START};
 pub use runtime_files::{ReplicaFacts, join_env, replica_env, start_marker};
@@ -40,8 +42,13 @@ pub const KUBELET_CLIENT_CA: &str = "HAKUBE_KUBELET_CLIENT_CA_BASE64";
 
 /// The document that every replica of a cluster boots with.
 pub fn replica_user_data(spec: &ClusterSpec) -> String {
-    let programs = spec.programs.replica();
-    let mut files = programs::files(&programs, spec);
+    let is_node = units::is_node(spec);
+    let programs = spec.programs.replica(is_node);
+    let images = match is_node {
+        programs::IsNode::Yes => spec.programs.images(),
+        programs::IsNode::No => &[],
+    };
+    let mut files = programs::files(&programs, images, spec);
     files.extend(units::replica(spec));
     let mut enabled = vec!["etcd.path", "control-plane.path"];
     if spec.endpoint == Endpoint::Machines {
@@ -55,7 +62,7 @@ pub fn replica_user_data(spec: &ClusterSpec) -> String {
 /// The document that the nodes of a zone boot with.
 pub fn node_user_data(spec: &ClusterSpec, zone: &str) -> String {
     let programs = spec.programs.node();
-    let mut files = programs::files(&programs, spec);
+    let mut files = programs::files(&programs, spec.programs.images(), spec);
     files.push(File::base64(
         "/etc/kubernetes/bootstrap-kubeconfig",
         0o600,
@@ -66,8 +73,8 @@ pub fn node_user_data(spec: &ClusterSpec, zone: &str) -> String {
         0o644,
         KUBELET_CLIENT_CA,
     ));
-    files.extend(units::node(spec, zone));
-    let mut enabled = vec!["kubelet.service"];
+    files.extend(node::files(spec, &node::Registration::Node { zone }));
+    let mut enabled = node::units(spec);
     enabled.extend(programs::unit(&programs));
     CloudConfig::new(files, &enabled).render()
 }

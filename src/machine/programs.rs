@@ -30,8 +30,20 @@ pub struct Artifact {
     pub url: String,
     /// The download's SHA-256, in 64 hexadecimal digits.
     pub sha256: String,
-    /// The program's path within the download, where that is a `.tar.gz`.
+    /// The program's path within the download, where that is a `.tar.gz`. A path that ends with `/` is a
+    /// directory: every file in it is installed.
     pub member: Option<String>,
+}
+
+/// An image archive that a machine imports before its kubelet starts, so that no registry is asked for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageArchive {
+    /// The image's name, as pods ask for it: `registry.k8s.io/pause:3.10.2`.
+    pub image: String,
+    /// Where the archive is.
+    pub url: String,
+    /// The archive's SHA-256, in 64 hexadecimal digits.
+    pub sha256: String,
 }
 
 /// Where each program of a cluster comes from.
@@ -47,6 +59,26 @@ pub struct Programs {
     pub kube_scheduler: Program,
     /// kubelet.
     pub kubelet: Program,
+    /// What runs pods beside the kubelet. `None` where machines are processes of the operator's host: their
+    /// nodes are hollow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<PodPrograms>,
+}
+
+/// What a machine needs besides the kubelet to run pods.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodPrograms {
+    /// kube-proxy.
+    pub kube_proxy: Program,
+    /// containerd, its shim and `ctr`.
+    pub containerd: Program,
+    /// runc.
+    pub runc: Program,
+    /// The CNI plugins.
+    pub cni_plugins: Program,
+    /// Images that don't come from a registry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageArchive>,
 }
 
 /// A program and its name on the machine.
@@ -54,6 +86,12 @@ type Named<'a> = (&'static str, &'a Program);
 
 /// Where programs are called by name.
 const DIRECTORY: &str = "/usr/local/bin";
+/// Where the container runtime looks for CNI plugins.
+pub(super) const CNI_DIRECTORY: &str = "/opt/cni/bin";
+/// Where image archives wait to be imported.
+pub(super) const IMAGES_DIRECTORY: &str = "/var/lib/hakube/images";
+/// The name that the CNI plugins have together.
+const CNI_PLUGINS: &str = "cni-plugins";
 const LIST: &str = "/etc/hakube/artifacts.json";
 const INSTALLER: &str = "/usr/local/lib/hakube/artifacts.py";
 const UNIT: &str = "artifacts.service";
@@ -61,28 +99,52 @@ const UNIT: &str = "artifacts.service";
 impl Programs {
     /// The names of the components that are stood in for.
     pub fn stand_ins(&self) -> Vec<&'static str> {
-        self.replica()
+        self.replica(IsNode::Yes)
             .into_iter()
-            .chain(self.node())
             .filter(|(_, program)| matches!(program, Program::StandIn { .. }))
             .map(|(name, _)| name)
             .collect()
     }
 
-    /// Those of a replica.
-    pub(super) fn replica(&self) -> [Named<'_>; 4] {
-        [
+    /// Those of a replica, and of the node that it is where `is_node`.
+    pub(super) fn replica(&self, is_node: IsNode) -> Vec<Named<'_>> {
+        let mut programs = vec![
             ("etcd", &self.etcd),
             ("kube-apiserver", &self.kube_apiserver),
             ("kube-controller-manager", &self.kube_controller_manager),
             ("kube-scheduler", &self.kube_scheduler),
-        ]
+        ];
+        if is_node == IsNode::Yes {
+            programs.extend(self.node());
+        }
+        programs
     }
 
     /// Those of a node.
-    pub(super) fn node(&self) -> [Named<'_>; 1] {
-        [("kubelet", &self.kubelet)]
+    pub(super) fn node(&self) -> Vec<Named<'_>> {
+        let mut programs = vec![("kubelet", &self.kubelet)];
+        if let Some(pods) = &self.pods {
+            programs.extend([
+                ("kube-proxy", &pods.kube_proxy),
+                ("containerd", &pods.containerd),
+                ("runc", &pods.runc),
+                (CNI_PLUGINS, &pods.cni_plugins),
+            ]);
+        }
+        programs
     }
+
+    /// The image archives of a machine that runs pods.
+    pub(super) fn images(&self) -> &[ImageArchive] {
+        self.pods.as_ref().map_or(&[], |pods| &pods.images)
+    }
+}
+
+/// Whether a replica registers as a node and runs pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IsNode {
+    Yes,
+    No,
 }
 
 /// The unit after which the downloaded ones of these programs are there, if any is.
@@ -93,17 +155,22 @@ pub(super) fn unit(programs: &[Named<'_>]) -> Option<&'static str> {
         .then_some(UNIT)
 }
 
-/// The files that make these programs callable as `/usr/local/bin/<name>`.
-pub(super) fn files(programs: &[Named<'_>], spec: &ClusterSpec) -> Vec<File> {
+/// The files that make these programs callable as `/usr/local/bin/<name>`, and that bring the image archives.
+pub(super) fn files(
+    programs: &[Named<'_>],
+    images: &[ImageArchive],
+    spec: &ClusterSpec,
+) -> Vec<File> {
     let mut files: Vec<File> = programs
         .iter()
+        .filter(|(name, _)| *name != CNI_PLUGINS)
         .filter_map(|(name, program)| {
             let script = script(name, program, spec)?;
             Some(File::text(format!("{DIRECTORY}/{name}"), 0o755, script))
         })
         .collect();
     if let Some(unit) = unit(programs) {
-        files.extend(installer(programs, unit));
+        files.extend(installer(programs, images, unit));
     }
     files
 }
@@ -122,24 +189,32 @@ fn script(name: &str, program: &Program, spec: &ClusterSpec) -> Option<String> {
 
 /// The list of downloads, what installs them, and the unit that runs that. It is handed every path, so
 /// that a machine of the local cloud can hand it its own.
-fn installer(programs: &[Named<'_>], unit: &str) -> [File; 3] {
-    let list: Vec<serde_json::Value> = programs
-        .iter()
-        .filter_map(|(name, program)| match program {
-            Program::Artifact(artifact) => Some(serde_json::json!({
-                "name": name,
-                "url": artifact.url,
-                "sha256": artifact.sha256,
-                "member": artifact.member,
-            })),
-            _ => None,
+fn installer(programs: &[Named<'_>], images: &[ImageArchive], unit: &str) -> [File; 3] {
+    let programs = programs.iter().filter_map(|(name, program)| match program {
+        Program::Artifact(artifact) => Some(serde_json::json!({
+            "name": name,
+            "url": artifact.url,
+            "sha256": artifact.sha256,
+            "member": artifact.member,
+            "into": if *name == CNI_PLUGINS { CNI_DIRECTORY } else { DIRECTORY },
+        })),
+        _ => None,
+    });
+    let images = images.iter().map(|archive| {
+        serde_json::json!({
+            "name": file_name(&archive.image),
+            "url": archive.url,
+            "sha256": archive.sha256,
+            "member": null,
+            "into": IMAGES_DIRECTORY,
         })
-        .collect();
+    });
+    let list: Vec<serde_json::Value> = programs.chain(images).collect();
     let content = format!(
         "[Unit]\nDescription=Programs, downloaded and verified\n\
          Wants=network-online.target\nAfter=network-online.target\n\n\
          [Service]\nType=oneshot\nRemainAfterExit=yes\n\
-         ExecStart=/usr/bin/python3 {INSTALLER} {LIST} {DIRECTORY}\n\
+         ExecStart=/usr/bin/python3 {INSTALLER} {LIST} {DIRECTORY} {CNI_DIRECTORY} {IMAGES_DIRECTORY}\n\
          TimeoutStartSec=infinity\nStandardOutput=journal+console\n\n\
          [Install]\nWantedBy=multi-user.target\n"
     );
@@ -152,6 +227,12 @@ fn installer(programs: &[Named<'_>], unit: &str) -> [File; 3] {
         File::text(INSTALLER, 0o644, include_str!("artifacts.py")),
         File::text(format!("/etc/systemd/system/{unit}"), 0o644, content),
     ]
+}
+
+/// An image's name as a file's.
+fn file_name(image: &str) -> String {
+    let name = image.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-', "_");
+    format!("{name}.tar")
 }
 
 /// A path as one word of a POSIX shell.

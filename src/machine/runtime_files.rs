@@ -14,6 +14,8 @@ pub const REPLICA_ENV: &str = "/etc/hakube/replica.env";
 pub struct ReplicaFacts {
     /// Its name.
     pub name: String,
+    /// Its zone.
+    pub zone: String,
     /// Its own address, by which its components and the other replicas reach it.
     pub address: IpAddr,
     /// The address that its API server listens on.
@@ -24,12 +26,13 @@ pub struct ReplicaFacts {
 pub fn replica_env(facts: &ReplicaFacts) -> SecretFile {
     let ReplicaFacts {
         name,
+        zone,
         address,
         bind,
     } = facts;
     file(
         REPLICA_ENV,
-        format!("REPLICA={name}\nADDRESS={address}\nBIND_ADDRESS={bind}\n"),
+        format!("REPLICA={name}\nZONE={zone}\nADDRESS={address}\nBIND_ADDRESS={bind}\n"),
     )
 }
 

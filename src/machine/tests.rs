@@ -133,13 +133,24 @@ fn downloading() -> ClusterSpec {
             member: member.map(str::to_owned),
         })
     };
-    let mut spec = fixtures::spec(&[]);
+    let mut spec = fixtures::spec(&[("KUBE_GCE_ZONE", ZONES[0])]);
     spec.programs = Programs {
         etcd: artifact("etcd.tar.gz", Some("etcd-v3/etcd")),
         kube_apiserver: artifact("kube-apiserver", None),
         kube_controller_manager: artifact("kube-controller-manager", None),
         kube_scheduler: artifact("kube-scheduler", None),
         kubelet: artifact("kubelet", None),
+        pods: Some(PodPrograms {
+            kube_proxy: artifact("kube-proxy", None),
+            containerd: artifact("containerd.tar.gz", Some("bin/")),
+            runc: artifact("runc.amd64", None),
+            cni_plugins: artifact("cni-plugins.tgz", Some("./")),
+            images: vec![ImageArchive {
+                image: "registry.k8s.io/pause:3.10.2".to_owned(),
+                url: "https://mirror.test/images/pause.tar".to_owned(),
+                sha256: "1".repeat(64),
+            }],
+        }),
     };
     spec
 }
@@ -166,9 +177,74 @@ fn every_program_that_is_downloaded_is_there_before_a_unit_runs_it() {
                 assert!(unit.content.contains(needs), "{}", unit.content);
             }
         }
-        assert_eq!(listed, run);
+        let not_run: BTreeSet<&str> = listed.difference(&run).copied().collect();
+        // These are run by others than units.
+        assert_eq!(
+            not_run,
+            BTreeSet::from(["cni-plugins", "registry.k8s.io_pause_3.10.2.tar", "runc"])
+        );
+        assert!(run.is_subset(&listed), "{run:?}");
         let enabled = document.runcmd.last().unwrap();
         assert!(enabled.contains(&"artifacts.service".to_owned()));
+    }
+}
+
+#[test]
+fn a_node_that_runs_pods() {
+    insta::assert_snapshot!(node_user_data(&downloading(), ZONES[0]));
+}
+
+/// Kubelet, containerd and kube-proxy run on replicas too, unless REGISTER_MASTER says otherwise.
+#[test]
+fn a_replica_is_a_node_with_the_taint_of_a_control_plane() {
+    let mut spec = downloading();
+    let document = read(&replica_user_data(&spec));
+    let kubelet = &document.file("/etc/systemd/system/kubelet.service").content;
+    for part in [
+        "--register-with-taints=node-role.kubernetes.io/control-plane=:NoSchedule",
+        "--node-labels=topology.kubernetes.io/zone=${ZONE},",
+        "--kubeconfig=/etc/kubernetes/kubelet.kubeconfig",
+        "--hostname-override=${REPLICA}",
+        "Requires=containerd.service",
+    ] {
+        assert!(kubelet.contains(part), "{part}: {kubelet}");
+    }
+    let target = &document
+        .file("/etc/systemd/system/control-plane.target")
+        .content;
+    assert!(target.contains("kubelet.service kube-proxy.service"));
+
+    spec.replica_machines.register = false;
+    let document = read(&replica_user_data(&spec));
+    for file in &document.write_files {
+        for program in ["kubelet", "containerd", "kube-proxy"] {
+            assert!(!file.path.contains(program), "{}", file.path);
+        }
+    }
+}
+
+/// The API server verifies kubelets, so that `logs` and `exec` go to nobody else.
+#[test]
+fn the_api_server_verifies_kubelets_by_the_authority_that_signs_for_them() {
+    let flags = replica(&[]);
+    let flags = flags.flags();
+    assert!(flags.contains(&"--kubelet-certificate-authority=/etc/kubernetes/pki/kubelet-ca.crt"));
+    assert!(flags.contains(&"--cluster-signing-cert-file=/etc/kubernetes/pki/kubelet-ca.crt"));
+}
+
+#[test]
+fn kube_proxy_works_in_the_mode_that_was_asked_for() {
+    let mut spec = downloading();
+    for (mode, name) in [
+        (crate::settings::ProxyMode::Iptables, "iptables"),
+        (crate::settings::ProxyMode::Nftables, "nftables"),
+    ] {
+        spec.network.proxy_mode = mode;
+        let document = read(&node_user_data(&spec, ZONES[0]));
+        let config = &document.file("/etc/kubernetes/kube-proxy.yaml").content;
+        let config: serde_json::Value = serde_json::from_str(config).unwrap();
+        assert_eq!(config["mode"], name);
+        assert_eq!(config["clusterCIDR"], spec.network.cluster_range.to_string());
     }
 }
 
@@ -264,11 +340,13 @@ fn delivered() -> BTreeSet<String> {
         api_port: spec.api.port,
         service_ip: spec.network.service_address(),
         dns_domain: spec.network.dns_domain.clone(),
+        node: None,
         extra_sans: Vec::new(),
     };
     let mut files = pki::replica_files(&authorities, &identity, spec.pki, now).unwrap();
     let facts = ReplicaFacts {
         name: spec.names.master(),
+        zone: ZONES[0].to_owned(),
         address: ADDRESS,
         bind: ADDRESS,
     };
@@ -487,12 +565,13 @@ fn a_cluster_from_before_a_setting_was_known_has_what_its_programs_do_by_themsel
 fn a_replica_is_told_who_it_is_and_whom_it_joins() {
     let facts = ReplicaFacts {
         name: "m".to_owned(),
+        zone: ZONES[0].to_owned(),
         address: ADDRESS,
         bind: Ipv4Addr::UNSPECIFIED.into(),
     };
     assert_eq!(
         replica_env(&facts).content.expose(),
-        "REPLICA=m\nADDRESS=10.128.0.2\nBIND_ADDRESS=0.0.0.0\n"
+        "REPLICA=m\nZONE=europe-west1-b\nADDRESS=10.128.0.2\nBIND_ADDRESS=0.0.0.0\n"
     );
     let members = [
         ("m", "https://10.128.0.2:2380"),

@@ -3,22 +3,30 @@
 use super::cloud_config::File;
 use super::data_disk::{DataDisk, ETCD_DATA};
 use super::flags;
-use super::metadata_guard;
-use super::programs;
+use super::node;
+use super::programs::{self, IsNode};
 use super::runtime_files::{JOIN_ENV, REPLICA_ENV, START};
 use crate::cluster::ClusterSpec;
 
 /// etcd and the control plane, each behind a path unit that waits for its go-ahead.
 pub(super) fn replica(spec: &ClusterSpec) -> Vec<File> {
-    let downloads = programs::unit(&spec.programs.replica());
+    let is_node = is_node(spec);
+    let downloads = programs::unit(&spec.programs.replica(is_node));
+    let requires: Vec<&str> = downloads.into_iter().collect();
     let disk = DataDisk::of(spec);
     let etcd = Service {
         // A member that was removed exits with status 0 and must stay down.
         restart: "on-failure",
-        environment: &[REPLICA_ENV, JOIN_ENV],
+        environment: vec![REPLICA_ENV.to_owned(), JOIN_ENV.to_owned()],
         variables: flags::etcd_environment(spec),
-        mounted_data: disk.is_some(),
-        ..Service::new("etcd", flags::etcd(spec), downloads)
+        requires: requires.clone(),
+        mounted: disk.as_ref().map(|_| ETCD_DATA),
+        // etcd wants its directory to be its own; a new file system's isn't.
+        before: disk
+            .iter()
+            .map(|_| format!("/bin/chmod 700 {ETCD_DATA}"))
+            .collect(),
+        ..Service::new("etcd", flags::etcd(spec))
     };
     let components = [
         ("kube-apiserver", flags::kube_apiserver(spec)),
@@ -37,46 +45,42 @@ pub(super) fn replica(spec: &ClusterSpec) -> Vec<File> {
         ),
         unit(
             "control-plane.target",
-            "[Unit]\nDescription=Kubernetes control plane\n\
-             Wants=kube-apiserver.service kube-controller-manager.service kube-scheduler.service\n",
+            &format!(
+                "[Unit]\nDescription=Kubernetes control plane\n\
+                 Wants=kube-apiserver.service kube-controller-manager.service kube-scheduler.service{}\n",
+                match is_node {
+                    IsNode::Yes => " kubelet.service kube-proxy.service",
+                    IsNode::No => "",
+                }
+            ),
         ),
     ];
     units.extend(components.map(|(name, flags)| {
         let component = Service {
-            environment: &[REPLICA_ENV],
-            ..Service::new(name, flags, downloads)
+            environment: vec![REPLICA_ENV.to_owned()],
+            requires: requires.clone(),
+            ..Service::new(name, flags)
         };
         unit(&format!("{name}.service"), &component.render())
     }));
     let disk = disk.iter().flat_map(DataDisk::units);
     units.extend(disk.map(|(name, content)| unit(name, &content)));
+    if is_node == IsNode::Yes {
+        units.extend(node::files(spec, &node::Registration::Replica));
+    }
     units
 }
 
-/// The kubelet.
-pub(super) fn node(spec: &ClusterSpec, zone: &str) -> Vec<File> {
-    let downloads = programs::unit(&spec.programs.node());
-    let guard = metadata_guard::is_needed(spec);
-    let kubelet = Service {
-        // A node on which pods could read its metadata runs none.
-        guard: guard.then_some(metadata_guard::UNIT),
-        ..Service::new("kubelet", flags::kubelet(spec, zone), downloads)
-    };
-    let mut files = vec![
-        File::text(
-            "/etc/kubernetes/kubelet.yaml",
-            0o600,
-            flags::kubelet_configuration(spec),
-        ),
-        unit("kubelet.service", &kubelet.render()),
-    ];
-    if guard {
-        files.extend(metadata_guard::files());
+/// Whether a replica registers as a node: REGISTER_MASTER, where machines run pods at all.
+pub(super) fn is_node(spec: &ClusterSpec) -> IsNode {
+    if spec.replicas_are_nodes() {
+        IsNode::Yes
+    } else {
+        IsNode::No
     }
-    files
 }
 
-fn unit(name: &str, content: &str) -> File {
+pub(super) fn unit(name: &str, content: &str) -> File {
     File::text(format!("/etc/systemd/system/{name}"), 0o644, content)
 }
 
@@ -89,63 +93,72 @@ fn path_unit(what: &str, path: &str, starts: &str) -> String {
 }
 
 /// A unit that runs one of the programs.
-struct Service<'a> {
-    program: &'a str,
-    flags: Vec<String>,
-    restart: &'a str,
-    environment: &'a [&'a str],
+pub(super) struct Service<'a> {
+    pub program: &'a str,
+    pub flags: Vec<String>,
+    pub restart: &'a str,
+    /// The files that its variables are in.
+    pub environment: Vec<String>,
     /// `NAME=value`, without anything that systemd would split or expand.
-    variables: Vec<String>,
-    /// The unit that downloads programs of this machine first.
-    downloads: Option<&'a str>,
-    /// The unit that has to have closed a door first.
-    guard: Option<&'a str>,
-    /// Whether its data is on a disk that is mounted first.
-    mounted_data: bool,
+    pub variables: Vec<String>,
+    /// The units that have to be up first.
+    pub requires: Vec<&'a str>,
+    /// Commands that have to succeed first.
+    pub before: Vec<String>,
+    /// The directory of its data, where a disk is mounted there first.
+    pub mounted: Option<&'a str>,
 }
 
 impl<'a> Service<'a> {
-    fn new(program: &'a str, flags: Vec<String>, downloads: Option<&'a str>) -> Self {
+    pub(super) fn new(program: &'a str, flags: Vec<String>) -> Self {
         Self {
             program,
             flags,
             restart: "always",
-            environment: &[],
+            environment: Vec::new(),
             variables: Vec::new(),
-            downloads,
-            guard: None,
-            mounted_data: false,
+            requires: Vec::new(),
+            before: Vec::new(),
+            mounted: None,
         }
     }
 
-    fn render(&self) -> String {
+    pub(super) fn render(&self) -> String {
         let Self {
             program, restart, ..
         } = self;
-        let mut needs = String::new();
-        let mut first = String::new();
-        for unit in [self.downloads, self.guard].into_iter().flatten() {
-            needs.push_str(&format!("Requires={unit}\nAfter={unit}\n"));
+        let required = self.requires.iter();
+        let mut needs: String = required
+            .map(|unit| format!("Requires={unit}\nAfter={unit}\n"))
+            .collect();
+        if let Some(directory) = self.mounted {
+            needs.push_str(&format!("RequiresMountsFor={directory}\n"));
         }
-        if self.mounted_data {
-            needs.push_str(&format!("RequiresMountsFor={ETCD_DATA}\n"));
-            // etcd wants its directory to be its own; a new file system's isn't.
-            first.push_str(&format!("ExecStartPre=/bin/chmod 700 {ETCD_DATA}\n"));
-        }
-        let files = self.environment.iter();
-        let files = files.map(|file| format!("EnvironmentFile={file}\n"));
+        // Variables first: what a file says of the same one wins.
         let variables = self.variables.iter();
         let variables = variables.map(|variable| format!("Environment={variable}\n"));
-        let environment: String = files.chain(variables).collect();
+        let files = self.environment.iter();
+        let files = files.map(|file| format!("EnvironmentFile={file}\n"));
+        let environment: String = variables.chain(files).collect();
+        let before = self.before.iter();
+        let before: String = before
+            .map(|command| format!("ExecStartPre={command}\n"))
+            .collect();
         let flags: String = self
             .flags
             .iter()
             .map(|flag| format!(" \\\n  {flag}"))
             .collect();
+        // A command that waits for something has no deadline.
+        let patience = if self.before.is_empty() {
+            ""
+        } else {
+            "TimeoutStartSec=infinity\n"
+        };
         format!(
             "[Unit]\nDescription={program}\n{needs}StartLimitIntervalSec=0\n\n\
-             [Service]\n{environment}{first}ExecStart=/usr/local/bin/{program}{flags}\n\
-             Restart={restart}\nRestartSec=500ms\nTimeoutStopSec=20s\nLimitNOFILE=65536\n\n\
+             [Service]\n{environment}{before}ExecStart=/usr/local/bin/{program}{flags}\n\
+             Restart={restart}\nRestartSec=500ms\n{patience}TimeoutStopSec=20s\nLimitNOFILE=65536\n\n\
              [Install]\nWantedBy=multi-user.target\n"
         )
     }

@@ -37,7 +37,7 @@ pub use authority::{Authorities, AuthorityDocuments};
 pub use error::PkiError;
 pub use login::LoginKey;
 pub use operator::{ClientIdentity, admin, etcd_client_identity};
-pub use replica::{ReplicaIdentity, SecretFile, replica_files};
+pub use replica::{NodeFiles, ReplicaIdentity, SecretFile, replica_files};
 pub use secret::Secret;
 pub use validity::{Lifetimes, expiry};
 

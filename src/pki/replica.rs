@@ -23,6 +23,9 @@ pub struct ReplicaIdentity {
     pub service_ip: IpAddr,
     /// The cluster's DNS domain, such as `cluster.local`.
     pub dns_domain: String,
+    /// Where its kubelet finds its first certificate with its key, the one that it uses at the moment, and its
+    /// kubeconfig; `None` where the replica is no node.
+    pub node: Option<NodeFiles>,
     /// More names (addresses or DNS names) for the API server, as the operator asked.
     pub extra_sans: Vec<String>,
 }
@@ -60,6 +63,17 @@ impl ReplicaIdentity {
             .ip(Ipv4Addr::LOCALHOST.into())
             .ip(Ipv6Addr::LOCALHOST.into()))
     }
+}
+
+/// Paths on a replica that is a node.
+#[derive(Debug, Clone, Copy)]
+pub struct NodeFiles {
+    /// The first certificate and its key, one after the other.
+    pub first: &'static str,
+    /// Those that the kubelet uses at the moment.
+    pub current: &'static str,
+    /// What the kubelet and kube-proxy talk to their own API server by.
+    pub kubeconfig: &'static str,
 }
 
 /// A file for a machine.
@@ -158,7 +172,29 @@ pub fn replica_files(
         });
         files.secret(&format!("{component}.kubeconfig"), kubeconfig);
     }
-    Ok(files.0)
+    let mut files = files.0;
+    if let Some(paths) = identity.node {
+        let user = format!("system:node:{}", identity.name);
+        let leaf = Leaf::client_in_group(&user, "system:nodes");
+        let Issued { certificate, key } = issuing(kubelet, leaf)?;
+        let kubeconfig = render(&Access {
+            cluster: "kubernetes".into(),
+            context: format!("{user}@kubernetes"),
+            user,
+            server: identity.api_server_url(),
+            ca: kubernetes.certificate.clone(),
+            credentials: Credentials::File(paths.current.to_owned()),
+        });
+        let pem = Secret::new(format!("{certificate}{}", key.expose()));
+        files.extend([(paths.first, pem), (paths.kubeconfig, kubeconfig)].map(
+            |(path, content)| SecretFile {
+                path: path.to_owned(),
+                mode: 0o600,
+                content,
+            },
+        ));
+    }
+    Ok(files)
 }
 
 /// Files below /etc/kubernetes.

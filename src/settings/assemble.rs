@@ -14,7 +14,7 @@ use super::quorum_reads::QuorumReads;
 use super::reader::Reader;
 use super::table;
 use super::types::{
-    GoogleCredentials, KubeUpMode, LoadBalancer, Nodes, ProviderKind, Releases, ReplicaMachines,
+    GoogleCredentials, KubeUpMode, LoadBalancer, Nodes, ProviderKind, ReplicaMachines,
     Settings, Zone,
 };
 use super::validate;
@@ -63,11 +63,7 @@ pub fn settings(
     let load_balancer = load_balancer(read);
     let endpoint = endpoint(read, is_libvirt);
     let kube_binaries = read.read(&table::KUBE_BINARIES, |text| directories.resolve(text));
-    let releases = Releases {
-        kubernetes: read.read(&table::KUBERNETES_RELEASES, parse::release_url),
-        etcd: read.read(&table::ETCD_RELEASES, parse::release_url),
-        sums: read.read(&table::SHA256SUMS, |text| directories.resolve(text)),
-    };
+    let releases = components::releases(read, directories);
     let compute_token_file =
         read.read(&table::COMPUTE_TOKEN_FILE, |text| directories.resolve(text));
     let home = home(read, directories, state_home);
@@ -245,6 +241,8 @@ fn replicas(
     let image_sha256 = read.read(&table::IMAGE_SHA256, libvirt::sha256);
     let preemptible = read.boolean(&table::PREEMPTIBLE_MASTER);
     let min_cpu_platform = read.read(&table::MASTER_MIN_CPU, parse::cpu_platform);
+    let register = read.boolean(&table::REGISTER_MASTER);
+    let labels = read.read(&table::MASTER_NODE_LABELS, parse::labels);
     Some(ReplicaMachines {
         machine_type: machine_type?,
         root_disk_gb: root_disk_gb?,
@@ -254,6 +252,8 @@ fn replicas(
         image_sha256,
         preemptible: preemptible?,
         min_cpu_platform,
+        register: register?,
+        labels: labels.unwrap_or_default(),
     })
 }
 

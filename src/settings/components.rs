@@ -5,7 +5,8 @@ use super::parse::{self, Malformed, Parsed};
 use super::path::Directories;
 use super::reader::Reader;
 use super::table;
-use super::types::{Api, ControllerManager, Etcd, Versions};
+use super::table::Setting;
+use super::types::{Api, ControllerManager, Etcd, Releases, RuntimeVersions, Versions};
 use super::validate;
 use std::time::Duration;
 
@@ -26,10 +27,44 @@ pub fn versions(read: &mut Reader<'_>) -> Option<Versions> {
     let kubernetes = read.read(&table::KUBE_VERSION, parse::version);
     let etcd = read.read(&table::ETCD_VERSION, parse::version);
     validate::versions(read, kubernetes.as_ref(), etcd.as_ref());
+    let containerd = read.read(&table::CONTAINERD_VERSION, parse::version);
+    let runc = read.read(&table::RUNC_VERSION, parse::version);
+    let cni_plugins = read.read(&table::CNI_VERSION, parse::version);
+    if containerd.as_ref().is_some_and(|version| version.major < 2) {
+        let problem = "its configuration has another format than containerd 2's";
+        read.object_with_form(&table::CONTAINERD_VERSION, problem, "2.0.0 or later".to_owned());
+    }
     Some(Versions {
         kubernetes: kubernetes?,
         etcd,
+        runtime: RuntimeVersions {
+            containerd: containerd?,
+            runc: runc?,
+            cni_plugins: cni_plugins?,
+        },
     })
+}
+
+/// A mirror goes before the profile's publishers, and after what the operator names apart.
+pub fn releases(read: &mut Reader<'_>, directories: &Directories<'_>) -> Releases {
+    let mirror = read.read(&table::MIRROR, parse::release_url);
+    let sums = read.read(&table::SHA256SUMS, |text| directories.resolve(text));
+    let mut of = |setting: &'static Setting, directory: &str| {
+        let named = read.read(setting, parse::release_url);
+        match &mirror {
+            Some(mirror) if !read.is_given(setting) => Some(format!("{mirror}/{directory}")),
+            _ => named,
+        }
+    };
+    Releases {
+        kubernetes: of(&table::KUBERNETES_RELEASES, "kubernetes"),
+        etcd: of(&table::ETCD_RELEASES, "etcd"),
+        containerd: of(&table::CONTAINERD_RELEASES, "containerd"),
+        runc: of(&table::RUNC_RELEASES, "runc"),
+        cni_plugins: of(&table::CNI_RELEASES, "cni-plugins"),
+        images: of(&table::IMAGES, "images"),
+        sums,
+    }
 }
 
 pub fn etcd(read: &mut Reader<'_>, directories: &Directories<'_>) -> Option<Etcd> {

@@ -31,6 +31,8 @@ mod warning;
 mod tests;
 
 pub use error::SettingErrors;
+#[cfg(test)]
+pub use types::ProxyMode;
 #[cfg(feature = "libvirt")]
 pub use libvirt::{Boot, HostNetwork, Virtualization};
 pub use libvirt::{Hypervisor, Libvirt};
@@ -38,8 +40,8 @@ pub use quorum_reads::QuorumReads;
 pub use reader::ResolvedValue;
 pub use source::Sources;
 pub use types::{
-    Api, ControllerManager, Etcd, LoadBalancer, Network, Nodes, ProviderKind, ReplicaMachines,
-    Settings, Versions, Zone,
+    Api, ControllerManager, Etcd, LoadBalancer, Network, Nodes, ProviderKind,
+    ReplicaMachines, Settings, Versions, Zone,
 };
 pub use warning::{Severity, Warning};
 

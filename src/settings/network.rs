@@ -47,6 +47,7 @@ pub(super) fn network(
         .map(|address| address.to_string());
     let dns_address = read.derive(&table::DNS_ADDRESS, parse::address, tenth);
     let dns_domain = read.read(&table::DNS_DOMAIN, parse::domain);
+    let proxy_mode = read.read(&table::PROXY_MODE, str::parse);
     validate::ranges(
         read,
         nodes,
@@ -76,6 +77,7 @@ pub(super) fn network(
         master_range: master_range?,
         dns_address: dns_address?,
         dns_domain: dns_domain?,
+        proxy_mode: proxy_mode?,
         delete,
     })
 }

@@ -231,6 +231,31 @@ pub struct Versions {
     pub kubernetes: Version,
     /// etcd's version; `None` is whatever the binary that is found happens to be.
     pub etcd: Option<Version>,
+    /// The versions of what runs pods beside the kubelet.
+    #[serde(default)]
+    pub runtime: RuntimeVersions,
+}
+
+/// The versions of what runs pods beside the kubelet and kube-proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeVersions {
+    /// containerd, 2.0 or later.
+    pub containerd: Version,
+    /// runc.
+    pub runc: Version,
+    /// The CNI plugins.
+    pub cni_plugins: Version,
+}
+
+impl Default for RuntimeVersions {
+    /// Those of the settings' table: for clusters made before there were any.
+    fn default() -> Self {
+        Self {
+            containerd: Version::new(2, 2, 9),
+            runc: Version::new(1, 3, 4),
+            cni_plugins: Version::new(1, 9, 1),
+        }
+    }
 }
 
 /// Networks, ranges and DNS.
@@ -270,6 +295,9 @@ pub struct Network {
     pub dns_address: IpAddr,
     /// The cluster's DNS domain.
     pub dns_domain: String,
+    /// How kube-proxy makes Services' addresses work.
+    #[serde(default)]
+    pub proxy_mode: ProxyMode,
     /// Whether `down` deletes the network; `None` is "if hakube made it".
     pub delete: Option<bool>,
 }
@@ -304,6 +332,32 @@ impl Network {
     }
 }
 
+/// How kube-proxy makes Services' addresses work.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyMode {
+    /// By iptables' rules.
+    #[default]
+    Iptables,
+    /// By nftables' rules: Kubernetes 1.33 or later, Linux 5.13 or later.
+    Nftables,
+}
+
+impl FromStr for ProxyMode {
+    type Err = Malformed;
+
+    fn from_str(word: &str) -> Result<Self, Malformed> {
+        match word {
+            "iptables" => Ok(Self::Iptables),
+            "nftables" => Ok(Self::Nftables),
+            "ipvs" => Err(Malformed::new(
+                "Kubernetes has deprecated it, and hakube doesn't set it up",
+            )),
+            _ => Err(Malformed::new("there is no such mode")),
+        }
+    }
+}
+
 /// What a replica's machine is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplicaMachines {
@@ -324,6 +378,12 @@ pub struct ReplicaMachines {
     pub preemptible: bool,
     /// The provider's name for the oldest processors that will do; `None` is any.
     pub min_cpu_platform: Option<String>,
+    /// Whether replicas register as nodes. Clusters of a format before it had replicas that don't.
+    #[serde(default)]
+    pub register: bool,
+    /// Labels that they register with.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// The workers.
@@ -425,6 +485,14 @@ pub struct Releases {
     pub kubernetes: Option<String>,
     /// The URL of etcd's.
     pub etcd: Option<String>,
+    /// The URL of containerd's.
+    pub containerd: Option<String>,
+    /// The URL of runc's.
+    pub runc: Option<String>,
+    /// The URL of the CNI plugins'.
+    pub cni_plugins: Option<String>,
+    /// The URL of a directory with image archives and their `images.json`; `None`: images come from registries.
+    pub images: Option<String>,
     /// The file with the sums, where those beside the downloads aren't to be believed. Absolute.
     pub sums: Option<PathBuf>,
 }

@@ -162,6 +162,7 @@ fn names_that_no_certificate_can_carry_are_refused() {
         "naïve.example",
     ] {
         let identity = ReplicaIdentity {
+            node: None,
             extra_sans: vec![bad.into()],
             ..identity()
         };
@@ -173,6 +174,7 @@ fn names_that_no_certificate_can_carry_are_refused() {
         );
     }
     let identity = ReplicaIdentity {
+        node: None,
         extra_sans: vec!["*.example.com".into()],
         ..identity()
     };

@@ -27,6 +27,7 @@ fn identity() -> ReplicaIdentity {
         api_port: 6443,
         service_ip: "10.0.0.1".parse().unwrap(),
         dns_domain: "cluster.local".into(),
+        node: None,
         extra_sans: vec!["api.example.com".into(), "198.51.100.9".into()],
     }
 }

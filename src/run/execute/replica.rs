@@ -20,6 +20,7 @@ impl Execution<'_> {
             api_port: spec.api.port,
             service_ip: spec.network.service_address(),
             dns_domain: spec.network.dns_domain.clone(),
+            node: spec.replicas_are_nodes().then_some(machine::NODE_FILES),
             extra_sans: spec.api.extra_sans.clone(),
         };
         let now = jiff::Timestamp::now();
@@ -33,6 +34,7 @@ impl Execution<'_> {
             })?;
         files.push(machine::replica_env(&ReplicaFacts {
             name: machine.name.clone(),
+            zone: machine.zone.clone(),
             address,
             bind: match spec.endpoint {
                 // haproxy listens beside it, on the endpoint's.

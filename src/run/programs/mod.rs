@@ -5,7 +5,7 @@ mod host;
 mod release;
 
 use crate::error::{Error, Result};
-use crate::machine::{Program, Programs};
+use crate::machine::{PodPrograms, Program, Programs};
 use crate::settings::{ProviderKind, Settings};
 use release::Release;
 use std::path::Path;
@@ -30,6 +30,7 @@ pub async fn find(settings: &Settings, path: &str) -> Result<Programs> {
         kube_controller_manager,
         kube_scheduler,
         kubelet: kubelet(settings).await?,
+        pods: pods(settings).await?,
     })
 }
 
@@ -45,6 +46,7 @@ pub fn none() -> Result<Programs> {
         kube_controller_manager: none.clone(),
         kube_scheduler: none.clone(),
         kubelet: none,
+        pods: None,
     })
 }
 
@@ -58,7 +60,7 @@ async fn etcd(settings: &Settings, path: &str) -> Result<Program> {
                     .hint("set its version: ETCD_VERSION=3.6.6")
             })?;
             let sums = settings.releases.sums.as_deref();
-            Release::new(url, version, sums)?.etcd().await
+            Release::new(url.clone(), version, sums)?.etcd().await
         }
         (None, None) if is_local(settings) => host::etcd_in(path),
         (None, None) => Err(nowhere("etcd", "--etcd-releases URL or --etcd-binary FILE")),
@@ -101,9 +103,61 @@ async fn kubelet(settings: &Settings) -> Result<Program> {
     }
 }
 
+/// What runs pods beside the kubelet. Processes of this host run none.
+async fn pods(settings: &Settings) -> Result<Option<PodPrograms>> {
+    if is_local(settings) {
+        return Ok(None);
+    }
+    let proxy = "kube-proxy";
+    let (releases, versions) = (&settings.releases, &settings.versions.runtime);
+    let sums = releases.sums.as_deref();
+    let images = async {
+        match &releases.images {
+            Some(url) => release::image_archives(url, sums).await,
+            None => Ok(Vec::new()),
+        }
+    };
+    // An image that has Kubernetes' programs has these too.
+    if let Some(directory) = &settings.kube_binaries {
+        return Ok(Some(PodPrograms {
+            kube_proxy: installed(directory, proxy),
+            containerd: installed(directory, "containerd"),
+            runc: installed(directory, "runc"),
+            cni_plugins: installed(directory, "cni-plugins"),
+            images: images.await?,
+        }));
+    }
+    let release = |url: &'_ Option<String>, version, what, flag| {
+        let url = url.as_deref().ok_or_else(|| nowhere(what, flag))?;
+        Release::new(url.to_owned(), version, sums)
+    };
+    let mirror = "--mirror URL";
+    let kubernetes = kubernetes_release(
+        settings,
+        releases.kubernetes.as_deref().ok_or_else(no_kubernetes)?,
+    )?;
+    let containerd = release(&releases.containerd, &versions.containerd, "containerd", mirror)?;
+    let runc = release(&releases.runc, &versions.runc, "runc", mirror)?;
+    let cni = release(&releases.cni_plugins, &versions.cni_plugins, "the CNI plugins", mirror)?;
+    let (kube_proxy, containerd, runc, cni_plugins, images) = tokio::try_join!(
+        kubernetes.kubernetes(proxy),
+        containerd.containerd(),
+        runc.runc(),
+        cni.cni_plugins(),
+        images,
+    )?;
+    Ok(Some(PodPrograms {
+        kube_proxy,
+        containerd,
+        runc,
+        cni_plugins,
+        images,
+    }))
+}
+
 fn kubernetes_release<'a>(settings: &'a Settings, url: &'a str) -> Result<Release<'a>> {
     let sums = settings.releases.sums.as_deref();
-    Release::new(url, &settings.versions.kubernetes, sums)
+    Release::new(url.to_owned(), &settings.versions.kubernetes, sums)
 }
 
 fn is_local(settings: &Settings) -> bool {

@@ -4,8 +4,9 @@
 //! changes a mirror afterwards changes nothing of what later replicas run: they refuse it.
 
 use crate::error::{Error, Result};
-use crate::machine::{Artifact, Program};
+use crate::machine::{Artifact, ImageArchive, Program};
 use semver::Version;
+use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +19,7 @@ const LONGEST: u64 = 1 << 20;
 
 /// One version's files, at a publisher's or on a mirror of it.
 pub struct Release<'a> {
-    url: &'a str,
+    url: String,
     version: &'a Version,
     sums: Option<&'a Path>,
 }
@@ -28,13 +29,8 @@ impl<'a> Release<'a> {
     ///
     /// # Errors
     /// Without one, sums from a server without TLS would be anybody's.
-    pub fn new(url: &'a str, version: &'a Version, sums: Option<&'a Path>) -> Result<Self> {
-        if sums.is_none() && !url.starts_with("https://") {
-            return Err(Error::bad_input(format!(
-                "whether what {url} says of its own files is true can't be known without TLS"
-            ))
-            .hint("name a file with their sums: --sha256sums FILE, in sha256sum's format"));
-        }
+    pub fn new(url: String, version: &'a Version, sums: Option<&'a Path>) -> Result<Self> {
+        check_trusted(&url, sums)?;
         Ok(Self { url, version, sums })
     }
 
@@ -69,24 +65,113 @@ impl<'a> Release<'a> {
         self.artifact(url, &list, None).await
     }
 
+    /// containerd, its shim and `ctr`, from the archive that its authors publish.
+    /// Source of the names: <https://github.com/containerd/containerd/releases>
+    ///
+    /// # Errors
+    /// Its sum can't be had.
+    pub async fn containerd(&self) -> Result<Program> {
+        let Self { url, version, .. } = self;
+        let url = format!("{url}/v{version}/containerd-{version}-linux-{ARCHITECTURE}.tar.gz");
+        let list = format!("{url}.sha256sum");
+        self.artifact(url, &list, Some("bin/".to_owned())).await
+    }
+
+    /// runc, as its authors publish it.
+    /// Source of the names: <https://github.com/opencontainers/runc/releases>
+    ///
+    /// # Errors
+    /// Its sum can't be had.
+    pub async fn runc(&self) -> Result<Program> {
+        let directory = format!("{}/v{}", self.url, self.version);
+        let list = format!("{directory}/runc.sha256sum");
+        let url = format!("{directory}/runc.{ARCHITECTURE}");
+        self.artifact(url, &list, None).await
+    }
+
+    /// The CNI plugins, from the archive that their authors publish.
+    /// Source of the names: <https://github.com/containernetworking/plugins/releases>
+    ///
+    /// # Errors
+    /// Its sum can't be had.
+    pub async fn cni_plugins(&self) -> Result<Program> {
+        let Self { url, version, .. } = self;
+        let url = format!("{url}/v{version}/cni-plugins-linux-{ARCHITECTURE}-v{version}.tgz");
+        let list = format!("{url}.sha256");
+        self.artifact(url, &list, Some("./".to_owned())).await
+    }
+
     async fn artifact(&self, url: String, list: &str, member: Option<String>) -> Result<Program> {
         let (source, text) = match self.sums {
             Some(file) => (file.display().to_string(), read(file)?),
             None => (list.to_owned(), fetch(list).await?),
         };
-        let sha256 = sum(&text, &url).map_err(|problem| {
-            Error::bad_input(format!("the SHA-256 of {url} isn't known"))
-                .because(format!("{source} {problem}"))
-                .hint(
-                    "add the line that `sha256sum` prints for it, or choose another version or mirror",
-                )
-        })?;
+        let sha256 = known_sum(&source, &text, &url)?;
         Ok(Program::Artifact(Artifact {
             url,
             sha256,
             member,
         }))
     }
+}
+
+/// The image archives that `images.json` of a directory lists. Their sums are those of the operator's own list, if
+/// there is one.
+///
+/// # Errors
+/// The list can't be had, or isn't one; a sum isn't known.
+pub async fn image_archives(directory: &str, sums: Option<&Path>) -> Result<Vec<ImageArchive>> {
+    check_trusted(directory, sums)?;
+    let url = format!("{directory}/images.json");
+    let list: Vec<Listed> = serde_json::from_str(&fetch(&url).await?).map_err(|error| {
+        Error::bad_input(format!("{url} is no list of image archives")).because(error)
+    })?;
+    let sums = match sums {
+        Some(file) => Some((file, read(file)?)),
+        None => None,
+    };
+    let list = list.into_iter().filter(|listed| listed.arch == ARCHITECTURE);
+    list.map(|listed| {
+        let url = format!("{directory}/{}", listed.file);
+        let sha256 = match &sums {
+            Some((file, text)) => known_sum(&file.display().to_string(), text, &url)?,
+            None => listed.sha256,
+        };
+        Ok(ImageArchive {
+            image: listed.name,
+            url,
+            sha256,
+        })
+    })
+    .collect()
+}
+
+/// An entry of `images.json`.
+#[derive(Deserialize)]
+struct Listed {
+    name: String,
+    file: String,
+    sha256: String,
+    arch: String,
+}
+
+/// Without a list of the operator's own, sums from a server without TLS would be anybody's.
+fn check_trusted(url: &str, sums: Option<&Path>) -> Result<()> {
+    if sums.is_some() || url.starts_with("https://") {
+        return Ok(());
+    }
+    Err(Error::bad_input(format!(
+        "whether what {url} says of its own files is true can't be known without TLS"
+    ))
+    .hint("name a file with their sums: --sha256sums FILE, in sha256sum's format"))
+}
+
+fn known_sum(source: &str, text: &str, url: &str) -> Result<String> {
+    sum(text, url).map_err(|problem| {
+        Error::bad_input(format!("the SHA-256 of {url} isn't known"))
+            .because(format!("{source} {problem}"))
+            .hint("add the line that `sha256sum` prints for it, or choose another version or mirror")
+    })
 }
 
 /// The sum of the file at `url` by a list of `SUM  NAME`, in which NAME is the end of the URL, or by a
@@ -189,8 +274,8 @@ mod tests {
     #[test]
     fn a_server_without_tls_is_not_asked_for_sums() {
         let version = Version::new(1, 36, 0);
-        let error = Release::new("http://mirror", &version, None).err().unwrap();
+        let error = Release::new("http://mirror".to_owned(), &version, None).err().unwrap();
         assert!(error.to_string().contains("can't be known without TLS"));
-        assert!(Release::new("http://mirror", &version, Some("/sums".as_ref())).is_ok());
+        assert!(Release::new("http://mirror".to_owned(), &version, Some("/sums".as_ref())).is_ok());
     }
 }

@@ -54,8 +54,32 @@ group! { RELEASES: "Downloads", "Machines download the programs that they run, a
         Unset("none on the local cloud"),
         "Where etcd's releases are: below it `v3.6.6/etcd-v3.6.6-linux-amd64.tar.gz`.")
         .flag("--etcd-releases");
+    CONTAINERD_RELEASES = Setting::new("HAKUBE_CONTAINERD_RELEASES", Kind::ReleaseUrl,
+        Unset("none on the local cloud"),
+        "Where containerd's releases are: below it `v2.2.9/containerd-2.2.9-linux-amd64.tar.gz`.");
+    RUNC_RELEASES = Setting::new("HAKUBE_RUNC_RELEASES", Kind::ReleaseUrl,
+        Unset("none on the local cloud"),
+        "Where runc's releases are: below it `v1.3.4/runc.amd64`.");
+    CNI_RELEASES = Setting::new("HAKUBE_CNI_RELEASES", Kind::ReleaseUrl,
+        Unset("none on the local cloud"),
+        "Where the CNI plugins' releases are: below it `v1.9.1/cni-plugins-linux-amd64-v1.9.1.tgz`.");
+    MIRROR = Setting::new("HAKUBE_MIRROR", Kind::ReleaseUrl, Unset("none"),
+        "Where a mirror of all of these is: below it `kubernetes`, `etcd`, `containerd`, `runc`, `cni-plugins` as the \
+         publishers have them, and `images` with an `images.json`. The settings above go first where you set them.")
+        .flag("--mirror");
+    IMAGES = Setting::new("HAKUBE_IMAGES", Kind::ReleaseUrl,
+        Derived("from HAKUBE_MIRROR"),
+        "Where image archives and their `images.json` are. Machines import all of them before they run pods; without, \
+         images come from their registries.")
+        .flag("--images");
+    CONTAINERD_VERSION = Setting::new("HAKUBE_CONTAINERD_VERSION", Kind::Version, Value("2.2.9"),
+        "containerd's version, 2.0 or later.");
+    RUNC_VERSION = Setting::new("HAKUBE_RUNC_VERSION", Kind::Version, Value("1.3.4"),
+        "runc's version.");
+    CNI_VERSION = Setting::new("HAKUBE_CNI_VERSION", Kind::Version, Value("1.9.1"),
+        "The CNI plugins' version.");
     SHA256SUMS = Setting::new("HAKUBE_SHA256SUMS", Kind::Path,
-        Unset("from where the files are: `<file>.sha256`, etcd's `SHA256SUMS`"),
+        Unset("from where the files are: `<file>.sha256`, etcd's `SHA256SUMS` and so on"),
         "A file with the sums of the downloads, in sha256sum's format, that is believed instead of the mirror. \
          Needed for one without TLS.")
         .flag("--sha256sums");

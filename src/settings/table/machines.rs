@@ -21,9 +21,14 @@ group! { REPLICA_MACHINES: "Replicas' machines", "Every replica is made the same
         "Whether the provider may take the machine back at any time, for less money. Not for what matters.");
     MASTER_MIN_CPU = Setting::new("MASTER_MIN_CPU_ARCHITECTURE", Kind::CpuPlatform, Unset("any"),
         "The oldest processors that will do. Not every machine type has a choice: e2 has none.");
+    REGISTER_MASTER = Setting::new("REGISTER_MASTER", Kind::Bool, Value("true"),
+        "Whether replicas are nodes too, tainted `node-role.kubernetes.io/control-plane:NoSchedule`. Without, their API \
+         servers don't reach pods: no webhooks and no aggregated APIs that pods serve. On the local cloud they never are.");
+    MASTER_NODE_LABELS = Setting::new("KUBE_MASTER_NODE_LABELS", Kind::Labels, Unset("none"),
+        "Labels that replicas register with.");
 }
 
-group! { NODES: "Nodes", "The workers. hakube is about the control plane: these are enough to try it.";
+group! { NODES: "Nodes", "The workers.";
     NUM_NODES = Setting::new("NUM_NODES", Kind::Integer(0, 5000), Value("3"),
         "How many nodes.")
         .flag("--nodes");

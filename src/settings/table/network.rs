@@ -32,9 +32,13 @@ group! { NETWORK: "Network", "The four ranges must not overlap. Those derived fr
         "Machines' addresses in a custom network: 10.40.0.0/22, /21 above 1000 nodes, /20 above 2000, /19 \
          above 4000.");
     MASTER_RANGE = Setting::new("MASTER_IP_RANGE", Kind::Range, Value("10.246.0.0/24"),
-        "What kube-up gives to pods on replicas. hakube's replicas run none: it is only kept apart from the others.");
+        "What kube-up gives to pods on replicas. hakube's have addresses of CLUSTER_IP_RANGE, as all nodes have: it is \
+         only kept apart from the others.");
     DNS_ADDRESS = Setting::new("KUBE_DNS_SERVER_IP", Kind::Address, Derived("from SERVICE_CLUSTER_IP_RANGE"),
         "The cluster DNS service's address: the tenth of the services' range.");
     DNS_DOMAIN = Setting::new("KUBE_DNS_DOMAIN", Kind::Domain, Value("cluster.local"),
         "The cluster's DNS domain.");
+    PROXY_MODE = Setting::new("KUBE_PROXY_MODE", Kind::Choice(&["iptables", "nftables"]), Value("iptables"),
+        "How kube-proxy makes Services' addresses work. nftables is faster with many Services; it takes Kubernetes \
+         1.33 and Linux 5.13, or later ones.");
 }

@@ -29,9 +29,6 @@ not_honoured! {
     "KUBE_GCE_IP_ALIAS_SUBNETWORK" => ROUTES;
     "SECONDARY_RANGE_NAME" => ROUTES;
     "KUBE_GCE_API_ENDPOINT" => "hakube talks to Compute Engine, or to its own local cloud.";
-    "KUBE_PROXY_MODE" => "Configure kube-proxy, or its replacement, when you install it.";
-    "REGISTER_MASTER" => "Replicas run no kubelet, so that no pods land on them.";
-    "KUBE_MASTER_NODE_LABELS" => "Replicas run no kubelet, so that they aren't nodes.";
     "MASTER_ADVERTISE_ADDRESS" => "Each replica advertises its own address; clients use the endpoint.";
     "KUBE_MASTER_EXTRA_METADATA" => "Set metadata on the machines when they are up.";
     "KUBE_NODE_EXTRA_METADATA" => "Set metadata on the machines when they are up.";
@@ -45,9 +42,9 @@ not_honoured! {
     "NODE_LOCAL_SSDS" => NODES;
     "NODE_LOCAL_SSDS_EXT" => NODES;
     "NODE_ACCELERATORS" => NODES;
-    "KUBE_NON_MASTER_NODE_LABELS" => "Replicas aren't nodes: KUBE_NODE_LABELS is the same.";
-    "KUBE_CONTAINER_RUNTIME" => "The kubelet talks to the image's containerd.";
-    "KUBE_CONTAINER_RUNTIME_ENDPOINT" => "The kubelet talks to the image's containerd.";
+    "KUBE_NON_MASTER_NODE_LABELS" => "KUBE_NODE_LABELS is the same: KUBE_MASTER_NODE_LABELS is for replicas.";
+    "KUBE_CONTAINER_RUNTIME" => "Nodes run containerd.";
+    "KUBE_CONTAINER_RUNTIME_ENDPOINT" => "Nodes run containerd.";
     "KUBE_UP_AUTOMATIC_CLEANUP" => "`hakube up` finishes what an earlier one left; `hakube down` removes it.";
     "KUBE_BEARER_TOKEN" => "The administrator has a client certificate, in the kubeconfig.";
     "ENCRYPTION_PROVIDER_CONFIG" => "Encryption at rest isn't set up; etcd's disk is the provider's to encrypt.";

@@ -128,13 +128,13 @@ fn quorum_reads_cannot_be_switched_off_and_that_is_said() {
 fn a_variable_without_effect_is_named_but_never_its_value() {
     let warnings = resolved(&[
         ("KUBE_BEARER_TOKEN", "hunter2"),
-        ("REGISTER_MASTER", "false"),
+        ("NODE_LOCAL_SSDS", "1"),
     ])
     .warnings;
     let messages: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     assert_eq!(messages.len(), 2, "{messages:?}");
     assert!(messages[0].contains("KUBE_BEARER_TOKEN"), "{messages:?}");
-    assert!(messages[1].contains("REGISTER_MASTER"), "{messages:?}");
+    assert!(messages[1].contains("NODE_LOCAL_SSDS"), "{messages:?}");
     assert!(!format!("{warnings:?}").contains("hunter2"));
 }
 

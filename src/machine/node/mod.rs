@@ -1,0 +1,85 @@
+//! What makes a machine run pods: the same on nodes, and on replicas that register as nodes.
+//!
+//! In the order in which they start: what prepares the host, containerd, the import of image archives, the kubelet,
+//! kube-proxy. kube-proxy is a unit, not a DaemonSet: Services work before the first pod runs, and its program comes
+//! the same way as all others. It acts as the machine's kubelet, whose certificate is renewed by itself.
+
+mod containerd;
+mod kubelet;
+mod proxy;
+
+use super::cloud_config::File;
+use super::units::{Service, unit};
+use crate::cluster::ClusterSpec;
+use crate::pki::NodeFiles;
+
+pub(super) use kubelet::Registration;
+
+/// What a replica's kubelet and kube-proxy are known by. The kubelet renews its certificate in files beside the first
+/// one, and keeps a link to that of the moment.
+pub const NODE_FILES: NodeFiles = NodeFiles {
+    first: "/var/lib/kubelet/pki/kubelet-client-first.pem",
+    current: "/var/lib/kubelet/pki/kubelet-client-current.pem",
+    kubeconfig: "/etc/kubernetes/kubelet.kubeconfig",
+};
+
+/// Prepares the host.
+const PREPARE: &str = "node-prepare.service";
+const PREPARE_SCRIPT: &str = "/usr/local/lib/hakube/prepare.sh";
+/// Imports image archives.
+const IMAGES: &str = "images.service";
+const IMAGES_SCRIPT: &str = "/usr/local/lib/hakube/images.sh";
+
+/// The files of a machine that registers so.
+pub(super) fn files(spec: &ClusterSpec, registration: &Registration<'_>) -> Vec<File> {
+    let downloads = super::programs::unit(&spec.programs.node());
+    let mut files = kubelet::files(spec, registration, downloads);
+    if spec.programs.pods.is_none() {
+        return files;
+    }
+    files.extend(prepare());
+    files.extend(containerd::files(downloads));
+    if !spec.programs.images().is_empty() {
+        files.extend(images());
+    }
+    files.extend(proxy::files(spec, registration, downloads));
+    files
+}
+
+/// The units that are enabled and started on a node.
+pub(super) fn units(spec: &ClusterSpec) -> Vec<&'static str> {
+    let mut units = vec!["kubelet.service"];
+    if spec.programs.pods.is_some() {
+        units.extend(["containerd.service", "kube-proxy.service"]);
+    }
+    units
+}
+
+fn prepare() -> [File; 2] {
+    let content = format!(
+        "[Unit]\nDescription=What pods need of the host\nBefore=containerd.service\n\n\
+         [Service]\nType=oneshot\nRemainAfterExit=yes\n\
+         ExecStart=/bin/sh {PREPARE_SCRIPT} {} {}\n",
+        containerd::TEMPLATE,
+        containerd::CONFIG,
+    );
+    [
+        File::text(PREPARE_SCRIPT, 0o755, include_str!("prepare.sh")),
+        unit(PREPARE, &content),
+    ]
+}
+
+fn images() -> [File; 2] {
+    let directory = super::programs::IMAGES_DIRECTORY;
+    let content = format!(
+        "[Unit]\nDescription=Images from archives\n\
+         Requires=containerd.service\nAfter=containerd.service\n\n\
+         [Service]\nType=oneshot\nRemainAfterExit=yes\n\
+         Environment=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n\
+         ExecStart=/bin/sh {IMAGES_SCRIPT} {directory}\nTimeoutStartSec=infinity\nRestart=on-failure\nRestartSec=2s\n"
+    );
+    [
+        File::text(IMAGES_SCRIPT, 0o755, include_str!("images.sh")),
+        unit(IMAGES, &content),
+    ]
+}
