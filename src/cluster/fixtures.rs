@@ -1,7 +1,7 @@
 //! Intents for tests, made as an operator's are: from variables, through the settings.
 
 use super::{ClusterSpec, Intent, ReplicaIntent};
-use crate::machine::{Program, Programs};
+use crate::machine::{PodPrograms, Program, Programs};
 use crate::settings::{Sources, resolve};
 
 /// A region's zones.
@@ -59,6 +59,18 @@ pub fn replicas(suffixes: &[&str]) -> Intent {
         .collect();
     intent.formed = true;
     intent
+}
+
+/// What runs pods on its machines.
+pub fn pods() -> PodPrograms {
+    let image = |name: &str| Program::Installed(format!("/opt/kubernetes/{name}").into());
+    PodPrograms {
+        kube_proxy: image("kube-proxy"),
+        containerd: image("containerd"),
+        runc: image("runc"),
+        cni_plugins: image("cni-plugins"),
+        images: Vec::new(),
+    }
 }
 
 /// Where its programs are: Kubernetes' own, and a stand-in for the kubelet.

@@ -173,6 +173,11 @@ impl ClusterSpec {
         self.programs.pods.is_some() && self.replica_machines.register
     }
 
+    /// Whether nodes become ready by what the cluster is made of: they have a pod network.
+    pub fn nodes_become_ready(&self) -> bool {
+        true
+    }
+
     /// Whether its machines are processes of the operator's own host: they share its loopback and its
     /// programs, and have no disks.
     pub fn is_on_this_host(&self) -> bool {

@@ -88,6 +88,8 @@ pub struct NodeView {
     pub zone: String,
     /// Its Ready condition.
     pub ready: bool,
+    /// Whether it is labelled as the control plane's.
+    pub control_plane: bool,
 }
 
 impl EtcdView {

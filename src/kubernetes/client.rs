@@ -2,14 +2,14 @@
 
 use super::{BootstrapToken, Kubernetes};
 use crate::channel::Door;
-use crate::cluster::{ApiView, NodeView};
+use crate::cluster::{ApiView, CONTROL_PLANE_LABEL, NodeView};
 use crate::error::{Error, Result};
 use crate::pki::{Authorities, ClientIdentity};
 use async_trait::async_trait;
 use base64::Engine as _;
 use k8s_openapi::api::core::v1::{Node, Secret};
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleRef, Subject};
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::AuthInfo;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -131,6 +131,23 @@ impl Kubernetes for KubeClient {
         Ok(list.items.into_iter().map(node_view).collect())
     }
 
+    async fn label_replica(&self, endpoint: SocketAddr, name: &str) -> Result<bool> {
+        let nodes: Api<Node> = Api::all(self.kube(endpoint)?);
+        let label = serde_json::json!({"metadata": {"labels": {CONTROL_PLANE_LABEL: ""}}});
+        let labelled = in_time(async {
+            let params = PatchParams::default();
+            match nodes.patch(name, &params, &Patch::Merge(&label)).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+                answer => answer.map(|_| true),
+            }
+        });
+        labelled.await.map_err(|error| {
+            Error::failed(format!("could not label the node {name}"))
+                .because(error)
+                .transient()
+        })
+    }
+
     async fn forget_node(&self, endpoint: SocketAddr, name: &str) -> Result<()> {
         let nodes: Api<Node> = Api::all(self.kube(endpoint)?);
         let deleted = in_time(async {
@@ -200,6 +217,7 @@ fn node_view(node: Node) -> NodeView {
     NodeView {
         name: node.metadata.name.unwrap_or_default(),
         zone: labels.get(ZONE_LABEL).cloned().unwrap_or_default(),
+        control_plane: labels.contains_key(CONTROL_PLANE_LABEL),
         ready,
     }
 }

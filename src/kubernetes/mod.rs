@@ -33,6 +33,9 @@ pub trait Kubernetes: Send + Sync {
     /// The nodes that have registered.
     async fn nodes(&self, endpoint: SocketAddr) -> Result<Vec<NodeView>>;
 
+    /// The replica's node is labelled as the control plane's; false when it hasn't registered yet.
+    async fn label_replica(&self, endpoint: SocketAddr, name: &str) -> Result<bool>;
+
     /// The node is no longer registered. One that wasn't is no error.
     async fn forget_node(&self, endpoint: SocketAddr, name: &str) -> Result<()>;
 

@@ -50,6 +50,8 @@ impl Action {
             | Self::RemoveMember { .. }
             | Self::AdmitNodes
             | Self::AwaitNodes { .. }
+            | Self::RegisterReplica(_)
+            | Self::AwaitReplicaNodes { .. }
             | Self::ForgetNodes { .. }
             | Self::WriteKubeconfig
             | Self::RemoveKubeconfig

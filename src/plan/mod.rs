@@ -7,6 +7,7 @@ mod endpoint;
 mod foundation;
 mod nodes;
 mod removal;
+mod replica_nodes;
 mod replicas;
 mod shared_address;
 mod step;
@@ -40,6 +41,7 @@ pub fn plan(intent: &Intent, observed: &Observed) -> Result<Plan> {
     // Without an endpoint there is nobody to admit them.
     if answer == Answer::Promised {
         nodes::plan(intent, observed, &mut draft);
+        replica_nodes::plan(intent, observed, &mut draft);
     }
     check_strangers(intent, observed, &draft)?;
     check_hidden(intent, observed, &draft)?;

@@ -151,7 +151,10 @@ fn await_nodes(
     let up = observed
         .nodes
         .as_ref()
-        .map_or(0, |nodes| nodes.iter().filter(|node| node.ready).count());
+        .map_or(0, |nodes| {
+            let workers = nodes.iter().filter(|node| !node.control_plane);
+            workers.filter(|node| node.ready).count()
+        });
     if (up as u64) < u64::from(needed) {
         draft.add(
             "await-nodes",

@@ -108,6 +108,13 @@ pub enum Action {
         /// How many of them must be ready for the cluster to be as asked for.
         needed: u32,
     },
+    /// The replica's kubelet has registered, and its node is labelled as the control plane's.
+    RegisterReplica(MachineRef),
+    /// The nodes of these replicas are ready.
+    AwaitReplicaNodes {
+        /// The replicas.
+        replicas: Vec<MachineRef>,
+    },
     /// Those of these nodes whose machines are gone are no longer registered.
     ForgetNodes {
         /// The nodes, by their machines.

@@ -1,5 +1,6 @@
 //! More nodes, and fewer.
 
+use super::is_before;
 use super::world::World;
 use crate::cluster::fixtures::{self, ZONES};
 use crate::cluster::{Intent, NodeGroupIntent, NodeView};
@@ -113,6 +114,7 @@ fn nodes_whose_machines_are_gone_are_forgotten_and_others_are_not() {
         name: name.to_owned(),
         zone: ZONES[0].to_owned(),
         ready: true,
+        control_plane: false,
     };
     world.observed.nodes = Some(vec![
         node(&format!("{GROUP}-here")),
@@ -149,4 +151,51 @@ fn a_change_that_stopped_anywhere_is_finished() {
             }
         }
     }
+}
+
+/// A new cluster whose replicas are nodes.
+fn with_pods() -> Intent {
+    let mut intent = fixtures::intent(&[]);
+    intent.spec.programs.pods = Some(fixtures::pods());
+    intent
+}
+
+#[test]
+fn a_replica_registers_once_its_control_plane_runs_and_clients_have_an_answer() {
+    let plan = World::empty(with_pods()).plan();
+    for before in ["control-plane/kubernetes-master", "await-endpoint"] {
+        assert!(is_before(&plan, before, "register/kubernetes-master"));
+    }
+    assert!(is_before(
+        &plan,
+        "register/kubernetes-master",
+        "await-replica-nodes"
+    ));
+}
+
+#[test]
+fn replicas_that_are_no_nodes_are_never_waited_for() {
+    let mut intent = with_pods();
+    intent.spec.replica_machines.register = false;
+    let keys = World::empty(intent).keys();
+    assert!(!keys.iter().any(|key| key.contains("register")), "{keys:?}");
+}
+
+/// Nobody else takes a removed replica's node off the list.
+#[test]
+fn the_node_of_a_replica_that_leaves_goes_after_its_machine() {
+    let mut two = with_pods();
+    two.replicas = fixtures::replicas(&["", "two"]).replicas;
+    two.formed = true;
+    let world = World::settled(two.clone());
+    let one = Intent {
+        replicas: two.replicas[..1].to_vec(),
+        ..two
+    };
+    let plan = world.with_intent(one).plan();
+    assert!(is_before(
+        &plan,
+        "delete/machine-kubernetes-master-two-in-europe-west1-c",
+        "forget-replicas"
+    ));
 }

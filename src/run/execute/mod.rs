@@ -112,6 +112,8 @@ impl<'a> Execution<'a> {
             Action::AdmitNodes => self.admit_nodes().await,
             Action::EnsureNodeGroup(spec) => self.ensure_node_group(spec).await,
             Action::AwaitNodes { count, needed } => self.await_nodes(step, *count, *needed).await,
+            Action::RegisterReplica(machine) => self.register_replica(machine).await,
+            Action::AwaitReplicaNodes { replicas } => self.await_replica_nodes(replicas).await,
             Action::ForgetNodes { nodes } => self.forget_nodes(nodes).await,
             Action::WriteKubeconfig => self.write_kubeconfig(),
             Action::RemoveKubeconfig => self.remove_kubeconfig(),

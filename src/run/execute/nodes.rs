@@ -101,7 +101,8 @@ impl Execution<'_> {
                 .nodes(endpoint)
                 .await
                 .map_err(|error| error.to_string())?;
-            let ready = nodes.iter().filter(|node| node.ready).count();
+            let workers = nodes.iter().filter(|node| !node.control_plane);
+            let ready = workers.filter(|node| node.ready).count();
             if told != Some(ready) {
                 told = Some(ready);
                 self.reporter
@@ -111,6 +112,46 @@ impl Execution<'_> {
                 Ok(())
             } else {
                 Err(format!("{ready} of {count} are"))
+            }
+        })
+        .await
+    }
+
+    /// Its kubelet registers it; a kubelet may not label itself as the control plane's.
+    pub(super) async fn register_replica(&self, machine: &MachineRef) -> Result<()> {
+        let endpoint = self.endpoint()?;
+        let name = &machine.name;
+        let what = format!("the kubelet of {name} to register");
+        let registered = wait::until(&what, self.means.timeout, self.means.pace, async || {
+            let labelled = self.means.kubernetes.label_replica(endpoint, name).await;
+            match labelled {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(format!("there is no node {name} yet")),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+        registered.await.map_err(|error| {
+            error.hint(format!(
+                "see its log on {name}: journalctl --unit kubelet --unit containerd --unit artifacts"
+            ))
+        })
+    }
+
+    /// The pod network has reached them.
+    pub(super) async fn await_replica_nodes(&self, replicas: &[MachineRef]) -> Result<()> {
+        let endpoint = self.endpoint()?;
+        let patience = self.means.nodes_timeout;
+        let pace = self.means.pace * 2;
+        wait::until("the replicas' nodes to be ready", patience, pace, async || {
+            let nodes = self.means.kubernetes.nodes(endpoint).await;
+            let nodes = nodes.map_err(|error| error.to_string())?;
+            let is_ready = |name: &str| nodes.iter().any(|node| node.name == name && node.ready);
+            let names = replicas.iter().map(|replica| replica.name.as_str());
+            let late: Vec<&str> = names.filter(|name| !is_ready(name)).collect();
+            if late.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("{} not ready", late.join(", ")))
             }
         })
         .await

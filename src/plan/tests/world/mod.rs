@@ -254,8 +254,22 @@ impl World {
                         name: format!("node-{n}"),
                         zone: String::new(),
                         ready: true,
+                        control_plane: false,
                     })
                     .collect();
+            }
+            Action::RegisterReplica(machine) => {
+                assert!(self.endpoint_answers(), "nobody to register with");
+                self.nodes.push(NodeView {
+                    name: machine.name.clone(),
+                    zone: machine.zone.clone(),
+                    ready: true,
+                    control_plane: true,
+                });
+            }
+            Action::AwaitReplicaNodes { replicas } => {
+                let is_there = |name: &str| self.nodes.iter().any(|node| node.name == name);
+                assert!(replicas.iter().all(|replica| is_there(&replica.name)));
             }
             Action::ForgetNodes { nodes } => self
                 .nodes

@@ -33,8 +33,15 @@ impl World {
             name: name.clone(),
             zone: zone.clone(),
             ready: number >= self.unready_nodes,
+            control_plane: false,
         };
-        names.enumerate().map(node).collect()
+        let replicas = self.replica_nodes.iter().map(|name| NodeView {
+            name: name.clone(),
+            zone: String::new(),
+            ready: true,
+            control_plane: true,
+        });
+        names.enumerate().map(node).chain(replicas).collect()
     }
 }
 
@@ -59,7 +66,20 @@ impl Kubernetes for Process {
 
     async fn forget_node(&self, endpoint: SocketAddr, name: &str) -> Result<()> {
         self.call(&format!("forget node {name}"), Nothing, |world| {
+            world.replica_nodes.remove(name);
             answer(world, endpoint)
+        })
+        .await
+    }
+
+    async fn label_replica(&self, endpoint: SocketAddr, name: &str) -> Result<bool> {
+        self.call(&format!("label {name}"), Nothing, |world| {
+            answer(world, endpoint)?;
+            let registers = world.api_ready(name);
+            if registers {
+                world.replica_nodes.insert(name.to_owned());
+            }
+            Ok(registers)
         })
         .await
     }

@@ -21,6 +21,7 @@ pub use cloud::Cloud;
 pub use etcd::EtcdCluster;
 pub use store::WatchedStore;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub struct World {
     pub users_backends: Vec<String>,
     /// How many nodes never become ready.
     pub unready_nodes: usize,
+    /// The replicas whose nodes are labelled.
+    pub replica_nodes: BTreeSet<String>,
     /// Whether everything is meant to go.
     pub tearing_down: bool,
     /// What should never have happened, and the call that did it.
