@@ -94,6 +94,15 @@ pub struct MakingFlags {
     /// Where kube-apiserver, kube-controller-manager and kube-scheduler are ($HAKUBE_KUBE_BINARIES)
     #[arg(long, value_name = "DIR")]
     kube_binaries: Option<String>,
+    /// On the local cloud, stand-ins instead of Kubernetes' programs ($HAKUBE_STAND_INS)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    stand_ins: Option<String>,
+    /// A mirror of everything that is downloaded ($HAKUBE_MIRROR)
+    #[arg(long, value_name = "URL")]
+    mirror: Option<String>,
+    /// A directory of image archives that machines import ($HAKUBE_IMAGES)
+    #[arg(long, value_name = "URL")]
+    images: Option<String>,
     /// Where Kubernetes' releases are downloaded from ($HAKUBE_KUBERNETES_RELEASES)
     #[arg(long, value_name = "URL")]
     kubernetes_releases: Option<String>,
@@ -121,6 +130,9 @@ impl MakingFlags {
             ("--endpoint", &self.endpoint),
             ("--etcd-binary", &self.etcd_binary),
             ("--kube-binaries", &self.kube_binaries),
+            ("--stand-ins", &self.stand_ins),
+            ("--mirror", &self.mirror),
+            ("--images", &self.images),
             ("--kubernetes-releases", &self.kubernetes_releases),
             ("--etcd-releases", &self.etcd_releases),
             ("--sha256sums", &self.sha256sums),

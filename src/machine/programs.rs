@@ -97,15 +97,6 @@ const INSTALLER: &str = "/usr/local/lib/hakube/artifacts.py";
 const UNIT: &str = "artifacts.service";
 
 impl Programs {
-    /// The names of the components that are stood in for.
-    pub fn stand_ins(&self) -> Vec<&'static str> {
-        self.replica(IsNode::Yes)
-            .into_iter()
-            .filter(|(_, program)| matches!(program, Program::StandIn { .. }))
-            .map(|(name, _)| name)
-            .collect()
-    }
-
     /// Those of a replica, and of the node that it is where `is_node`.
     pub(super) fn replica(&self, is_node: IsNode) -> Vec<Named<'_>> {
         let mut programs = vec![

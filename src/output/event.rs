@@ -36,6 +36,16 @@ pub enum Event {
         /// Of how many.
         of: u64,
     },
+    /// A file is being downloaded to this host.
+    Download {
+        /// Its name.
+        file: String,
+        /// How many bytes are there.
+        done: u64,
+        /// Of how many, where the server says so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        of: Option<u64>,
+    },
     /// A step failed in a way that may pass, and is tried again.
     StepRetried {
         /// Which.

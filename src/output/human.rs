@@ -60,6 +60,30 @@ impl Human {
         self.bars().insert(step.step.clone(), bar);
     }
 
+    /// A bar on a terminal; elsewhere one line when it is done.
+    fn download(&self, file: &str, done: u64, of: Option<u64>) {
+        let is_done = of == Some(done);
+        if self.terminal {
+            let mut bars = self.bars();
+            let bar = bars.entry(format!("download/{file}")).or_insert_with(|| {
+                let bar = self.bars.add(ProgressBar::new(of.unwrap_or_default()));
+                let template = "  {msg:24} {bar:30} {bytes}/{total_bytes} {eta:.dim}";
+                if let Ok(style) = ProgressStyle::with_template(template) {
+                    bar.set_style(style);
+                }
+                bar.set_message(file.to_owned());
+                bar
+            });
+            bar.set_position(done);
+            if is_done {
+                bar.finish_and_clear();
+            }
+        }
+        if is_done {
+            self.line(&format!("  ✓ downloaded {file} ({} MB)", done / 1_000_000));
+        }
+    }
+
     fn end(&self, step: &StepEvent) {
         if let Some(bar) = self.bars().remove(&step.step) {
             bar.finish_and_clear();
@@ -82,6 +106,7 @@ impl Reporter for Human {
                     bar.set_message(format!("{}: {done} of {of}", step.says));
                 }
             }
+            Event::Download { file, done, of } => self.download(file, *done, *of),
             Event::StepFinished { step, seconds } => {
                 self.end(step);
                 self.line(&format!("  ✓ {} ({})", step.says, duration(*seconds)));

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::etcd::{Etcd, EtcdClient};
 use crate::kubernetes::{KubeClient, Kubernetes};
 use crate::machine::Programs;
+use crate::output::Reporter;
 use crate::pki::{self, Authorities, Lifetimes};
 use crate::settings::Settings;
 use async_trait::async_trait;
@@ -42,7 +43,12 @@ pub trait Connect: Send + Sync {
     ///
     /// # Errors
     /// They can't be found, or not verified.
-    async fn programs(&self, settings: &Settings, path: &str) -> Result<Programs>;
+    async fn programs(
+        &self,
+        settings: &Settings,
+        path: &str,
+        reporter: &dyn Reporter,
+    ) -> Result<Programs>;
 
     /// Clients whom the cluster's programs let in, because these authorities vouch for them.
     ///
@@ -66,8 +72,13 @@ impl Connect for Live {
         backend::connect(settings, spec, authorities, purpose).await
     }
 
-    async fn programs(&self, settings: &Settings, path: &str) -> Result<Programs> {
-        programs::find(settings, path).await
+    async fn programs(
+        &self,
+        settings: &Settings,
+        path: &str,
+        reporter: &dyn Reporter,
+    ) -> Result<Programs> {
+        programs::find(settings, path, reporter).await
     }
 
     fn clients(&self, authorities: &Authorities, lifetimes: Lifetimes) -> Result<Clients> {

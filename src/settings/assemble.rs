@@ -63,7 +63,11 @@ pub fn settings(
     let load_balancer = load_balancer(read);
     let endpoint = endpoint(read, is_libvirt);
     let kube_binaries = read.read(&table::KUBE_BINARIES, |text| directories.resolve(text));
-    let releases = components::releases(read, directories);
+    let stand_ins = read.boolean(&table::STAND_INS);
+    if stand_ins == Some(true) && identity.provider.is_some_and(|kind| kind != ProviderKind::Local) {
+        read.object(&table::STAND_INS, "they are for the local cloud");
+    }
+    let releases = components::releases(read, directories, identity.provider);
     let compute_token_file =
         read.read(&table::COMPUTE_TOKEN_FILE, |text| directories.resolve(text));
     let home = home(read, directories, state_home);
@@ -103,6 +107,7 @@ pub fn settings(
         etcd: etcd?,
         api: api?,
         controller_manager: controller_manager?,
+        stand_ins: stand_ins?,
         kube_binaries,
         releases,
         load_balancer: load_balancer?,

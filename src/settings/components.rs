@@ -6,7 +6,9 @@ use super::path::Directories;
 use super::reader::Reader;
 use super::table;
 use super::table::Setting;
-use super::types::{Api, ControllerManager, Etcd, Releases, RuntimeVersions, Versions};
+use super::types::{
+    Api, ControllerManager, Etcd, ProviderKind, Releases, RuntimeVersions, Versions,
+};
 use super::validate;
 use std::time::Duration;
 
@@ -46,13 +48,19 @@ pub fn versions(read: &mut Reader<'_>) -> Option<Versions> {
 }
 
 /// A mirror goes before the profile's publishers, and after what the operator names apart.
-pub fn releases(read: &mut Reader<'_>, directories: &Directories<'_>) -> Releases {
+pub fn releases(
+    read: &mut Reader<'_>,
+    directories: &Directories<'_>,
+    provider: Option<ProviderKind>,
+) -> Releases {
+    let is_local = provider == Some(ProviderKind::Local);
     let mirror = read.read(&table::MIRROR, parse::release_url);
     let sums = read.read(&table::SHA256SUMS, |text| directories.resolve(text));
     let mut of = |setting: &'static Setting, directory: &str| {
         let named = read.read(setting, parse::release_url);
         match &mirror {
-            Some(mirror) if !read.is_given(setting) => Some(format!("{mirror}/{directory}")),
+            // The local cloud's machines share what this host has.
+            Some(mirror) if !is_local && !read.is_given(setting) => Some(format!("{mirror}/{directory}")),
             _ => named,
         }
     };
@@ -63,6 +71,7 @@ pub fn releases(read: &mut Reader<'_>, directories: &Directories<'_>) -> Release
         runc: of(&table::RUNC_RELEASES, "runc"),
         cni_plugins: of(&table::CNI_RELEASES, "cni-plugins"),
         images: of(&table::IMAGES, "images"),
+        mirror,
         sums,
     }
 }

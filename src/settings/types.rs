@@ -61,6 +61,8 @@ pub struct Settings {
     pub api: Api,
     /// The controller manager.
     pub controller_manager: ControllerManager,
+    /// Whether the local cloud's control planes are stand-ins, whatever there is of Kubernetes.
+    pub stand_ins: bool,
     /// Where real Kubernetes binaries are, if the operator says so.
     pub kube_binaries: Option<PathBuf>,
     /// Where programs are downloaded from.
@@ -491,6 +493,8 @@ pub struct Releases {
     pub runc: Option<String>,
     /// The URL of the CNI plugins'.
     pub cni_plugins: Option<String>,
+    /// The URL of a mirror of all of them, where one was named.
+    pub mirror: Option<String>,
     /// The URL of a directory with image archives and their `images.json`; `None`: images come from registries.
     pub images: Option<String>,
     /// The file with the sums, where those beside the downloads aren't to be believed. Absolute.

@@ -69,6 +69,7 @@ const BY_SETTINGS: [Case; 5] = [
         &[
             ("KUBERNETES_PROVIDER", "gce"),
             ("PROJECT", "my-project-1234"),
+            ("HAKUBE_STAND_INS", "false"),
             ("HAKUBE_SSH_SOURCE", "none"),
             ("HAKUBE_KUBE_BINARIES", "/opt/kubernetes/bin"),
             ("HAKUBE_ETCD_BINARY", "/usr/bin/etcd"),

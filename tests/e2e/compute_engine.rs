@@ -67,6 +67,7 @@ pub async fn home_with(
     let etcd = find_in_path("etcd").unwrap();
     for (name, value) in [
         ("KUBERNETES_PROVIDER", "gce"),
+        ("HAKUBE_STAND_INS", "false"),
         ("PROJECT", &text("project")),
         ("KUBE_GCE_ZONE", "europe-west1-b"),
         ("HAKUBE_COMPUTE_ENDPOINT", &text("url")),

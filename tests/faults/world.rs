@@ -71,6 +71,7 @@ impl World {
             .env("HOME", self.home.path())
             .env("HAKUBE_HOME", self.home.path())
             .env("HAKUBE_PROFILE", "test")
+            .env("HAKUBE_STAND_INS", "true")
             .env("MULTIZONE", "true")
             .env("HAKUBE_TIMEOUT", timeout)
             .env("KUBECONFIG", self.home.path().join("kubeconfig"))

@@ -49,7 +49,6 @@ async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
     if new {
         operation.write(&means.authorities.to_documents()).await?;
     }
-    tell_stand_ins(session, &spec);
     operation.converge(&mut stored, &means).await?;
     tell_next(session, &stored.intent);
     Ok(())
@@ -66,7 +65,10 @@ async fn new_intent(session: &Session) -> Result<Intent> {
             .because("hakube puts their certificates on them by ssh, and doesn't open that port to the world")
             .hint("name your own address: --ssh-source 203.0.113.7/32; or, if the network lets you in already: --ssh-source none"));
     }
-    let programs = session.connect.programs(settings, &session.path).await?;
+    let programs = session
+        .connect
+        .programs(settings, &session.path, session.reporter.as_ref())
+        .await?;
     let mut intent = Intent::new(ClusterSpec::new(settings, programs));
     intent.given = lasting(&session.resolved);
     Ok(intent)
@@ -166,16 +168,6 @@ fn new_authorities(session: &Session, intent: &Intent) -> Result<Authorities> {
         .hint("restore pki.json from a backup of the state directory"));
     }
     Ok(Authorities::generate(intent.spec.pki, session.clock.now())?)
-}
-
-fn tell_stand_ins(session: &Session, spec: &ClusterSpec) {
-    let names = spec.programs.stand_ins();
-    if names.contains(&"kube-apiserver") {
-        session.reporter.event(&Event::warning(format!(
-            "no Kubernetes programs were found (--kube-binaries DIR), so {} are hakube's small stand-ins; etcd is real",
-            names.join(", ")
-        )));
-    }
 }
 
 /// What a control plane of this size survives, and what to run next.

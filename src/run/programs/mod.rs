@@ -1,11 +1,13 @@
 //! Decides where a new cluster's programs come from: they are on its machines, are downloaded by them, or
 //! (on the local cloud, for want of better) stood in for.
 
+mod download;
 mod host;
 mod release;
 
 use crate::error::{Error, Result};
 use crate::machine::{PodPrograms, Program, Programs};
+use crate::output::{Event, Reporter};
 use crate::settings::{ProviderKind, Settings};
 use release::Release;
 use std::path::Path;
@@ -17,13 +19,16 @@ const CONTROL_PLANE: [&str; 3] = [
     "kube-scheduler",
 ];
 
+/// Who publishes Kubernetes' releases. <https://kubernetes.io/releases/download/#binaries>
+const PUBLISHER: &str = "https://dl.k8s.io";
+
 /// What the operator names goes first, then downloads, then what this host has in `path`.
 ///
 /// # Errors
 /// A program that was named isn't there; a download's sum can't be had; this host has no etcd.
-pub async fn find(settings: &Settings, path: &str) -> Result<Programs> {
+pub async fn find(settings: &Settings, path: &str, reporter: &dyn Reporter) -> Result<Programs> {
     let [kube_apiserver, kube_controller_manager, kube_scheduler] =
-        control_plane(settings, path).await?;
+        control_plane(settings, path, reporter).await?;
     Ok(Programs {
         etcd: etcd(settings, path).await?,
         kube_apiserver,
@@ -67,7 +72,14 @@ async fn etcd(settings: &Settings, path: &str) -> Result<Program> {
     }
 }
 
-async fn control_plane(settings: &Settings, path: &str) -> Result<[Program; 3]> {
+async fn control_plane(
+    settings: &Settings,
+    path: &str,
+    reporter: &dyn Reporter,
+) -> Result<[Program; 3]> {
+    if settings.stand_ins {
+        return stand_ins();
+    }
     match (&settings.kube_binaries, &settings.releases.kubernetes) {
         (Some(directory), _) if is_local(settings) => host::kubernetes(directory, CONTROL_PLANE),
         (Some(directory), _) => Ok(CONTROL_PLANE.map(|name| installed(directory, name))),
@@ -81,13 +93,56 @@ async fn control_plane(settings: &Settings, path: &str) -> Result<[Program; 3]> 
             )?;
             Ok([api, manager, scheduler])
         }
-        (None, None) if is_local(settings) => {
-            let stand_in = stand_in()?;
-            Ok(host::kubernetes_in(path, CONTROL_PLANE)
-                .unwrap_or_else(|| CONTROL_PLANE.map(|_| stand_in.clone())))
-        }
+        (None, None) if is_local(settings) => match host::kubernetes_in(path, CONTROL_PLANE) {
+            Some(found) => Ok(found),
+            None => downloaded(settings, reporter).await,
+        },
         (None, None) => Err(no_kubernetes()),
     }
+}
+
+/// Kubernetes' programs, downloaded once to this host for all machines of the local cloud. Where nobody named a
+/// server and the publisher's can't be reached, stand-ins do.
+async fn downloaded(settings: &Settings, reporter: &dyn Reporter) -> Result<[Program; 3]> {
+    match download_all(settings, reporter).await {
+        Ok(programs) => Ok(programs),
+        Err(error) if settings.releases.mirror.is_some() => Err(error),
+        Err(error) => {
+            let why = error.causes.last().unwrap_or(&error.message);
+            reporter.event(&Event::warning(format!(
+                "Kubernetes {} can't be downloaded ({why}), so its API server, controller manager and scheduler are \
+                 hakube's small stand-ins; etcd is real. Programs of your own: --kube-binaries DIR",
+                settings.versions.kubernetes
+            )));
+            stand_ins()
+        }
+    }
+}
+
+async fn download_all(settings: &Settings, reporter: &dyn Reporter) -> Result<[Program; 3]> {
+    let mirror = settings.releases.mirror.as_ref();
+    let url = mirror.map_or_else(|| PUBLISHER.to_owned(), |url| format!("{url}/kubernetes"));
+    let version = &settings.versions.kubernetes;
+    let directory = settings.home.join(format!("programs/kubernetes-v{version}"));
+    std::fs::create_dir_all(&directory).map_err(|error| {
+        Error::failed(format!("could not make {}", directory.display())).because(error)
+    })?;
+    let release = kubernetes_release(settings, &url)?;
+    let one = async |name: &str| -> Result<Program> {
+        let path = directory.join(name);
+        if let Program::Artifact(artifact) = release.kubernetes(name).await? {
+            download::program(&artifact.url, &artifact.sha256, &path, reporter).await?;
+        }
+        Ok(Program::Installed(path))
+    };
+    let [api, manager, scheduler] = CONTROL_PLANE;
+    let (api, manager, scheduler) = tokio::try_join!(one(api), one(manager), one(scheduler))?;
+    Ok([api, manager, scheduler])
+}
+
+fn stand_ins() -> Result<[Program; 3]> {
+    let stand_in = stand_in()?;
+    Ok(CONTROL_PLANE.map(|_| stand_in.clone()))
 }
 
 /// A real kubelet needs root and a container runtime; the local cloud's nodes have neither.

@@ -297,7 +297,7 @@ impl Connect for Connected {
         })
     }
 
-    async fn programs(&self, _: &Settings, _: &str) -> Result<Programs> {
+    async fn programs(&self, _: &Settings, _: &str, _: &dyn Reporter) -> Result<Programs> {
         Ok(fixtures::programs())
     }
 

@@ -25,10 +25,14 @@ group! { API_SERVER: "Kubernetes components", "Flags of the control plane's comp
         "The API server's TCP port, on replicas and on the endpoint.")
         .flag("--api-port");
     KUBE_BINARIES = Setting::new("HAKUBE_KUBE_BINARIES", Kind::Path,
-        Unset("downloaded; on the local cloud PATH, else stand-ins"),
+        Unset("downloaded; on the local cloud PATH first"),
         "The directory with kube-apiserver, kube-controller-manager, kube-scheduler and kubelet: one of this host \
          on the local cloud (whose kubelets are stand-ins), of the machines' image elsewhere.")
         .flag("--kube-binaries");
+    STAND_INS = Setting::new("HAKUBE_STAND_INS", Kind::Bool, Value("false"),
+        "On the local cloud, whether small stand-ins take the place of Kubernetes' API server, controller manager and \
+         scheduler: quick to start, and nothing to download.")
+        .flag("--stand-ins");
     RUNTIME_CONFIG = Setting::new("KUBE_RUNTIME_CONFIG", Kind::Switches, Unset("Kubernetes' own"),
         "APIs switched on or off, such as `api/all=true`.");
     FEATURE_GATES = Setting::new("KUBE_FEATURE_GATES", Kind::Switches, Unset("Kubernetes' own"),

@@ -63,6 +63,8 @@ impl Home {
             home.set(name, path.to_str().unwrap());
         }
         home.set("HAKUBE_TIMEOUT", "60s");
+        // Nothing is downloaded in tests but from servers of their own.
+        home.set("HAKUBE_STAND_INS", "true");
         if let Ok(directory) = std::env::var("LOCAL_CLOUD_EXCHANGES") {
             home.set("LOCAL_CLOUD_EXCHANGES", &directory);
         }
