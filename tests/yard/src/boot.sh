@@ -7,6 +7,8 @@ if [ "${1:-}" != apart ]; then
     exec nsenter --net="$NETWORK" unshare --mount --propagation private sh -eu "$0" apart
 fi
 
+# The host's directories come from this.
+umask 022
 # systemd-nspawn keeps notes here, under names that another yard's hosts have too.
 mkdir -p /run/systemd
 mount -t tmpfs tmpfs /run/systemd

@@ -43,6 +43,8 @@ pub(crate) fn make(host: &Host, spec: &HostSpec) -> Result<()> {
     let key = fs::read_to_string(place.data.join("ssh-key.pub"))
         .while_(|| "reading the yard's key".to_owned())?;
     layer::write(&host.data("layer"), spec, host.number, &key)?;
+    let known = format!("{} {}\n", host.address(), host.ssh_host_key()?);
+    fs::write(host.data("known-hosts"), known).while_(|| "writing known-hosts".to_owned())?;
 
     let disk = host.data("disk");
     let size = spec.disk_mib << 20;

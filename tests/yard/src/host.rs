@@ -123,12 +123,13 @@ impl Host {
         booted.map_err(|error| self.with_console(error))
     }
 
-    /// Cuts the power. All that runs there ends at once; what is on the disk stays.
+    /// Cuts the power. All that runs there ends at once; what has been written stays, synced or not.
     pub fn cut_power(&self) -> Result<()> {
         let launcher = self.launcher_or_off()?;
-        // The kernel ends everything in a PID namespace whose first process ends. Before there is one, the power
-        // goes with what starts it.
+        // The kernel ends everything in a PID namespace whose first process ends, at once. The rest is what starts
+        // the host, and watches over it.
         self.first_of_all().unwrap_or(launcher).kill();
+        self.groups().remove(SWITCH)?;
         self.wait_off(SWITCH)
     }
 
@@ -154,7 +155,7 @@ impl Host {
             until("the host has a network card", SWITCH, || {
                 network::has_port(&self.place, self.number) || !launcher.lives()
             })?;
-            network::set_cable(&self.place, self.number, false)?;
+            network::set_carrier(&self.place, self.number, false)?;
         }
         let started = until_some(&format!("{} starts", self.name), SWITCH, || {
             if launcher.lives() {
@@ -175,10 +176,18 @@ impl Host {
             self.first().is_ok_and(|first| first != before) || !self.is_on()
         });
         again.map_err(|error| self.with_console(error))?;
-        if self.run_file("unplugged").exists() {
-            network::set_cable(&self.place, self.number, false)?;
+        if !self.is_on() {
+            let what = format!(
+                "{} has shut down, and didn't boot{}",
+                self.name,
+                self.console_tail()
+            );
+            return Err(Error::Asked(what));
         }
-        self.first_or_console().map(drop)
+        if self.run_file("unplugged").exists() {
+            network::set_carrier(&self.place, self.number, false)?;
+        }
+        Ok(())
     }
 
     /// Shuts it down cleanly.
@@ -190,8 +199,9 @@ impl Host {
     /// Pulls the network cable. It stays unplugged when the host boots.
     pub fn unplug(&self) -> Result<()> {
         self.write("unplugged", "")?;
+        network::let_pass(&self.place, self.number, false)?;
         if self.is_on() {
-            network::set_cable(&self.place, self.number, false)?;
+            network::set_carrier(&self.place, self.number, false)?;
         }
         Ok(())
     }
@@ -202,8 +212,9 @@ impl Host {
         if mark.exists() {
             fs::remove_file(&mark).while_(|| format!("removing {}", mark.display()))?;
         }
+        network::let_pass(&self.place, self.number, true)?;
         if self.is_on() {
-            network::set_cable(&self.place, self.number, true)?;
+            network::set_carrier(&self.place, self.number, true)?;
         }
         Ok(())
     }
@@ -229,13 +240,6 @@ impl Host {
             },
             other => other,
         }
-    }
-
-    fn first_or_console(&self) -> Result<Process> {
-        self.first().map_err(|error| match error {
-            Error::Asked(what) => Error::Asked(format!("{what}{}", self.console_tail())),
-            other => other,
-        })
     }
 
     /// Waits until nothing of it runs or is mounted, so that it can start again.

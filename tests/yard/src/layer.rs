@@ -45,6 +45,8 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart=sh -c 'for c in /sys/fs/cgroup /sys/fs/cgroup/*; do mount -o remount,bind,rw $$c 2>/dev/null || true; done'
 ExecStart=mount --make-rshared /
+# It would be this machine that reboots.
+ExecStart=sh -c '! test -e /proc/sysrq-trigger || mount --bind /dev/null /proc/sysrq-trigger'
 
 [Install]
 WantedBy=sysinit.target

@@ -33,7 +33,15 @@ ip link add br0 type bridge
 ip address add 10.77.0.1/24 dev br0
 ip link set br0 up
 echo 0 >/proc/sys/net/ipv4/ip_forward
-nft 'add table bridge yard; add chain bridge yard split { type filter hook forward priority 0; }'
+nft -f - <<'RULES'
+table bridge yard {
+    set unplugged { type ifname; }
+    chain between { type filter hook forward priority -10; iifname @unplugged drop; oifname @unplugged drop; }
+    chain to_yard { type filter hook input priority -10; iifname @unplugged drop; }
+    chain from_yard { type filter hook output priority -10; oifname @unplugged drop; }
+    chain split { type filter hook forward priority 0; }
+}
+RULES
 ";
 
 /// Makes the namespace. A process that sleeps in it keeps it; with that it ends.
@@ -70,7 +78,21 @@ pub(crate) fn inside(place: &Place, program: &str, arguments: &[&str]) -> Result
     )
 }
 
-pub(crate) fn set_cable(place: &Place, number: u8, plugged: bool) -> Result<()> {
+/// Lets nothing through a cable, or all again. It holds for a port that isn't there yet, too: a host that boots.
+pub(crate) fn let_pass(place: &Place, number: u8, plugged: bool) -> Result<()> {
+    let port = port(number);
+    let change = |what: &str| format!("{what} element bridge yard unplugged {{ \"{port}\" }}");
+    // Adding what is there already does nothing; deleting what isn't there fails.
+    let rules = if plugged {
+        format!("{}; {}", change("add"), change("delete"))
+    } else {
+        change("add")
+    };
+    inside(place, "nft", &[&rules]).map(drop)
+}
+
+/// Shows the host that its cable is plugged in, or isn't.
+pub(crate) fn set_carrier(place: &Place, number: u8, plugged: bool) -> Result<()> {
     let state = if plugged { "up" } else { "down" };
     inside(place, "ip", &["link", "set", &port(number), state]).map(drop)
 }

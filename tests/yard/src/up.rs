@@ -51,11 +51,26 @@ pub(crate) fn up(arguments: &Up) -> Result<ExitCode> {
         yard.close()?;
         return Ok(ExitCode::SUCCESS);
     };
-    // Ctrl-C goes to the command too.
-    let status = yard.command(program)?.args(rest).status();
-    let status = status.map_err(|source| io("starting the command", source))?;
+    let mut command = tokio::process::Command::from(yard.command(program)?);
+    let child = command.args(rest).spawn();
+    let mut child = child.map_err(|source| io("starting the command", source))?;
+    let [interrupt, others @ ..] = signals.as_mut_slice() else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let status = runtime.block_on(async {
+        loop {
+            let arrivals = others.iter_mut().map(|signal| Box::pin(signal.recv()));
+            tokio::select! {
+                status = child.wait() => break status.ok(),
+                // Ctrl-C goes to the command too, which may take it as it likes.
+                _ = interrupt.recv() => {}
+                // It goes with the yard.
+                () = first(arrivals.collect()) => break None,
+            }
+        }
+    });
     yard.close()?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    let code = status.and_then(|status| u8::try_from(status.code()?).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 

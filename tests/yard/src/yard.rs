@@ -49,7 +49,10 @@ impl Yard {
     pub fn open_in(name: &str, parent: &Path) -> Result<Self> {
         fitness()?;
         check_name(name)?;
-        place::remove_leftovers()?;
+        if let Err(error) = place::remove_leftovers() {
+            // Somebody else's. It is no reason to do without hosts.
+            eprintln!("What is left of another yard can't be removed: {error}");
+        }
         let image = image()?;
         let parent = parent
             .canonicalize()
@@ -209,8 +212,6 @@ impl Yard {
     /// ssh to a host, as `root` or `op`; what runs there can be added. It knows the host's key, and no other.
     pub fn ssh(&self, host: &Host, user: &str) -> Result<Command> {
         let known = self.place.data.join(host.name()).join("known-hosts");
-        let line = format!("{} {}\n", host.address(), host.ssh_host_key()?);
-        fs::write(&known, line).while_(|| format!("writing {}", known.display()))?;
         let mut command = self.command("ssh")?;
         command.args([
             "-F",
@@ -297,7 +298,8 @@ fn check_name(name: &str) -> Result<()> {
     is_fit.then_some(()).ok_or_else(what)
 }
 
-/// The root file system of the hosts. It is made when there is none.
+/// The root file system of the hosts: the directory in `HAKUBE_YARD_IMAGE`, or Debian's, which is made when there is
+/// none.
 fn image() -> Result<PathBuf> {
     if let Some(directory) = std::env::var_os("HAKUBE_YARD_IMAGE") {
         return Ok(PathBuf::from(directory));

@@ -75,6 +75,10 @@ fn cables_and_splits() {
     b.reboot().unwrap();
     b.wait_booted(LIMIT).unwrap();
     assert!(!reaches(a, b) && !reaches(b, a));
+    // Not even if it does that by itself.
+    b.run(&["systemctl", "reboot"]).unwrap();
+    b.wait_booted(LIMIT).unwrap();
+    assert!(!reaches(a, b) && !reaches(b, a));
     b.plug().unwrap();
     until("b is back", LIMIT, || reaches(a, b)).unwrap();
 

@@ -20,6 +20,7 @@ fn hosts_are_plain_debian_servers_that_ssh_opens() {
     assert_eq!(b.address().to_string(), "10.77.0.77");
 
     for host in &hosts {
+        assert_eq!(sh(host, "systemctl --failed --plain --no-legend"), "");
         assert_eq!(sh(host, "systemctl is-system-running"), "running");
         assert_eq!(
             sh(host, "hostname; cat /opt/layered /etc/own"),
