@@ -36,6 +36,9 @@ readonly TO_BOOT=("libvirt-daemon-system=libvirtd" "libvirt-clients=virsh" "qemu
     "qemu-utils=qemu-img" "dnsmasq-base=dnsmasq" "iptables=iptables" "iproute2=ip" "util-linux=unshare"
     "ovmf=/usr/share/OVMF/OVMF_CODE_4M.fd" "mmdebstrap=mmdebstrap" "e2fsprogs=mke2fs" "binutils=strip"
     "systemd-boot-efi=/usr/lib/systemd/boot/efi/linuxx64.efi.stub" "mtools=mcopy" "fdisk=sfdisk")
+# Hosts of namespaces, and their root file system.
+readonly TO_YARD=("systemd-container=systemd-nspawn" "mmdebstrap=mmdebstrap" "iproute2=ip" "nftables=nft"
+    "util-linux=nsenter" "mount=mount" "e2fsprogs=mke2fs" "openssh-client=ssh-keygen" "procps=ps")
 # Kubernetes' own programs and images, for the tests that run pods.
 readonly TO_BUILD_PROGRAMS=("gcc=cc" "libc6-dev=/usr/include/stdio.h" "libseccomp-dev=/usr/include/seccomp.h"
     "mmdebstrap=mmdebstrap" "python3=python3")

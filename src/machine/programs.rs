@@ -222,7 +222,10 @@ fn installer(programs: &[Named<'_>], images: &[ImageArchive], unit: &str) -> [Fi
 
 /// An image's name as a file's.
 fn file_name(image: &str) -> String {
-    let name = image.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-', "_");
+    let name = image.replace(
+        |c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-',
+        "_",
+    );
     format!("{name}.tar")
 }
 

@@ -244,7 +244,10 @@ fn kube_proxy_works_in_the_mode_that_was_asked_for() {
         let config = &document.file("/etc/kubernetes/kube-proxy.yaml").content;
         let config: serde_json::Value = serde_json::from_str(config).unwrap();
         assert_eq!(config["mode"], name);
-        assert_eq!(config["clusterCIDR"], spec.network.cluster_range.to_string());
+        assert_eq!(
+            config["clusterCIDR"],
+            spec.network.cluster_range.to_string()
+        );
     }
 }
 

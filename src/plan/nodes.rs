@@ -148,13 +148,10 @@ fn await_nodes(
 ) {
     let count: u32 = groups.iter().map(|group| group.size).sum();
     let needed = count.saturating_sub(allowed_unready);
-    let up = observed
-        .nodes
-        .as_ref()
-        .map_or(0, |nodes| {
-            let workers = nodes.iter().filter(|node| !node.control_plane);
-            workers.filter(|node| node.ready).count()
-        });
+    let up = observed.nodes.as_ref().map_or(0, |nodes| {
+        let workers = nodes.iter().filter(|node| !node.control_plane);
+        workers.filter(|node| node.ready).count()
+    });
     if (up as u64) < u64::from(needed) {
         draft.add(
             "await-nodes",

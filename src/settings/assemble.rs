@@ -14,8 +14,8 @@ use super::quorum_reads::QuorumReads;
 use super::reader::Reader;
 use super::table;
 use super::types::{
-    GoogleCredentials, KubeUpMode, LoadBalancer, Nodes, ProviderKind, ReplicaMachines,
-    Settings, Zone,
+    GoogleCredentials, KubeUpMode, LoadBalancer, Nodes, ProviderKind, ReplicaMachines, Settings,
+    Zone,
 };
 use super::validate;
 use crate::pki::Lifetimes;
@@ -64,7 +64,11 @@ pub fn settings(
     let endpoint = endpoint(read, is_libvirt);
     let kube_binaries = read.read(&table::KUBE_BINARIES, |text| directories.resolve(text));
     let stand_ins = read.boolean(&table::STAND_INS);
-    if stand_ins == Some(true) && identity.provider.is_some_and(|kind| kind != ProviderKind::Local) {
+    if stand_ins == Some(true)
+        && identity
+            .provider
+            .is_some_and(|kind| kind != ProviderKind::Local)
+    {
         read.object(&table::STAND_INS, "they are for the local cloud");
     }
     let releases = components::releases(read, directories, identity.provider);

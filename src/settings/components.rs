@@ -34,7 +34,11 @@ pub fn versions(read: &mut Reader<'_>) -> Option<Versions> {
     let cni_plugins = read.read(&table::CNI_VERSION, parse::version);
     if containerd.as_ref().is_some_and(|version| version.major < 2) {
         let problem = "its configuration has another format than containerd 2's";
-        read.object_with_form(&table::CONTAINERD_VERSION, problem, "2.0.0 or later".to_owned());
+        read.object_with_form(
+            &table::CONTAINERD_VERSION,
+            problem,
+            "2.0.0 or later".to_owned(),
+        );
     }
     Some(Versions {
         kubernetes: kubernetes?,
@@ -60,7 +64,9 @@ pub fn releases(
         let named = read.read(setting, parse::release_url);
         match &mirror {
             // The local cloud's machines share what this host has.
-            Some(mirror) if !is_local && !read.is_given(setting) => Some(format!("{mirror}/{directory}")),
+            Some(mirror) if !is_local && !read.is_given(setting) => {
+                Some(format!("{mirror}/{directory}"))
+            }
             _ => named,
         }
     };

@@ -31,17 +31,17 @@ mod warning;
 mod tests;
 
 pub use error::SettingErrors;
-#[cfg(test)]
-pub use types::ProxyMode;
 #[cfg(feature = "libvirt")]
 pub use libvirt::{Boot, HostNetwork, Virtualization};
 pub use libvirt::{Hypervisor, Libvirt};
 pub use quorum_reads::QuorumReads;
 pub use reader::ResolvedValue;
 pub use source::Sources;
+#[cfg(test)]
+pub use types::ProxyMode;
 pub use types::{
-    Api, ControllerManager, Etcd, LoadBalancer, Network, Nodes, ProviderKind,
-    ReplicaMachines, Settings, Versions, Zone,
+    Api, ControllerManager, Etcd, LoadBalancer, Network, Nodes, ProviderKind, ReplicaMachines,
+    Settings, Versions, Zone,
 };
 pub use warning::{Severity, Warning};
 

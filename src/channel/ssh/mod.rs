@@ -5,7 +5,6 @@
 
 mod put;
 mod read;
-mod session;
 #[cfg(test)]
 mod tests;
 mod tunnel;
@@ -15,8 +14,7 @@ use crate::error::{Error, Result};
 use crate::pki::{LoginKey, SecretFile};
 use async_trait::async_trait;
 use hakube_provider::{Machine, MachineRef, Provider, SshServer};
-use russh::keys::PrivateKey;
-use session::{Failure, Session};
+use hakube_ssh::{Failure, Hop, Key, Login, Session, fingerprint, keys};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
@@ -47,7 +45,7 @@ impl Servers for Arc<dyn Provider> {
 pub struct SshChannel(Arc<Shared>);
 
 struct Shared {
-    login: Login,
+    access: Box<dyn Accesses>,
     servers: Box<dyn Servers>,
     /// The provider is asked about the same machine no more often than this.
     pace: Duration,
@@ -56,10 +54,20 @@ struct Shared {
     tunnels: Mutex<HashMap<Target, Tunnel>>,
 }
 
-/// Who logs in.
-struct Login {
-    user: String,
-    key: Arc<PrivateKey>,
+/// How machines are logged in on.
+pub trait Accesses: Send + Sync {
+    /// Who logs in on this one, and through which other server.
+    ///
+    /// # Errors
+    /// The machine isn't known.
+    fn access(&self, machine: &MachineRef) -> Result<(Login, Option<Hop>)>;
+}
+
+/// The same on all machines.
+impl Accesses for Login {
+    fn access(&self, _: &MachineRef) -> Result<(Login, Option<Hop>)> {
+        Ok((self.clone(), None))
+    }
 }
 
 /// One machine, as far as it is known. Locked while it is connected to: one connection serves all.
@@ -100,20 +108,69 @@ impl SshChannel {
         pace: Duration,
         advice: Advice,
     ) -> Result<Self> {
-        let key = russh::keys::decode_secret_key(key.private.expose(), None).map_err(|error| {
+        let key = Key::parse(key.private.expose()).map_err(|error| {
             Error::failed("could not use the key that logs in on machines").because(error)
         })?;
-        Ok(Self(Arc::new(Shared {
-            login: Login {
-                user: user.to_owned(),
-                key: Arc::new(key),
-            },
+        let login = Login {
+            user: user.to_owned(),
+            key,
+        };
+        Ok(Self::with_access(login, servers, pace, advice))
+    }
+
+    /// Logs in as each machine wants it.
+    pub fn with_access(
+        access: impl Accesses + 'static,
+        servers: impl Servers + 'static,
+        pace: Duration,
+        advice: Advice,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            access: Box::new(access),
             servers: Box::new(servers),
             pace,
             advice,
             places: SyncMutex::default(),
             tunnels: Mutex::default(),
-        })))
+        }))
+    }
+}
+
+/// A failure as a person reads it.
+fn told(failure: Failure, machine: &MachineRef, server: &SshServer, advice: Advice) -> Error {
+    let name = &machine.name;
+    let at = SocketAddr::new(server.address, server.port);
+    match failure {
+        Failure::WrongKey { shown } => {
+            let expected: Vec<String> = keys(server).iter().map(fingerprint).collect();
+            Error::refused(format!("the ssh server at {at} isn't that of machine {name}"))
+                    .because(format!(
+                        "it shows the host key {shown}; the provider says that {name} has {}",
+                        expected.join(", ")
+                    ))
+                    .hint("nothing was sent. See who has that address: either the machine's keys were changed by hand, or somebody is in between")
+        }
+        // The guest's agent makes the user a moment after the server is up.
+        Failure::Refused => Error::failed(format!("machine {name} doesn't let hakube log in"))
+            .because(format!(
+                "its ssh server at {at} takes neither the user nor its key"
+            ))
+            .hint(advice.refused)
+            .transient(),
+        Failure::NoUsableKey => Error::failed(format!("could not verify the ssh server of {name}"))
+            .because(format!(
+                "the provider tells no Ed25519 or ECDSA host key of it, but {}",
+                server.host_keys.join(", ")
+            )),
+        Failure::NoLogin(why) => Error::failed(format!("could not log in on machine {name}"))
+            .because(why)
+            .hint(advice.refused),
+        Failure::Broken(why) => {
+            Error::failed(format!("could not reach the ssh server of {name} at {at}"))
+                .because(why)
+                .hint(advice.unreachable)
+                .transient()
+        }
     }
 }
 
@@ -144,14 +201,15 @@ impl Shared {
             self.ask(machine, place).await?;
         }
         let mut server = place.known(machine)?;
-        let mut opened = Session::open(&server, &self.login).await;
+        let (login, through) = self.access.access(machine)?;
+        let mut opened = Session::open(&server, &login, through.as_ref()).await;
         if is_old && matches!(opened, Err(Failure::WrongKey { .. })) {
             // Its address may have moved to another machine since it was asked for.
             self.ask(machine, place).await?;
             server = place.known(machine)?;
-            opened = Session::open(&server, &self.login).await;
+            opened = Session::open(&server, &login, through.as_ref()).await;
         }
-        opened.map_err(|failure| failure.about(machine, &server, self.advice))
+        opened.map_err(|failure| told(failure, machine, &server, self.advice))
     }
 
     async fn ask(&self, machine: &MachineRef, place: &mut Place) -> Result<()> {

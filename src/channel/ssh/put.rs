@@ -1,9 +1,9 @@
 //! Files onto a machine: their contents go over standard input only, so that they are in no argument
 //! list, and each gets its name when it is whole.
 
-use super::session::Session;
 use crate::error::{Error, Result};
 use crate::pki::SecretFile;
+use hakube_ssh::{Session, as_root, word};
 use std::fmt::Write as _;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -47,19 +47,6 @@ fn command(files: &[SecretFile]) -> String {
         let _ = write!(command, " {mode:o} {size} {}", word(&file.path));
     }
     command
-}
-
-/// Becomes root if it has to, and runs the script, under this name. Arguments follow.
-pub(super) fn as_root(script: &str, name: &str) -> String {
-    format!(
-        "$([ \"$(id -u)\" -eq 0 ] || echo sudo -n) sh -c {} {name}",
-        word(script)
-    )
-}
-
-/// Text as one word of a POSIX shell.
-pub(super) fn word(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Puts the files on the machine of this name.

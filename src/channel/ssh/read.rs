@@ -1,8 +1,7 @@
 //! A file of a machine, read.
 
-use super::put::{as_root, word};
-use super::session::Session;
 use crate::error::{Error, Result};
+use hakube_ssh::{Session, as_root, word};
 use std::time::Duration;
 use tokio::time::timeout;
 

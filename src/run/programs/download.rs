@@ -29,7 +29,9 @@ pub async fn program(url: &str, sha256: &str, path: &Path, reporter: &dyn Report
         // What is wrong once isn't continued.
         drop(tokio::fs::remove_file(&part).await);
         return Err(Error::failed(format!("{url} isn't what it should be"))
-            .because(format!("its SHA-256 is {found}, not {sha256}: it isn't installed"))
+            .because(format!(
+                "its SHA-256 is {found}, not {sha256}: it isn't installed"
+            ))
             .hint("run this again; if it stays so, ask who runs that server"));
     }
     use std::os::unix::fs::PermissionsExt as _;

@@ -123,7 +123,9 @@ async fn download_all(settings: &Settings, reporter: &dyn Reporter) -> Result<[P
     let mirror = settings.releases.mirror.as_ref();
     let url = mirror.map_or_else(|| PUBLISHER.to_owned(), |url| format!("{url}/kubernetes"));
     let version = &settings.versions.kubernetes;
-    let directory = settings.home.join(format!("programs/kubernetes-v{version}"));
+    let directory = settings
+        .home
+        .join(format!("programs/kubernetes-v{version}"));
     std::fs::create_dir_all(&directory).map_err(|error| {
         Error::failed(format!("could not make {}", directory.display())).because(error)
     })?;
@@ -191,9 +193,19 @@ async fn pods(settings: &Settings) -> Result<Option<PodPrograms>> {
         settings,
         releases.kubernetes.as_deref().ok_or_else(no_kubernetes)?,
     )?;
-    let containerd = release(&releases.containerd, &versions.containerd, "containerd", mirror)?;
+    let containerd = release(
+        &releases.containerd,
+        &versions.containerd,
+        "containerd",
+        mirror,
+    )?;
     let runc = release(&releases.runc, &versions.runc, "runc", mirror)?;
-    let cni = release(&releases.cni_plugins, &versions.cni_plugins, "the CNI plugins", mirror)?;
+    let cni = release(
+        &releases.cni_plugins,
+        &versions.cni_plugins,
+        "the CNI plugins",
+        mirror,
+    )?;
     let (kube_proxy, containerd, runc, cni_plugins, images) = tokio::try_join!(
         kubernetes.kubernetes(proxy),
         containerd.containerd(),

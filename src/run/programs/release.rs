@@ -130,7 +130,9 @@ pub async fn image_archives(directory: &str, sums: Option<&Path>) -> Result<Vec<
         Some(file) => Some((file, read(file)?)),
         None => None,
     };
-    let list = list.into_iter().filter(|listed| listed.arch == ARCHITECTURE);
+    let list = list
+        .into_iter()
+        .filter(|listed| listed.arch == ARCHITECTURE);
     list.map(|listed| {
         let url = format!("{directory}/{}", listed.file);
         let sha256 = match &sums {
@@ -170,7 +172,9 @@ fn known_sum(source: &str, text: &str, url: &str) -> Result<String> {
     sum(text, url).map_err(|problem| {
         Error::bad_input(format!("the SHA-256 of {url} isn't known"))
             .because(format!("{source} {problem}"))
-            .hint("add the line that `sha256sum` prints for it, or choose another version or mirror")
+            .hint(
+                "add the line that `sha256sum` prints for it, or choose another version or mirror",
+            )
     })
 }
 
@@ -274,7 +278,9 @@ mod tests {
     #[test]
     fn a_server_without_tls_is_not_asked_for_sums() {
         let version = Version::new(1, 36, 0);
-        let error = Release::new("http://mirror".to_owned(), &version, None).err().unwrap();
+        let error = Release::new("http://mirror".to_owned(), &version, None)
+            .err()
+            .unwrap();
         assert!(error.to_string().contains("can't be known without TLS"));
         assert!(Release::new("http://mirror".to_owned(), &version, Some("/sums".as_ref())).is_ok());
     }

@@ -126,11 +126,7 @@ fn quorum_reads_cannot_be_switched_off_and_that_is_said() {
 
 #[test]
 fn a_variable_without_effect_is_named_but_never_its_value() {
-    let warnings = resolved(&[
-        ("KUBE_BEARER_TOKEN", "hunter2"),
-        ("NODE_LOCAL_SSDS", "1"),
-    ])
-    .warnings;
+    let warnings = resolved(&[("KUBE_BEARER_TOKEN", "hunter2"), ("NODE_LOCAL_SSDS", "1")]).warnings;
     let messages: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     assert_eq!(messages.len(), 2, "{messages:?}");
     assert!(messages[0].contains("KUBE_BEARER_TOKEN"), "{messages:?}");

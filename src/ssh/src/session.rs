@@ -1,9 +1,9 @@
 //! One connection to one ssh server, and what can be done over it.
 
-use super::{Advice, Login};
-use crate::error::{Error, Result};
-use hakube_provider::{MachineRef, SshServer};
+use crate::login::{Key, Login};
+use hakube_provider::SshServer;
 use russh::client::{self, Handle, Msg};
+use russh::keys::agent::client::AgentClient;
 use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelMsg, Preferred};
 use std::borrow::Cow;
@@ -23,11 +23,24 @@ const ANSWER: Duration = Duration::from_secs(3);
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// A connection, logged in.
-pub(super) struct Session(Handle<Expectation>);
+pub struct Session {
+    handle: Handle<Expectation>,
+    /// What it goes through: it lives no longer.
+    _through: Option<Box<Session>>,
+}
+
+/// An ssh server on the way to another.
+#[derive(Debug, Clone)]
+pub struct Hop {
+    /// The server.
+    pub server: SshServer,
+    /// Who logs in there.
+    pub login: Login,
+}
 
 /// Why there is none.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub enum Failure {
     /// The server isn't who it should be.
     WrongKey {
         /// What it showed.
@@ -35,8 +48,10 @@ pub(super) enum Failure {
     },
     /// The server won't have us.
     Refused,
-    /// None of the keys that the provider tells can be verified here.
+    /// None of the server's known keys can be verified here.
     NoUsableKey,
+    /// The key that would log in can't be used.
+    NoLogin(String),
     /// No answer, or a broken one.
     Broken(String),
 }
@@ -53,47 +68,8 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-impl Failure {
-    /// As a person reads it.
-    pub fn about(self, machine: &MachineRef, server: &SshServer, advice: Advice) -> Error {
-        let name = &machine.name;
-        let at = SocketAddr::new(server.address, server.port);
-        match self {
-            Self::WrongKey { shown } => {
-                let expected: Vec<String> = keys(server).iter().map(fingerprint).collect();
-                Error::refused(format!("the ssh server at {at} isn't that of machine {name}"))
-                    .because(format!(
-                        "it shows the host key {shown}; the provider says that {name} has {}",
-                        expected.join(", ")
-                    ))
-                    .hint("nothing was sent. See who has that address: either the machine's keys were changed by hand, or somebody is in between")
-            }
-            // The guest's agent makes the user a moment after the server is up.
-            Self::Refused => Error::failed(format!("machine {name} doesn't let hakube log in"))
-                .because(format!(
-                    "its ssh server at {at} takes neither the user nor its key"
-                ))
-                .hint(advice.refused)
-                .transient(),
-            Self::NoUsableKey => Error::failed(format!(
-                "could not verify the ssh server of {name}"
-            ))
-            .because(format!(
-                "the provider tells no Ed25519 or ECDSA host key of it, but {}",
-                server.host_keys.join(", ")
-            )),
-            Self::Broken(why) => {
-                Error::failed(format!("could not reach the ssh server of {name} at {at}"))
-                    .because(why)
-                    .hint(advice.unreachable)
-                    .transient()
-            }
-        }
-    }
-}
-
 /// The host keys that can be verified.
-fn keys(server: &SshServer) -> Vec<PublicKey> {
+pub fn keys(server: &SshServer) -> Vec<PublicKey> {
     let lines = server.host_keys.iter();
     lines
         .filter_map(|line| PublicKey::from_openssh(line).ok())
@@ -102,7 +78,7 @@ fn keys(server: &SshServer) -> Vec<PublicKey> {
 }
 
 /// As `ssh-keygen -l` shows it.
-fn fingerprint(key: &PublicKey) -> String {
+pub fn fingerprint(key: &PublicKey) -> String {
     format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256))
 }
 
@@ -132,7 +108,14 @@ impl client::Handler for Expectation {
 
 impl Session {
     /// Connects, verifies and logs in.
-    pub async fn open(server: &SshServer, login: &Login) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// Why there is no session; nothing was sent then.
+    pub async fn open(
+        server: &SshServer,
+        login: &Login,
+        through: Option<&Hop>,
+    ) -> Result<Self, Failure> {
         let keys = keys(server);
         let known: Vec<Algorithm> = keys.iter().map(PublicKey::algorithm).collect();
         let mut preferred = Preferred::default();
@@ -149,44 +132,56 @@ impl Session {
             ..client::Config::default()
         });
         let at = SocketAddr::new(server.address, server.port);
-        let stream = timeout(CONNECT, TcpStream::connect(at))
-            .await
-            .map_err(|_| late("take the connection", CONNECT))??;
-        let handshake = async {
-            let mut handle = client::connect_stream(config, stream, Expectation(keys)).await?;
-            let key = PrivateKeyWithHashAlg::new(Arc::clone(&login.key), None);
-            let answer = handle.authenticate_publickey(&login.user, key).await?;
-            if answer.success() {
-                Ok(Self(handle))
-            } else {
-                Err(Failure::Refused)
-            }
+        let expectation = Expectation(keys);
+        let Some(hop) = through else {
+            let stream = timeout(CONNECT, TcpStream::connect(at))
+                .await
+                .map_err(|_| late("take the connection", CONNECT))??;
+            let handle = handshake(client::connect_stream(config, stream, expectation), login);
+            return Ok(Self {
+                handle: handle.await?,
+                _through: None,
+            });
         };
-        timeout(HANDSHAKE, handshake)
+        let jump = Box::new(Box::pin(Self::open(&hop.server, &hop.login, None)).await?);
+        let here = SocketAddr::from(([127, 0, 0, 1], 0));
+        let channel = timeout(CONNECT, jump.connect(at, here))
             .await
-            .map_err(|_| late("finish its handshake", HANDSHAKE))?
+            .map_err(|_| late("be reached from the jump host", CONNECT))??;
+        let stream = channel.into_stream();
+        let handle = handshake(client::connect_stream(config, stream, expectation), login);
+        Ok(Self {
+            handle: handle.await?,
+            _through: Some(jump),
+        })
     }
 
     /// Whether the server is still there.
     pub async fn answers(&self) -> bool {
-        timeout(ANSWER, self.0.send_ping()).await.is_ok() && !self.0.is_closed()
+        timeout(ANSWER, self.handle.send_ping()).await.is_ok() && !self.handle.is_closed()
     }
 
     /// A connection to an address that the machine can reach.
+    ///
+    /// # Errors
+    /// It can't, or the session broke.
     pub async fn connect(
         &self,
         to: SocketAddr,
         from: SocketAddr,
     ) -> Result<Channel<Msg>, russh::Error> {
         let (host, origin) = (to.ip().to_string(), from.ip().to_string());
-        self.0
+        self.handle
             .channel_open_direct_tcpip(host, to.port().into(), origin, from.port().into())
             .await
     }
 
     /// Runs a command of the user's shell with this input, to its end.
+    ///
+    /// # Errors
+    /// The session broke.
     pub async fn run(&self, command: &str, input: &[u8]) -> Result<Output, russh::Error> {
-        let channel = self.0.channel_open_session().await?;
+        let channel = self.handle.channel_open_session().await?;
         let (mut read, write) = channel.split();
         write.exec(true, command).await?;
         // The two at once: a command that ends early takes no more input.
@@ -221,13 +216,61 @@ impl Session {
     }
 }
 
+/// Key exchange and login on a stream.
+async fn handshake(
+    connecting: impl Future<Output = Result<Handle<Expectation>, Failure>>,
+    login: &Login,
+) -> Result<Handle<Expectation>, Failure> {
+    let logged_in = async {
+        let mut handle = connecting.await?;
+        let accepted = match &login.key {
+            Key::Private(key) => {
+                let hash = handle.best_supported_rsa_hash().await?.flatten();
+                let key = PrivateKeyWithHashAlg::new(Arc::clone(key), hash);
+                handle
+                    .authenticate_publickey(&login.user, key)
+                    .await?
+                    .success()
+            }
+            Key::Agent => by_agent(&mut handle, &login.user).await?,
+        };
+        if accepted {
+            Ok(handle)
+        } else {
+            Err(Failure::Refused)
+        }
+    };
+    timeout(HANDSHAKE, logged_in)
+        .await
+        .map_err(|_| late("finish its handshake", HANDSHAKE))?
+}
+
+/// The first of the agent's keys that the server takes.
+async fn by_agent(handle: &mut Handle<Expectation>, user: &str) -> Result<bool, Failure> {
+    let unusable = |error: russh::keys::Error| Failure::NoLogin(format!("ssh-agent: {error}"));
+    let mut agent = AgentClient::connect_env().await.map_err(unusable)?;
+    let identities = agent.request_identities().await.map_err(unusable)?;
+    for identity in identities {
+        let hash = handle.best_supported_rsa_hash().await?.flatten();
+        let key = identity.public_key().into_owned();
+        let answer = handle
+            .authenticate_publickey_with(user, key, hash, &mut agent)
+            .await
+            .map_err(|error| Failure::Broken(error.to_string()))?;
+        if answer.success() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn late(what: &str, after: Duration) -> Failure {
     Failure::Broken(format!("it didn't {what} within {} s", after.as_secs()))
 }
 
 /// What came of a command.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub struct Output {
     /// Its exit status; none when the connection broke or a signal ended it.
     pub status: Option<u32>,
     /// What it wrote.

@@ -1,0 +1,175 @@
+//! What can happen to a host.
+
+use hakube_yard::{HostSpec, Which, until};
+
+use crate::{LIMIT, boot, open, reaches, sh};
+
+#[test]
+fn power_and_reboots() {
+    let Some(yard) = open("power") else { return };
+    let host = boot(&yard, &["a".into()]).remove(0);
+    sh(&host, "echo kept | tee /root/kept /var/lib/kept; sync");
+    let identity =
+        "cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub /sys/class/net/host0/address";
+    let before = sh(&host, identity);
+    // What containers leave behind isn't there after a power cut.
+    sh(
+        &host,
+        "mkdir -p /sys/fs/cgroup/pids/kubepods/pod || mkdir -p /sys/fs/cgroup/kubepods/pod",
+    );
+
+    host.cut_power().unwrap();
+    assert!(!host.is_on());
+    assert!(host.run(&["true"]).is_err());
+    assert!(host.cut_power().is_err());
+    host.power_on().unwrap();
+    host.wait_booted(LIMIT).unwrap();
+    assert_eq!(sh(&host, "cat /root/kept /var/lib/kept"), "kept\nkept");
+    assert_eq!(sh(&host, identity), before);
+    sh(&host, "! find /sys/fs/cgroup -name kubepods | grep .");
+
+    // A clean shutdown stops services in order, a power cut doesn't.
+    let boot_id = sh(&host, "cat /proc/sys/kernel/random/boot_id");
+    sh(
+        &host,
+        "printf '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=true\nExecStop=touch /root/stopped\n' \
+        >/etc/systemd/system/witness.service; systemctl start witness; mkdir /sys/fs/cgroup/pids/kubepods || true",
+    );
+    host.reboot().unwrap();
+    host.wait_booted(LIMIT).unwrap();
+    sh(
+        &host,
+        "test -e /root/stopped; ! find /sys/fs/cgroup -name kubepods | grep .",
+    );
+    let second = sh(&host, "cat /proc/sys/kernel/random/boot_id");
+    assert_ne!(second, boot_id);
+
+    // One that it does by itself.
+    host.run(&["systemctl", "reboot"]).unwrap();
+    until("it has booted by itself", LIMIT, || {
+        let id = host.run(&["cat", "/proc/sys/kernel/random/boot_id"]);
+        id.is_ok_and(|id| id.status.success() && id.stdout.trim() != second)
+    })
+    .unwrap();
+    host.wait_booted(LIMIT).unwrap();
+
+    host.shut_down().unwrap();
+    assert!(!host.is_on());
+    host.power_on().unwrap();
+    // Power can go at any time.
+    host.cut_power().unwrap();
+    host.power_on().unwrap();
+    host.wait_booted(LIMIT).unwrap();
+}
+
+#[test]
+fn cables_and_splits() {
+    let Some(yard) = open("cables") else { return };
+    let hosts = boot(&yard, &["a".into(), "b".into(), "c".into()]);
+    let [a, b, c] = [&hosts[0], &hosts[1], &hosts[2]];
+
+    b.unplug().unwrap();
+    assert!(!reaches(a, b) && !reaches(b, a) && reaches(a, c));
+    assert_eq!(sh(b, "cat /sys/class/net/host0/carrier"), "0");
+    // It stays out when the host boots.
+    b.reboot().unwrap();
+    b.wait_booted(LIMIT).unwrap();
+    assert!(!reaches(a, b) && !reaches(b, a));
+    // Not even if it does that by itself.
+    b.run(&["systemctl", "reboot"]).unwrap();
+    b.wait_booted(LIMIT).unwrap();
+    assert!(!reaches(a, b) && !reaches(b, a));
+    b.plug().unwrap();
+    until("b is back", LIMIT, || reaches(a, b)).unwrap();
+
+    yard.split(&[a], &[b, c]).unwrap();
+    assert!(!reaches(a, b) && !reaches(b, a) && !reaches(a, c) && reaches(b, c));
+    // What was connected before doesn't pass either, and the yard reaches everybody.
+    let output = yard.ssh(a, "root").unwrap().arg("true").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    // A host that boots is still on its side.
+    a.cut_power().unwrap();
+    a.power_on().unwrap();
+    a.wait_booted(LIMIT).unwrap();
+    assert!(!reaches(a, b) && !reaches(c, a));
+    yard.heal().unwrap();
+    until("all are one again", LIMIT, || {
+        reaches(a, b) && reaches(c, a)
+    })
+    .unwrap();
+    assert!(yard.split(&[a], &[a, b]).is_err());
+}
+
+#[test]
+fn disks_and_processes() {
+    let Some(yard) = open("disks") else { return };
+    let host = boot(&yard, &[HostSpec::new("a").disk_mib(256)]).remove(0);
+
+    host.fill_disk().unwrap();
+    for directory in ["/root", "/var/lib", "/etc"] {
+        let path = format!("{directory}/more");
+        let ran = host
+            .run(&[
+                "dd",
+                "if=/dev/zero",
+                &format!("of={path}"),
+                "bs=64k",
+                "count=1",
+                "conv=fsync",
+            ])
+            .unwrap();
+        assert!(
+            ran.stderr.contains("No space left on device"),
+            "{directory}: {ran:?}"
+        );
+    }
+    host.free_disk().unwrap();
+    sh(
+        &host,
+        "dd if=/dev/zero of=/var/lib/more bs=1M count=100 conv=fsync",
+    );
+    // It is as small as it says.
+    let ran = host
+        .run(&[
+            "dd",
+            "if=/dev/zero",
+            "of=/var/lib/more",
+            "bs=1M",
+            "count=300",
+        ])
+        .unwrap();
+    assert!(ran.stderr.contains("No space left on device"), "{ran:?}");
+    sh(&host, "rm /var/lib/more");
+
+    sh(
+        &host,
+        "systemd-run --unit first sleep 7777; systemd-run --unit second sleep 8888",
+    );
+    let main = |unit: &str| {
+        sh(&host, &format!("systemctl show --value -p MainPID {unit}"))
+            .parse::<u32>()
+            .unwrap()
+    };
+    let state = |id: u32| sh(&host, &format!("cut -d' ' -f3 /proc/{id}/stat"));
+    let (first, second) = (main("first"), main("second"));
+    assert_eq!(
+        host.freeze(Which::CommandLine("sleep 7777")).unwrap(),
+        [first]
+    );
+    assert_eq!(
+        (state(first), state(second)),
+        ("T".to_owned(), "S".to_owned())
+    );
+    assert_eq!(host.thaw(first).unwrap(), [first]);
+    assert_eq!(state(first), "S");
+    let mut both = host.freeze("sleep").unwrap();
+    both.sort_unstable();
+    assert_eq!(both, [first, second]);
+    host.thaw("sleep").unwrap();
+    assert_eq!(state(second), "S");
+    let error = host.freeze("nobody").unwrap_err().to_string();
+    assert!(error.contains("no such process"), "{error}");
+    // What is frozen loses its power as well.
+    host.freeze("sleep").unwrap();
+    host.cut_power().unwrap();
+}
