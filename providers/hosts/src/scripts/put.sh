@@ -1,0 +1,43 @@
+# Puts files on the host. Mode, size and path of each are arguments, and their contents come one after the other. A file
+# that is as it should be stays. What is put is written down first, and what was there before is kept. Prints what
+# changed, and last the document that was carried out to its end.
+set -eu
+umask 022
+[ -e "$state/manifest" ] || { echo "the host has no lease" >&2; exit 1; }
+new=$state/new
+rm -rf "$new"
+mkdir -m 700 "$new"
+
+# All of it first: if the connection breaks, nothing has changed.
+number=0
+for argument; do
+    number=$((number + 1))
+    [ $((number % 3)) -eq 2 ] || continue
+    (umask 077; head -c "$argument" >"$new/$number")
+    if [ "$(wc -c <"$new/$number")" -ne "$argument" ]; then
+        echo "the input ended early" >&2
+        exit 1
+    fi
+done
+number=2
+while [ "$#" -gt 0 ]; do
+    mode=$1 path=$3
+    shift 3
+    if ! { [ -f "$path" ] && cmp -s "$new/$number" "$path" && [ "$(stat -c %a "$path")" = "$mode" ]; }; then
+        grep -qxF -- "$path" "$state/manifest" || printf '%s\n' "$path" >>"$state/manifest"
+        if grep -qxF -- "$path" "$state/before/files" && [ ! -e "$state/kept$path" ]; then
+            mkdir -p "$state/kept${path%/*}"
+            cp -a "$path" "$state/kept$path.part"
+            mv "$state/kept$path.part" "$state/kept$path"
+        fi
+        sync "$state/manifest"
+        mkdir -p "${path%/*}"
+        (umask 077; cp "$new/$number" "$path.hakube-new")
+        chmod "$mode" "$path.hakube-new"
+        mv -f "$path.hakube-new" "$path"
+        printf 'changed %s\n' "$path"
+    fi
+    number=$((number + 3))
+done
+rm -rf "$new"
+[ ! -e "$state/carried-out" ] || printf 'done %s\n' "$(cat "$state/carried-out")"
