@@ -296,6 +296,10 @@ pub struct Inventory {
     /// disks that disappear with their owner (a group's machines, a machine's boot disk) are included
     /// only when that owner is absent.
     pub resources: Vec<ResourceId>,
+    /// The machines that couldn't be asked, and why not, where each answers for itself. Whether they are the cluster's
+    /// isn't known; nothing above speaks of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreachable_machines: BTreeMap<String, String>,
     /// The zones that couldn't be asked, and why not. What is in them isn't known, and nothing above speaks of
     /// it. Empty where one answer covers all zones.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

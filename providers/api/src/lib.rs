@@ -29,6 +29,7 @@ pub use spec::{
 };
 
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 
 /// The label (or, where a resource has no labels, the start of its description) that marks what
 /// belongs to a cluster. As a label: `hakube-cluster=<name>`; as a description: [`mark_description`].
@@ -56,6 +57,12 @@ pub trait Provider: Send + Sync {
 
     /// The zones of the provider's region that can take machines, sorted.
     async fn zones(&self) -> Result<Vec<String>>;
+
+    /// The names that machines made one by one may have, by zone, the first to be taken first: where machines are there
+    /// already. `None` where they are made, and called as the caller likes.
+    async fn free_hosts(&self) -> Result<Option<BTreeMap<String, Vec<String>>>> {
+        Ok(None)
+    }
 
     /// Everything that bears the cluster's mark, at this moment, from the provider itself.
     async fn inspect(&self, cluster: &str) -> Result<Inventory>;

@@ -1,0 +1,174 @@
+//! A host over ssh: scripts that run there as root.
+
+use crate::config::Host;
+use hakube_provider::{ErrorKind, ProviderError, Result};
+use hakube_ssh::{Failure, Output, Session, as_root, word};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+/// Most scripts look at a few files.
+pub const QUICK: Duration = Duration::from_secs(20);
+/// A host is given back: pods end, file systems are unmounted.
+pub const SLOW: Duration = Duration::from_secs(180);
+
+/// Directories of a host in which a cluster may leave something.
+pub const DIRECTORIES: &str = "/etc/hakube /etc/kubernetes /etc/etcd /etc/containerd /etc/cni /etc/haproxy \
+    /etc/keepalived /etc/systemd/system /opt/cni /usr/local/bin /usr/local/lib /usr/libexec/kubernetes /var/lib/etcd \
+    /var/lib/kubelet /var/lib/containerd /var/lib/cni /var/log/pods /var/log/containers /run/containerd /run/flannel \
+    /run/hakube /run/haproxy";
+
+/// A host, and the connection to it, when there is one.
+pub struct Remote {
+    /// The host.
+    pub host: Host,
+    session: Mutex<Option<Arc<Session>>>,
+    calls: Arc<AtomicU64>,
+}
+
+impl Remote {
+    /// Not connected yet.
+    pub fn new(host: Host, calls: Arc<AtomicU64>) -> Self {
+        Self {
+            host,
+            session: Mutex::new(None),
+            calls,
+        }
+    }
+
+    /// Runs a script as root with these arguments and this input. Its output, and its status if that is one of
+    /// `expected`; another one is an error with what it said.
+    ///
+    /// # Errors
+    /// The host can't be reached or logged in on (transient), or the script failed.
+    pub async fn run(
+        &self,
+        what: &'static str,
+        script: &str,
+        arguments: &[&str],
+        input: &[u8],
+        (patience, expected): (Duration, &[u32]),
+    ) -> Result<(u32, String)> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let failed = |kind, message: String| self.error(what, kind, message);
+        let session = self.session(what).await?;
+        let script = format!("DIRECTORIES='{DIRECTORIES}'\n{script}");
+        let mut command = as_root(&script, "hakube");
+        for argument in arguments {
+            command.push(' ');
+            command.push_str(&word(argument));
+        }
+        let transient = ErrorKind::Transient { retry_after: None };
+        let output: Output = match timeout(patience, session.run(&command, input)).await {
+            Ok(Ok(output)) => output,
+            Ok(Err(error)) => return Err(failed(transient, error.to_string())),
+            Err(_) => {
+                let message = format!("it took longer than {} s", patience.as_secs());
+                return Err(failed(transient, message));
+            }
+        };
+        match output.status {
+            Some(status) if status == 0 || expected.contains(&status) => {
+                Ok((status, String::from_utf8_lossy(&output.out).into_owned()))
+            }
+            Some(status) => {
+                let said = output.said.trim().to_owned();
+                let error = failed(
+                    ErrorKind::Fatal,
+                    format!("the host's shell ended with {status}: {said}"),
+                );
+                Err(if said.contains("sudo:") {
+                    let user = &self.host.login.user;
+                    error.with_hint(format!(
+                        "let {user} become root without a password: {user} ALL=(ALL) NOPASSWD: ALL in /etc/sudoers.d"
+                    ))
+                } else {
+                    error
+                })
+            }
+            None => Err(failed(transient, "the connection broke".to_owned())),
+        }
+    }
+
+    async fn session(&self, what: &'static str) -> Result<Arc<Session>> {
+        let mut session = self.session.lock().await;
+        if let Some(open) = session.take()
+            && open.answers().await
+        {
+            *session = Some(Arc::clone(&open));
+            return Ok(open);
+        }
+        let Host {
+            server,
+            login,
+            through,
+            ..
+        } = &self.host;
+        match Session::open(server, login, through.as_ref()).await {
+            Ok(open) => {
+                let open = Arc::new(open);
+                *session = Some(Arc::clone(&open));
+                Ok(open)
+            }
+            Err(failure) => Err(self.refused(what, failure)),
+        }
+    }
+
+    fn refused(&self, what: &'static str, failure: Failure) -> ProviderError {
+        let server = &self.host.server;
+        let at = format!("{}:{}", server.address, server.port);
+        match failure {
+            Failure::WrongKey { shown } => {
+                let known = hakube_ssh::keys(server);
+                let known: Vec<String> = known.iter().map(hakube_ssh::fingerprint).collect();
+                self.error(
+                    what,
+                    ErrorKind::Denied,
+                    format!(
+                        "the ssh server at {at} shows the host key {shown}; the inventory says {}",
+                        known.join(", ")
+                    ),
+                )
+                .with_hint(
+                    "nothing was sent. If the host was installed again, put its new key into the inventory's \
+                     ssh.host_key; else see who has that address",
+                )
+            }
+            Failure::Refused => self
+                .error(
+                    what,
+                    ErrorKind::Denied,
+                    format!("its ssh server at {at} takes neither the user {} nor the key", self.host.login.user),
+                )
+                .with_hint("see ssh.user and ssh.key in the inventory, and the host's authorized_keys"),
+            Failure::NoUsableKey => self
+                .error(
+                    what,
+                    ErrorKind::Invalid,
+                    "the inventory's ssh.host_key is no Ed25519 or ECDSA key that can be verified here",
+                )
+                .with_hint("take the one of the host's /etc/ssh/ssh_host_ed25519_key.pub"),
+            Failure::NoLogin(why) => self.error(what, ErrorKind::Denied, why),
+            Failure::Broken(why) => self
+                .error(
+                    what,
+                    ErrorKind::Transient { retry_after: None },
+                    format!("could not reach its ssh server at {at}: {why}"),
+                )
+                .with_hint(format!("see whether the host is up, and reached from here: ping {}", server.address)),
+        }
+    }
+
+    /// An error about this host.
+    pub fn error(
+        &self,
+        what: &'static str,
+        kind: ErrorKind,
+        message: impl Into<String>,
+    ) -> ProviderError {
+        let resource = format!("host {} in {}", self.host.name, self.host.zone);
+        ProviderError::new(kind, what, resource, message)
+    }
+}
