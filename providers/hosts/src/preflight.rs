@@ -93,7 +93,7 @@ pub(crate) fn judge(facts: &Facts, now: i64, shares_endpoint: bool) -> Vec<Findi
     for program in facts.all("missing") {
         add(
             format!("{program} isn't installed"),
-            "apt-get install python3-minimal iproute2 iptables",
+            "apt-get install python3 iproute2 iptables",
         );
     }
     if shares_endpoint {
