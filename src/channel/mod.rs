@@ -5,7 +5,7 @@ mod local;
 mod ssh;
 
 pub use local::LocalChannel;
-pub use ssh::{Advice, SshChannel};
+pub use ssh::{Accesses, Advice, SshChannel};
 
 use crate::error::{Error, Result};
 use crate::pki::SecretFile;

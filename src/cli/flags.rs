@@ -58,7 +58,7 @@ impl ClusterFlags {
 /// What a cluster is made of. Later replicas inherit it.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct MakingFlags {
-    /// Where machines are made: local, gce, libvirt ($KUBERNETES_PROVIDER)
+    /// Where machines are made: local, gce, libvirt, hosts ($KUBERNETES_PROVIDER)
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
     /// The provider's project ($PROJECT)
@@ -85,7 +85,7 @@ pub struct MakingFlags {
     /// auto: from the second replica on; always: from the first ($HAKUBE_LOAD_BALANCER)
     #[arg(long, value_name = "WHEN")]
     load_balancer: Option<String>,
-    /// A balancer of one's own that clients reach the cluster by, for libvirt ($HAKUBE_ENDPOINT)
+    /// A balancer of one's own that clients reach the cluster by, for libvirt and hosts ($HAKUBE_ENDPOINT)
     #[arg(long, value_name = "ADDRESS:PORT")]
     endpoint: Option<String>,
     /// The etcd to run, where it isn't downloaded ($HAKUBE_ETCD_BINARY)
@@ -146,6 +146,9 @@ pub struct ZoneFlag {
     /// The zone ($KUBE_GCE_ZONE)
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
+    /// The inventory of hosts that are there already ($HAKUBE_HOSTS)
+    #[arg(long, value_name = "FILE")]
+    hosts: Option<String>,
     /// Zones and libvirt's addresses of their hosts: rack-a=qemu:///system,… ($HAKUBE_LIBVIRT_ZONES)
     #[arg(long, value_name = "ZONE=URI", value_delimiter = ',')]
     libvirt_zone: Vec<String>,
@@ -154,8 +157,12 @@ pub struct ZoneFlag {
 impl ZoneFlag {
     /// As a setting's flag and its value.
     pub fn pairs(&self) -> Vec<(String, String)> {
-        let hosts = (!self.libvirt_zone.is_empty()).then(|| self.libvirt_zone.join(","));
-        given([("--zone", &self.zone), ("--libvirt-zone", &hosts)])
+        let zones = (!self.libvirt_zone.is_empty()).then(|| self.libvirt_zone.join(","));
+        given([
+            ("--zone", &self.zone),
+            ("--hosts", &self.hosts),
+            ("--libvirt-zone", &zones),
+        ])
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{EtcdView, Intent, MemberRole, Observed, Phase, ReplicaIntent};
 use crate::error::{Error, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +14,12 @@ pub struct Zones {
     pub asked: Option<String>,
     /// The zones of the cluster's region that are up.
     pub up: Vec<String>,
+    /// The hosts that are free, where replicas have those of hosts that are there already.
+    pub free: Option<FreeHosts>,
 }
+
+/// Names of hosts that may become replicas, by zone, the first to be taken first.
+pub type FreeHosts = BTreeMap<String, Vec<String>>;
 
 /// Adds `count` replicas. Without a zone named, each goes where the fewest are.
 ///
@@ -36,9 +41,9 @@ pub fn add_replicas(
     for _ in 0..count {
         let zone = match &zones.asked {
             Some(zone) => zone.clone(),
-            None => emptiest_zone(&next, &zones.up),
+            None => emptiest_zone(&next, zones),
         };
-        let name = fresh_name(&next, &mut suffix);
+        let name = fresh_name(&next, zones.free.as_ref(), &zone, &mut suffix)?;
         next.replicas.push(ReplicaIntent { name, zone });
     }
     Ok(next)
@@ -48,7 +53,9 @@ pub fn add_replicas(
 pub(super) fn check_known_zone(intent: &Intent, zone: &str, up: &[String]) -> Result<()> {
     let spec = &intent.spec;
     let region = spec.zone.region();
-    if zone.rsplit_once('-').map(|(region, _)| region) != Some(region) {
+    // Hosts of one's own are in zones of any name.
+    let is_anywhere = spec.hosts.is_some();
+    if !is_anywhere && zone.rsplit_once('-').map(|(region, _)| region) != Some(region) {
         return Err(Error::bad_input(format!(
             "zone {zone} is outside region {region}, where cluster {} and its endpoint's address are",
             spec.cluster
@@ -80,27 +87,66 @@ fn check_zone(intent: &Intent, zone: &str, up: &[String]) -> Result<()> {
 }
 
 /// The zone with the fewest replicas; of several such, the first by name.
-fn emptiest_zone(intent: &Intent, up: &[String]) -> String {
+fn emptiest_zone(intent: &Intent, zones: &Zones) -> String {
     let home = intent.spec.zone.name().to_owned();
     if !intent.spec.multizone {
         return home;
     }
     let replicas_in = |zone: &str| intent.replicas.iter().filter(|r| r.zone == zone).count();
-    let zones: BTreeSet<&String> = up.iter().collect();
-    zones
-        .into_iter()
+    // Where hosts are taken, only zones that have one.
+    let has_room = |zone: &&String| match &zones.free {
+        None => true,
+        Some(free) => free.get(*zone).is_some_and(|names| {
+            names.iter().any(|name| intent.replica(name).is_none())
+        }),
+    };
+    let up: BTreeSet<&String> = zones.up.iter().filter(has_room).collect();
+    up.into_iter()
         .min_by_key(|zone| replicas_in(zone))
         .cloned()
         .unwrap_or(home)
 }
 
-fn fresh_name(intent: &Intent, suffix: &mut impl FnMut() -> String) -> String {
+fn fresh_name(
+    intent: &Intent,
+    free: Option<&FreeHosts>,
+    zone: &str,
+    suffix: &mut impl FnMut() -> String,
+) -> Result<String> {
+    if let Some(free) = free {
+        return free_host(intent, free, zone);
+    }
     loop {
         let name = intent.spec.names.replica(&suffix());
         if intent.replica(&name).is_none() {
-            return name;
+            return Ok(name);
         }
     }
+}
+
+/// A free host of the zone, or which zones have any.
+pub(super) fn free_host(intent: &Intent, free: &FreeHosts, zone: &str) -> Result<String> {
+    let is_free = |name: &&String| intent.replica(name).is_none();
+    if let Some(name) = free.get(zone).into_iter().flatten().find(is_free) {
+        return Ok(name.clone());
+    }
+    let others: Vec<String> = free
+        .iter()
+        .filter_map(|(zone, names)| {
+            let names: Vec<&str> = names.iter().filter(is_free).map(String::as_str).collect();
+            (!names.is_empty()).then(|| format!("{zone} ({})", names.join(", ")))
+        })
+        .collect();
+    let error = Error::bad_input(format!("no host in {zone} is free to become a replica"));
+    Err(if others.is_empty() {
+        error.hint("add hosts to the inventory, with role replica or any: --hosts FILE")
+    } else {
+        error
+            .because(format!("free hosts are in {}", others.join("; ")))
+            .hint(
+                "name one of these zones: --zone ZONE; or add hosts to the inventory: --hosts FILE",
+            )
+    })
 }
 
 /// Which replica `down --replica` should remove.
@@ -161,6 +207,7 @@ pub fn replace_replica(
     intent: &Intent,
     observed: &Observed,
     name: &str,
+    free: Option<&FreeHosts>,
     mut suffix: impl FnMut() -> String,
 ) -> Result<Intent> {
     let request = RemovalRequest {
@@ -174,7 +221,7 @@ pub fn replace_replica(
         check_quorum(observed, &old, true)?;
     }
     let new = ReplicaIntent {
-        name: fresh_name(intent, &mut suffix),
+        name: fresh_name(intent, free, &old.zone, &mut suffix)?,
         zone: old.zone,
     };
     let mut next = intent.clone();
@@ -295,6 +342,19 @@ fn check_quorum(observed: &Observed, replica: &ReplicaIntent, force: bool) -> Re
         .hint("--force removes its member without asking it, and deletes its machine and disk"));
     }
     Ok(())
+}
+
+/// A new cluster's first replica is one of the hosts of its zone that are free.
+///
+/// # Errors
+/// None is (bad input): which zones have any.
+pub fn with_first_host(mut intent: Intent, free: Option<&FreeHosts>) -> Result<Intent> {
+    let Some(free) = free else { return Ok(intent) };
+    for first in std::mem::take(&mut intent.replicas) {
+        let name = free_host(&intent, free, &first.zone)?;
+        intent.replicas.push(ReplicaIntent { name, ..first });
+    }
+    Ok(intent)
 }
 
 /// The whole cluster should be gone.

@@ -4,8 +4,8 @@ use super::{Endpoint, Names, Quorum};
 use crate::machine::Programs;
 use crate::pki::Lifetimes;
 use crate::settings::{
-    Api, ControllerManager, Etcd, Hypervisor, Libvirt, LoadBalancer, Network, Nodes, ProviderKind,
-    QuorumReads, ReplicaMachines, Settings, Versions, Zone,
+    Api, ControllerManager, Etcd, Hosts, Hypervisor, Libvirt, LoadBalancer, Network, Nodes,
+    ProviderKind, QuorumReads, ReplicaMachines, Settings, Versions, Zone,
 };
 use hakube_provider::{ExternalAddress, Reach, ResourceId, ResourceKind};
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,9 @@ pub struct ClusterSpec {
     /// Hypervisors, where they are the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub libvirt: Option<Libvirt>,
+    /// Hosts that are there already, where they are the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Hosts>,
     /// The zone of the first replica.
     pub zone: Zone,
     /// Whether replicas may be in other zones of the region.
@@ -117,6 +120,7 @@ impl ClusterSpec {
             project: settings.project.clone(),
             compute_endpoint: settings.compute_endpoint.clone(),
             libvirt: settings.libvirt.clone(),
+            hosts: settings.hosts.clone(),
             zone: settings.zone.clone(),
             multizone: settings.multizone,
             quorum_reads: settings.quorum_reads.clone(),
@@ -130,7 +134,7 @@ impl ClusterSpec {
             load_balancer: settings.load_balancer,
             endpoint: match (settings.provider, settings.endpoint) {
                 (_, Some(at)) => Endpoint::External(at),
-                (ProviderKind::Libvirt, None) => Endpoint::Machines,
+                (ProviderKind::Libvirt | ProviderKind::Hosts, None) => Endpoint::Machines,
                 (ProviderKind::Local | ProviderKind::Gce, None) => Endpoint::Provider,
             },
             pki: settings.pki,
@@ -168,6 +172,14 @@ impl ClusterSpec {
         }
     }
 
+    /// Whether a replica of the cluster may have this name.
+    pub fn may_name_replica(&self, name: &str) -> bool {
+        match &self.hosts {
+            Some(hosts) => hosts.host(name).is_some(),
+            None => self.names.is_replica(name),
+        }
+    }
+
     /// Whether replicas register as nodes, which run pods that tolerate their taint.
     pub fn replicas_are_nodes(&self) -> bool {
         self.programs.pods.is_some() && self.replica_machines.register
@@ -188,7 +200,8 @@ impl ClusterSpec {
 impl ClusterSpec {
     /// Whether hakube makes rules that let traffic in. Where it doesn't, machines are as open as their network.
     pub fn has_firewalls(&self) -> bool {
-        self.provider != ProviderKind::Libvirt && !self.network.others_make_firewalls
+        let is_own = matches!(self.provider, ProviderKind::Libvirt | ProviderKind::Hosts);
+        !is_own && !self.network.others_make_firewalls
     }
 
     /// Where clients reach the cluster: the user's own balancer, or the address that is reserved.
@@ -228,9 +241,13 @@ impl Intent {
         }
     }
 
-    /// The same with these hypervisors among the cluster's.
-    pub fn with_hosts(&self, hosts: &[Hypervisor]) -> Self {
+    /// The same with these hypervisors among the cluster's, and with this inventory, where there is one, in the place of
+    /// the one that it had.
+    pub fn with_hosts(&self, hosts: &[Hypervisor], inventory: Option<&Hosts>) -> Self {
         let mut next = self.clone();
+        if let (Some(known), Some(inventory)) = (&mut next.spec.hosts, inventory) {
+            known.clone_from(inventory);
+        }
         if let Some(libvirt) = &mut next.spec.libvirt {
             *libvirt = libvirt.with(hosts);
         }

@@ -12,7 +12,8 @@ mod observed;
 mod quorum;
 
 pub use edit::{
-    RemovalRequest, Zones, add_replicas, begin_teardown, choose_removal, replace_replica,
+    FreeHosts, RemovalRequest, Zones, add_replicas, begin_teardown, choose_removal,
+    replace_replica, with_first_host,
 };
 pub use endpoint::{Arrangement, Backend, Endpoint, HoldView, Sharer};
 pub use intent::{ClusterSpec, Intent, NodeGroupIntent, Phase, ReplicaIntent};

@@ -116,6 +116,7 @@ pub fn add_nodes(intent: &Intent, zones: &Zones, count: u32) -> Result<Intent> {
             let asked = Zones {
                 asked: Some(zone.to_owned()),
                 up: zones.up.clone(),
+                free: None,
             };
             scale_nodes(intent, &asked, count)
         }

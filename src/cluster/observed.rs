@@ -1,6 +1,6 @@
 //! What is there, as far as it could be seen.
 
-use super::{Backend, Endpoint, HoldView, Intent, Names, Quorum, ReplicaIntent};
+use super::{Backend, ClusterSpec, Endpoint, HoldView, Intent, Quorum, ReplicaIntent};
 use hakube_provider::Inventory;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -145,7 +145,11 @@ impl Observed {
     /// Whether a replica may have a machine that couldn't be seen: in its zone, or in any where it isn't wanted. What
     /// there is of it isn't known.
     pub fn is_hidden(&self, intent: &Intent, name: &str) -> bool {
-        let unreachable = &self.inventory.unreachable;
+        let inventory = &self.inventory;
+        if inventory.unreachable_machines.contains_key(name) {
+            return true;
+        }
+        let unreachable = &inventory.unreachable;
         let may_be = match intent.replica(name) {
             Some(replica) => unreachable.contains_key(&replica.zone),
             None => !unreachable.is_empty(),
@@ -157,6 +161,15 @@ impl Observed {
     /// it couldn't.
     pub fn hidden_zone(&self, intent: &Intent) -> Option<(&str, &str)> {
         let zones = &self.inventory.unreachable;
+        let machines = &self.inventory.unreachable_machines;
+        let replica = intent.replicas.iter().map(|replica| &replica.name);
+        let members = self.etcd.members().iter().map(|member| &member.name);
+        if let Some((name, why)) = replica
+            .chain(members)
+            .find_map(|name| machines.get_key_value(name))
+        {
+            return Some((name, why));
+        }
         let hides = |name: &str| self.is_hidden(intent, name);
         let mut replicas = intent.replicas.iter();
         let found = match replicas.find(|replica| hides(&replica.name)) {
@@ -184,11 +197,11 @@ impl Observed {
     /// Members of etcd that hakube never made: on no machine of the cluster, under a name that it gives to
     /// none. Whoever added them may need them. A learner that never started has no name yet, no vote and
     /// no data: it is nobody's.
-    pub fn strangers(&self, names: &Names) -> impl Iterator<Item = &MemberView> {
+    pub fn strangers<'a>(&'a self, spec: &'a ClusterSpec) -> impl Iterator<Item = &'a MemberView> {
         self.etcd.members().iter().filter(|member| {
             let is_stranded = member.role == MemberRole::Learner && !member.started;
             let has_machine = self.inventory.machine(&member.name).is_some();
-            !has_machine && !is_stranded && !names.is_replica(&member.name)
+            !has_machine && !is_stranded && !spec.may_name_replica(&member.name)
         })
     }
 }

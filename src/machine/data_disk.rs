@@ -18,7 +18,8 @@ impl DataDisk {
     pub(super) fn of(spec: &ClusterSpec) -> Option<Self> {
         let bus = match spec.provider {
             _ if spec.is_on_this_host() => return None,
-            ProviderKind::Local => return None,
+            // A host's directory is on a disk of its own, or isn't: as the operator has it.
+            ProviderKind::Local | ProviderKind::Hosts => return None,
             // https://cloud.google.com/compute/docs/disks/disk-symlinks
             ProviderKind::Gce => "google",
             // udev's 60-persistent-storage.rules, for the serial number of a virtio disk

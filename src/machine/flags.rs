@@ -36,17 +36,21 @@ pub(super) fn etcd(spec: &ClusterSpec) -> Vec<String> {
     flags
 }
 
-/// What etcd finds in its environment besides. The flag was renamed in 3.6 and lost its old name in 3.7, and which etcd
-/// it is needn't be known: of a variable that is no flag of its own it says so and goes on, as long as no argument says
-/// the same.
+/// What etcd finds in its environment besides. The flag was renamed in 3.6, which refuses to be told by both names, and
+/// lost its old name in 3.7. An etcd whose version isn't known is older than that, as far as hakube finds any by itself.
 pub(super) fn etcd_environment(spec: &ClusterSpec) -> Vec<String> {
-    let names = [
-        "ETCD_EXPERIMENTAL_WATCH_PROGRESS_NOTIFY_INTERVAL",
-        "ETCD_WATCH_PROGRESS_NOTIFY_INTERVAL",
-    ];
+    let is_renamed = (spec.versions.etcd.as_ref())
+        .is_some_and(|version| (version.major, version.minor) >= (3, 6));
+    let name = if is_renamed {
+        "ETCD_WATCH_PROGRESS_NOTIFY_INTERVAL"
+    } else {
+        "ETCD_EXPERIMENTAL_WATCH_PROGRESS_NOTIFY_INTERVAL"
+    };
     let interval = spec.etcd.progress_notify.map(go_duration);
-    let variables = interval.map(|interval| names.map(|name| format!("{name}={interval}")));
-    variables.into_iter().flatten().collect()
+    interval
+        .map(|interval| format!("{name}={interval}"))
+        .into_iter()
+        .collect()
 }
 
 /// A span as Go's programs read it.

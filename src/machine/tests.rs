@@ -508,15 +508,17 @@ fn etcd_hears_of_its_interval_of_progress_once_under_both_of_its_names() {
         let values = document.values("Environment");
         values.into_iter().map(str::to_owned).collect()
     };
-    let both = |value: &str| {
-        ["EXPERIMENTAL_WATCH", "WATCH"]
-            .map(|name| format!("ETCD_{name}_PROGRESS_NOTIFY_INTERVAL={value}"))
-    };
-    assert_eq!(variables(&[]), both("5s"));
-    assert_eq!(
-        variables(&[("ETCD_PROGRESS_NOTIFY_INTERVAL", "1.5s")]),
-        both("1500ms")
-    );
+    const OLD: &str = "ETCD_EXPERIMENTAL_WATCH_PROGRESS_NOTIFY_INTERVAL";
+    const NEW: &str = "ETCD_WATCH_PROGRESS_NOTIFY_INTERVAL";
+    // etcd 3.6 refuses to start with both.
+    for (version, name) in [("3.4.23", OLD), ("3.5.26", OLD), ("3.6.16", NEW), ("3.7.0", NEW)] {
+        let version = ("ETCD_VERSION", version);
+        assert_eq!(variables(&[version]), [format!("{name}=5s")]);
+        assert_eq!(
+            variables(&[version, ("ETCD_PROGRESS_NOTIFY_INTERVAL", "1.5s")]),
+            [format!("{name}=1500ms")]
+        );
+    }
     let own = (
         "ETCD_EXTRA_ARGS",
         "--experimental-watch-progress-notify-interval=1m",

@@ -79,7 +79,7 @@ fn check_known(intent: &Intent, observed: &Observed) -> Result<()> {
 /// A member that hakube didn't make is never removed, and none is added or removed beside it: its vote
 /// counts, and what it is for isn't known.
 fn check_strangers(intent: &Intent, observed: &Observed, draft: &Draft) -> Result<()> {
-    let Some(stranger) = observed.strangers(&intent.spec.names).next() else {
+    let Some(stranger) = observed.strangers(&intent.spec).next() else {
         return Ok(());
     };
     match draft.member_changes().next() {

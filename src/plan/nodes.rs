@@ -172,11 +172,19 @@ fn forget_nodes(intent: &Intent, observed: &Observed, needs: &[Key], draft: &mut
     let groups = &observed.inventory.node_groups;
     let machines: BTreeSet<&String> = groups.iter().flat_map(|group| &group.machines).collect();
     let stem = format!("{}-group-", intent.spec.names.minion());
+    let inventory = &observed.inventory;
+    let is_ours = |name: &str| match &intent.spec.hosts {
+        // A host that nobody could ask may be the node still.
+        Some(hosts) => {
+            hosts.host(name).is_some() && !inventory.unreachable_machines.contains_key(name)
+        }
+        None => name.starts_with(&stem),
+    };
     let gone: Vec<MachineRef> = observed
         .nodes
         .iter()
         .flatten()
-        .filter(|node| node.name.starts_with(&stem) && !machines.contains(&node.name))
+        .filter(|node| !node.control_plane && is_ours(&node.name) && !machines.contains(&node.name))
         .map(|node| MachineRef {
             name: node.name.clone(),
             zone: node.zone.clone(),

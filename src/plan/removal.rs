@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 /// One whose machine is gone is a burden even where the replica should stay: it joins anew.
 pub(super) fn burdens(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     let strangers: BTreeSet<u64> = observed
-        .strangers(&intent.spec.names)
+        .strangers(&intent.spec)
         .map(|member| member.id)
         .collect();
     let members = observed.etcd.members().iter();
@@ -64,7 +64,7 @@ pub(super) fn replicas(intent: &Intent, observed: &Observed, draft: &mut Draft) 
 fn unwanted<'a>(intent: &Intent, observed: &'a Observed) -> Vec<&'a str> {
     let inventory = &observed.inventory;
     let strangers: BTreeSet<&str> = observed
-        .strangers(&intent.spec.names)
+        .strangers(&intent.spec)
         .map(|member| member.name.as_str())
         .collect();
     let members = observed

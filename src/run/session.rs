@@ -74,9 +74,10 @@ impl Session {
             }
             // Hosts that this operator names are from here on the cluster's: whatever is written has them.
             _ => Ok(stored.map(|stored| Stored {
-                intent: stored
-                    .intent
-                    .with_hosts(&self.resolved.settings.hypervisors),
+                intent: stored.intent.with_hosts(
+                    &self.resolved.settings.hypervisors,
+                    self.resolved.settings.hosts.as_ref(),
+                ),
                 ..stored
             })),
         }

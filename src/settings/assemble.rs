@@ -5,6 +5,7 @@ use super::components;
 use super::derive;
 use super::eviction;
 use super::gcloud::Gcloud;
+use super::hosts::{self, Hosts};
 use super::libvirt::{self, Hypervisor};
 use super::network;
 use super::origin::Origin;
@@ -33,7 +34,7 @@ pub fn settings(
     gcloud: &Gcloud<'_>,
     state_home: Option<&str>,
 ) -> Option<Settings> {
-    let identity = identity(read, gcloud);
+    let identity = identity(read, directories, gcloud);
     let google = google(read, directories, gcloud);
     let count = read.integer(&table::NUM_NODES);
     let pods_per_node = read.integer(&table::MAX_PODS);
@@ -48,6 +49,7 @@ pub fn settings(
         identity.hosts.clone(),
         node_range,
     );
+    let is_hosts = identity.provider == Some(ProviderKind::Hosts);
     let replicas = replicas(read, count, is_libvirt);
     let image = replicas.as_ref().map(|replicas| &replicas.image);
     let nodes = nodes(read, count, &identity, image);
@@ -61,7 +63,10 @@ pub fn settings(
     let pki = lifetimes(read);
     let multizone = read.boolean(&table::MULTIZONE);
     let load_balancer = load_balancer(read);
-    let endpoint = endpoint(read, is_libvirt);
+    let endpoint = endpoint(read, is_libvirt || is_hosts);
+    if let Some(hosts) = identity.inventory.as_ref().filter(|_| is_hosts) {
+        validate::hosts_endpoint(read, hosts, endpoint);
+    }
     let kube_binaries = read.read(&table::KUBE_BINARIES, |text| directories.resolve(text));
     let stand_ins = read.boolean(&table::STAND_INS);
     if stand_ins == Some(true)
@@ -106,6 +111,7 @@ pub fn settings(
             .filter(|_| read.is_given(&table::LIBVIRT_ZONES))
             .unwrap_or_default(),
         libvirt: if is_libvirt { Some(hosts?) } else { None },
+        hosts: identity.inventory,
         replicas: replicas?,
         nodes: nodes?,
         etcd: etcd?,
@@ -139,9 +145,10 @@ struct Identity {
     prefix: Option<String>,
     zone: Option<Zone>,
     hosts: Option<Vec<Hypervisor>>,
+    inventory: Option<Hosts>,
 }
 
-fn identity(read: &mut Reader<'_>, gcloud: &Gcloud<'_>) -> Identity {
+fn identity(read: &mut Reader<'_>, directories: &Directories<'_>, gcloud: &Gcloud<'_>) -> Identity {
     let provider: Option<ProviderKind> = read.read(&table::PROVIDER, str::parse);
     let own_profile = provider.map(|provider| provider.to_string());
     read.choice(&table::PROFILE, own_profile);
@@ -150,7 +157,17 @@ fn identity(read: &mut Reader<'_>, gcloud: &Gcloud<'_>) -> Identity {
     let project = read.derive(&table::PROJECT, parse::project, own);
     let compute_endpoint = read.read(&table::COMPUTE_ENDPOINT, parse::release_url);
     let hosts = read.read(&table::LIBVIRT_ZONES, libvirt::hypervisors);
-    let zone = zone(read, provider, hosts.as_deref());
+    let inventory = read.read(&table::HOSTS, |text| hosts::read(directories, text));
+    let known: Option<Vec<Zone>> = match provider {
+        Some(ProviderKind::Libvirt) => hosts
+            .as_ref()
+            .map(|hosts| hosts.iter().map(|host| host.zone.clone()).collect()),
+        Some(ProviderKind::Hosts) => inventory
+            .as_ref()
+            .map(|hosts| hosts.zones().into_iter().cloned().collect()),
+        _ => None,
+    };
+    let zone = zone(read, provider, known.as_deref());
     // kube-up has the prefix alone decide; but two clusters that differ in nothing but CLUSTER_NAME would
     // make machines of the same names, so each of the two defaults to the other.
     let named = read
@@ -184,26 +201,30 @@ fn identity(read: &mut Reader<'_>, gcloud: &Gcloud<'_>) -> Identity {
         prefix,
         zone,
         hosts,
+        inventory,
     }
 }
 
-/// libvirt's zones are those that the operator names; Compute Engine's are as Google names them. Whoever names no
-/// provider may mean a cluster that has one, of either kind.
+/// Hosts of one's own are in the zones that the operator names; Compute Engine's are as Google names them. Whoever
+/// names no provider may mean a cluster that has one, of either kind.
 fn zone(
     read: &mut Reader<'_>,
     provider: Option<ProviderKind>,
-    hosts: Option<&[Hypervisor]>,
+    known: Option<&[Zone]>,
 ) -> Option<Zone> {
-    let is_libvirt = provider == Some(ProviderKind::Libvirt);
-    let hosts = hosts.filter(|_| is_libvirt);
-    let first = hosts.and_then(|hosts| Some(hosts.first()?.zone.to_string()));
-    let derived = first.or_else(|| (!is_libvirt).then(|| "us-central1-b".to_owned()));
+    let (is_own, source) = match provider {
+        Some(ProviderKind::Libvirt) => (true, &table::LIBVIRT_ZONES),
+        Some(ProviderKind::Hosts) => (true, &table::HOSTS),
+        _ => (false, &table::LIBVIRT_ZONES),
+    };
+    let first = known.and_then(|zones| Some(zones.first()?.to_string()));
+    let derived = first.or_else(|| (!is_own).then(|| "us-central1-b".to_owned()));
     let zone: Zone = read.derive(&table::ZONE, str::parse, derived)?;
-    let problem = match hosts {
-        _ if !is_libvirt && !read.is_given(&table::PROVIDER) => None,
-        _ if !is_libvirt => zone.check_compute_engine().err().map(|problem| problem.0),
-        Some(hosts) if hosts.iter().all(|host| host.zone != zone) => {
-            let known = read.quote(&table::LIBVIRT_ZONES);
+    let problem = match known {
+        _ if !is_own && !read.is_given(&table::PROVIDER) => None,
+        _ if !is_own => zone.check_compute_engine().err().map(|problem| problem.0),
+        Some(zones) if !zones.contains(&zone) => {
+            let known = read.quote(source);
             Some(format!("no host is known for it: {known}"))
         }
         _ => None,
@@ -349,12 +370,12 @@ fn lifetimes(read: &mut Reader<'_>) -> Option<Lifetimes> {
 }
 
 /// Where a provider holds the address itself, nobody else does.
-fn endpoint(read: &mut Reader<'_>, is_libvirt: bool) -> Option<SocketAddr> {
+fn endpoint(read: &mut Reader<'_>, is_own: bool) -> Option<SocketAddr> {
     let endpoint = read.read(&table::ENDPOINT, parse::socket);
-    if endpoint.is_some() && !is_libvirt {
+    if endpoint.is_some() && !is_own {
         read.object(
             &table::ENDPOINT,
-            "it is for libvirt: other providers hold the endpoint's address themselves",
+            "it is for libvirt and hosts: other providers hold the endpoint's address themselves",
         );
     }
     endpoint

@@ -14,6 +14,7 @@ mod env_file;
 mod error;
 mod eviction;
 mod gcloud;
+mod hosts;
 mod libvirt;
 mod network;
 mod origin;
@@ -31,6 +32,7 @@ mod warning;
 mod tests;
 
 pub use error::SettingErrors;
+pub use hosts::{Host, HostRole, HostSsh, Hosts};
 #[cfg(feature = "libvirt")]
 pub use libvirt::{Boot, HostNetwork, Virtualization};
 pub use libvirt::{Hypervisor, Libvirt};

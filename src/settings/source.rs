@@ -69,6 +69,7 @@ static PROFILES: &[(&str, &str)] = &[
     ("local", include_str!("../../env/local.env")),
     ("gce", include_str!("../../env/gce.env")),
     ("libvirt", include_str!("../../env/libvirt.env")),
+    ("hosts", include_str!("../../env/hosts.env")),
     ("test", include_str!("../../env/test.env")),
 ];
 

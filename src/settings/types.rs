@@ -2,6 +2,7 @@
 
 use super::controllers::Controllers;
 use super::derive::{node_bits, nodes_at_most, nth_address};
+use super::hosts::Hosts;
 use super::libvirt::{Hypervisor, Libvirt};
 use super::parse::{self, Malformed};
 use super::quorum_reads::QuorumReads;
@@ -51,6 +52,8 @@ pub struct Settings {
     /// The zones that the operator named, if any: another host may reach the same libvirt by another URI, and a
     /// cluster may get more of them.
     pub hypervisors: Vec<Hypervisor>,
+    /// Hosts that are there already, where the operator named them.
+    pub hosts: Option<Hosts>,
     /// What a replica's machine is made of.
     pub replicas: ReplicaMachines,
     /// The workers.
@@ -119,6 +122,8 @@ pub enum ProviderKind {
     Gce,
     /// libvirt.
     Libvirt,
+    /// Hosts that are there already.
+    Hosts,
 }
 
 impl ProviderKind {
@@ -128,6 +133,7 @@ impl ProviderKind {
             Self::Local => "local",
             Self::Gce => "gce",
             Self::Libvirt => "libvirt",
+            Self::Hosts => "hosts",
         }
     }
 }
@@ -142,7 +148,7 @@ impl FromStr for ProviderKind {
     type Err = Malformed;
 
     fn from_str(name: &str) -> Result<Self, Malformed> {
-        [Self::Local, Self::Gce, Self::Libvirt]
+        [Self::Local, Self::Gce, Self::Libvirt, Self::Hosts]
             .into_iter()
             .find(|kind| kind.name() == name)
             .ok_or_else(|| Malformed::new("there is no such provider"))

@@ -1,6 +1,7 @@
 //! What several settings must have in common. Each check notes its objections with the reader.
 
 use super::derive;
+use super::hosts::Hosts;
 use super::parse;
 use super::reader::Reader;
 use super::table::{self, Setting};
@@ -8,7 +9,7 @@ use super::types::Zone;
 use crate::pki::Lifetimes;
 use ipnet::IpNet;
 use semver::Version;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Minor versions of Kubernetes 1 whose flags hakube knows.
 pub const KUBERNETES_MINORS: std::ops::RangeInclusive<u64> = 31..=36;
@@ -274,4 +275,22 @@ pub fn one_mode(read: &mut Reader<'_>) {
     );
     let valid = "true for one of the two".to_owned();
     read.object_with_form(&table::USE_EXISTING, &problem, valid);
+}
+
+/// Clients of a cluster on hosts reach it by an address that replicas share, or by the operator's own balancer.
+pub fn hosts_endpoint(read: &mut Reader<'_>, hosts: &Hosts, balancer: Option<SocketAddr>) {
+    match (hosts.endpoint, balancer) {
+        (None, None) => read.object_with_form(
+            &table::HOSTS,
+            "it has no endpoint, and no balancer is named",
+            "endpoint: ADDRESS in it, an address of the hosts' network that nobody has; or --endpoint ADDRESS:PORT"
+                .to_owned(),
+        ),
+        (Some(_), Some(_)) => read.object_with_form(
+            &table::HOSTS,
+            "it has an endpoint, and a balancer is named too",
+            "one of the two".to_owned(),
+        ),
+        _ => {}
+    }
 }

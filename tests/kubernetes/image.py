@@ -61,7 +61,7 @@ def main():
     parser.add_argument("entrypoint")
     parser.add_argument("--base")
     parser.add_argument("files", nargs="*")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
 
     layers = []
     if arguments.base:

@@ -15,6 +15,7 @@ fn zones(asked: Option<&str>) -> Zones {
     Zones {
         asked: asked.map(str::to_owned),
         up: ZONES.map(str::to_owned).to_vec(),
+        free: None,
     }
 }
 
@@ -71,6 +72,7 @@ fn a_region_with_two_zones_has_three_replicas_all_the_same() {
     let up = Zones {
         asked: None,
         up: ZONES[..2].iter().map(ToString::to_string).collect(),
+        free: None,
     };
     let next = add_replicas(&replicas(&[""]), &up, 2, suffixes()).unwrap();
     let zones: Vec<&str> = next.replicas.iter().map(|replica| &*replica.zone).collect();
@@ -82,6 +84,7 @@ fn a_zone_that_is_down_gets_none() {
     let up = Zones {
         asked: None,
         up: vec![ZONES[0].to_owned(), ZONES[2].to_owned()],
+        free: None,
     };
     let next = add_replicas(&replicas(&[""]), &up, 1, suffixes()).unwrap();
     assert_eq!(next.replicas[1].zone, ZONES[2]);
@@ -356,6 +359,7 @@ fn a_replica_is_replaced_in_its_zone_by_one_of_another_name() {
         &three,
         &observed(&three, &[]),
         "kubernetes-master",
+        None,
         suffixes(),
     )
     .unwrap();
@@ -371,7 +375,8 @@ fn a_replica_is_replaced_in_its_zone_by_one_of_another_name() {
 fn a_dead_one_of_two_is_not_replaced_because_nothing_can_be_committed() {
     let two = replicas(&["", "abc"]);
     let seen = observed(&two, &["kubernetes-master-abc"]);
-    let error = replace_replica(&two, &seen, "kubernetes-master-abc", suffixes()).unwrap_err();
+    let error =
+        replace_replica(&two, &seen, "kubernetes-master-abc", None, suffixes()).unwrap_err();
     assert_eq!(error.kind, Kind::Refused);
     assert!(
         error

@@ -10,6 +10,7 @@ fn zones(asked: Option<&str>) -> Zones {
     Zones {
         asked: asked.map(str::to_owned),
         up: ZONES.map(str::to_owned).to_vec(),
+        free: None,
     }
 }
 

@@ -167,6 +167,7 @@ impl History {
         let zones = Zones {
             asked: zone.map(|zone| ZONES[zone].to_owned()),
             up: ZONES.map(str::to_owned).to_vec(),
+            free: None,
         };
         let names = &mut self.names;
         let suffix = || {
@@ -203,7 +204,7 @@ impl History {
             *names += 1;
             format!("r{names:02}")
         };
-        let replaced = replace_replica(intent, observed, &name, suffix);
+        let replaced = replace_replica(intent, observed, &name, None, suffix);
         if !self.unfinished()
             && let Ok(intent) = replaced
         {

@@ -91,7 +91,7 @@ fn no_member_joins_or_goes() {
             };
             let removal = choose_removal(&world.intent, &seen, &request).unwrap_err();
             let replacement =
-                replace_replica(&world.intent, &seen, name, || "ghi".to_owned()).unwrap_err();
+                replace_replica(&world.intent, &seen, name, None, || "ghi".to_owned()).unwrap_err();
             for error in [removal, replacement] {
                 assert!(error.to_string().contains(ZONES[1]), "{error}");
                 assert!(error.to_string().contains("no route to host"), "{error}");

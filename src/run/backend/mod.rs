@@ -1,5 +1,6 @@
 //! The provider of a cluster's machines, connected.
 
+mod hosts;
 #[cfg(feature = "libvirt")]
 mod libvirt;
 
@@ -49,6 +50,7 @@ pub async fn connect(
     match spec.provider {
         ProviderKind::Local => local(settings, spec.zone.region(), purpose).await,
         ProviderKind::Gce => gce(settings, spec, authorities, purpose).await,
+        ProviderKind::Hosts => hosts::connect(spec),
         #[cfg(feature = "libvirt")]
         ProviderKind::Libvirt => libvirt::connect(spec, authorities),
         #[cfg(not(feature = "libvirt"))]

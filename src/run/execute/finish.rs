@@ -33,12 +33,15 @@ impl Execution<'_> {
             .filter(|resource| !self.intent.keeps(resource));
         let mut names: Vec<String> = left.map(ToString::to_string).collect();
         let zones = &inventory.unreachable;
-        if !zones.is_empty() {
-            names.extend(
-                zones
-                    .iter()
-                    .map(|(zone, why)| format!("zone {zone} can't be asked: {why}")),
-            );
+        let machines = &inventory.unreachable_machines;
+        if !zones.is_empty() || !machines.is_empty() {
+            let zones = zones.iter();
+            names.extend(zones.map(|(zone, why)| format!("zone {zone} can't be asked: {why}")));
+            // Hosts in the inventory that the cluster never had, and that are off, are in doubt too.
+            let machines = machines.iter();
+            names.extend(machines.map(|(name, why)| {
+                format!("host {name} can't be asked, and may have units, files and data of the cluster: {why}")
+            }));
             return Err(Error::new(
                 Kind::LeftBehind,
                 format!("it isn't known whether anything of cluster {cluster} is left"),

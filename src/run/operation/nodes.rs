@@ -38,8 +38,24 @@ impl NodesRequest {
 
     fn edit(&self, intent: &Intent, up: Vec<String>) -> Result<Intent> {
         match self.clone() {
-            Self::Scale { count, zone } => scale_nodes(intent, &Zones { asked: zone, up }, count),
-            Self::Add { count, zone } => add_nodes(intent, &Zones { asked: zone, up }, count),
+            Self::Scale { count, zone } => scale_nodes(
+                intent,
+                &Zones {
+                    asked: zone,
+                    up,
+                    free: None,
+                },
+                count,
+            ),
+            Self::Add { count, zone } => add_nodes(
+                intent,
+                &Zones {
+                    asked: zone,
+                    up,
+                    free: None,
+                },
+                count,
+            ),
         }
     }
 }

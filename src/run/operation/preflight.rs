@@ -1,6 +1,6 @@
 //! What can't work, found before anything is made.
 
-use crate::cluster::{Intent, Observed};
+use crate::cluster::{FreeHosts, Intent, Observed};
 use crate::error::{Error, Result};
 use crate::kubeconfig;
 use crate::plan::plan;
@@ -75,6 +75,17 @@ fn report(findings: Vec<ProviderError>) -> Result<()> {
 /// The provider can't be asked.
 pub(super) async fn zones(means: &Means) -> Result<Vec<String>> {
     looked(means.timeout, async || Ok(means.provider.zones().await?)).await
+}
+
+/// The hosts that may become replicas, where machines are there already.
+///
+/// # Errors
+/// The provider can't be asked.
+pub(super) async fn free_hosts(means: &Means) -> Result<Option<FreeHosts>> {
+    looked(means.timeout, async || {
+        Ok(means.provider.free_hosts().await?)
+    })
+    .await
 }
 
 fn check_zone(session: &Session, intent: &Intent, known: &[String]) -> Result<()> {

@@ -39,7 +39,8 @@ async fn edit(
         return Ok(stored.clone());
     }
     let observed = operation.observe(&stored.intent, means).await?;
-    let intent = replace_replica(&stored.intent, &observed, name, suffix)?;
+    let free = preflight::free_hosts(means).await?;
+    let intent = replace_replica(&stored.intent, &observed, name, free.as_ref(), suffix)?;
     preflight::made(&intent, &observed, means).await?;
     operation.store(&intent, name, Some(&stored.intent)).await
 }

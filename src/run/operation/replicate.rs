@@ -76,6 +76,7 @@ async fn edit(
     let zones = Zones {
         asked: request.zone.clone(),
         up: preflight::zones(means).await?,
+        free: preflight::free_hosts(means).await?,
     };
     let intent = add_replicas(&stored.intent, &zones, request.count, suffix)?;
     let observed = operation.observe(&intent, means).await?;

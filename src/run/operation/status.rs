@@ -108,7 +108,7 @@ fn drift(intent: &Intent, observed: &Observed, running: bool) -> Vec<String> {
     if running || intent.phase == Phase::Absent {
         return Vec::new();
     }
-    let strangers = observed.strangers(&intent.spec.names).map(|member| {
+    let strangers = observed.strangers(&intent.spec).map(|member| {
         format!(
             "nothing about the member {} of etcd (id {:x}): it isn't hakube's",
             member.name, member.id

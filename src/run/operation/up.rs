@@ -1,7 +1,7 @@
 //! `up`: a cluster with one replica.
 
 use super::{Operation, conduct, preflight};
-use crate::cluster::{ClusterSpec, Intent};
+use crate::cluster::{ClusterSpec, Intent, with_first_host};
 use crate::error::{Error, Result};
 use crate::output::Event;
 use crate::pki::Authorities;
@@ -42,7 +42,8 @@ async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
         .await?;
     if fresh {
         let zones = preflight::zones(&means).await?;
-        stored.intent = stored.intent.with_nodes_spread(&zones);
+        let free = preflight::free_hosts(&means).await?;
+        stored.intent = with_first_host(stored.intent.with_nodes_spread(&zones), free.as_ref())?;
         preflight::new_cluster(session, &stored.intent, &zones, &means).await?;
         stored = operation.store(&stored.intent, "up", None).await?;
     }
@@ -146,6 +147,7 @@ fn lasting(resolved: &Resolved) -> BTreeMap<String, String> {
         &table::ALLOWED_UNREADY,
         // Each operator's own way to the hosts.
         &table::LIBVIRT_ZONES,
+        &table::HOSTS,
     ];
     let passing = table::THIS_MACHINE.settings.iter().copied().chain(commands);
     let lasting = resolved

@@ -4,10 +4,10 @@ use super::Default::{Derived, Unset, Value};
 use super::{Group, Kind, Setting, group};
 
 group! { CLUSTER: "The cluster", "Which cluster a command is about, who makes its machines, and what runs on them.";
-    PROVIDER = Setting::new("KUBERNETES_PROVIDER", Kind::Choice(&["local", "gce", "libvirt"]), Value("local"),
+    PROVIDER = Setting::new("KUBERNETES_PROVIDER", Kind::Choice(&["local", "gce", "libvirt", "hosts"]), Value("local"),
         "Who makes the machines: this one (`local`), Google Compute Engine, or libvirt.")
         .flag("--provider");
-    PROFILE = Setting::new("HAKUBE_PROFILE", Kind::Choice(&["local", "gce", "libvirt", "test"]),
+    PROFILE = Setting::new("HAKUBE_PROFILE", Kind::Choice(&["local", "gce", "libvirt", "hosts", "test"]),
         Derived("from KUBERNETES_PROVIDER"),
         "The set of defaults, `env/<profile>.env`. One that isn't the provider's own goes before it.")
         .flag("--profile");
@@ -27,7 +27,7 @@ group! { CLUSTER: "The cluster", "Which cluster a command is about, who makes it
         "The project of the network, its subnetwork and its firewall rules. Another one than PROJECT is the host of a \
          shared VPC; its network and subnetwork must exist.");
     ZONE = Setting::new("KUBE_GCE_ZONE", Kind::Zone,
-        Derived("from HAKUBE_LIBVIRT_ZONES: its first, or `us-central1-b`"),
+        Derived("from HAKUBE_LIBVIRT_ZONES or HAKUBE_HOSTS: its first, or `us-central1-b`"),
         "The zone. Its region is the name without the last part, and a cluster stays in one region.")
         .flag("--zone");
     KUBE_VERSION = Setting::new("KUBE_VERSION", Kind::Version, Value("v1.36.0"),
@@ -49,7 +49,7 @@ group! { HIGH_AVAILABILITY: "High availability", "kube-up's variables for replic
          first, and never moves.")
         .flag("--load-balancer");
     ENDPOINT = Setting::new("HAKUBE_ENDPOINT", Kind::Socket, Unset("hakube holds the endpoint's address"),
-        "The address and port of a balancer of your own that clients reach the cluster by; for libvirt. hakube says \
+        "The address and port of a balancer of your own that clients reach the cluster by; for libvirt and hosts. hakube says \
          which backends it should have.")
         .flag("--endpoint");
     REPLICATE_EXISTING = Setting::new("KUBE_REPLICATE_EXISTING_MASTER", Kind::Bool, Value("false"),

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod hakube;
+mod hosts;
 mod kubernetes;
 mod libvirt;
 mod machines;
@@ -10,6 +11,7 @@ mod not_honoured;
 
 pub use cluster::*;
 pub use hakube::*;
+pub use hosts::*;
 pub use kubernetes::*;
 pub use libvirt::*;
 pub use machines::*;
@@ -238,6 +240,7 @@ pub static GROUPS: &[&Group] = &[
     &HIGH_AVAILABILITY,
     &NETWORK,
     &LIBVIRT,
+    &OWN_HOSTS,
     &REPLICA_MACHINES,
     &NODES,
     &ETCD,

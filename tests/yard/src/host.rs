@@ -69,8 +69,11 @@ impl Host {
     pub fn command(&self, program: &str) -> Result<Command> {
         let first = self.first()?;
         let doors = self.groups().doors_of(first);
-        let script = "exec nsenter --target \"$PID\" --all env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:\
-            /usr/bin:/sbin:/bin HOME=/root USER=root LANG=C.UTF-8 TERM=\"${TERM:-dumb}\" \"$@\"";
+        // Not nsenter's own fork: that stops for good when its child is stopped, as systemd does when it shuts down,
+        // and then nobody reaps the child, which systemd waits for.
+        let script = r#"exec nsenter --target "$PID" --all --no-fork sh -c '"$@"; exit $?' sh env -i \
+            PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root \
+            LANG=C.UTF-8 TERM="${TERM:-dumb}" "$@""#;
         let mut command = network::joining(&doors, script);
         command.env("PID", first.pid.to_string()).arg(program);
         Ok(command)

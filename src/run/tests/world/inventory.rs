@@ -32,6 +32,7 @@ impl Cloud {
 
     fn everything(&self) -> Inventory {
         Inventory {
+            unreachable_machines: BTreeMap::new(),
             address: self.address.clone(),
             machines: self
                 .machines

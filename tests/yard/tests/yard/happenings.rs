@@ -44,7 +44,8 @@ fn power_and_reboots() {
     let second = sh(&host, "cat /proc/sys/kernel/random/boot_id");
     assert_ne!(second, boot_id);
 
-    // One that it does by itself.
+    // One that it does by itself, which doesn't wait for what others run there.
+    let mut guest = host.command("sleep").unwrap().arg("5555").spawn().unwrap();
     host.run(&["systemctl", "reboot"]).unwrap();
     until("it has booted by itself", LIMIT, || {
         let id = host.run(&["cat", "/proc/sys/kernel/random/boot_id"]);
@@ -52,6 +53,7 @@ fn power_and_reboots() {
     })
     .unwrap();
     host.wait_booted(LIMIT).unwrap();
+    assert!(!guest.wait().unwrap().success());
 
     host.shut_down().unwrap();
     assert!(!host.is_on());

@@ -124,10 +124,10 @@ fn up(name: &str) -> Up {
     up
 }
 
-fn yard(name: &str, arguments: &[&str]) -> String {
+fn yard(id: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_yard"));
     let output = command
-        .args(["--yard", name])
+        .args(["--yard", id])
         .args(arguments)
         .output()
         .unwrap();
@@ -165,7 +165,7 @@ fn by_hand_from_several_terminals() {
     }
     let mut up = up("by-hand");
     let id = format!("hakube-yard-by-hand-{}", up.0.id());
-    let by_hand = |arguments: &[&str]| yard("by-hand", arguments);
+    let by_hand = |arguments: &[&str]| yard(&id, arguments);
     assert!(by_hand(&["list"]).contains("10.77.0.12   on"));
     assert_eq!(by_hand(&["run", "a", "--", "hostname"]), "a");
     assert_eq!(by_hand(&["ssh", "b", "--user", "op", "--", "whoami"]), "op");
