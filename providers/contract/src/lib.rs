@@ -29,6 +29,12 @@ pub trait World: Send + Sync {
 
     /// What the provider is asked for, in words that it understands.
     fn wanted(&self) -> Wanted;
+
+    /// Whether the provider makes no machines: they are there already, with names, ssh servers and an address to share
+    /// of their own.
+    fn has_machines_already(&self) -> bool {
+        false
+    }
 }
 
 /// What a provider is asked for, for one cluster.
@@ -38,7 +44,7 @@ pub struct Wanted {
     pub network: NetworkSpec,
     /// The endpoint's address.
     pub address: AddressSpec,
-    /// A machine with a data disk.
+    /// A machine, with a data disk where the provider has them.
     pub machine: MachineSpec,
     /// A group of machines.
     pub group: NodeGroupSpec,

@@ -113,10 +113,10 @@ impl Members<'_> {
         let zone = &spec.machine.machine.zone;
         let free: Vec<&str> = self.free.iter().map(|remote| &*remote.host.name).collect();
         let mut message = format!(
-            "{} more needed in {zone}, and free for nodes there: {}",
+            "{} needed in {zone}, and free for nodes there: {}",
             match missing {
-                1 => "1 host is".to_owned(),
-                _ => format!("{missing} hosts are"),
+                1 => "1 more host is".to_owned(),
+                _ => format!("{missing} more hosts are"),
             },
             if free.is_empty() {
                 "none".to_owned()

@@ -49,17 +49,25 @@ impl Hosts {
         // Whether the cluster has something already, and where.
         let mut own: Vec<&Remote> = Vec::new();
         for (remote, found) in self.look().await {
-            let Found::Held(held) = found else { continue };
-            let is_wanted = wanted
-                .iter()
-                .any(|other| other.host.name == remote.host.name);
-            if clusters.contains(held.lease.cluster.as_str()) {
-                own.push(remote);
-            } else if is_wanted {
-                findings.push(held.lease.conflict(remote, WHAT));
+            let name = &remote.host.name;
+            let is_wanted = wanted.iter().any(|other| other.host.name == *name);
+            match found {
+                Found::Free => continue,
+                Found::Unreachable(mut error) if is_wanted => {
+                    WHAT.clone_into(&mut error.action);
+                    findings.push(error);
+                }
+                Found::Unreachable(_) => {}
+                Found::Held(held) if clusters.contains(held.lease.cluster.as_str()) => {
+                    own.push(remote);
+                }
+                Found::Held(held) if is_wanted => {
+                    findings.push(held.lease.conflict(remote, WHAT));
+                }
+                Found::Held(_) => {}
             }
-            // What it has is that cluster's.
-            wanted.retain(|other| other.host.name != remote.host.name);
+            // One that is away says nothing more; what another has is that cluster's.
+            wanted.retain(|other| other.host.name != *name);
         }
         let (asked, network) = futures::join!(
             ask(&wanted),

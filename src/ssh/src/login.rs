@@ -56,3 +56,46 @@ impl Key {
         Self::parse(&text)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use russh::keys::Algorithm;
+    use russh::keys::key::safe_rng;
+    use russh::keys::ssh_key::LineEnding;
+
+    fn new() -> PrivateKey {
+        PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_read_from_its_file_and_never_shown() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = new().to_openssh(LineEnding::LF).unwrap();
+        std::fs::write(file.path(), text.as_bytes()).unwrap();
+        let key = Key::read(file.path()).unwrap();
+        assert_eq!(format!("{key:?}"), "Private(..)");
+    }
+
+    #[test]
+    fn an_encrypted_key_is_the_agents_business() {
+        let key = new().encrypt(&mut safe_rng(), "secret").unwrap();
+        let text = key.to_openssh(LineEnding::LF).unwrap();
+        let why = Key::parse(&text).unwrap_err();
+        assert!(
+            why.contains("ssh-add") && why.contains("agent: true"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_key_is_told_of() {
+        assert!(Key::parse("ssh-ed25519 AAAA").is_err());
+        assert!(
+            Key::read("/nowhere/id".as_ref())
+                .unwrap_err()
+                .contains("No such file")
+        );
+    }
+}

@@ -13,6 +13,9 @@ for list in before/files before/links before/addresses before/mounts before/tabl
 done
 
 was_there() { grep -qxF -- "$1" "$state/before/files"; }
+# What was in the place of something that hakube put there.
+kept() { [ ! -d "$state/kept" ] || (cd "$state/kept" && find . ! -type d ! -name '*.part' | sed 's/^\.//'); }
+kept | sort -u - "$state/before/files" >"$state/before/all"
 
 # Programs that hakube's installer brought: beside each download is a list of its files with their sums.
 installed() {
@@ -25,7 +28,7 @@ installed() {
 # What hakube put somewhere by name and wasn't there before.
 named() {
     { cat "$state/manifest"; installed; sed 's/$/.hakube-new/' "$state/manifest"; } | sort -u |
-        comm -23 - "$state/before/files"
+        comm -23 - "$state/before/all"
 }
 units() {
     named | sed -n 's#^/etc/systemd/system/\([^/]*\.\(service\|path\|target\|mount\|timer\|socket\|slice\)\)$#\1#p'
@@ -120,6 +123,7 @@ done
 for namespace in /run/netns/cni-*; do
     [ ! -e "$namespace" ] || rm -f "$namespace"
 done
+was_there /run/netns || rmdir /run/netns 2>/dev/null
 for link in $(links); do
     ip link delete "$link" 2>/dev/null
 done
@@ -162,9 +166,9 @@ done
 in_own | sort -r | while IFS= read -r path; do
     if [ -d "$path" ] && [ ! -L "$path" ]; then rmdir -- "$path" 2>/dev/null; else rm -f -- "$path"; fi
 done
-kept() { [ ! -d "$state/kept" ] || (cd "$state/kept" && find . ! -type d ! -name '*.part' | sed 's/^\.//'); }
 kept | while IFS= read -r path; do
     mkdir -p "${path%/*}"
+    rm -f "$path"
     cp -a "$state/kept$path" "$path"
 done
 for directory in /usr/local/lib /usr/local/bin /usr/libexec /opt; do
@@ -185,7 +189,7 @@ done
 left=$(
     { files; in_own; } | sort -u | sed 's/^/file /' | head -n 20
     kept | while IFS= read -r path; do
-        cmp -s "$state/kept$path" "$path" || printf 'file %s, which is not as it was\n' "$path"
+        [ -L "$path" ] || cmp -s "$state/kept$path" "$path" || printf 'file %s, which is not as it was\n' "$path"
     done
     mounts | sed 's/^/mount /'
     links | sed 's/^/interface /'

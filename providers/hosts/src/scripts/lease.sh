@@ -37,7 +37,9 @@ if command -v nft >/dev/null; then nft list tables | sort; fi >"$state/before/ta
 
 mkdir -p /etc/hakube
 chmod 755 /etc/hakube
-head -n 1 >"$state/lease"
+# Not head, which reads more than it prints.
+IFS= read -r line
+printf '%s\n' "$line" >"$state/lease"
 cat >"$state/give-back"
 [ -s "$state/give-back" ] || { echo "the input ended early" >&2; exit 1; }
 # After a power cut, a lease without what was written down before it would be worth nothing.

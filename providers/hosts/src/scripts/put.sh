@@ -8,6 +8,15 @@ new=$state/new
 rm -rf "$new"
 mkdir -m 700 "$new"
 
+# Whether what is there isn't hakube's: it was there before, or somebody put it where others have things too.
+is_others() {
+    [ -e "$1" ] || [ -L "$1" ] || return 1
+    ! grep -qxF -- "$1" "$state/before/files" || return 0
+    for directory in $own; do
+        case "$1" in "$directory"/*) return 1 ;; esac
+    done
+}
+
 # All of it first: if the connection breaks, nothing has changed.
 number=0
 for argument; do
@@ -24,11 +33,13 @@ while [ "$#" -gt 0 ]; do
     mode=$1 path=$3
     shift 3
     if ! { [ -f "$path" ] && cmp -s "$new/$number" "$path" && [ "$(stat -c %a "$path")" = "$mode" ]; }; then
-        grep -qxF -- "$path" "$state/manifest" || printf '%s\n' "$path" >>"$state/manifest"
-        if grep -qxF -- "$path" "$state/before/files" && [ ! -e "$state/kept$path" ]; then
-            mkdir -p "$state/kept${path%/*}"
-            cp -a "$path" "$state/kept$path.part"
-            mv "$state/kept$path.part" "$state/kept$path"
+        if ! grep -qxF -- "$path" "$state/manifest"; then
+            if is_others "$path" && [ ! -e "$state/kept$path" ]; then
+                mkdir -p "$state/kept${path%/*}"
+                cp -a "$path" "$state/kept$path.part"
+                mv "$state/kept$path.part" "$state/kept$path"
+            fi
+            printf '%s\n' "$path" >>"$state/manifest"
         fi
         sync "$state/manifest"
         mkdir -p "${path%/*}"

@@ -1,0 +1,8 @@
+//! The provider over hosts that boot Debian: tests/yard.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod contract;
+mod life;
+mod stage;
+mod trouble;

@@ -1,0 +1,271 @@
+//! Hosts that are away, that two clusters want at once, that lose power in the middle.
+
+use crate::stage::{difference, machine, sh, stage, state_of};
+use hakube_provider::{
+    ErrorKind, MachineState, PreflightSpec, Provider, ResourceId, ResourceKind, Scope,
+};
+use hakube_ssh::Hop;
+use std::sync::Arc;
+
+#[test]
+fn a_host_that_is_away_hides_no_other() {
+    let Some(stage) = stage("hosts-away", &["h1", "h2", "h3"]) else {
+        return;
+    };
+    stage.run(async |hosts| {
+        for name in ["h1", "h2"] {
+            hosts
+                .ensure_machine(&machine("one", name, "rack-a"))
+                .await
+                .unwrap();
+        }
+    });
+    stage.hosts[1].unplug().unwrap();
+    stage.run(async |hosts| {
+        let inventory = hosts.inspect("one").await.unwrap();
+        let names: Vec<&str> = inventory
+            .machines
+            .iter()
+            .map(|machine| &*machine.name)
+            .collect();
+        assert_eq!(names, ["h1"]);
+        let away: Vec<&String> = inventory.unreachable_machines.keys().collect();
+        assert_eq!(away, ["h2"]);
+        assert!(inventory.unreachable.is_empty(), "its zone isn't");
+        let h2 = ResourceId {
+            kind: ResourceKind::Machine,
+            scope: Scope::Zone("rack-a".to_owned()),
+            name: "h2".to_owned(),
+        };
+        let error = hosts.delete("one", &h2).await.unwrap_err();
+        assert!(error.is_transient(), "{error:?}");
+        let words = error.to_string();
+        assert!(
+            words.starts_with("could not give back host h2 in rack-a"),
+            "{words}"
+        );
+        assert!(words.contains("may be left on it"), "{words}");
+        assert!(error.hint.unwrap().contains("sh /var/lib/hakube/give-back"));
+        let check = PreflightSpec {
+            machines: vec![
+                machine("two", "h2", "rack-a"),
+                machine("two", "h3", "rack-b"),
+            ],
+            ..PreflightSpec::default()
+        };
+        let found = hosts.preflight(&check).await.unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].resource.contains("host h2"), "{found:?}");
+    });
+    // The operator can give it back without hakube.
+    sh(
+        &stage.hosts[1],
+        "sh /var/lib/hakube/give-back; test ! -e /etc/hakube -a ! -e /var/lib/hakube",
+    );
+}
+
+#[test]
+fn of_two_clusters_that_want_a_host_one_gets_it() {
+    let Some(stage) = stage("hosts-race", &["h1"]) else {
+        return;
+    };
+    let before = state_of(&stage.hosts[0]);
+    for _ in 0..5 {
+        stage.run(async |hosts| {
+            let take = async |cluster: &str| {
+                let spec = machine(cluster, "h1", "rack-a");
+                hosts
+                    .ensure_machine(&spec)
+                    .await
+                    .map(|machine| machine.labels["hakube-cluster"].clone())
+            };
+            let (one, two) = futures::join!(take("one"), take("two"));
+            let winner = match (one, two) {
+                (Ok(winner), Err(error)) | (Err(error), Ok(winner)) => {
+                    assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
+                    winner
+                }
+                both => panic!("{both:?}"),
+            };
+            let h1 = ResourceId {
+                kind: ResourceKind::Machine,
+                scope: Scope::Zone("rack-a".to_owned()),
+                name: "h1".to_owned(),
+            };
+            hosts.delete(&winner, &h1).await.unwrap();
+        });
+    }
+    let left = difference(&before, &state_of(&stage.hosts[0]));
+    assert_eq!(left, Vec::<String>::new(), "{}", left.join("\n"));
+}
+
+#[test]
+fn a_machine_that_was_begun_is_finished_by_the_next_call() {
+    let Some(stage) = stage("hosts-crash", &["h1"]) else {
+        return;
+    };
+    let host = &stage.hosts[0];
+    let before = state_of(host);
+    let mut spec = machine("one", "h1", "rack-a");
+    // Its commands fail: as much is there as if hakube had been killed before them.
+    spec.user_data = spec.user_data.replace("[sync]", "['false']");
+    stage.run(async move |hosts| {
+        hosts.ensure_machine(&spec).await.unwrap_err();
+        let seen = hosts.inspect("one").await.unwrap().machines.remove(0);
+        assert_eq!(seen.state, MachineState::Starting, "not all of it is there");
+    });
+    host.cut_power().unwrap();
+    host.power_on().unwrap();
+    host.wait_booted(std::time::Duration::from_secs(120))
+        .unwrap();
+    stage.run(async |hosts: Arc<hakube_hosts::Hosts>| {
+        let made = hosts
+            .ensure_machine(&machine("one", "h1", "rack-a"))
+            .await
+            .unwrap();
+        assert_eq!(made.state, MachineState::Running);
+        let h1 = ResourceId {
+            kind: ResourceKind::Machine,
+            scope: Scope::Zone("rack-a".to_owned()),
+            name: "h1".to_owned(),
+        };
+        hosts.delete("one", &h1).await.unwrap();
+    });
+    let left = difference(&before, &state_of(host));
+    assert_eq!(left, Vec::<String>::new(), "{}", left.join("\n"));
+}
+
+#[test]
+fn what_keeps_a_host_from_being_a_machine_is_told_all_at_once() {
+    let Some(stage) = stage("hosts-preflight", &["h1", "h2"]) else {
+        return;
+    };
+    sh(
+        &stage.hosts[0],
+        "mkdir -p /var/lib/etcd/member; cp /bin/sleep /tmp/kubelet; setsid /tmp/kubelet 1000000 >/dev/null 2>&1 </dev/null &
+         setsid python3 -m http.server 6443 >/dev/null 2>&1 </dev/null &
+         ip address add 10.77.0.200/24 dev host0
+         nft add table inet wall; nft add chain inet wall in '{ type filter hook input priority 0; }'
+         nft add rule inet wall in tcp dport 2380 drop
+         for i in 1 2 3 4 5 6 7 8 9; do ss -Hltn 'sport = :6443' | grep -q . && break; sleep 0.3; done",
+    );
+    sh(
+        &stage.hosts[1],
+        &format!(
+            "echo {} >/etc/machine-id.new; cp /etc/machine-id.new /etc/machine-id",
+            sh(&stage.hosts[0], "cat /etc/machine-id")
+        ),
+    );
+    stage.run(async |hosts| {
+        let check = PreflightSpec {
+            machines: vec![
+                machine("one", "h1", "rack-a"),
+                machine("one", "h2", "rack-a"),
+            ],
+            addresses: vec![hakube_provider::AddressSpec {
+                cluster: "one".to_owned(),
+                name: "ip".to_owned(),
+                reach: hakube_provider::Reach::Anywhere,
+            }],
+            ..PreflightSpec::default()
+        };
+        let found = hosts.preflight(&check).await.unwrap();
+        let words: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let words = words.join("\n");
+        for expected in [
+            "could not use host h1 in rack-a: /var/lib/etcd isn't empty",
+            "could not use host h1 in rack-a: port 6443 is taken by python3 (process",
+            "could not use host h1 in rack-a: kubelet runs on it already (process",
+            "could not use host h2 in rack-a: from it, h1 (10.77.0.11) isn't reached on TCP 2380",
+            "could not use host h2 in rack-a: its machine-id",
+        ] {
+            assert!(words.contains(expected), "{expected}\n{words}");
+        }
+        assert!(
+            found.iter().all(|finding| finding.hint.is_some()),
+            "{found:?}"
+        );
+        let refused = hosts
+            .ensure_machine(&machine("one", "h1", "rack-a"))
+            .await
+            .unwrap_err();
+        assert!(
+            refused.to_string().contains("/var/lib/etcd isn't empty"),
+            "{refused}"
+        );
+    });
+}
+
+#[test]
+fn who_is_not_let_in_is_told_why() {
+    let Some(stage) = stage("hosts-doors", &["h1", "h2"]) else {
+        return;
+    };
+    sh(
+        &stage.hosts[0],
+        "echo 'op ALL=(ALL) ALL' >/etc/sudoers.d/op",
+    );
+    let mut config = stage.config();
+    config.hosts[1].server.host_keys = config.hosts[0].server.host_keys.clone();
+    stage.run_with(config, async |hosts| {
+        let inventory = hosts.inspect("one").await.unwrap();
+        let why = &inventory.unreachable_machines["h2"];
+        assert!(why.matches("SHA256:").count() == 2, "{why}");
+        let error = hosts
+            .ensure_machine(&machine("one", "h1", "rack-a"))
+            .await
+            .unwrap_err();
+        assert!(error.hint.unwrap().contains("NOPASSWD"));
+    });
+    let mut config = stage.config();
+    config.hosts[0].login.user = "nobody".to_owned();
+    stage.run_with(config, async |hosts| {
+        let error = hosts
+            .ensure_machine(&machine("one", "h1", "rack-a"))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Denied);
+        assert!(
+            error
+                .to_string()
+                .contains("neither the user nobody nor the key"),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn a_host_behind_a_jump_host_is_a_host() {
+    let Some(stage) = stage("hosts-jump", &["bastion", "h2"]) else {
+        return;
+    };
+    let mut config = stage.config();
+    let bastion = config.hosts.remove(0);
+    config.hosts[0].through = Some(Hop {
+        server: bastion.server.clone(),
+        login: bastion.login.clone(),
+    });
+    // Nobody else gets in.
+    sh(
+        &stage.hosts[1],
+        "nft add table inet wall; nft add chain inet wall in '{ type filter hook input priority 0; }'
+         nft add rule inet wall in tcp dport 22 ip saddr != 10.77.0.11 drop",
+    );
+    let mut wrong = config.clone();
+    stage.run_with(config, async |hosts| {
+        let made = hosts
+            .ensure_machine(&machine("one", "h2", "rack-a"))
+            .await
+            .unwrap();
+        assert_eq!(made.state, MachineState::Running);
+    });
+    // A jump host that shows another key gets nothing.
+    if let Some(hop) = &mut wrong.hosts[0].through {
+        hop.server.host_keys = wrong.hosts[0].server.host_keys.clone();
+    }
+    stage.run_with(wrong, async |hosts| {
+        let inventory = hosts.inspect("one").await.unwrap();
+        let why = &inventory.unreachable_machines["h2"];
+        assert!(why.contains("SHA256:"), "{why}");
+    });
+}
