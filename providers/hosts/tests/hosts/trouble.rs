@@ -260,8 +260,9 @@ fn a_host_behind_a_jump_host_is_a_host() {
         assert_eq!(made.state, MachineState::Running);
     });
     // A jump host that shows another key gets nothing.
+    let others = wrong.hosts[0].server.host_keys.clone();
     if let Some(hop) = &mut wrong.hosts[0].through {
-        hop.server.host_keys = wrong.hosts[0].server.host_keys.clone();
+        hop.server.host_keys = others;
     }
     stage.run_with(wrong, async |hosts| {
         let inventory = hosts.inspect("one").await.unwrap();
