@@ -1,6 +1,7 @@
 //! From text to typed settings, group by group. What belongs to one value is checked when it is
 //! parsed; what belongs to several, in [`validate`].
 
+use super::addons;
 use super::components;
 use super::derive;
 use super::eviction;
@@ -56,6 +57,7 @@ pub fn settings(
     let dns_domain = network.as_ref().map(|network| &network.dns_domain);
     let api = components::api(read, dns_domain);
     let controller_manager = components::controller_manager(read);
+    let addons = addons::addons(read, directories);
     let quorum_reads = quorum_reads(read);
     let kube_up = kube_up(read);
     let pki = lifetimes(read);
@@ -103,6 +105,7 @@ pub fn settings(
         etcd: etcd?,
         api: api?,
         controller_manager: controller_manager?,
+        addons: addons?,
         kube_binaries,
         releases,
         load_balancer: load_balancer?,

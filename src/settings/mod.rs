@@ -4,6 +4,7 @@
 //! of each value, everything that is wrong at once, and warnings about what is valid but not what
 //! somebody may think. Nothing global is read: what the operator gave comes in as [`Sources`].
 
+mod addons;
 mod advice;
 mod assemble;
 mod components;
@@ -30,8 +31,8 @@ mod warning;
 #[cfg(test)]
 mod tests;
 
+pub use addons::{AddonWishes, PodNetwork};
 pub use error::SettingErrors;
-#[cfg(test)]
 pub use types::ProxyMode;
 #[cfg(feature = "libvirt")]
 pub use libvirt::{Boot, HostNetwork, Virtualization};

@@ -1,5 +1,6 @@
 //! The settings once they are typed: plain data, parts of which the cluster's intent stores.
 
+use super::addons::AddonWishes;
 use super::controllers::Controllers;
 use super::derive::{node_bits, nodes_at_most, nth_address};
 use super::libvirt::{Hypervisor, Libvirt};
@@ -61,6 +62,8 @@ pub struct Settings {
     pub api: Api,
     /// The controller manager.
     pub controller_manager: ControllerManager,
+    /// What runs in the cluster besides.
+    pub addons: AddonWishes,
     /// Where real Kubernetes binaries are, if the operator says so.
     pub kube_binaries: Option<PathBuf>,
     /// Where programs are downloaded from.

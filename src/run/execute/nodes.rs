@@ -95,6 +95,7 @@ impl Execution<'_> {
         let mut told = None;
         let pace = self.means.pace * 4;
         wait::until(&what, timeout, pace, async || {
+            self.approve_quietly().await;
             let nodes = self
                 .means
                 .kubernetes
@@ -143,6 +144,7 @@ impl Execution<'_> {
         let patience = self.means.nodes_timeout;
         let pace = self.means.pace * 2;
         wait::until("the replicas' nodes to be ready", patience, pace, async || {
+            self.approve_quietly().await;
             let nodes = self.means.kubernetes.nodes(endpoint).await;
             let nodes = nodes.map_err(|error| error.to_string())?;
             let is_ready = |name: &str| nodes.iter().any(|node| node.name == name && node.ready);
