@@ -36,6 +36,9 @@ readonly TO_BOOT=("libvirt-daemon-system=libvirtd" "libvirt-clients=virsh" "qemu
     "qemu-utils=qemu-img" "dnsmasq-base=dnsmasq" "iptables=iptables" "iproute2=ip" "util-linux=unshare"
     "ovmf=/usr/share/OVMF/OVMF_CODE_4M.fd" "mmdebstrap=mmdebstrap" "e2fsprogs=mke2fs" "binutils=strip"
     "systemd-boot-efi=/usr/lib/systemd/boot/efi/linuxx64.efi.stub" "mtools=mcopy" "fdisk=sfdisk")
+# Kubernetes' own programs and images: what isn't Go of them.
+readonly TO_BUILD_IMAGES=("gcc=cc" "libc6-dev=/usr/include/stdio.h" "libseccomp-dev=/usr/include/seccomp.h"
+    "pkg-config=pkg-config" "mmdebstrap=mmdebstrap" "python3=python3")
 readonly TO_BENCH=("python3=python3")
 readonly TO_CHECK=("shellcheck=shellcheck")
 
@@ -159,6 +162,19 @@ need_rust() {
     found=$(rustc --version | cut --delimiter=' ' --fields=2)
     at_least "$found" "$wanted" ||
         die "Rust $found is too old: hakube needs $wanted or newer. With rustup: rustup update stable"
+}
+
+# Go, as new as Kubernetes' own programs need it.
+need_go() {
+    local wanted found
+    wanted=$(sed -n 's/^go \(.*\)$/\1/p' "$ROOT"/tests/kubernetes/*/go.mod | sort --version-sort | tail --lines=1)
+    # Where its authors' archive is put; a shell that was there before doesn't have it in PATH.
+    PATH=$PATH:/usr/local/go/bin
+    # Debian 12 has Go 1.19.
+    has go || die "there is no Go here, and Kubernetes' own programs need $wanted or newer. To get it: https://go.dev/dl"
+    found=$(go env GOVERSION)
+    at_least "${found#go}" "$wanted" ||
+        die "Go ${found#go} is too old: Kubernetes' own programs need $wanted or newer. To get it: https://go.dev/dl"
 }
 
 # The processes of every HAKUBE_HOME and every machine below this directory.
