@@ -93,7 +93,7 @@ def parse():
     parser.add_argument("--directory", action="append", default=[], metavar="PATH")
     parser.add_argument("--bind-low-ports", action="append", default=[], metavar="PATH")
     parser.add_argument("files", nargs="*", metavar="FILE=PATH")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def main():
