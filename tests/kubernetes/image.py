@@ -150,7 +150,7 @@ def main():
         for data in sorted({config, manifest, *layers}, key=digest):
             add("blobs/" + digest(data).replace(":", "/"), data)
     with open(arguments.out, "rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = hashlib.sha256(file.read()).hexdigest()
     listed = {
         "name": arguments.name,
         "file": os.path.basename(arguments.out),
