@@ -1,5 +1,6 @@
 //! hakube: highly available Kubernetes control planes on machines of your own.
 
+mod addons;
 mod channel;
 mod cli;
 mod clock;

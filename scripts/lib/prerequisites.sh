@@ -39,9 +39,9 @@ readonly TO_BOOT=("libvirt-daemon-system=libvirtd" "libvirt-clients=virsh" "qemu
 # Hosts of namespaces, and their root file system.
 readonly TO_YARD=("systemd-container=systemd-nspawn" "mmdebstrap=mmdebstrap" "iproute2=ip" "nftables=nft"
     "util-linux=nsenter" "mount=mount" "e2fsprogs=mke2fs" "openssh-client=ssh-keygen" "procps=ps")
-# Kubernetes' own programs and images, for the tests that run pods.
-readonly TO_BUILD_PROGRAMS=("gcc=cc" "libc6-dev=/usr/include/stdio.h" "libseccomp-dev=/usr/include/seccomp.h"
-    "mmdebstrap=mmdebstrap" "python3=python3")
+# Kubernetes' own programs and images: what isn't Go of them.
+readonly TO_BUILD_IMAGES=("gcc=cc" "libc6-dev=/usr/include/stdio.h" "libseccomp-dev=/usr/include/seccomp.h"
+    "pkg-config=pkg-config" "mmdebstrap=mmdebstrap" "python3=python3")
 readonly TO_BENCH=("python3=python3")
 readonly TO_CHECK=("shellcheck=shellcheck")
 
@@ -167,14 +167,17 @@ need_rust() {
         die "Rust $found is too old: hakube needs $wanted or newer. With rustup: rustup update stable"
 }
 
+# Go, as new as Kubernetes' own programs need it.
 need_go() {
     local wanted found
-    wanted=$(sed -n 's/^go \(.*\)$/\1/p' "$ROOT"/tests/kubernetes/*/go.mod | sort --version-sort | tail -n 1)
+    wanted=$(sed -n 's/^go \(.*\)$/\1/p' "$ROOT"/tests/kubernetes/*/go.mod | sort --version-sort | tail --lines=1)
+    # Where its authors' archive is put; a shell that was there before doesn't have it in PATH.
     PATH=$PATH:/usr/local/go/bin
+    # Debian 12 has Go 1.19.
     has go || die "there is no Go here, and Kubernetes' own programs need $wanted or newer. To get it: https://go.dev/dl"
     found=$(go env GOVERSION)
-    # Go fetches a newer toolchain by itself, as a module, where it may.
-    at_least "${found#go}" "$wanted" || say "Go ${found#go} will fetch $wanted, which Kubernetes' own programs need."
+    at_least "${found#go}" "$wanted" ||
+        die "Go ${found#go} is too old: Kubernetes' own programs need $wanted or newer. To get it: https://go.dev/dl"
 }
 
 # The processes of every HAKUBE_HOME and every machine below this directory.

@@ -109,6 +109,12 @@ pub struct MakingFlags {
     /// Where etcd's releases are downloaded from ($HAKUBE_ETCD_RELEASES)
     #[arg(long, value_name = "URL")]
     etcd_releases: Option<String>,
+    /// What takes the place of images' registries: HOST[:PORT]/PATH ($HAKUBE_IMAGE_REPOSITORY)
+    #[arg(long, value_name = "REPOSITORY")]
+    image_repository: Option<String>,
+    /// A file or directory of objects of one's own, again for more; none ($HAKUBE_MANIFESTS)
+    #[arg(long, value_name = "DIR|FILE")]
+    manifests: Vec<String>,
     /// The sums that downloads must have, rather than those beside them ($HAKUBE_SHA256SUMS)
     #[arg(long, value_name = "FILE")]
     sha256sums: Option<String>,
@@ -117,6 +123,7 @@ pub struct MakingFlags {
 impl MakingFlags {
     /// As settings' flags and their values.
     pub fn pairs(&self) -> Vec<(String, String)> {
+        let manifests = (!self.manifests.is_empty()).then(|| self.manifests.join(":"));
         given([
             ("--provider", &self.provider),
             ("--project", &self.project),
@@ -135,6 +142,8 @@ impl MakingFlags {
             ("--images", &self.images),
             ("--kubernetes-releases", &self.kubernetes_releases),
             ("--etcd-releases", &self.etcd_releases),
+            ("--image-repository", &self.image_repository),
+            ("--manifests", &manifests),
             ("--sha256sums", &self.sha256sums),
         ])
     }

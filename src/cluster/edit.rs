@@ -96,9 +96,9 @@ fn emptiest_zone(intent: &Intent, zones: &Zones) -> String {
     // Where hosts are taken, only zones that have one.
     let has_room = |zone: &&String| match &zones.free {
         None => true,
-        Some(free) => free.get(*zone).is_some_and(|names| {
-            names.iter().any(|name| intent.replica(name).is_none())
-        }),
+        Some(free) => free
+            .get(*zone)
+            .is_some_and(|names| names.iter().any(|name| intent.replica(name).is_none())),
     };
     let up: BTreeSet<&String> = zones.up.iter().filter(has_room).collect();
     up.into_iter()

@@ -1,11 +1,12 @@
 //! What the operator asked for. This, and nothing that can be observed, is stored.
 
 use super::{Endpoint, Names, Quorum};
+use crate::addons::Addons;
 use crate::machine::Programs;
 use crate::pki::Lifetimes;
 use crate::settings::{
     Api, ControllerManager, Etcd, Hosts, Hypervisor, Libvirt, LoadBalancer, Network, Nodes,
-    ProviderKind, QuorumReads, ReplicaMachines, Settings, Versions, Zone,
+    PodNetwork, ProviderKind, QuorumReads, ReplicaMachines, Settings, Versions, Zone,
 };
 use hakube_provider::{ExternalAddress, Reach, ResourceId, ResourceKind};
 use serde::{Deserialize, Serialize};
@@ -99,6 +100,9 @@ pub struct ClusterSpec {
     /// The controller manager's own settings.
     #[serde(default)]
     pub controller_manager: ControllerManager,
+    /// What runs in the cluster besides.
+    #[serde(default)]
+    pub addons: Addons,
     /// When the endpoint sits on a load balancer.
     pub load_balancer: LoadBalancer,
     /// Who holds the endpoint's address.
@@ -131,6 +135,7 @@ impl ClusterSpec {
             etcd: settings.etcd.clone(),
             api: settings.api.clone(),
             controller_manager: settings.controller_manager.clone(),
+            addons: Addons::new(&settings.addons),
             load_balancer: settings.load_balancer,
             endpoint: match (settings.provider, settings.endpoint) {
                 (_, Some(at)) => Endpoint::External(at),
@@ -187,7 +192,8 @@ impl ClusterSpec {
 
     /// Whether nodes become ready by what the cluster is made of: they have a pod network.
     pub fn nodes_become_ready(&self) -> bool {
-        true
+        // Whether the operator's own manifests bring one isn't known: they may.
+        self.addons.pod_network != PodNetwork::None || !self.addons.manifests.is_empty()
     }
 
     /// Whether its machines are processes of the operator's own host: they share its loopback and its
@@ -266,6 +272,12 @@ impl Intent {
             ResourceKind::Network | ResourceKind::Subnetwork
         );
         is_network && self.spec.network.delete == Some(false)
+    }
+
+    /// Whether pods can run on any of its machines. Otherwise addons are applied, and nobody waits for their pods.
+    pub fn runs_pods(&self) -> bool {
+        let has_nodes = self.spec.replicas_are_nodes() || self.node_count() > 0;
+        self.spec.programs.pods.is_some() && has_nodes && self.spec.nodes_become_ready()
     }
 
     /// The number of nodes asked for.

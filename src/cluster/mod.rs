@@ -1,5 +1,6 @@
 //! What a cluster is: plain data, and the arithmetic of quorum. Nothing here does anything.
 
+mod addons;
 mod edit;
 mod endpoint;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod nodes;
 mod observed;
 mod quorum;
 
+pub use addons::{AddonState, ServingView};
 pub use edit::{
     FreeHosts, RemovalRequest, Zones, add_replicas, begin_teardown, choose_removal,
     replace_replica, with_first_host,

@@ -1,6 +1,9 @@
 //! What is there, as far as it could be seen.
 
-use super::{Backend, ClusterSpec, Endpoint, HoldView, Intent, Quorum, ReplicaIntent};
+use super::{
+    AddonState, Backend, ClusterSpec, Endpoint, HoldView, Intent, Quorum, ReplicaIntent,
+    ServingView,
+};
 use hakube_provider::Inventory;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,6 +26,13 @@ pub struct Observed {
     pub endpoint_ready: bool,
     /// The nodes that have registered; `None` when the API couldn't be asked.
     pub nodes: Option<Vec<NodeView>>,
+    /// The addons that should be there, or are, by their names; `None` when the API couldn't be asked, or is a
+    /// stand-in's.
+    #[serde(default)]
+    pub addons: Option<BTreeMap<String, AddonState>>,
+    /// Kubelets that ask for certificates to serve with.
+    #[serde(default)]
+    pub serving: Vec<ServingView>,
     /// Whether the user's kubeconfig has the cluster's context with its CA and address.
     pub kubeconfig: bool,
 }

@@ -1,14 +1,16 @@
 //! The real thing: reqwest for probes, kube for objects.
 
-use super::{BootstrapToken, Kubernetes};
+use super::objects::{Objects, Problem};
+use super::{BootstrapToken, Kubernetes, ServingRequest, addons, csr};
+use crate::addons::{Addon, node_bindings};
 use crate::channel::Door;
-use crate::cluster::{ApiView, CONTROL_PLANE_LABEL, NodeView};
+use crate::cluster::{AddonState, ApiView, CONTROL_PLANE_LABEL, NodeView};
 use crate::error::{Error, Result};
 use crate::pki::{Authorities, ClientIdentity};
 use async_trait::async_trait;
 use base64::Engine as _;
 use k8s_openapi::api::core::v1::{Node, Secret};
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleRef, Subject};
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::AuthInfo;
 use std::collections::BTreeMap;
@@ -19,7 +21,7 @@ use std::time::Duration;
 /// kubelet's own give up sooner.
 const PROBE: Duration = Duration::from_secs(2);
 /// How long a call about objects may take.
-const CALL: Duration = Duration::from_secs(10);
+pub(super) const CALL: Duration = Duration::from_secs(10);
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 
 /// A client that trusts the cluster's CA and bears the administrator's certificate.
@@ -166,11 +168,41 @@ impl Kubernetes for KubeClient {
     async fn admit_nodes(&self, endpoint: SocketAddr, token: &BootstrapToken) -> Result<()> {
         let client = self.kube(endpoint)?;
         let bindings: Api<ClusterRoleBinding> = Api::all(client.clone());
-        for binding in bindings_for_nodes() {
+        for binding in node_bindings() {
+            let binding = serde_json::from_value(binding)
+                .map_err(|error| Error::failed("could not let nodes join").because(error))?;
             create(&bindings, &binding).await?;
         }
         let secrets: Api<Secret> = Api::namespaced(client, "kube-system");
         create(&secrets, &token_secret(token)).await
+    }
+
+    async fn addons(
+        &self,
+        endpoint: SocketAddr,
+        wanted: &[Addon],
+    ) -> Result<BTreeMap<String, AddonState>> {
+        let objects = Objects::new(self.kube(endpoint)?);
+        let states = addons::states(&objects, wanted).await;
+        states.map_err(|problem: Problem| {
+            problem.into_error("could not look at the addons".to_owned())
+        })
+    }
+
+    async fn apply_addon(&self, endpoint: SocketAddr, addon: &Addon) -> Result<()> {
+        addons::apply(&Objects::new(self.kube(endpoint)?), addon).await
+    }
+
+    async fn remove_addon(&self, endpoint: SocketAddr, name: &str) -> Result<()> {
+        addons::remove(&Objects::new(self.kube(endpoint)?), name).await
+    }
+
+    async fn serving_requests(&self, endpoint: SocketAddr) -> Result<Vec<ServingRequest>> {
+        csr::pending(self.kube(endpoint)?).await
+    }
+
+    async fn approve_serving(&self, endpoint: SocketAddr, request: &ServingRequest) -> Result<()> {
+        csr::approve(self.kube(endpoint)?, request).await
     }
 }
 
@@ -220,54 +252,6 @@ fn node_view(node: Node) -> NodeView {
         control_plane: labels.contains_key(CONTROL_PLANE_LABEL),
         ready,
     }
-}
-
-/// Source: Kubernetes' documentation of TLS bootstrapping.
-fn bindings_for_nodes() -> [ClusterRoleBinding; 4] {
-    let binding = |name: &str, role: &str, kind: &str, subject: &str| ClusterRoleBinding {
-        metadata: kube::api::ObjectMeta {
-            name: Some(format!("hakube:{name}")),
-            ..Default::default()
-        },
-        role_ref: RoleRef {
-            api_group: Some("rbac.authorization.k8s.io".into()),
-            kind: "ClusterRole".into(),
-            name: role.into(),
-        },
-        subjects: Some(vec![Subject {
-            api_group: Some("rbac.authorization.k8s.io".into()),
-            kind: kind.into(),
-            name: subject.into(),
-            namespace: None,
-        }]),
-    };
-    let signing = "system:certificates.k8s.io:certificatesigningrequests";
-    [
-        binding(
-            "bootstrap",
-            "system:node-bootstrapper",
-            "Group",
-            "system:bootstrappers",
-        ),
-        binding(
-            "approve",
-            &format!("{signing}:nodeclient"),
-            "Group",
-            "system:bootstrappers",
-        ),
-        binding(
-            "renew",
-            &format!("{signing}:selfnodeclient"),
-            "Group",
-            "system:nodes",
-        ),
-        binding(
-            "kubelet-api",
-            "system:kubelet-api-admin",
-            "User",
-            "kube-apiserver-kubelet-client",
-        ),
-    ]
 }
 
 fn token_secret(token: &BootstrapToken) -> Secret {

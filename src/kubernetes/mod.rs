@@ -1,13 +1,21 @@
 //! The cluster's API server, as an operator's client sees it.
 
+mod addons;
 mod client;
+mod compare;
+mod csr;
+mod objects;
+mod serving;
 
 pub use client::KubeClient;
+pub use serving::{Machines, ServingRequest, decide as decide_serving};
 
+use crate::addons::Addon;
 use crate::channel::Door;
-use crate::cluster::{ApiView, NodeView};
+use crate::cluster::{AddonState, ApiView, NodeView};
 use crate::error::Result;
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// A bootstrap token: what a node joins with.
@@ -42,4 +50,23 @@ pub trait Kubernetes: Send + Sync {
     /// Lets nodes join with this token: the secret itself, and the bindings that let its bearers
     /// ask for certificates and get them.
     async fn admit_nodes(&self, endpoint: SocketAddr, token: &BootstrapToken) -> Result<()>;
+
+    /// How the wanted addons are, by their names; and those that are there and aren't wanted.
+    async fn addons(
+        &self,
+        endpoint: SocketAddr,
+        wanted: &[Addon],
+    ) -> Result<BTreeMap<String, AddonState>>;
+
+    /// The addon's objects are there as they should be, and none besides.
+    async fn apply_addon(&self, endpoint: SocketAddr, addon: &Addon) -> Result<()>;
+
+    /// Nothing of the addon is left, but for what is being deleted. One that wasn't there is no error.
+    async fn remove_addon(&self, endpoint: SocketAddr, name: &str) -> Result<()>;
+
+    /// Kubelets' requests for certificates to serve with that nobody has decided on.
+    async fn serving_requests(&self, endpoint: SocketAddr) -> Result<Vec<ServingRequest>>;
+
+    /// Approves a request as it was looked at.
+    async fn approve_serving(&self, endpoint: SocketAddr, request: &ServingRequest) -> Result<()>;
 }

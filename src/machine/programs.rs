@@ -193,7 +193,7 @@ fn installer(programs: &[Named<'_>], images: &[ImageArchive], unit: &str) -> [Fi
     });
     let images = images.iter().map(|archive| {
         serde_json::json!({
-            "name": file_name(&archive.image),
+            "name": archive_name(&archive.image),
             "url": archive.url,
             "sha256": archive.sha256,
             "member": null,
@@ -221,7 +221,7 @@ fn installer(programs: &[Named<'_>], images: &[ImageArchive], unit: &str) -> [Fi
 }
 
 /// An image's name as a file's.
-fn file_name(image: &str) -> String {
+pub(super) fn archive_name(image: &str) -> String {
     let name = image.replace(
         |c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-',
         "_",

@@ -502,7 +502,7 @@ fn what_the_operator_asked_of_kubelets_is_in_their_configuration() {
 
 /// etcd refuses a variable that says what a flag says too.
 #[test]
-fn etcd_hears_of_its_interval_of_progress_once_under_both_of_its_names() {
+fn etcd_is_told_how_often_to_report_progress_under_the_name_that_its_version_has() {
     let variables = |variables: &[(&str, &str)]| -> Vec<String> {
         let document = replica(variables);
         let values = document.values("Environment");
@@ -511,7 +511,12 @@ fn etcd_hears_of_its_interval_of_progress_once_under_both_of_its_names() {
     const OLD: &str = "ETCD_EXPERIMENTAL_WATCH_PROGRESS_NOTIFY_INTERVAL";
     const NEW: &str = "ETCD_WATCH_PROGRESS_NOTIFY_INTERVAL";
     // etcd 3.6 refuses to start with both.
-    for (version, name) in [("3.4.23", OLD), ("3.5.26", OLD), ("3.6.16", NEW), ("3.7.0", NEW)] {
+    for (version, name) in [
+        ("3.4.23", OLD),
+        ("3.5.26", OLD),
+        ("3.6.16", NEW),
+        ("3.7.0", NEW),
+    ] {
         let version = ("ETCD_VERSION", version);
         assert_eq!(variables(&[version]), [format!("{name}=5s")]);
         assert_eq!(

@@ -14,7 +14,9 @@ pub use event::{Event, StepEvent, Summary};
 pub use human::Human;
 pub use json::JsonLines;
 pub use prompt::ask;
-pub use status::{EndpointStatus, NodeStatus, ReplicaStatus, Status, UnfinishedStatus};
+pub use status::{
+    AddonStatus, EndpointStatus, NodeStatus, ReplicaStatus, ServingStatus, Status, UnfinishedStatus,
+};
 pub use table::Table;
 
 use crate::error::Error;

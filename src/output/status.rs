@@ -25,6 +25,15 @@ pub struct Status {
     pub replicas: Vec<ReplicaStatus>,
     /// The workers that have registered.
     pub nodes: Vec<NodeStatus>,
+    /// What runs in the cluster besides the control plane.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addons: Vec<AddonStatus>,
+    /// Whether nobody waits for the addons' pods, since no node runs any.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hollow_nodes: bool,
+    /// Kubelets' requests for serving certificates that are left to the administrator.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub serving_requests: Vec<ServingStatus>,
     /// What was begun and not finished.
     pub unfinished: Option<UnfinishedStatus>,
     /// What is running right now, and who runs it.
@@ -109,6 +118,29 @@ pub struct NodeStatus {
     pub ready: bool,
 }
 
+/// An addon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AddonStatus {
+    /// Its name.
+    pub name: String,
+    /// `ready`, `applied` (where no pods run), `not ready`, `missing`, `differs`, `not wanted` or `unknown`.
+    pub state: &'static str,
+    /// Why, where that isn't as it should be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub why: Vec<String>,
+}
+
+/// A kubelet's request for a serving certificate that isn't for what is its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServingStatus {
+    /// Its name.
+    pub name: String,
+    /// Who asks.
+    pub by: String,
+    /// Why it isn't approved.
+    pub why: String,
+}
+
 /// An operation that was begun and not finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnfinishedStatus {
@@ -176,6 +208,7 @@ impl Status {
             }
             let _ = write!(text, "\n{}", nodes.render());
         }
+        text.push_str(&self.addons_text());
         if self
             .replicas
             .iter()
@@ -183,6 +216,33 @@ impl Status {
         {
             text.push_str(
                 "\nThe API servers are hakube's stand-ins, not Kubernetes; etcd is real.\n",
+            );
+        }
+        text
+    }
+
+    fn addons_text(&self) -> String {
+        let mut text = String::new();
+        if !self.addons.is_empty() {
+            let mut addons = Table::new(&["ADDON", "STATUS"]);
+            for AddonStatus { name, state, why } in &self.addons {
+                let state = match why.as_slice() {
+                    [] => (*state).to_owned(),
+                    [one] => format!("{state}: {one}"),
+                    [first, others @ ..] => format!("{state}: {first}, and {} more", others.len()),
+                };
+                addons.row([name.clone(), state]);
+            }
+            let _ = write!(text, "\n{}", addons.render());
+            if self.hollow_nodes {
+                text.push_str("\nNo node runs pods, so addons are applied and their pods aren't waited for.\n");
+            }
+        }
+        for ServingStatus { name, by, why } in &self.serving_requests {
+            let _ = writeln!(
+                text,
+                "\ncertificate request {name} by {by} isn't approved: {why}\n  \
+                 if it is right all the same: kubectl certificate approve {name}"
             );
         }
         text

@@ -112,6 +112,11 @@ impl Authorities {
         &self.kubernetes.certificate
     }
 
+    /// The certificate that what kubelets serve with is verified with (PEM).
+    pub fn kubelet_ca(&self) -> &str {
+        &self.kubelet.certificate
+    }
+
     /// The certificate that etcd members and their clients are verified with (PEM).
     pub fn etcd_ca(&self) -> &str {
         &self.etcd.certificate

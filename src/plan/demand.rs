@@ -53,6 +53,10 @@ impl Action {
             | Self::RegisterReplica(_)
             | Self::AwaitReplicaNodes { .. }
             | Self::ForgetNodes { .. }
+            | Self::ApplyAddon { .. }
+            | Self::AwaitAddon { .. }
+            | Self::RemoveAddon { .. }
+            | Self::ApproveServing
             | Self::WriteKubeconfig
             | Self::RemoveKubeconfig
             | Self::ProveEmpty => return None,

@@ -2,6 +2,7 @@
 //!
 //! All choices are made here: which step, on what, after which other. Running makes none.
 
+mod addons;
 mod demand;
 mod endpoint;
 mod foundation;
@@ -40,8 +41,10 @@ pub fn plan(intent: &Intent, observed: &Observed) -> Result<Plan> {
     removal::replicas(intent, observed, &mut draft);
     // Without an endpoint there is nobody to admit them.
     if answer == Answer::Promised {
+        addons::plan(intent, observed, &mut draft);
         nodes::plan(intent, observed, &mut draft);
         replica_nodes::plan(intent, observed, &mut draft);
+        addons::await_ready(intent, observed, &mut draft);
     }
     check_strangers(intent, observed, &draft)?;
     check_hidden(intent, observed, &draft)?;

@@ -1,5 +1,6 @@
 //! Nodes: groups of identical machines.
 
+use super::addons;
 use super::endpoint::AWAIT;
 use super::step::{Action, Draft, Key, key};
 use crate::cluster::{Intent, NodeGroupPart, Observed};
@@ -43,7 +44,7 @@ fn resize(
         "admit-nodes",
         "let nodes join, with a token that expires",
         Action::AdmitNodes,
-        &[AWAIT.to_owned()],
+        &[AWAIT.to_owned(), addons::before_nodes()],
     );
     let mut needs = vec![admit];
     if !intent.spec.has_firewalls() {

@@ -1,5 +1,6 @@
 //! Replicas that are nodes: registered by their kubelets, labelled here, forgotten when they leave.
 
+use super::addons;
 use super::endpoint::AWAIT;
 use super::step::{Action, Draft, Key, key};
 use crate::cluster::{Intent, NodeView, Observed, ReplicaIntent};
@@ -36,7 +37,11 @@ fn register(intent: &Intent, observed: &Observed, draft: &mut Draft) {
             key("register", name),
             format!("register {name} as a node of the control plane"),
             Action::RegisterReplica(machine.clone()),
-            &[key("control-plane", name), AWAIT.to_owned()],
+            &[
+                key("control-plane", name),
+                AWAIT.to_owned(),
+                addons::before_nodes(),
+            ],
         ));
     }
     // Once is enough: a node that isn't ready later is the status' to tell, and stops nothing else.

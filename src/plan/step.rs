@@ -120,6 +120,23 @@ pub enum Action {
         /// The nodes, by their machines.
         nodes: Vec<MachineRef>,
     },
+    /// The addon's objects are there as they should be.
+    ApplyAddon {
+        /// Its name.
+        name: String,
+    },
+    /// The addon's pods run, and what it serves is served.
+    AwaitAddon {
+        /// Its name.
+        name: String,
+    },
+    /// Nothing of the addon is left.
+    RemoveAddon {
+        /// Its name.
+        name: String,
+    },
+    /// Kubelets that ask for what is their own have a certificate to serve with.
+    ApproveServing,
     /// The user's kubeconfig has the cluster's context.
     WriteKubeconfig,
     /// The user's kubeconfig has it no more.

@@ -1,9 +1,11 @@
 //! What is there, asked of everyone at the same time.
 
-use super::{Means, hold};
+use super::{Means, hold, serving};
+use crate::addons;
 use crate::channel::Door;
 use crate::cluster::{
-    ApiView, Endpoint, EtcdView, HoldView, Intent, MemberRole, MemberView, Observed,
+    AddonState, ApiView, Endpoint, EtcdView, HoldView, Intent, MemberRole, MemberView, NodeView,
+    Observed, ServingView,
 };
 use crate::error::Result;
 use crate::etcd::{CLIENT_PORT, EtcdResult, Member, MemberStatus, peer_url};
@@ -19,7 +21,7 @@ use std::net::SocketAddr;
 /// The provider can't be asked. Everything else that doesn't answer is reported as such.
 pub async fn observe(intent: &Intent, means: &Means) -> Result<Observed> {
     let inventory = means.provider.inspect(&intent.spec.cluster).await?;
-    let (etcd, apis, holds, (endpoint_ready, nodes)) = tokio::join!(
+    let (etcd, apis, holds, seen) = tokio::join!(
         etcd_view(&inventory, means),
         api_views(intent, &inventory, means),
         hold_views(intent, &inventory, means),
@@ -31,8 +33,10 @@ pub async fn observe(intent: &Intent, means: &Means) -> Result<Observed> {
         etcd,
         apis,
         holds,
-        endpoint_ready,
-        nodes,
+        endpoint_ready: seen.ready,
+        nodes: seen.nodes,
+        addons: seen.addons,
+        serving: seen.serving,
         kubeconfig,
     })
 }
@@ -180,21 +184,71 @@ fn endpoint(intent: &Intent, inventory: &Inventory) -> Option<SocketAddr> {
     intent.spec.endpoint_at(reserved)
 }
 
-async fn endpoint_view(
-    intent: &Intent,
-    inventory: &Inventory,
-    means: &Means,
-) -> (bool, Option<Vec<crate::cluster::NodeView>>) {
+/// What is seen through the endpoint.
+#[derive(Default)]
+struct EndpointView {
+    ready: bool,
+    nodes: Option<Vec<NodeView>>,
+    addons: Option<BTreeMap<String, AddonState>>,
+    serving: Vec<ServingView>,
+}
+
+async fn endpoint_view(intent: &Intent, inventory: &Inventory, means: &Means) -> EndpointView {
     let Some(endpoint) = endpoint(intent, inventory) else {
-        return (false, None);
+        return EndpointView::default();
     };
-    if inventory.machines.is_empty() {
-        return (false, None);
+    if inventory.machines.is_empty() || !means.kubernetes.is_ready(endpoint).await {
+        return EndpointView::default();
     }
-    if !means.kubernetes.is_ready(endpoint).await {
-        return (false, None);
+    let (nodes, addons, serving) = tokio::join!(
+        means.kubernetes.nodes(endpoint),
+        addon_states(intent, endpoint, means),
+        serving_views(intent, endpoint, means),
+    );
+    EndpointView {
+        ready: true,
+        nodes: nodes.ok(),
+        addons,
+        serving,
     }
-    (true, means.kubernetes.nodes(endpoint).await.ok())
+}
+
+/// How addons are, where there are any: stand-ins have none.
+async fn addon_states(
+    intent: &Intent,
+    endpoint: SocketAddr,
+    means: &Means,
+) -> Option<BTreeMap<String, AddonState>> {
+    let spec = &intent.spec;
+    if !addons::is_kubernetes(spec) {
+        return None;
+    }
+    let wanted = addons::all(spec, means.authorities.kubelet_ca(), intent.runs_pods());
+    let mut states = means.kubernetes.addons(endpoint, &wanted).await;
+    if states.is_err() {
+        tokio::time::sleep(means.pace).await;
+        states = means.kubernetes.addons(endpoint, &wanted).await;
+    }
+    Some(states.unwrap_or_else(|error| {
+        let why = match error.causes.first() {
+            Some(cause) => cause.clone(),
+            None => error.message.clone(),
+        };
+        let unknown = |addon: addons::Addon| (addon.name, AddonState::Unknown { why: why.clone() });
+        wanted.into_iter().map(unknown).collect()
+    }))
+}
+
+/// Hollow nodes serve nobody.
+async fn serving_views(intent: &Intent, endpoint: SocketAddr, means: &Means) -> Vec<ServingView> {
+    if intent.spec.programs.pods.is_none() {
+        return Vec::new();
+    }
+    let looked = serving::look(endpoint, means, &intent.spec.cluster).await;
+    looked.unwrap_or_else(|error| {
+        tracing::debug!(%error, "kubelets' requests for certificates weren't seen");
+        Vec::new()
+    })
 }
 
 fn has_context(intent: &Intent, inventory: &Inventory, means: &Means) -> bool {

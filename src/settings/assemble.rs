@@ -1,6 +1,7 @@
 //! From text to typed settings, group by group. What belongs to one value is checked when it is
 //! parsed; what belongs to several, in [`validate`].
 
+use super::addons;
 use super::components;
 use super::derive;
 use super::eviction;
@@ -58,6 +59,7 @@ pub fn settings(
     let dns_domain = network.as_ref().map(|network| &network.dns_domain);
     let api = components::api(read, dns_domain);
     let controller_manager = components::controller_manager(read);
+    let addons = addons::addons(read, directories);
     let quorum_reads = quorum_reads(read);
     let kube_up = kube_up(read);
     let pki = lifetimes(read);
@@ -118,6 +120,7 @@ pub fn settings(
         api: api?,
         controller_manager: controller_manager?,
         stand_ins: stand_ins?,
+        addons: addons?,
         kube_binaries,
         releases,
         load_balancer: load_balancer?,

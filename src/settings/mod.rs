@@ -4,6 +4,7 @@
 //! of each value, everything that is wrong at once, and warnings about what is valid but not what
 //! somebody may think. Nothing global is read: what the operator gave comes in as [`Sources`].
 
+mod addons;
 mod advice;
 mod assemble;
 mod components;
@@ -31,6 +32,7 @@ mod warning;
 #[cfg(test)]
 mod tests;
 
+pub use addons::{AddonWishes, PodNetwork};
 pub use error::SettingErrors;
 pub use hosts::{Host, HostRole, HostSsh, Hosts};
 #[cfg(feature = "libvirt")]
@@ -39,7 +41,6 @@ pub use libvirt::{Hypervisor, Libvirt};
 pub use quorum_reads::QuorumReads;
 pub use reader::ResolvedValue;
 pub use source::Sources;
-#[cfg(test)]
 pub use types::ProxyMode;
 pub use types::{
     Api, ControllerManager, Etcd, LoadBalancer, Network, Nodes, ProviderKind, ReplicaMachines,

@@ -1,5 +1,6 @@
 //! The settings once they are typed: plain data, parts of which the cluster's intent stores.
 
+use super::addons::AddonWishes;
 use super::controllers::Controllers;
 use super::derive::{node_bits, nodes_at_most, nth_address};
 use super::hosts::Hosts;
@@ -66,6 +67,8 @@ pub struct Settings {
     pub controller_manager: ControllerManager,
     /// Whether the local cloud's control planes are stand-ins, whatever there is of Kubernetes.
     pub stand_ins: bool,
+    /// What runs in the cluster besides.
+    pub addons: AddonWishes,
     /// Where real Kubernetes binaries are, if the operator says so.
     pub kube_binaries: Option<PathBuf>,
     /// Where programs are downloaded from.

@@ -1,6 +1,6 @@
 //! keepalived's configuration. Source: keepalived.conf(5) of 2.2, and measurements (docs/libvirt.md).
 
-use super::CHECK;
+use super::{CHECK, INTERFACE};
 use crate::cluster::{Arrangement, Sharer};
 use std::net::IpAddr;
 
@@ -31,10 +31,10 @@ pub(super) fn render(arrangement: &Arrangement, place: usize, own: &Sharer) -> S
          global_defs {{\n    enable_script_security\n    script_user nobody\n    \
          vrrp_check_unicast_src\n}}\n\n\
          {check}\
-         vrrp_instance endpoint {{\n    state BACKUP\n    nopreempt\n    interface eth0\n    \
+         vrrp_instance endpoint {{\n    state BACKUP\n    nopreempt\n    interface {INTERFACE}\n    \
          virtual_router_id {id}\n    priority {priority}\n    advert_int 1\n    \
          unicast_src_ip {own}\n    unicast_peer {{\n        {peers}\n    }}\n    \
-         virtual_ipaddress {{\n        {address}/{bits} dev eth0\n    }}\n{track}}}\n",
+         virtual_ipaddress {{\n        {address}/{bits} dev {INTERFACE}\n    }}\n{track}}}\n",
         id = router_id(*address),
         own = own.address,
         peers = peers.join("\n        "),

@@ -25,6 +25,10 @@ pub const HAPROXY: &str = "/etc/hakube/endpoint/haproxy.cfg";
 pub const ARRANGEMENT: &str = "/etc/hakube/endpoint/arrangement.json";
 /// The cluster's CA, for checks that aren't root's.
 const CA: &str = "/etc/hakube/endpoint/ca.crt";
+/// keepalived's configuration with the machine's own network interface in it.
+const RENDERED: &str = "/run/hakube/keepalived.conf";
+/// What stands in the configuration for that interface: only the machine knows what it is called.
+const INTERFACE: &str = "@INTERFACE@";
 /// Where haproxy answers 200 while the machine's own API server is ready: it asks that anyway.
 const ALIVE: &str = "/run/hakube/haproxy.sock";
 /// The check of a machine that shares the address.

@@ -81,7 +81,7 @@ fn an_ipv6_endpoint_is_written_as_the_programs_want_it() {
         }],
     };
     let (keepalived, haproxy) = configuration(&arrangement, "kubernetes-master");
-    assert!(keepalived.contains("fd00::100/128 dev eth0") && keepalived.contains("        ::1\n"));
+    assert!(keepalived.contains("fd00::100/128 dev @INTERFACE@") && keepalived.contains("        ::1\n"));
     assert!(haproxy.contains("bind [fd00::100]:6443") && haproxy.contains(" [fd00::2]:6443 "));
 }
 
@@ -163,7 +163,7 @@ fn keepalived_takes_the_configuration() {
         let (keepalived, _) = of(replicas);
         let keepalived = keepalived
             .replace(CHECK, "/bin/true")
-            .replace("eth0", &interface);
+            .replace(INTERFACE, &interface);
         let path = written(directory.path(), "keepalived.conf", &keepalived);
         says_yes("keepalived", &["--config-test", "-f", &path]);
     }
@@ -252,6 +252,21 @@ fn what_is_put_is_done_and_then_told() {
     assert_eq!(scripts.read(IN_FORCE), scripts.read(ARRANGEMENT));
 }
 
+/// Only the machine knows what its interface is called.
+#[test]
+fn keepalived_is_told_of_the_interface_that_has_the_machines_address() {
+    let shown = "4: enp3s0    inet 10.99.0.1/24 brd 10.99.0.255 scope global enp3s0";
+    let ip = format!("echo '{shown}'");
+    let scripts = Scripts::new(&[("systemctl", "exit 0"), ("ip", &ip)]);
+    for file in files(&arrangement(2), "kubernetes-master-a", "CA") {
+        scripts.put(&file.path, file.content.expose());
+    }
+    assert!(scripts.run(APPLY).status.success());
+    let rendered = scripts.read(RENDERED);
+    assert!(rendered.contains("interface enp3s0\n"), "{rendered}");
+    assert!(!rendered.contains(INTERFACE), "{rendered}");
+}
+
 /// It isn't started anew for a file that changes while it runs.
 #[test]
 fn what_is_put_in_the_meantime_is_done_too() {
@@ -280,13 +295,15 @@ fn what_could_not_be_done_is_not_told() {
 
 #[test]
 fn an_address_that_keepalived_left_is_taken_off() {
-    let scripts = Scripts::new(&[("ip", "echo \"$@\" >>$ROOT/log; exit 2")]);
+    let shown = "2: host0    inet 10.99.0.100/32 scope global host0";
+    let ip = format!("case \"$*\" in *show*) echo '{shown}' ;; *) echo \"$@\" >>$ROOT/log; exit 2 ;; esac");
+    let scripts = Scripts::new(&[("ip", &ip)]);
     for file in files(&arrangement(0), "kubernetes-master-a", "CA") {
         scripts.put(&file.path, file.content.expose());
     }
     let ended = scripts.run("/usr/local/lib/hakube/endpoint-drop").status;
     assert!(ended.success());
-    assert_eq!(scripts.read("log"), "address delete 10.99.0.100 dev eth0\n");
+    assert_eq!(scripts.read("log"), "address delete 10.99.0.100 dev host0\n");
 }
 
 /// An image that has them all may have no network.

@@ -1,7 +1,7 @@
 //! What a replica's document has for the endpoint's address: scripts, and units that do what the channel's files
 //! say once they are there, and whenever they change.
 
-use super::{ALIVE, ARRANGEMENT, CHECK, HAPROXY, IN_FORCE, KEEPALIVED};
+use super::{ALIVE, ARRANGEMENT, CHECK, HAPROXY, INTERFACE, IN_FORCE, KEEPALIVED, RENDERED};
 use crate::machine::cloud_config::File;
 
 /// The units that are enabled.
@@ -75,6 +75,10 @@ fn apply() -> String {
          until cmp -s {ARRANGEMENT} {IN_FORCE}; do\n    \
          cp {ARRANGEMENT} {IN_FORCE}.next\n    \
          if [ -s {KEEPALIVED} ]; then\n        \
+         own=$(sed -n 's/^ *unicast_src_ip //p' {KEEPALIVED})\n        \
+         card=$(ip -o address show to \"$own\" 2>/dev/null | sed 's/^[0-9]*: *\\([^ ]*\\) .*/\\1/;q')\n        \
+         sed \"s/{INTERFACE}/${{card:-eth0}}/\" {KEEPALIVED} >{RENDERED}.next\n        \
+         mv -f {RENDERED}.next {RENDERED}\n        \
          systemctl reload-or-restart endpoint-haproxy.service\n        \
          systemctl reload-or-restart endpoint-keepalived.service\n    \
          else\n        \
@@ -92,7 +96,9 @@ fn drop() -> String {
         "#!/bin/sh\n\
          # Takes the endpoint's address off, should keepalived have left it.\n\
          address=$(sed -n 's/^{{\"address\":\"\\([^\"]*\\)\".*/\\1/p' {ARRANGEMENT})\n\
-         ip address delete \"$address\" dev eth0 2>/dev/null\n\
+         ip -o address show to \"$address\" | while read -r _ card _; do\n    \
+         ip address delete \"$address\" dev \"$card\" 2>/dev/null\n\
+         done\n\
          exit 0\n"
     )
 }
@@ -123,7 +129,7 @@ fn keepalived_unit() -> String {
         "[Unit]\nDescription=keepalived, which holds the endpoint's address\n\
          Wants=network-online.target\nAfter=network-online.target endpoint-haproxy.service\nStartLimitIntervalSec=0\n\n\
          [Service]\nType=notify\nRuntimeDirectory=hakube\nRuntimeDirectoryPreserve=yes\n\
-         ExecStart=/usr/sbin/keepalived --dont-fork --log-console --vrrp -f {KEEPALIVED} \
+         ExecStart=/usr/sbin/keepalived --dont-fork --log-console --vrrp -f {RENDERED} \
          -p /run/hakube/keepalived.pid -r /run/hakube/vrrp.pid\n\
          ExecReload=/bin/kill -HUP $MAINPID\n\
          ExecStartPost={SAYS_SO}\nExecStopPost={DROP}\nExecStopPost=/bin/rm -f {IN_FORCE}\n\

@@ -1,17 +1,17 @@
 #!/bin/sh
-# Imports the image archives of a directory into containerd, once each. They are pinned: the kubelet's garbage
-# collection must not remove what no registry can bring back.
+# Imports image archives into containerd, once each. They are pinned: the kubelet's garbage collection must not remove
+# what no registry can bring back.
 #
-#   images.sh DIRECTORY
+#   images.sh LIST DIRECTORY
+#
+# LIST has a line for each: the archive's name in DIRECTORY, and the image's.
 set -eu
 
-for archive in "$1"/*.tar; do
-    [ -e "$archive" ] || continue
-    mark=$archive.imported
-    if [ -e "$mark" ] && ctr --namespace k8s.io images ls --quiet | grep -qxF "$(cat "$mark")"; then continue; fi
-    names=$(ctr --namespace k8s.io images import "$archive" | sed -n 's/^\(unpacking \)\{0,1\}\([^[:space:]]*\).*/\2/p' | head -n 1)
-    for name in $names; do
-        ctr --namespace k8s.io images label "$name" io.cri-containerd.pinned=pinned >/dev/null
-        printf '%s\n' "$name" >"$mark"
-    done
-done
+images() { ctr --namespace k8s.io images "$@"; }
+
+while read -r archive image; do
+    if images ls --quiet "name==$image" 2>/dev/null | grep -qxF "$image"; then continue; fi
+    images import "$2/$archive" >/dev/null
+    images label "$image" io.cri-containerd.pinned=pinned >/dev/null
+    echo "imported $image"
+done <"$1"

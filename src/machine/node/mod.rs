@@ -9,6 +9,7 @@ mod kubelet;
 mod proxy;
 
 use super::cloud_config::File;
+use super::programs::archive_name;
 use super::units::{Service, unit};
 use crate::cluster::ClusterSpec;
 use crate::pki::NodeFiles;
@@ -28,6 +29,7 @@ const PREPARE: &str = "node-prepare.service";
 const PREPARE_SCRIPT: &str = "/usr/local/lib/hakube/prepare.sh";
 /// Imports image archives.
 const IMAGES: &str = "images.service";
+const IMAGES_LIST: &str = "/etc/hakube/images.list";
 const IMAGES_SCRIPT: &str = "/usr/local/lib/hakube/images.sh";
 
 /// The files of a machine that registers so.
@@ -40,7 +42,7 @@ pub(super) fn files(spec: &ClusterSpec, registration: &Registration<'_>) -> Vec<
     files.extend(prepare());
     files.extend(containerd::files(downloads));
     if !spec.programs.images().is_empty() {
-        files.extend(images());
+        files.extend(images(spec));
     }
     files.extend(proxy::files(spec, registration, downloads));
     files
@@ -69,16 +71,21 @@ fn prepare() -> [File; 2] {
     ]
 }
 
-fn images() -> [File; 2] {
+fn images(spec: &ClusterSpec) -> [File; 3] {
     let directory = super::programs::IMAGES_DIRECTORY;
+    let archives = spec.programs.images().iter();
+    let list: String = archives
+        .map(|archive| format!("{} {}\n", archive_name(&archive.image), archive.image))
+        .collect();
     let content = format!(
         "[Unit]\nDescription=Images from archives\n\
          Requires=containerd.service\nAfter=containerd.service\n\n\
          [Service]\nType=oneshot\nRemainAfterExit=yes\n\
          Environment=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n\
-         ExecStart=/bin/sh {IMAGES_SCRIPT} {directory}\nTimeoutStartSec=infinity\nRestart=on-failure\nRestartSec=2s\n"
+         ExecStart=/bin/sh {IMAGES_SCRIPT} {IMAGES_LIST} {directory}\nTimeoutStartSec=infinity\nRestart=on-failure\nRestartSec=2s\n"
     );
     [
+        File::text(IMAGES_LIST, 0o644, list),
         File::text(IMAGES_SCRIPT, 0o755, include_str!("images.sh")),
         unit(IMAGES, &content),
     ]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod addons;
 mod blocked;
 mod crashes;
 mod growing;

@@ -1,5 +1,6 @@
 //! One step, done. Every choice was the plan's; each step looks first and finds done what is done.
 
+mod addons;
 mod endpoint;
 mod finish;
 mod member;
@@ -115,6 +116,13 @@ impl<'a> Execution<'a> {
             Action::RegisterReplica(machine) => self.register_replica(machine).await,
             Action::AwaitReplicaNodes { replicas } => self.await_replica_nodes(replicas).await,
             Action::ForgetNodes { nodes } => self.forget_nodes(nodes).await,
+            Action::ApplyAddon { name } => self.apply_addon(name).await,
+            Action::AwaitAddon { name } => self.await_addon(name).await,
+            Action::RemoveAddon { name } => {
+                let kubernetes = &self.means.kubernetes;
+                kubernetes.remove_addon(self.endpoint()?, name).await
+            }
+            Action::ApproveServing => self.approve_serving().await,
             Action::WriteKubeconfig => self.write_kubeconfig(),
             Action::RemoveKubeconfig => self.remove_kubeconfig(),
             Action::ProveEmpty => self.prove_empty().await,

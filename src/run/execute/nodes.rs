@@ -95,6 +95,7 @@ impl Execution<'_> {
         let mut told = None;
         let pace = self.means.pace * 4;
         wait::until(&what, timeout, pace, async || {
+            self.approve_quietly().await;
             let nodes = self
                 .means
                 .kubernetes
@@ -147,6 +148,7 @@ impl Execution<'_> {
             patience,
             pace,
             async || {
+                self.approve_quietly().await;
                 let nodes = self.means.kubernetes.nodes(endpoint).await;
                 let nodes = nodes.map_err(|error| error.to_string())?;
                 let is_ready =

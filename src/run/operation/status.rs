@@ -1,9 +1,12 @@
 //! `status` and `kubeconfig`: looking, without changing.
 
-use crate::cluster::{Endpoint, EtcdView, Intent, MemberRole, Observed, Phase};
+use crate::addons;
+use crate::cluster::{AddonState, Endpoint, EtcdView, Intent, MemberRole, Observed, Phase};
 use crate::error::{Error, Result};
 use crate::kubeconfig;
-use crate::output::{EndpointStatus, NodeStatus, ReplicaStatus, Status, UnfinishedStatus};
+use crate::output::{
+    AddonStatus, EndpointStatus, NodeStatus, ReplicaStatus, ServingStatus, Status, UnfinishedStatus,
+};
 use crate::pki::Secret;
 use crate::plan::{Action, plan};
 use crate::run::execute::admin_access;
@@ -92,6 +95,9 @@ fn describe(stored: &Stored, observed: &Observed, running: Option<String>) -> St
             .map(|(name, zone)| replica(name, zone, observed))
             .collect(),
         nodes: nodes(observed),
+        addons: addons(intent, observed),
+        hollow_nodes: !intent.runs_pods() && observed.addons.is_some(),
+        serving_requests: serving_requests(observed),
         drift: drift(intent, observed, running.is_some()),
         unreachable: observed.inventory.unreachable.clone(),
         running,
@@ -176,6 +182,41 @@ fn nodes(observed: &Observed) -> Vec<NodeStatus> {
             name: node.name.clone(),
             zone: node.zone.clone(),
             ready: node.ready,
+        })
+        .collect()
+}
+
+fn addons(intent: &Intent, observed: &Observed) -> Vec<AddonStatus> {
+    let wanted = addons::names(&intent.spec);
+    let states = observed.addons.iter().flatten();
+    let status = |(name, state): (&String, &AddonState)| {
+        let (state, why) = match state {
+            _ if !wanted.contains(&name.as_str()) => ("not wanted", Vec::new()),
+            AddonState::Ready => ("ready", Vec::new()),
+            AddonState::NotReady { .. } if !intent.runs_pods() => ("applied", Vec::new()),
+            AddonState::NotReady { why } => ("not ready", vec![why.clone()]),
+            AddonState::Missing => ("missing", Vec::new()),
+            AddonState::Differs { what } => ("differs", what.clone()),
+            AddonState::Unknown { why } => ("unknown", vec![why.clone()]),
+        };
+        AddonStatus {
+            name: name.clone(),
+            state,
+            why,
+        }
+    };
+    states.map(status).collect()
+}
+
+fn serving_requests(observed: &Observed) -> Vec<ServingStatus> {
+    let requests = observed.serving.iter();
+    requests
+        .filter_map(|asked| {
+            Some(ServingStatus {
+                name: asked.request.clone(),
+                by: asked.by.clone(),
+                why: asked.refused.clone()?,
+            })
         })
         .collect()
 }

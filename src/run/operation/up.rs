@@ -5,7 +5,7 @@ use crate::cluster::{ClusterSpec, Intent, with_first_host};
 use crate::error::{Error, Result};
 use crate::output::Event;
 use crate::pki::Authorities;
-use crate::run::{Session, Stored};
+use crate::run::{Session, Stored, manifests};
 use crate::settings::{ProviderKind, Resolved, table};
 use std::collections::BTreeMap;
 
@@ -25,8 +25,15 @@ pub async fn up(session: &Session) -> Result<()> {
 async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
     let existing = session.stored().await?;
     let fresh = existing.is_none();
+    let mut changes_addons = false;
     let mut stored = match existing {
-        Some(_) => check_existing(session, session.present().await?)?,
+        Some(_) => {
+            let stored = session.present().await?;
+            let then = stored.intent.spec.addons.clone();
+            let stored = check_existing(session, stored)?;
+            changes_addons = stored.intent.spec.addons != then;
+            stored
+        }
         None => Stored {
             intent: new_intent(session).await?,
             unfinished: None,
@@ -46,6 +53,8 @@ async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
         stored.intent = with_first_host(stored.intent.with_nodes_spread(&zones), free.as_ref())?;
         preflight::new_cluster(session, &stored.intent, &zones, &means).await?;
         stored = operation.store(&stored.intent, "up", None).await?;
+    } else if changes_addons {
+        operation.write(&stored).await?;
     }
     if new {
         operation.write(&means.authorities.to_documents()).await?;
@@ -66,11 +75,14 @@ async fn new_intent(session: &Session) -> Result<Intent> {
             .because("hakube puts their certificates on them by ssh, and doesn't open that port to the world")
             .hint("name your own address: --ssh-source 203.0.113.7/32; or, if the network lets you in already: --ssh-source none"));
     }
+    // A file that is no manifest is found before anything is downloaded.
+    let own = manifests::read(&settings.addons.manifests)?;
     let programs = session
         .connect
         .programs(settings, &session.path, session.reporter.as_ref())
         .await?;
     let mut intent = Intent::new(ClusterSpec::new(settings, programs));
+    intent.spec.addons.manifests = own;
     intent.given = lasting(&session.resolved);
     Ok(intent)
 }
@@ -83,6 +95,7 @@ fn check_existing(session: &Session, mut stored: Stored) -> Result<Stored> {
         let allowed = resolved.settings.nodes.allowed_unready;
         stored.intent.spec.node_machines.allowed_unready = allowed;
     }
+    change_addons(resolved, &mut stored.intent)?;
     let given = resolved
         .values
         .iter()
@@ -120,6 +133,25 @@ fn check_existing(session: &Session, mut stored: Stored) -> Result<Stored> {
     Ok(stored)
 }
 
+/// Addons are switched on and off as long as a cluster lives.
+fn change_addons(resolved: &Resolved, intent: &mut Intent) -> Result<()> {
+    let wishes = &resolved.settings.addons;
+    let addons = &mut intent.spec.addons;
+    if resolved.is_given(&table::POD_NETWORK) {
+        addons.pod_network = wishes.pod_network;
+    }
+    if resolved.is_given(&table::CLUSTER_DNS) {
+        addons.cluster_dns = wishes.cluster_dns;
+    }
+    if resolved.is_given(&table::METRICS_SERVER) {
+        addons.metrics_server = wishes.metrics_server;
+    }
+    if resolved.is_given(&table::MANIFESTS) {
+        addons.manifests = manifests::read(&wishes.manifests)?;
+    }
+    Ok(())
+}
+
 /// Settings that were given and that the cluster would keep for life, had there been such when it was made.
 fn unknown_then<'a>(
     resolved: &'a Resolved,
@@ -145,6 +177,10 @@ fn lasting(resolved: &Resolved) -> BTreeMap<String, String> {
         &table::REPLICA_NAME,
         // For whom it is too late to want all nodes.
         &table::ALLOWED_UNREADY,
+        &table::POD_NETWORK,
+        &table::CLUSTER_DNS,
+        &table::METRICS_SERVER,
+        &table::MANIFESTS,
         // Each operator's own way to the hosts.
         &table::LIBVIRT_ZONES,
         &table::HOSTS,

@@ -184,6 +184,7 @@ impl Site {
         if stored.is_none() && self.world.cloud.disks.is_empty() {
             // No cluster, no data: whoever comes next owes nothing to whoever was here.
             self.world.etcd = EtcdCluster::default();
+            self.world.addons.clear();
         }
     }
 

@@ -1,5 +1,6 @@
 //! The one table that lookup, validation, `hakube env` and docs/configuration.md are driven by.
 
+mod addons;
 mod cluster;
 mod hakube;
 mod hosts;
@@ -9,6 +10,7 @@ mod machines;
 mod network;
 mod not_honoured;
 
+pub use addons::*;
 pub use cluster::*;
 pub use hakube::*;
 pub use hosts::*;
@@ -95,6 +97,8 @@ pub enum Kind {
     Issuer,
     /// The URL of a directory.
     ReleaseUrl,
+    /// A registry's host, and a path there.
+    Repository,
     /// A path.
     Path,
     /// Several paths.
@@ -156,6 +160,7 @@ impl Kind {
             Self::Version => "a full version such as v1.36.0 or 3.6.6",
             Self::Issuer => "an https URL",
             Self::ReleaseUrl => "an https or http URL without query",
+            Self::Repository => "a registry's host and a path, as in mirror.example:5000/k8s",
             Self::Path => "a path",
             Self::Paths => "a path, or several separated by colons",
             Self::Recipients => "age public keys such as age1ql3z…, separated by commas",
@@ -245,6 +250,7 @@ pub static GROUPS: &[&Group] = &[
     &NODES,
     &ETCD,
     &API_SERVER,
+    &ADDONS,
     &RELEASES,
     &CERTIFICATES,
     &THIS_MACHINE,

@@ -17,13 +17,13 @@ macro_rules! not_honoured {
     };
 }
 
-const ADDON: &str = "Addons aren't hakube's: install it with kubectl when the cluster is up.";
+const ADDON: &str = "Install it by HAKUBE_MANIFESTS, or with kubectl when the cluster is up.";
+const LOCAL_DNS: &str = "Pods ask CoreDNS itself: a cache on each node is worth its place with thousands of requests a second.";
 const NODES: &str = "hakube's nodes are plain ones: make others with a node group of your own.";
 const IMAGE: &str = "KUBE_GCE_MASTER_IMAGE and KUBE_GCE_NODE_IMAGE name an image with its project.";
 const ROUTES: &str = "Install a network plugin that brings what you need.";
 
 not_honoured! {
-    "NETWORK_PROVIDER" => ROUTES;
     "NETWORK_POLICY_PROVIDER" => ROUTES;
     "KUBE_GCE_ENABLE_IP_ALIASES" => ROUTES;
     "KUBE_GCE_IP_ALIAS_SUBNETWORK" => ROUTES;
@@ -51,11 +51,9 @@ not_honoured! {
     "KUBE_ADMISSION_CONTROL" => "Kubernetes' own admission plugins run, and NodeRestriction.";
     "ENABLE_POD_SECURITY_POLICY" => "Pod security policies are gone since 1.25: use pod security admission.";
     "ENABLE_METADATA_CONCEALMENT" => "Pods can't read the metadata of nodes, unless the network plugin bypasses netfilter.";
-    "KUBE_ENABLE_CLUSTER_DNS" => ADDON;
-    "KUBE_ENABLE_NODELOCAL_DNS" => ADDON;
+    "KUBE_ENABLE_NODELOCAL_DNS" => LOCAL_DNS;
     "KUBE_ENABLE_DNS_HORIZONTAL_AUTOSCALER" => ADDON;
     "CLUSTER_DNS_CORE_DNS" => ADDON;
-    "KUBE_ENABLE_METRICS_SERVER" => ADDON;
     "KUBE_ENABLE_CLUSTER_UI" => ADDON;
     "KUBE_ENABLE_CLUSTER_MONITORING" => ADDON;
     "KUBE_ENABLE_CLUSTER_LOGGING" => ADDON;

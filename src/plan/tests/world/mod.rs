@@ -9,7 +9,9 @@ mod endpoint;
 mod etcd;
 mod shared_address;
 
-use crate::cluster::{Arrangement, Intent, MemberRole, NodeView, Observed, Phase, Quorum};
+use crate::cluster::{
+    AddonState, Arrangement, Intent, MemberRole, NodeView, Observed, Phase, Quorum,
+};
 use crate::plan::{Action, Plan, Step, plan};
 use hakube_provider::{Address, MachineState, ResourceKind, Scope};
 use rand::rngs::StdRng;
@@ -28,6 +30,8 @@ pub struct World {
     /// Machines that have their certificates and keys.
     equipped: BTreeSet<String>,
     nodes: Vec<NodeView>,
+    /// What etcd holds of addons.
+    pub addons: BTreeMap<String, AddonState>,
     members_made: u64,
     machines_made: u8,
     /// Who shares the endpoint's address, as each machine was told.
@@ -44,6 +48,7 @@ impl World {
             observed: Observed::default(),
             equipped: BTreeSet::new(),
             nodes: Vec::new(),
+            addons: BTreeMap::new(),
             members_made: 0,
             machines_made: 0,
             told: BTreeMap::new(),
@@ -184,6 +189,13 @@ impl World {
         self.observed.endpoint_ready = answers;
         self.look_at_holds();
         self.observed.nodes = answers.then(|| self.nodes.clone());
+        self.observed.addons = answers.then(|| {
+            let wanted = crate::addons::names(&self.intent.spec).into_iter();
+            let missing = wanted.map(|name| (name.to_owned(), AddonState::Missing));
+            let mut addons: BTreeMap<String, AddonState> = missing.collect();
+            addons.extend(self.addons.clone());
+            addons
+        });
     }
 
     fn quorum(&self) -> Quorum {
@@ -274,6 +286,18 @@ impl World {
             Action::ForgetNodes { nodes } => self
                 .nodes
                 .retain(|known| nodes.iter().all(|node| node.name != known.name)),
+            Action::ApplyAddon { name } => {
+                assert!(self.endpoint_answers(), "nobody to apply {name} to");
+                self.addons.insert(name.clone(), AddonState::Ready);
+            }
+            Action::AwaitAddon { name } => {
+                assert!(self.addons.contains_key(name), "awaited for ever: {name}");
+                self.addons.insert(name.clone(), AddonState::Ready);
+            }
+            Action::RemoveAddon { name } => {
+                self.addons.remove(name);
+            }
+            Action::ApproveServing => self.observed.serving.clear(),
             Action::WriteKubeconfig => {
                 assert!(
                     self.observed.inventory.address.is_some(),

@@ -2,11 +2,13 @@
 
 use super::api::Process;
 use super::{ENDPOINT, Moves::Nothing, USERS_BALANCER, World};
+use crate::addons::Addon;
 use crate::channel::Door;
-use crate::cluster::{ApiView, NodeView};
+use crate::cluster::{AddonState, ApiView, NodeView};
 use crate::error::{Error, Result};
-use crate::kubernetes::{BootstrapToken, Kubernetes};
+use crate::kubernetes::{BootstrapToken, Kubernetes, ServingRequest};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 impl World {
@@ -86,6 +88,63 @@ impl Kubernetes for Process {
 
     async fn admit_nodes(&self, endpoint: SocketAddr, _: &BootstrapToken) -> Result<()> {
         self.call("admit nodes", Nothing, |world| answer(world, endpoint))
+            .await
+    }
+
+    async fn addons(
+        &self,
+        endpoint: SocketAddr,
+        wanted: &[Addon],
+    ) -> Result<BTreeMap<String, AddonState>> {
+        self.look(|world| {
+            answer(world, endpoint)?;
+            let unwanted = world
+                .addons
+                .keys()
+                .map(|name| (name.clone(), AddonState::Ready));
+            let mut states: BTreeMap<String, AddonState> = unwanted.collect();
+            for addon in wanted {
+                let state = match world.addons.get(&addon.name) {
+                    None => AddonState::Missing,
+                    Some(there) if *there == addon.objects => AddonState::Ready,
+                    Some(_) => AddonState::Differs {
+                        what: vec![format!("an object of {} was changed", addon.name)],
+                    },
+                };
+                states.insert(addon.name.clone(), state);
+            }
+            Ok(states)
+        })
+        .await
+    }
+
+    async fn apply_addon(&self, endpoint: SocketAddr, addon: &Addon) -> Result<()> {
+        self.call(&format!("apply addon {}", addon.name), Nothing, |world| {
+            answer(world, endpoint)?;
+            world
+                .addons
+                .insert(addon.name.clone(), addon.objects.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn remove_addon(&self, endpoint: SocketAddr, name: &str) -> Result<()> {
+        self.call(&format!("remove addon {name}"), Nothing, |world| {
+            answer(world, endpoint)?;
+            world.addons.remove(name);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn serving_requests(&self, endpoint: SocketAddr) -> Result<Vec<ServingRequest>> {
+        self.look(|world| answer(world, endpoint).map(|()| Vec::new()))
+            .await
+    }
+
+    async fn approve_serving(&self, endpoint: SocketAddr, _: &ServingRequest) -> Result<()> {
+        self.call("approve", Nothing, |world| answer(world, endpoint))
             .await
     }
 }

@@ -21,6 +21,7 @@ pub use cloud::Cloud;
 pub use etcd::EtcdCluster;
 pub use store::WatchedStore;
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub struct World {
     pub etcd: EtcdCluster,
     /// The machines that the user put behind a balancer of their own.
     pub users_backends: Vec<String>,
+    /// What etcd holds of addons.
+    pub addons: BTreeMap<String, Vec<crate::addons::Object>>,
     /// How many nodes never become ready.
     pub unready_nodes: usize,
     /// The replicas whose nodes are labelled.

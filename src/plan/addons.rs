@@ -1,0 +1,96 @@
+//! Addons: applied when they aren't as they should be, removed when they aren't wanted; and kubelets that want a
+//! certificate to serve with.
+
+use super::endpoint::AWAIT;
+use super::step::{Action, Draft, Key, key};
+use crate::addons;
+use crate::cluster::{AddonState, Intent, Observed};
+
+/// The key of the step after which nodes can join.
+pub(super) fn before_nodes() -> Key {
+    key("addon", addons::RBAC)
+}
+
+/// Those that nodes need are applied beside them.
+pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
+    let wanted = addons::names(&intent.spec);
+    for name in &wanted {
+        let says = match state(observed, name) {
+            // The API server couldn't be asked. What is as it should be is left as it is.
+            None if intent.formed => format!("make sure of addon {name}"),
+            None => format!("apply addon {name}"),
+            Some(AddonState::Missing) => format!("apply addon {name}"),
+            Some(AddonState::Differs { what }) => {
+                format!("apply addon {name} again: {}", summary(what))
+            }
+            Some(AddonState::NotReady { .. } | AddonState::Ready | AddonState::Unknown { .. }) => {
+                continue;
+            }
+        };
+        let action = Action::ApplyAddon {
+            name: (*name).to_owned(),
+        };
+        draft.add(key("addon", name), says, action, &[AWAIT.to_owned()]);
+    }
+    let there = observed.addons.iter().flatten();
+    let unwanted = there.filter(|(name, _)| !wanted.contains(&name.as_str()));
+    // Without Kubernetes' API server nobody looked.
+    for (name, _) in unwanted.filter(|_| addons::is_kubernetes(&intent.spec)) {
+        draft.add(
+            key("remove-addon", name),
+            format!("remove addon {name}"),
+            Action::RemoveAddon { name: name.clone() },
+            &[AWAIT.to_owned()],
+        );
+    }
+    let (approved, total) = (observed.serving.iter(), observed.serving.len());
+    let approved = approved.filter(|asked| asked.refused.is_none()).count();
+    if total > 0 && approved > 0 {
+        draft.add(
+            "approve-serving",
+            match approved {
+                1 => "approve the certificate that a kubelet serves with".to_owned(),
+                count => format!("approve the certificates that {count} kubelets serve with"),
+            },
+            Action::ApproveServing,
+            &[AWAIT.to_owned()],
+        );
+    }
+}
+
+/// Where pods run, they are waited for: after the nodes that they run on.
+pub(super) fn await_ready(intent: &Intent, observed: &Observed, draft: &mut Draft) {
+    if !intent.runs_pods() {
+        return;
+    }
+    let nodes = draft.keys("await-");
+    for name in addons::names(&intent.spec) {
+        let applied = key("addon", name);
+        let is_late = match state(observed, name) {
+            Some(AddonState::NotReady { .. }) => true,
+            _ => draft.has(&applied),
+        };
+        if !is_late || name == addons::RBAC {
+            continue;
+        }
+        let mut needs = nodes.clone();
+        needs.push(applied);
+        let action = Action::AwaitAddon {
+            name: name.to_owned(),
+        };
+        let says = format!("wait until addon {name} is ready");
+        draft.add(key("ready-addon", name), says, action, &needs);
+    }
+}
+
+fn state<'a>(observed: &'a Observed, name: &str) -> Option<&'a AddonState> {
+    observed.addons.as_ref()?.get(name)
+}
+
+fn summary(what: &[String]) -> String {
+    match what {
+        [] => "it differs".to_owned(),
+        [one] => one.clone(),
+        [first, others @ ..] => format!("{first}, and {} more", others.len()),
+    }
+}
