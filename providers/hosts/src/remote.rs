@@ -18,8 +18,9 @@ pub(crate) struct Patience {
     pub(crate) expected: &'static [u32],
 }
 
-/// All hosts are looked at together, and one that is away keeps nobody waiting.
-pub(crate) const LOOKING: Patience = patience(8);
+/// All hosts are looked at together. One that is off is known to be after [`hakube_ssh`]'s few seconds; this is for one
+/// that is very busy.
+pub(crate) const LOOKING: Patience = patience(20);
 /// Most scripts look at a few files.
 pub(crate) const QUICK: Patience = patience(30);
 /// A host is given back: pods end, file systems are unmounted.

@@ -174,6 +174,8 @@ done
 for directory in /usr/local/lib /usr/local/bin /usr/libexec /opt; do
     was_there "$directory" || rmdir "$directory" 2>/dev/null
 done
+# iptables makes it, and so does the pod network, where there is none.
+was_there /run/xtables.lock || rm -f /run/xtables.lock
 systemctl daemon-reload
 if [ -n "$all" ]; then
     # shellcheck disable=SC2086

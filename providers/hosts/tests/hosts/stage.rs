@@ -198,7 +198,7 @@ pub fn state_of(host: &hakube_yard::Host) -> Vec<String> {
         ip -o address | grep -v ' fe80:' | sed 's/^[0-9]*: /address /; s/ valid_lft.*//'
         ip route show table all | grep -v 'fe80:\|^multicast\|^anycast' | sed 's/^/route /'
         nft list ruleset | sed 's/^/nft /; s/ counter packets [0-9]* bytes [0-9]*//'
-        cut -d ' ' -f 1-3 /proc/mounts | grep -v '/run/user' | sed 's/^/mount /'
+        cut -d ' ' -f 1-3 /proc/mounts | grep -v '/run/user' | sed 's,^/dev/loop[0-9]*,disk,; s/^/mount /'
         find /sys/fs/cgroup -maxdepth 3 -type d | grep -v 'user\.slice\|session\|init\.scope' | grep kube || true
         for process in /proc/[0-9]*; do readlink $process/exe || true; done | grep -v 'sshd\|sftp\|/sh$\|dash\|bash\|sudo\|systemd' |
             grep -v 'find\|readlink\|grep\|/sed$\|sort' | sort | sed 's/^/process /'
