@@ -3,11 +3,16 @@
 use super::parse::{self, Malformed, Parsed};
 use super::path::Directories;
 use super::types::Zone;
+use russh::keys::{Algorithm, PublicKey};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests;
 
 /// Hosts that are leased rather than made. Kept with the cluster; no key is among it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +136,7 @@ struct FileSsh {
     key: Option<String>,
     agent: Option<bool>,
     host_key: Option<String>,
+    known_hosts: Option<String>,
     jump: Option<Box<FileJump>>,
 }
 
@@ -138,17 +144,12 @@ struct FileSsh {
 #[serde(deny_unknown_fields)]
 struct FileJump {
     address: IpAddr,
-    #[serde(flatten)]
-    ssh: JumpSsh,
-}
-
-#[derive(Clone, Deserialize)]
-struct JumpSsh {
     user: Option<String>,
     port: Option<u16>,
     key: Option<String>,
     agent: Option<bool>,
     host_key: Option<String>,
+    known_hosts: Option<String>,
 }
 
 /// Reads the file.
@@ -248,7 +249,13 @@ fn read_host(
             None
         }
     };
-    let ssh = read_ssh(directories, &name, host.ssh, defaults, problems);
+    let ssh = read_ssh(
+        directories,
+        (&name, host.address),
+        host.ssh,
+        defaults,
+        problems,
+    );
     (problems.0.len() == before).then_some(())?;
     Some(Host {
         name,
@@ -262,7 +269,7 @@ fn read_host(
 
 fn read_ssh(
     directories: &Directories<'_>,
-    host: &str,
+    (host, address): (&str, IpAddr),
     own: FileSsh,
     defaults: &FileSsh,
     problems: &mut Problems,
@@ -283,13 +290,23 @@ fn read_ssh(
             None
         }
     };
-    let Some(host_key) = own.host_key else {
-        problems.of(
-            host,
+    let port = own.port.or(defaults.port).unwrap_or(22);
+    let known_hosts = own.known_hosts.or_else(|| defaults.known_hosts.clone());
+    let found = match (own.host_key, known_hosts) {
+        (Some(host_key), _) => Ok(host_key),
+        (None, Some(file)) => known_host(directories, &file, address, port),
+        (None, None) => Err(format!(
             "it has no ssh.host_key: put in the first two words of the host's own /etc/ssh/ssh_host_ed25519_key.pub \
-             (ssh-keyscan -t ed25519 ADDRESS prints them; compare them with the host's)",
-        );
-        return None;
+             (ssh-keyscan -t ed25519 -p {port} {address} prints them; compare them with the host's), or name a file that \
+             has it: ssh.known_hosts"
+        )),
+    };
+    let host_key = match found {
+        Ok(host_key) => host_key,
+        Err(problem) => {
+            problems.of(host, &problem);
+            return None;
+        }
     };
     let words: Vec<&str> = host_key.split_whitespace().take(2).collect();
     if words.len() != 2 {
@@ -302,13 +319,14 @@ fn read_ssh(
     let jump = match jump {
         None => None,
         Some(jump) => {
-            let FileJump { address, ssh } = *jump;
+            let address = jump.address;
             let ssh = FileSsh {
-                user: ssh.user,
-                port: ssh.port,
-                key: ssh.key,
-                agent: ssh.agent,
-                host_key: ssh.host_key,
+                user: jump.user,
+                port: jump.port,
+                key: jump.key,
+                agent: jump.agent,
+                host_key: jump.host_key,
+                known_hosts: jump.known_hosts,
                 jump: None,
             };
             let without = FileSsh {
@@ -317,7 +335,7 @@ fn read_ssh(
                 ..defaults.clone()
             };
             let what = format!("{host}, its jump host");
-            let ssh = read_ssh(directories, &what, ssh, &without, problems)?;
+            let ssh = read_ssh(directories, (&what, address), ssh, &without, problems)?;
             Some(Box::new(Jump { address, ssh }))
         }
     };
@@ -326,118 +344,38 @@ fn read_ssh(
             .user
             .or_else(|| defaults.user.clone())
             .unwrap_or_else(|| "root".to_owned()),
-        port: own.port.or(defaults.port).unwrap_or(22),
+        port,
         key,
         host_key: words.join(" "),
         jump,
     })
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Parsed<Hosts> {
-        let directories = Directories {
-            home: Some("/home/ada".as_ref()),
-            working: "/work".as_ref(),
-        };
-        super::parse(&directories, "hosts.yaml".as_ref(), text)
-    }
-
-    const KEY: &str = "ssh-ed25519 AAAAC3Nz";
-
-    #[test]
-    fn a_host_inherits_how_it_is_logged_in_on() {
-        let hosts = parse(&format!(
-            "ssh: {{user: op, key: ~/.ssh/id}}\nendpoint: 10.0.0.9\nhosts:\n\
-             - {{name: a, address: 10.0.0.1, zone: rack-a, role: replica, ssh: {{host_key: {KEY} root@a}}}}\n\
-             - {{name: b, address: 10.0.0.2, zone: rack-b, ssh: {{user: root, port: 2222, agent: true, host_key: {KEY}}}}}\n"
-        ))
-        .unwrap();
-        let a = hosts.host("a").unwrap();
-        assert_eq!(a.role, HostRole::Replica);
-        assert_eq!(a.ssh.user, "op");
-        assert_eq!(a.ssh.key.as_deref(), Some("/home/ada/.ssh/id".as_ref()));
-        assert_eq!(a.ssh.host_key, KEY, "without its comment");
-        let b = hosts.host("b").unwrap();
-        assert_eq!((b.role, b.ssh.port), (HostRole::Any, 2222));
-        assert_eq!(b.ssh.key, None, "the agent's");
-        assert_eq!(hosts.endpoint, Some("10.0.0.9".parse().unwrap()));
-    }
-
-    #[test]
-    fn a_jump_host_has_a_key_of_its_own_to_prove_it() {
-        let one = |jump: &str| {
-            parse(&format!(
-                "hosts:\n- name: a\n  address: 10.0.0.1\n  zone: r\n  ssh: {{key: k, host_key: {KEY}, jump: {jump}}}\n"
-            ))
-        };
-        let hosts = one(&format!(
-            "{{address: 192.0.2.1, user: j, key: k, host_key: {KEY}}}"
-        ))
-        .unwrap();
-        let jump = hosts.hosts[0].ssh.jump.as_ref().unwrap();
-        assert_eq!((jump.ssh.user.as_str(), jump.ssh.port), ("j", 22));
-        let error = one("{address: 192.0.2.1, key: k}").unwrap_err();
-        assert!(
-            error.0.contains("a, its jump host: it has no ssh.host_key"),
-            "{}",
-            error.0
-        );
-    }
-
-    #[test]
-    fn what_is_wrong_is_named_with_its_host_all_of_it_at_once() {
-        let host = |fields: &str| format!("{{ssh: {{key: k, host_key: {KEY}}}, {fields}}}");
-        let table = [
-            (host("name: a, address: 10.0.0.1"), "host a: it has no zone"),
-            (host("name: no, address: 10.0.0.1, zone: r"), "host no"),
-            (
-                host("name: A_b, address: 10.0.0.1, zone: r"),
-                "host A_b: a name is",
-            ),
-            (
-                host("name: a, address: 10.0.0.1, zone: r, colour: red"),
-                "colour",
-            ),
-            (host("name: a, address: nowhere, zone: r"), "address"),
-            (
-                host("name: a, address: 10.0.0.1, zone: r, role: boss"),
-                "boss",
-            ),
-            (
-                "{name: a, address: 10.0.0.1, zone: r}".to_owned(),
-                "host a: it has no ssh.key",
-            ),
-            (
-                "{name: a, address: 10.0.0.1, zone: r}".to_owned(),
-                "host a: it has no ssh.host_key",
-            ),
-        ];
-        for (host, words) in table {
-            let text = format!("hosts:\n- {host}\n");
-            match parse(&text) {
-                Err(error) => assert!(error.0.contains(words), "{text}: {}", error.0),
-                // What YAML 1.1 reads as a boolean is text to us, and quoted wherever Go reads it.
-                Ok(hosts) => assert_eq!(hosts.hosts[0].name, "no", "{text}"),
-            }
-        }
-        let twice = host("name: a, address: 10.0.0.1, zone: r");
-        let error = parse(&format!("endpoint: 10.0.0.1\nhosts: [{twice}, {twice}]\n")).unwrap_err();
-        for words in [
-            "two hosts have this name",
-            "is that of a too",
-            "is the endpoint's",
-        ] {
-            assert!(error.0.contains(words), "{}", error.0);
-        }
-        assert!(
-            parse("hosts: []\n")
-                .unwrap_err()
-                .0
-                .contains("it has no hosts")
-        );
-    }
+/// The key that a file of OpenSSH's has for a server, of a kind that can be verified here.
+fn known_host(
+    directories: &Directories<'_>,
+    file: &str,
+    address: IpAddr,
+    port: u16,
+) -> Result<String, String> {
+    let path = directories
+        .resolve(file)
+        .map_err(|problem| format!("ssh.known_hosts: {}", problem.0))?;
+    let keys = russh::keys::known_hosts::known_host_keys_path(&address.to_string(), port, &path)
+        .map_err(|error| format!("could not read {}: {error}", path.display()))?;
+    let can_be_verified = |key: &&PublicKey| {
+        matches!(
+            key.algorithm(),
+            Algorithm::Ed25519 | Algorithm::Ecdsa { .. }
+        )
+    };
+    let key = keys.iter().map(|(_, key)| key).find(can_be_verified);
+    let line = key.and_then(|key| key.to_openssh().ok());
+    line.ok_or_else(|| {
+        format!(
+            "{} has no Ed25519 or ECDSA key of {address}, port {port}: log in once by hand, and compare the key that ssh \
+             shows with the host's",
+            path.display()
+        )
+    })
 }

@@ -222,6 +222,16 @@ impl Facts {
                 "stop it, or leave the host out of the inventory",
             );
         }
+        let has = self.all("has");
+        if !has.is_empty() {
+            judgement.refuse(
+                format!(
+                    "it has {} already, which hakube would put others in the place of",
+                    has.join(", ")
+                ),
+                "if nobody needs them, remove them; or leave the host out of the inventory",
+            );
+        }
         for directory in self.all("used") {
             judgement.refuse(
                 format!("{directory} isn't empty: another cluster has used it"),
@@ -334,6 +344,10 @@ mod tests {
             ("runs=kubelet 7", "kubelet runs on it already (process 7)"),
             ("runs=dockerd 7", "dockerd runs"),
             ("used=/var/lib/etcd", "/var/lib/etcd isn't empty"),
+            (
+                "has=/usr/local/bin/runc",
+                "it has /usr/local/bin/runc already",
+            ),
             ("missing_module=overlay", "no module overlay"),
             ("missing_controller=memory", "memory by cgroup"),
             ("systemd=", "systemd"),

@@ -48,7 +48,11 @@ done
 for program in kubelet etcd kube-apiserver containerd dockerd crio; do
     if pid=$(pidof -s "$program"); then fact runs "$program $pid"; fi
 done
-for directory in /var/lib/etcd /etc/kubernetes /var/lib/kubelet; do
+for program in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy containerd \
+    containerd-shim-runc-v2 ctr runc; do
+    [ ! -e "/usr/local/bin/$program" ] || fact has "/usr/local/bin/$program"
+done
+for directory in /var/lib/etcd /etc/kubernetes /var/lib/kubelet /var/lib/containerd /etc/cni/net.d /opt/cni/bin; do
     [ -z "$(find "$directory" -mindepth 1 ! -name lost+found -print -quit 2>/dev/null)" ] || fact used "$directory"
 done
 # How long etcd's disk takes to have something for good: the middle one of nine writes, in microseconds.
