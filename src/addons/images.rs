@@ -31,11 +31,7 @@ impl Image {
             Self::Pause => ("registry.k8s.io", "pause", "3.10.2"),
             Self::CoreDns => ("registry.k8s.io", "coredns/coredns", "v1.14.2"),
             Self::Flannel => ("ghcr.io", "flannel-io/flannel", "v0.28.4"),
-            Self::MetricsServer => (
-                "registry.k8s.io",
-                "metrics-server/metrics-server",
-                "v0.8.0",
-            ),
+            Self::MetricsServer => ("registry.k8s.io", "metrics-server/metrics-server", "v0.8.0"),
         }
     }
 

@@ -51,24 +51,35 @@ fn read(file: &str, document: &Document<'_>, found: &mut Vec<Manifest>) -> Resul
     let first = text
         .lines()
         .position(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
-    let origin = format!("{file}, document {number}, line {}", line + first.unwrap_or(0));
+    let origin = format!(
+        "{file}, document {number}, line {}",
+        line + first.unwrap_or(0)
+    );
     object(&origin, value, found)
 }
 
 /// An object, or those of a list.
 fn object(origin: &str, value: Value, found: &mut Vec<Manifest>) -> Result<(), String> {
     if !value.is_object() {
-        return Err(format!("{origin}: it isn't an object of Kubernetes', which begins with apiVersion and kind"));
+        return Err(format!(
+            "{origin}: it isn't an object of Kubernetes', which begins with apiVersion and kind"
+        ));
     }
     for field in ["apiVersion", "kind"] {
         if value[field].as_str().unwrap_or_default().is_empty() {
             return Err(format!("{origin}: it has no {field}"));
         }
     }
-    let is_list = value["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
+    let is_list = value["kind"]
+        .as_str()
+        .is_some_and(|kind| kind.ends_with("List"));
     if let (true, Some(items)) = (is_list, value["items"].as_array()) {
         for (index, item) in items.iter().enumerate() {
-            object(&format!("{origin}, item {}", index + 1), item.clone(), found)?;
+            object(
+                &format!("{origin}, item {}", index + 1),
+                item.clone(),
+                found,
+            )?;
         }
         return Ok(());
     }
@@ -80,13 +91,18 @@ fn object(origin: &str, value: Value, found: &mut Vec<Manifest>) -> Result<(), S
                 "{origin}: {kind} has generateName and no metadata.name, so each look would make another one"
             ),
             Value::Null | Value::String(_) => format!("{origin}: {kind} has no metadata.name"),
-            other => format!("{origin}: metadata.name of {kind} is {other}, which isn't text: quote it"),
+            other => {
+                format!("{origin}: metadata.name of {kind} is {other}, which isn't text: quote it")
+            }
         });
     }
     let same = |known: &&Manifest| {
         let key = |value: &Value| {
             let group = value["apiVersion"].as_str().unwrap_or_default();
-            let group = group.rsplit_once('/').map_or("", |(group, _)| group).to_owned();
+            let group = group
+                .rsplit_once('/')
+                .map_or("", |(group, _)| group)
+                .to_owned();
             let metadata = &value["metadata"];
             let at = (metadata["namespace"].clone(), metadata["name"].clone());
             (group, value["kind"].clone(), at)
@@ -117,11 +133,18 @@ fn documents(text: &str) -> Vec<Document<'_>> {
         at += line.len();
     }
     let ends = starts.iter().skip(1).map(|(at, _)| *at).chain([text.len()]);
-    let documents = starts.iter().zip(ends).map(|((at, line), end)| (*line, &text[*at..end]));
+    let documents = starts
+        .iter()
+        .zip(ends)
+        .map(|((at, line), end)| (*line, &text[*at..end]));
     let has_content = |text: &str| {
         let mut lines = text.lines().map(str::trim);
         lines.any(|line| !line.is_empty() && !line.starts_with('#') && !line.starts_with("---"))
-            || text.lines().any(|line| line.len() > 3 && line.starts_with("--- ") && !line[4..].trim_start().starts_with('#'))
+            || text.lines().any(|line| {
+                line.len() > 3
+                    && line.starts_with("--- ")
+                    && !line[4..].trim_start().starts_with('#')
+            })
     };
     documents
         .filter(|(_, text)| has_content(text))
@@ -146,7 +169,10 @@ mod tests {
     #[test]
     fn each_document_is_an_object_with_its_place() {
         let found = parse("a.yaml", TWO).unwrap();
-        let origins: Vec<&str> = found.iter().filter_map(|one| one.origin.as_deref()).collect();
+        let origins: Vec<&str> = found
+            .iter()
+            .filter_map(|one| one.origin.as_deref())
+            .collect();
         assert_eq!(
             origins,
             ["a.yaml, document 1, line 2", "a.yaml, document 2, line 6"]
@@ -170,7 +196,10 @@ mod tests {
                 "---\napiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\n\nkind: Pod\n",
                 "a.yaml, document 2, line 5: it has no apiVersion",
             ),
-            ("apiVersion: v1\nmetadata: {name: a}\n", "line 1: it has no kind"),
+            (
+                "apiVersion: v1\nmetadata: {name: a}\n",
+                "line 1: it has no kind",
+            ),
             ("apiVersion: v1\nkind: Pod\n", "Pod has no metadata.name"),
             (
                 "apiVersion: v1\nkind: Pod\nmetadata: {generateName: a-}\n",

@@ -72,7 +72,9 @@ impl Object {
 
     /// Its name.
     pub fn name(&self) -> &str {
-        self.content["metadata"]["name"].as_str().unwrap_or_default()
+        self.content["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
     }
 
     /// Its namespace, if it says one.
@@ -95,11 +97,15 @@ impl Object {
 
     /// When it is applied: what others are in or of goes first, what needs them to run goes last.
     pub fn rank(&self) -> u8 {
-        let group = self.api_version().split_once('/').map_or("", |(group, _)| group);
+        let group = self
+            .api_version()
+            .split_once('/')
+            .map_or("", |(group, _)| group);
         match self.kind() {
             "Namespace" => 0,
             "CustomResourceDefinition" => 1,
-            "Deployment" | "DaemonSet" | "StatefulSet" | "ReplicaSet" | "Job" | "CronJob" | "Pod" => 3,
+            "Deployment" | "DaemonSet" | "StatefulSet" | "ReplicaSet" | "Job" | "CronJob"
+            | "Pod" => 3,
             "APIService" | "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => 4,
             _ if group.is_empty() || !group.contains('.') || group.ends_with(".k8s.io") => 2,
             // Of kinds that somebody defines.
@@ -163,7 +169,10 @@ pub fn all(spec: &ClusterSpec, kubelet_ca: &str, runs_pods: bool) -> Vec<Addon> 
             };
             Addon {
                 name: name.to_owned(),
-                objects: manifests.into_iter().map(|made| labelled(made, name)).collect(),
+                objects: manifests
+                    .into_iter()
+                    .map(|made| labelled(made, name))
+                    .collect(),
             }
         })
         .collect()

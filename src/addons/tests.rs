@@ -108,11 +108,14 @@ fn names_and_addresses_of_the_cluster_reach_the_manifests() {
         assert!(dns.contains(expected), "{expected}\n{dns}");
     }
     let variables = [
-        ("CLUSTER_IP_RANGE", "10.32.0.0/12"),
+        ("CLUSTER_IP_RANGE", "10.128.0.0/12"),
         ("KUBE_PROXY_MODE", "nftables"),
     ];
     let network = text(addon(FLANNEL, &variables));
-    for expected in [r#"\"Network\": \"10.32.0.0/12\""#, r#"\"EnableNFTables\": true"#] {
+    for expected in [
+        r#"\"Network\": \"10.128.0.0/12\""#,
+        r#"\"EnableNFTables\": true"#,
+    ] {
         assert!(network.contains(expected), "{expected}\n{network}");
     }
 }
@@ -121,7 +124,10 @@ fn names_and_addresses_of_the_cluster_reach_the_manifests() {
 fn nobody_believes_a_kubelet_unverified() {
     let metrics = shown(&addon(METRICS_SERVER, &[]));
     assert!(!metrics.contains("insecure-tls"), "{metrics}");
-    assert!(metrics.contains("--kubelet-certificate-authority="), "{metrics}");
+    assert!(
+        metrics.contains("--kubelet-certificate-authority="),
+        "{metrics}"
+    );
 }
 
 /// An API that nobody serves makes every client's discovery fail in part.
@@ -164,12 +170,26 @@ fn the_conflist_is_what_flannel_says() {
     let directory = tempfile::tempdir().unwrap();
     let cases = [
         ("FLANNEL_SUBNET=10.64.1.1/24", "10.64.1.0/24", "0.0.0.0/0"),
-        ("FLANNEL_SUBNET=10.255.131.129/25", "10.255.131.128/25", "0.0.0.0/0"),
-        ("FLANNEL_IPV6_SUBNET=fd00:1:0:3::1/64", "fd00:1:0:3::/64", "::/0"),
+        (
+            "FLANNEL_SUBNET=10.255.131.129/25",
+            "10.255.131.128/25",
+            "0.0.0.0/0",
+        ),
+        (
+            "FLANNEL_IPV6_SUBNET=fd00:1:0:3::1/64",
+            "fd00:1:0:3::/64",
+            "::/0",
+        ),
     ];
     for (says, subnet, anywhere) in cases {
         let at = |name: &str| directory.path().join(name);
-        std::fs::write(at("subnet.env"), format!("FLANNEL_NETWORK=10.64.0.0/14\n{says}\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n")).unwrap();
+        std::fs::write(
+            at("subnet.env"),
+            format!(
+                "FLANNEL_NETWORK=10.64.0.0/14\n{says}\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n"
+            ),
+        )
+        .unwrap();
         let done = Command::new("/bin/sh")
             .args(["-c", include_str!("write-conflist.sh")])
             .env("SUBNET_ENV", at("subnet.env"))
@@ -179,7 +199,8 @@ fn the_conflist_is_what_flannel_says() {
             .unwrap();
         assert!(done.status.success(), "{done:?}");
         let text = std::fs::read_to_string(at("10-flannel.conflist")).unwrap();
-        let list: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let list: Value =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let bridge = &list["plugins"][0];
         assert_eq!(bridge["ipam"]["ranges"][0][0]["subnet"], subnet, "{done:?}");
         assert_eq!(bridge["ipam"]["routes"][0]["dst"], anywhere);

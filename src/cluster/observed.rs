@@ -1,6 +1,8 @@
 //! What is there, as far as it could be seen.
 
-use super::{AddonState, Backend, Endpoint, HoldView, Intent, Names, Quorum, ReplicaIntent, ServingView};
+use super::{
+    AddonState, Backend, Endpoint, HoldView, Intent, Names, Quorum, ReplicaIntent, ServingView,
+};
 use hakube_provider::Inventory;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -40,9 +40,17 @@ pub(super) async fn states(
         states.insert(name.clone(), AddonState::Ready);
     }
     let looked = wanted.iter().map(|addon| {
-        let live: Vec<&Value> = live.iter().filter(|object| is_of(object, &addon.name)).collect();
+        let live: Vec<&Value> = live
+            .iter()
+            .filter(|object| is_of(object, &addon.name))
+            .collect();
         let recorded = records.contains_key(&addon.name);
-        async move { (addon.name.clone(), state(objects, addon, &live, recorded).await) }
+        async move {
+            (
+                addon.name.clone(),
+                state(objects, addon, &live, recorded).await,
+            )
+        }
     });
     let looked = join_all(looked).await;
     states.extend(looked);
@@ -54,8 +62,15 @@ async fn state(objects: &Objects, addon: &Addon, live: &[&Value], recorded: bool
     let mut late: Vec<String> = Vec::new();
     let mut missing = 0;
     let looked = addon.objects.iter().map(|object| async move {
-        match live.iter().copied().find(|live| is_same(live, &object.content)) {
-            Some(found) => (object, Some((found, objects.apply(&object.content, true).await))),
+        match live
+            .iter()
+            .copied()
+            .find(|live| is_same(live, &object.content))
+        {
+            Some(found) => (
+                object,
+                Some((found, objects.apply(&object.content, true).await)),
+            ),
             None => (object, None),
         }
     });
@@ -68,7 +83,9 @@ async fn state(objects: &Objects, addon: &Addon, live: &[&Value], recorded: bool
                 differences.push(format!("{what} is missing"));
             }
             Some((_, Err(Problem::Refused(why)))) => {
-                differences.push(format!("{what} was changed, and the API server refuses to change it back: {why}"));
+                differences.push(format!(
+                    "{what} was changed, and the API server refuses to change it back: {why}"
+                ));
             }
             Some((_, Err(Problem::Passing(why)))) => return AddonState::Unknown { why },
             Some((found, Ok(would_be))) => {
@@ -90,22 +107,31 @@ async fn state(objects: &Objects, addon: &Addon, live: &[&Value], recorded: bool
         AddonState::Differs { what: differences }
     } else if !recorded {
         AddonState::Differs {
-            what: vec![format!("ConfigMap {SYSTEM}/{} is missing", record_name(&addon.name))],
+            what: vec![format!(
+                "ConfigMap {SYSTEM}/{} is missing",
+                record_name(&addon.name)
+            )],
         }
     } else if late.is_empty() {
         AddonState::Ready
     } else {
-        AddonState::NotReady { why: late.join("; ") }
+        AddonState::NotReady {
+            why: late.join("; "),
+        }
     }
 }
 
 /// All of the addon is there as it should be, and nothing besides.
 pub(super) async fn apply(objects: &Objects, addon: &Addon) -> Result<()> {
-    let failed = |problem: Problem| problem.into_error(format!("could not apply addon {}", addon.name));
+    let failed =
+        |problem: Problem| problem.into_error(format!("could not apply addon {}", addon.name));
     let mut known = records(objects).await.map_err(failed)?;
     let mut kinds = known.remove(&addon.name).unwrap_or_default();
     kinds.extend(addon.objects.iter().map(|object| kind_of(&object.content)));
-    objects.apply(&record(&addon.name, &kinds), false).await.map_err(failed)?;
+    objects
+        .apply(&record(&addon.name, &kinds), false)
+        .await
+        .map_err(failed)?;
     let mut ranks: BTreeMap<u8, Vec<&Object>> = BTreeMap::new();
     for object in &addon.objects {
         ranks.entry(object.rank()).or_default().push(object);
@@ -124,11 +150,17 @@ pub(super) async fn apply(objects: &Objects, addon: &Addon) -> Result<()> {
         }
         established(objects, of_a_rank).await?;
     }
-    let live = live(objects, &kinds, &selector(&addon.name)).await.map_err(failed)?;
+    let live = live(objects, &kinds, &selector(&addon.name))
+        .await
+        .map_err(failed)?;
     let live: Vec<&Value> = live.iter().collect();
     for object in extra(addon, &live).filter(|object| !is_going(object)) {
         objects.delete(object).await.map_err(|problem| {
-            problem.into_error(format!("could not delete {}, which addon {} has no more", describe(object), addon.name))
+            problem.into_error(format!(
+                "could not delete {}, which addon {} has no more",
+                describe(object),
+                addon.name
+            ))
         })?;
     }
     Ok(())
@@ -168,7 +200,10 @@ fn defines(addon: &Addon, object: &Object) -> bool {
 /// Kinds that were defined are served.
 async fn established(objects: &Objects, defined: &[&Object]) -> Result<()> {
     let started = Instant::now();
-    for object in defined.iter().filter(|object| object.kind() == "CustomResourceDefinition") {
+    for object in defined
+        .iter()
+        .filter(|object| object.kind() == "CustomResourceDefinition")
+    {
         loop {
             let why = match objects.get(&object.content).await {
                 Ok(found) => match not_ready(&found) {
@@ -178,9 +213,11 @@ async fn established(objects: &Objects, defined: &[&Object]) -> Result<()> {
                 Err(problem) => problem.why().to_owned(),
             };
             if started.elapsed() > ESTABLISHED {
-                return Err(Error::failed(format!("{} isn't established", object.describe()))
-                    .because(why)
-                    .transient());
+                return Err(
+                    Error::failed(format!("{} isn't established", object.describe()))
+                        .because(why)
+                        .transient(),
+                );
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -193,7 +230,9 @@ pub(super) async fn remove(objects: &Objects, name: &str) -> Result<()> {
     let failed = |problem: Problem| problem.into_error(format!("could not remove addon {name}"));
     let mut known = records(objects).await.map_err(failed)?;
     let kinds = known.remove(name).unwrap_or_default();
-    let mut live = live(objects, &kinds, &selector(name)).await.map_err(failed)?;
+    let mut live = live(objects, &kinds, &selector(name))
+        .await
+        .map_err(failed)?;
     let rank = |content: &Value| {
         let (content, origin) = (content.clone(), None);
         Object { content, origin }.rank()
@@ -202,7 +241,10 @@ pub(super) async fn remove(objects: &Objects, name: &str) -> Result<()> {
     live.sort_by_key(|object| std::cmp::Reverse(rank(object)));
     for object in live.iter().filter(|object| !is_going(object)) {
         objects.delete(object).await.map_err(|problem| {
-            problem.into_error(format!("could not delete {} of addon {name}", describe(object)))
+            problem.into_error(format!(
+                "could not delete {} of addon {name}",
+                describe(object)
+            ))
         })?;
     }
     objects.delete(&record(name, &kinds)).await.map_err(failed)
@@ -247,7 +289,9 @@ fn record(addon: &str, kinds: &BTreeSet<Kind>) -> Value {
 async fn records(objects: &Objects) -> Result<Records, Problem> {
     let kind = ("v1".to_owned(), "ConfigMap".to_owned());
     let records = objects.labelled(&kind, RECORD).await?;
-    let records = records.iter().filter(|record| record["metadata"]["namespace"] == SYSTEM);
+    let records = records
+        .iter()
+        .filter(|record| record["metadata"]["namespace"] == SYSTEM);
     let read = records.filter_map(|record| {
         let addon = record["metadata"]["labels"][RECORD].as_str()?;
         let lines = record["data"]["kinds"].as_str().unwrap_or_default().lines();
@@ -270,7 +314,9 @@ fn is_going(object: &Value) -> bool {
 fn is_same(live: &Value, wanted: &Value) -> bool {
     let group = |object: &Value| {
         let (api_version, _) = kind_of(object);
-        let group = api_version.rsplit_once('/').map(|(group, _)| group.to_owned());
+        let group = api_version
+            .rsplit_once('/')
+            .map(|(group, _)| group.to_owned());
         group.unwrap_or_default()
     };
     let (has, wants) = (&live["metadata"], &wanted["metadata"]);

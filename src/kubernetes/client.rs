@@ -184,7 +184,9 @@ impl Kubernetes for KubeClient {
     ) -> Result<BTreeMap<String, AddonState>> {
         let objects = Objects::new(self.kube(endpoint)?);
         let states = addons::states(&objects, wanted).await;
-        states.map_err(|problem: Problem| problem.into_error("could not look at the addons".to_owned()))
+        states.map_err(|problem: Problem| {
+            problem.into_error("could not look at the addons".to_owned())
+        })
     }
 
     async fn apply_addon(&self, endpoint: SocketAddr, addon: &Addon) -> Result<()> {

@@ -50,12 +50,20 @@ fn differs(one: &Value, other: &Value, path: &mut Vec<String>) -> bool {
     }
 }
 
-fn fields_differ(one: &Map<String, Value>, other: &Map<String, Value>, path: &mut Vec<String>) -> bool {
+fn fields_differ(
+    one: &Map<String, Value>,
+    other: &Map<String, Value>,
+    path: &mut Vec<String>,
+) -> bool {
     let more = other.keys().filter(|key| !one.contains_key(*key));
     for key in one.keys().chain(more) {
         path.push(key.clone());
         let null = &Value::Null;
-        if differs(one.get(key).unwrap_or(null), other.get(key).unwrap_or(null), path) {
+        if differs(
+            one.get(key).unwrap_or(null),
+            other.get(key).unwrap_or(null),
+            path,
+        ) {
             return true;
         }
         path.pop();
@@ -67,14 +75,21 @@ fn fields_differ(one: &Map<String, Value>, other: &Map<String, Value>, path: &mu
 pub(super) fn not_ready(object: &Value) -> Option<String> {
     let status = &object["status"];
     let number = |value: &Value| value.as_u64().unwrap_or(0);
-    let is_seen = number(&status["observedGeneration"]) >= number(&object["metadata"]["generation"]);
-    let pods = |has: u64, wants: u64| (has < wants).then(|| format!("has {has} of {wants} pods ready"));
+    let is_seen =
+        number(&status["observedGeneration"]) >= number(&object["metadata"]["generation"]);
+    let pods =
+        |has: u64, wants: u64| (has < wants).then(|| format!("has {has} of {wants} pods ready"));
     let condition = |name: &str| {
         let conditions = status["conditions"].as_array();
         let found = conditions.and_then(|all| all.iter().find(|one| one["type"] == name));
         match found {
             Some(condition) if condition["status"] == "True" => None,
-            Some(condition) => Some(condition["message"].as_str().unwrap_or("isn't available").to_owned()),
+            Some(condition) => Some(
+                condition["message"]
+                    .as_str()
+                    .unwrap_or("isn't available")
+                    .to_owned(),
+            ),
             None => Some(format!("isn't {}", name.to_lowercase())),
         }
     };
@@ -84,7 +99,8 @@ pub(super) fn not_ready(object: &Value) -> Option<String> {
         }
         Some("Deployment") => {
             let wants = object["spec"]["replicas"].as_u64().unwrap_or(1);
-            let updated = number(&status["updatedReplicas"]).min(number(&status["availableReplicas"]));
+            let updated =
+                number(&status["updatedReplicas"]).min(number(&status["availableReplicas"]));
             pods(updated, wants)
         }
         Some("StatefulSet") => {
@@ -93,7 +109,8 @@ pub(super) fn not_ready(object: &Value) -> Option<String> {
         }
         Some("DaemonSet") => {
             let wants = number(&status["desiredNumberScheduled"]);
-            let updated = number(&status["updatedNumberScheduled"]).min(number(&status["numberAvailable"]));
+            let updated =
+                number(&status["updatedNumberScheduled"]).min(number(&status["numberAvailable"]));
             pods(updated, wants)
         }
         Some("APIService") => condition("Available").map(|why| format!("isn't available: {why}")),
@@ -144,7 +161,11 @@ mod tests {
             })
         };
         assert_eq!(not_ready(&deployment(2, 2, 2)), None);
-        let late = [deployment(1, 2, 2), deployment(2, 1, 2), deployment(2, 2, 0)];
+        let late = [
+            deployment(1, 2, 2),
+            deployment(2, 1, 2),
+            deployment(2, 2, 0),
+        ];
         assert!(late.iter().all(|late| not_ready(late).is_some()));
         let api = |status: &str| {
             json!({"kind": "APIService", "status": {"conditions": [

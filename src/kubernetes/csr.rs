@@ -18,7 +18,10 @@ pub(super) async fn pending(client: kube::Client) -> Result<Vec<ServingRequest>>
         problem.into_error("could not list kubelets' requests for certificates".to_owned())
     })?;
     let is_open = |request: &CertificateSigningRequest| {
-        let conditions = request.status.as_ref().and_then(|status| status.conditions.as_ref());
+        let conditions = request
+            .status
+            .as_ref()
+            .and_then(|status| status.conditions.as_ref());
         conditions.is_none_or(Vec::is_empty)
     };
     let open = listed.items.into_iter().filter(is_open);
@@ -53,8 +56,11 @@ pub(super) async fn approve(client: kube::Client, request: &ServingRequest) -> R
         ..PatchParams::default()
     };
     let name = &request.name;
-    let approved =
-        call(async { requests.patch_approval(name, &params, &Patch::Merge(&approval)).await });
+    let approved = call(async {
+        requests
+            .patch_approval(name, &params, &Patch::Merge(&approval))
+            .await
+    });
     match approved.await {
         // Withdrawn: there is nothing to approve.
         Ok(_) | Err(Problem::Missing(_)) => Ok(()),

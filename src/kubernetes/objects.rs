@@ -80,12 +80,42 @@ const KNOWN: [(&str, &str, &str, bool); 14] = [
     ("apps/v1", "Deployment", "deployments", true),
     ("apps/v1", "DaemonSet", "daemonsets", true),
     ("apps/v1", "StatefulSet", "statefulsets", true),
-    ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", true),
-    ("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", false),
-    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", false),
-    ("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", true),
-    ("apiregistration.k8s.io/v1", "APIService", "apiservices", false),
-    ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", false),
+    (
+        "policy/v1",
+        "PodDisruptionBudget",
+        "poddisruptionbudgets",
+        true,
+    ),
+    (
+        "rbac.authorization.k8s.io/v1",
+        "ClusterRole",
+        "clusterroles",
+        false,
+    ),
+    (
+        "rbac.authorization.k8s.io/v1",
+        "ClusterRoleBinding",
+        "clusterrolebindings",
+        false,
+    ),
+    (
+        "rbac.authorization.k8s.io/v1",
+        "RoleBinding",
+        "rolebindings",
+        true,
+    ),
+    (
+        "apiregistration.k8s.io/v1",
+        "APIService",
+        "apiservices",
+        false,
+    ),
+    (
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        "customresourcedefinitions",
+        false,
+    ),
 ];
 
 /// What a kind is called in URLs, and whether its objects are in namespaces.
@@ -122,7 +152,9 @@ impl Objects {
         let (api_version, name) = kind;
         let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
         let gvk = GroupVersionKind::gvk(group, version, name);
-        let known = KNOWN.iter().find(|known| (known.0, known.1) == (api_version, name));
+        let known = KNOWN
+            .iter()
+            .find(|known| (known.0, known.1) == (api_version, name));
         if let Some((_, _, plural, namespaced)) = known {
             return Ok((ApiResource::from_gvk_with_plural(&gvk, plural), *namespaced));
         }
@@ -134,7 +166,9 @@ impl Objects {
             return Ok(resource);
         }
         let unknown = || {
-            Problem::Missing(format!("the API server knows no kind {name} of {api_version}"))
+            Problem::Missing(format!(
+                "the API server knows no kind {name} of {api_version}"
+            ))
         };
         let found = self.call(async {
             match oneshot::pinned_kind(&self.client, &gvk).await {
@@ -153,7 +187,11 @@ impl Objects {
         Ok(resource)
     }
 
-    fn api(&self, (resource, namespaced): &Resource, namespace: Option<&str>) -> Api<DynamicObject> {
+    fn api(
+        &self,
+        (resource, namespaced): &Resource,
+        namespace: Option<&str>,
+    ) -> Api<DynamicObject> {
         let client = self.client.clone();
         if *namespaced {
             Api::namespaced_with(client, namespace.unwrap_or("default"), resource)
@@ -163,7 +201,11 @@ impl Objects {
     }
 
     /// Objects of a kind, in all namespaces, that have the label. None where the kind isn't known.
-    pub(super) async fn labelled(&self, kind: &Kind, selector: &str) -> Result<Vec<Value>, Problem> {
+    pub(super) async fn labelled(
+        &self,
+        kind: &Kind,
+        selector: &str,
+    ) -> Result<Vec<Value>, Problem> {
         let (resource, _) = match self.resource(kind).await {
             Err(Problem::Missing(_)) => return Ok(Vec::new()),
             resource => resource?,

@@ -3,9 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use x509_parser::prelude::{
-    FromDer as _, GeneralName, ParsedExtension, X509CertificationRequest,
-};
+use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509CertificationRequest};
 
 /// Who signs what kubelets serve with.
 pub const SIGNER: &str = "kubernetes.io/kubelet-serving";
@@ -59,8 +57,8 @@ pub fn decide(request: &ServingRequest, machines: &Machines) -> Result<(), Strin
         .get(node)
         .ok_or_else(|| format!("{node} is no machine of the cluster"))?;
     check_usages(&request.usages)?;
-    let (_, pem) = x509_parser::pem::parse_x509_pem(&request.pem)
-        .map_err(|_| "it isn't in PEM".to_owned())?;
+    let (_, pem) =
+        x509_parser::pem::parse_x509_pem(&request.pem).map_err(|_| "it isn't in PEM".to_owned())?;
     let (rest, parsed) = X509CertificationRequest::from_der(&pem.contents)
         .map_err(|_| "it isn't a certificate signing request".to_owned())?;
     if !rest.is_empty() {
@@ -113,14 +111,20 @@ fn check_names(
             count += 1;
             match name {
                 GeneralName::DNSName(name) if *name == node => {}
-                GeneralName::DNSName(name) => return Err(format!("{name} isn't the machine's name")),
+                GeneralName::DNSName(name) => {
+                    return Err(format!("{name} isn't the machine's name"));
+                }
                 GeneralName::IPAddress(bytes) => {
                     let address = ip(bytes).ok_or("it is for an address that isn't one")?;
                     if !addresses.contains(&address) {
                         return Err(format!("{address} isn't an address of {node}"));
                     }
                 }
-                other => return Err(format!("it is for {other}, which is neither name nor address")),
+                other => {
+                    return Err(format!(
+                        "it is for {other}, which is neither name nor address"
+                    ));
+                }
             }
         }
     }
@@ -221,22 +225,46 @@ mod tests {
     fn everything_else_is_left_to_the_administrator() {
         type Change = fn(&mut ServingRequest);
         let cases: [(&str, Change); 16] = [
-            ("signer", |r| r.signer = "kubernetes.io/kube-apiserver-client".to_owned()),
+            ("signer", |r| {
+                r.signer = "kubernetes.io/kube-apiserver-client".to_owned()
+            }),
             ("isn't a node", |r| r.username = "alice".to_owned()),
-            ("isn't a node", |r| r.groups = vec!["system:authenticated".to_owned()]),
-            ("no machine of the cluster", |r| r.username = "system:node:stranger".to_owned()),
-            ("its subject", |r| r.username = "system:node:node-2".to_owned()),
+            ("isn't a node", |r| {
+                r.groups = vec!["system:authenticated".to_owned()]
+            }),
+            ("no machine of the cluster", |r| {
+                r.username = "system:node:stranger".to_owned()
+            }),
+            ("its subject", |r| {
+                r.username = "system:node:node-2".to_owned()
+            }),
             ("good for", |r| r.usages.push("client auth".to_owned())),
             ("good for", |r| r.usages = vec!["server auth".to_owned()]),
             ("isn't in PEM", |r| r.pem = b"hello".to_vec()),
             ("its subject", |r| r.pem = with("node-2", vec![dns(NODE)])),
-            ("its subject", |r| r.pem = pem(&[(DnType::CommonName, "system:node:node-1")], vec![dns(NODE)])),
-            ("isn't the machine's name", |r| r.pem = with(NODE, vec![dns(NODE), dns("kubernetes")])),
-            ("isn't the machine's name", |r| r.pem = with(NODE, vec![dns("*.node-1")])),
-            ("isn't an address of node-1", |r| r.pem = with(NODE, vec![dns(NODE), address([10, 40, 0, 8])])),
-            ("isn't an address of node-1", |r| r.pem = with(NODE, vec![address([127, 0, 0, 1])])),
+            ("its subject", |r| {
+                r.pem = pem(
+                    &[(DnType::CommonName, "system:node:node-1")],
+                    vec![dns(NODE)],
+                )
+            }),
+            ("isn't the machine's name", |r| {
+                r.pem = with(NODE, vec![dns(NODE), dns("kubernetes")])
+            }),
+            ("isn't the machine's name", |r| {
+                r.pem = with(NODE, vec![dns("*.node-1")])
+            }),
+            ("isn't an address of node-1", |r| {
+                r.pem = with(NODE, vec![dns(NODE), address([10, 40, 0, 8])])
+            }),
+            ("isn't an address of node-1", |r| {
+                r.pem = with(NODE, vec![address([127, 0, 0, 1])])
+            }),
             ("neither name nor address", |r| {
-                r.pem = with(NODE, vec![dns(NODE), SanType::URI("spiffe://x/y".try_into().unwrap())]);
+                r.pem = with(
+                    NODE,
+                    vec![dns(NODE), SanType::URI("spiffe://x/y".try_into().unwrap())],
+                );
             }),
             ("for no name", |r| r.pem = with(NODE, vec![])),
         ];
@@ -253,6 +281,10 @@ mod tests {
         ];
         let mut asked = request();
         asked.pem = pem(&more, vec![dns(NODE)]);
-        assert!(decide(&asked, &machines()).unwrap_err().contains("its subject"));
+        assert!(
+            decide(&asked, &machines())
+                .unwrap_err()
+                .contains("its subject")
+        );
     }
 }

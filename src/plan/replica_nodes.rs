@@ -80,7 +80,10 @@ fn forget(intent: &Intent, observed: &Observed, draft: &mut Draft) {
         "forget-replicas",
         match gone.as_slice() {
             [one] => format!("remove the node {} from the cluster", one.name),
-            _ => format!("remove the nodes of {} replicas from the cluster", gone.len()),
+            _ => format!(
+                "remove the nodes of {} replicas from the cluster",
+                gone.len()
+            ),
         },
         Action::ForgetNodes { nodes: gone },
         &draft.keys("delete/machine-"),

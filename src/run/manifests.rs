@@ -73,7 +73,10 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
 
 /// The objects of a file, which is called as the operator knows it.
 fn one(file: &Path, size: &mut usize) -> Result<Vec<Manifest>, String> {
-    let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+    let name = file
+        .file_name()
+        .unwrap_or(file.as_os_str())
+        .to_string_lossy();
     let text = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
     *size += text.len();
     let text = String::from_utf8(text).map_err(|_| format!("{}: it isn't text", file.display()))?;
@@ -96,7 +99,10 @@ fn twice(manifests: &[Manifest]) -> Vec<String> {
     let mut seen = std::collections::BTreeMap::new();
     let again = manifests.iter().filter_map(|manifest| {
         let first = seen.insert(key(manifest), origin(manifest))?;
-        Some(format!("{}: the same object is in {first} already", origin(manifest)))
+        Some(format!(
+            "{}: the same object is in {first} already",
+            origin(manifest)
+        ))
     });
     again.collect()
 }
@@ -117,7 +123,9 @@ mod tests {
         write("a.yml", &ONE.replace("one", "a"));
         write("README.md", "not read");
         let found = read(&[directory.path().to_owned()]).unwrap();
-        let names = found.iter().map(|one| one.content["metadata"]["name"].clone());
+        let names = found
+            .iter()
+            .map(|one| one.content["metadata"]["name"].clone());
         assert_eq!(names.collect::<Vec<_>>(), ["a", "b"]);
     }
 

@@ -4,7 +4,8 @@ use super::{Means, hold, serving};
 use crate::addons;
 use crate::channel::Door;
 use crate::cluster::{
-    AddonState, ApiView, Endpoint, EtcdView, HoldView, Intent, MemberRole, MemberView, NodeView, Observed, ServingView,
+    AddonState, ApiView, Endpoint, EtcdView, HoldView, Intent, MemberRole, MemberView, NodeView,
+    Observed, ServingView,
 };
 use crate::error::Result;
 use crate::etcd::{CLIENT_PORT, EtcdResult, Member, MemberStatus, peer_url};

@@ -61,11 +61,7 @@ fn with_addresses(machine: &Machine) -> (String, BTreeSet<IpAddr>) {
 ///
 /// # Errors
 /// The API server or the provider can't be asked.
-pub async fn look(
-    endpoint: SocketAddr,
-    means: &Means,
-    cluster: &str,
-) -> Result<Vec<ServingView>> {
+pub async fn look(endpoint: SocketAddr, means: &Means, cluster: &str) -> Result<Vec<ServingView>> {
     let decided = decided(endpoint, means, cluster).await?;
     let view = |(request, refused): (ServingRequest, Option<String>)| ServingView {
         request: request.name,

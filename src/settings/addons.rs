@@ -46,10 +46,7 @@ impl FromStr for PodNetwork {
     }
 }
 
-pub(super) fn addons(
-    read: &mut Reader<'_>,
-    directories: &Directories<'_>,
-) -> Option<AddonWishes> {
+pub(super) fn addons(read: &mut Reader<'_>, directories: &Directories<'_>) -> Option<AddonWishes> {
     let pod_network = read.read(&table::POD_NETWORK, str::parse);
     let cluster_dns = read.boolean(&table::CLUSTER_DNS);
     let metrics_server = read.boolean(&table::METRICS_SERVER);
@@ -70,11 +67,15 @@ pub(super) fn addons(
 /// A registry's host, and a path there.
 fn image_repository(text: &str) -> Parsed<String> {
     if text.contains("://") {
-        return Err(Malformed::new("it begins with a scheme, which images' names don't"));
+        return Err(Malformed::new(
+            "it begins with a scheme, which images' names don't",
+        ));
     }
     let mut parts = text.split('/');
     let host = parts.next().unwrap_or_default();
-    let (name, port) = host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
+    let (name, port) = host
+        .split_once(':')
+        .map_or((host, None), |(name, port)| (name, Some(port)));
     let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port != 0);
     if parse::domain(name).is_err() && name.parse::<std::net::Ipv4Addr>().is_err() {
         return Err(Malformed::new("it doesn't begin with a registry's host"));
@@ -91,7 +92,9 @@ fn image_repository(text: &str) -> Parsed<String> {
     if parts.all(is_word) {
         Ok(text.to_owned())
     } else {
-        Err(Malformed::new("the path has a part that no repository is called"))
+        Err(Malformed::new(
+            "the path has a part that no repository is called",
+        ))
     }
 }
 
@@ -101,7 +104,12 @@ mod tests {
 
     #[test]
     fn a_repository_is_a_host_and_a_path() {
-        for good in ["mirror.test", "mirror.test:5000", "10.0.0.1:5000/k8s", "m.test/a/b-c"] {
+        for good in [
+            "mirror.test",
+            "mirror.test:5000",
+            "10.0.0.1:5000/k8s",
+            "m.test/a/b-c",
+        ] {
             assert_eq!(image_repository(good).as_deref(), Ok(good));
         }
         for bad in [

@@ -33,16 +33,16 @@ mod tests;
 
 pub use addons::{AddonWishes, PodNetwork};
 pub use error::SettingErrors;
-pub use types::ProxyMode;
 #[cfg(feature = "libvirt")]
 pub use libvirt::{Boot, HostNetwork, Virtualization};
 pub use libvirt::{Hypervisor, Libvirt};
 pub use quorum_reads::QuorumReads;
 pub use reader::ResolvedValue;
 pub use source::Sources;
+pub use types::ProxyMode;
 pub use types::{
-    Api, ControllerManager, Etcd, LoadBalancer, Network, Nodes, ProviderKind,
-    ReplicaMachines, Settings, Versions, Zone,
+    Api, ControllerManager, Etcd, LoadBalancer, Network, Nodes, ProviderKind, ReplicaMachines,
+    Settings, Versions, Zone,
 };
 pub use warning::{Severity, Warning};
 

@@ -34,9 +34,15 @@ fn what_is_as_it_should_be_is_left_alone() {
 
 #[test]
 fn what_is_missing_or_was_changed_is_applied() {
-    assert_eq!(with("coredns", AddonState::Missing).keys(), ["addon/coredns"]);
+    assert_eq!(
+        with("coredns", AddonState::Missing).keys(),
+        ["addon/coredns"]
+    );
     let changed = "ConfigMap kube-system/coredns was changed: data.Corefile".to_owned();
-    let what = vec![changed, "Deployment kube-system/coredns is missing".to_owned()];
+    let what = vec![
+        changed,
+        "Deployment kube-system/coredns is missing".to_owned(),
+    ];
     let plan = with("coredns", AddonState::Differs { what }).plan();
     assert_eq!(
         plan.steps[0].says,
@@ -75,7 +81,11 @@ fn nodes_join_when_they_may_and_addons_are_awaited_when_nodes_are_ready() {
     assert!(is_before(&plan, "addon/rbac", "register/kubernetes-master"));
     for name in ["flannel", "coredns", "metrics-server"] {
         let ready = format!("ready-addon/{name}");
-        for before in ["await-nodes", "await-replica-nodes", &format!("addon/{name}")] {
+        for before in [
+            "await-nodes",
+            "await-replica-nodes",
+            &format!("addon/{name}"),
+        ] {
             assert!(is_before(&plan, before, &ready), "{before}, {ready}");
         }
     }

@@ -143,19 +143,25 @@ impl Execution<'_> {
         let endpoint = self.endpoint()?;
         let patience = self.means.nodes_timeout;
         let pace = self.means.pace * 2;
-        wait::until("the replicas' nodes to be ready", patience, pace, async || {
-            self.approve_quietly().await;
-            let nodes = self.means.kubernetes.nodes(endpoint).await;
-            let nodes = nodes.map_err(|error| error.to_string())?;
-            let is_ready = |name: &str| nodes.iter().any(|node| node.name == name && node.ready);
-            let names = replicas.iter().map(|replica| replica.name.as_str());
-            let late: Vec<&str> = names.filter(|name| !is_ready(name)).collect();
-            if late.is_empty() {
-                Ok(())
-            } else {
-                Err(format!("{} not ready", late.join(", ")))
-            }
-        })
+        wait::until(
+            "the replicas' nodes to be ready",
+            patience,
+            pace,
+            async || {
+                self.approve_quietly().await;
+                let nodes = self.means.kubernetes.nodes(endpoint).await;
+                let nodes = nodes.map_err(|error| error.to_string())?;
+                let is_ready =
+                    |name: &str| nodes.iter().any(|node| node.name == name && node.ready);
+                let names = replicas.iter().map(|replica| replica.name.as_str());
+                let late: Vec<&str> = names.filter(|name| !is_ready(name)).collect();
+                if late.is_empty() {
+                    Ok(())
+                } else {
+                    Err(format!("{} not ready", late.join(", ")))
+                }
+            },
+        )
         .await
     }
 

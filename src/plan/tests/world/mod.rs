@@ -9,7 +9,9 @@ mod endpoint;
 mod etcd;
 mod shared_address;
 
-use crate::cluster::{AddonState, Arrangement, Intent, MemberRole, NodeView, Observed, Phase, Quorum};
+use crate::cluster::{
+    AddonState, Arrangement, Intent, MemberRole, NodeView, Observed, Phase, Quorum,
+};
 use crate::plan::{Action, Plan, Step, plan};
 use hakube_provider::{Address, MachineState, ResourceKind, Scope};
 use rand::rngs::StdRng;

@@ -98,7 +98,10 @@ impl Kubernetes for Process {
     ) -> Result<BTreeMap<String, AddonState>> {
         self.look(|world| {
             answer(world, endpoint)?;
-            let unwanted = world.addons.keys().map(|name| (name.clone(), AddonState::Ready));
+            let unwanted = world
+                .addons
+                .keys()
+                .map(|name| (name.clone(), AddonState::Ready));
             let mut states: BTreeMap<String, AddonState> = unwanted.collect();
             for addon in wanted {
                 let state = match world.addons.get(&addon.name) {
@@ -118,7 +121,9 @@ impl Kubernetes for Process {
     async fn apply_addon(&self, endpoint: SocketAddr, addon: &Addon) -> Result<()> {
         self.call(&format!("apply addon {}", addon.name), Nothing, |world| {
             answer(world, endpoint)?;
-            world.addons.insert(addon.name.clone(), addon.objects.clone());
+            world
+                .addons
+                .insert(addon.name.clone(), addon.objects.clone());
             Ok(())
         })
         .await
@@ -134,11 +139,13 @@ impl Kubernetes for Process {
     }
 
     async fn serving_requests(&self, endpoint: SocketAddr) -> Result<Vec<ServingRequest>> {
-        self.look(|world| answer(world, endpoint).map(|()| Vec::new())).await
+        self.look(|world| answer(world, endpoint).map(|()| Vec::new()))
+            .await
     }
 
     async fn approve_serving(&self, endpoint: SocketAddr, _: &ServingRequest) -> Result<()> {
-        self.call("approve", Nothing, |world| answer(world, endpoint)).await
+        self.call("approve", Nothing, |world| answer(world, endpoint))
+            .await
     }
 }
 

@@ -21,8 +21,8 @@ pub use cloud::Cloud;
 pub use etcd::EtcdCluster;
 pub use store::WatchedStore;
 
-use std::collections::BTreeSet;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
