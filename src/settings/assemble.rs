@@ -15,8 +15,8 @@ use super::quorum_reads::QuorumReads;
 use super::reader::Reader;
 use super::table;
 use super::types::{
-    GoogleCredentials, KubeUpMode, LoadBalancer, Nodes, ProviderKind, ReplicaMachines,
-    Settings, Zone,
+    GoogleCredentials, KubeUpMode, LoadBalancer, Nodes, ProviderKind, ReplicaMachines, Settings,
+    Zone,
 };
 use super::validate;
 use crate::pki::Lifetimes;

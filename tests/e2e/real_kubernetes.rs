@@ -58,7 +58,15 @@ impl Cluster {
 
     fn corefile(&self) -> String {
         let path = "jsonpath={.data.Corefile}";
-        let arguments = ["-n", "kube-system", "get", "configmap", "coredns", "-o", path];
+        let arguments = [
+            "-n",
+            "kube-system",
+            "get",
+            "configmap",
+            "coredns",
+            "-o",
+            path,
+        ];
         self.kubectl(&arguments).unwrap()
     }
 
@@ -106,7 +114,12 @@ async fn addons_are_applied_put_back_and_removed() {
     home.run(&format!("up --manifests {}", own.display()))
         .await
         .succeeded();
-    let names: Vec<String> = cluster.addons().await.into_iter().map(|one| one.0).collect();
+    let names: Vec<String> = cluster
+        .addons()
+        .await
+        .into_iter()
+        .map(|one| one.0)
+        .collect();
     assert_eq!(
         names,
         ["coredns", "flannel", "manifests", "metrics-server", "rbac"]
@@ -122,14 +135,21 @@ async fn addons_are_applied_put_back_and_removed() {
     let patch = r#"{"data":{"Corefile":"changed"}}"#;
     let namespaced = ["-n", "kube-system"];
     let change = ["patch", "configmap", "coredns", "--type=merge", "-p", patch];
-    cluster.kubectl(&[&namespaced[..], &change].concat()).unwrap();
+    cluster
+        .kubectl(&[&namespaced[..], &change].concat())
+        .unwrap();
     let delete = ["delete", "service", "kube-dns"];
-    cluster.kubectl(&[&namespaced[..], &delete].concat()).unwrap();
+    cluster
+        .kubectl(&[&namespaced[..], &delete].concat())
+        .unwrap();
     let drift = home.status().await["drift"].to_string();
     assert!(drift.contains("apply addon coredns again"), "{drift}");
     home.run("repair").await.succeeded();
     assert_eq!(cluster.corefile(), wanted);
-    home.run("repair").await.succeeded().says(&["Nothing to do"]);
+    home.run("repair")
+        .await
+        .succeeded()
+        .says(&["Nothing to do"]);
 
     home.run("replicate").await.succeeded();
     assert_eq!(home.status().await["drift"], serde_json::json!([]));
@@ -148,7 +168,12 @@ async fn addons_are_applied_put_back_and_removed() {
     assert!(gone.unwrap_err().contains("NotFound"));
     assert!(cluster.kubectl(&["get", "widgets"]).is_err());
     cluster.kubectl(&["get", "deployment", "web"]).unwrap();
-    let names: Vec<String> = cluster.addons().await.into_iter().map(|one| one.0).collect();
+    let names: Vec<String> = cluster
+        .addons()
+        .await
+        .into_iter()
+        .map(|one| one.0)
+        .collect();
     assert_eq!(names, ["coredns", "flannel", "rbac"]);
 
     // A manifest that the API server refuses is named by file, document and line.
