@@ -184,7 +184,8 @@ async fn addons_are_applied_put_back_and_removed() {
     .unwrap();
     home.run(&format!("up --manifests {}", own.display()))
         .await
-        .exited(1)
+        .exited(2)
         .says(&["Service bad (own.yaml, document 1, line 1)", "99999"]);
+    assert_eq!(home.status().await["drift"], serde_json::json!([]));
     home.run("down --yes").await.succeeded();
 }
