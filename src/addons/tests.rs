@@ -108,12 +108,12 @@ fn names_and_addresses_of_the_cluster_reach_the_manifests() {
         assert!(dns.contains(expected), "{expected}\n{dns}");
     }
     let variables = [
-        ("CLUSTER_IP_RANGE", "10.32.0.0/12"),
+        ("CLUSTER_IP_RANGE", "10.128.0.0/12"),
         ("KUBE_PROXY_MODE", "nftables"),
     ];
     let network = text(addon(FLANNEL, &variables));
     for expected in [
-        r#"\"Network\": \"10.32.0.0/12\""#,
+        r#"\"Network\": \"10.128.0.0/12\""#,
         r#"\"EnableNFTables\": true"#,
     ] {
         assert!(network.contains(expected), "{expected}\n{network}");

@@ -35,7 +35,7 @@ write() {
       "type": "bridge",
       "bridge": "cni0",
       "mtu": $FLANNEL_MTU,
-      "isDefaultGateway": true,
+      "isGateway": true,
       "hairpinMode": true,
       "ipMasq": false,
       "ipam": {

@@ -121,6 +121,29 @@ async fn state(objects: &Objects, addon: &Addon, live: &[&Value], recorded: bool
     }
 }
 
+/// What the API server wouldn't take of the addon, all of it. What depends on objects that aren't there yet can't be
+/// told.
+pub(super) async fn check(objects: &Objects, addon: &Addon) -> Result<()> {
+    let tried = addon.objects.iter().map(|object| async move {
+        let problem = objects.apply(&object.content, true).await.err()?;
+        let is_hopeless = match &problem {
+            Problem::Refused(_) => true,
+            Problem::Missing(why) => why.contains("knows no kind") && !defines(addon, object),
+            Problem::Passing(_) => false,
+        };
+        is_hopeless.then(|| format!("{}: {}", object.describe(), problem.why()))
+    });
+    let refused: Vec<String> = join_all(tried).await.into_iter().flatten().collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(
+        Error::bad_input("the API server refuses the manifests, and nothing was changed")
+            .because(refused.join("\n"))
+            .hint("put them right; then run the same command"),
+    )
+}
+
 /// All of the addon is there as it should be, and nothing besides.
 pub(super) async fn apply(objects: &Objects, addon: &Addon) -> Result<()> {
     let failed =

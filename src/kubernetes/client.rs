@@ -189,6 +189,10 @@ impl Kubernetes for KubeClient {
         })
     }
 
+    async fn check_addon(&self, endpoint: SocketAddr, addon: &Addon) -> Result<()> {
+        addons::check(&Objects::new(self.kube(endpoint)?), addon).await
+    }
+
     async fn apply_addon(&self, endpoint: SocketAddr, addon: &Addon) -> Result<()> {
         addons::apply(&Objects::new(self.kube(endpoint)?), addon).await
     }

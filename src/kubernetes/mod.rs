@@ -58,6 +58,9 @@ pub trait Kubernetes: Send + Sync {
         wanted: &[Addon],
     ) -> Result<BTreeMap<String, AddonState>>;
 
+    /// Whether the API server would take the addon's objects. What can't be told yet is taken.
+    async fn check_addon(&self, endpoint: SocketAddr, addon: &Addon) -> Result<()>;
+
     /// The addon's objects are there as they should be, and none besides.
     async fn apply_addon(&self, endpoint: SocketAddr, addon: &Addon) -> Result<()>;
 

@@ -58,19 +58,16 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     }
 }
 
-/// Where pods run, they are waited for: after the nodes that they run on.
-pub(super) fn await_ready(intent: &Intent, observed: &Observed, draft: &mut Draft) {
+/// Where pods run, they are waited for when they were applied: after the nodes that they run on. One that runs no more
+/// later is the status' to tell, and stops nothing else.
+pub(super) fn await_ready(intent: &Intent, draft: &mut Draft) {
     if !intent.runs_pods() {
         return;
     }
     let nodes = draft.keys("await-");
     for name in addons::names(&intent.spec) {
         let applied = key("addon", name);
-        let is_late = match state(observed, name) {
-            Some(AddonState::NotReady { .. }) => true,
-            _ => draft.has(&applied),
-        };
-        if !is_late || name == addons::RBAC {
+        if !draft.has(&applied) || name == addons::RBAC {
             continue;
         }
         let mut needs = nodes.clone();

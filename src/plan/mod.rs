@@ -44,7 +44,7 @@ pub fn plan(intent: &Intent, observed: &Observed) -> Result<Plan> {
         addons::plan(intent, observed, &mut draft);
         nodes::plan(intent, observed, &mut draft);
         replica_nodes::plan(intent, observed, &mut draft);
-        addons::await_ready(intent, observed, &mut draft);
+        addons::await_ready(intent, &mut draft);
     }
     check_strangers(intent, observed, &draft)?;
     check_hidden(intent, observed, &draft)?;

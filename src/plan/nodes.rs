@@ -21,7 +21,11 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
         delete_templates(intent, observed, &groups, &done, draft);
     }
     let allowed = intent.spec.node_machines.allowed_unready;
-    await_nodes(&groups, allowed, observed, &done, draft);
+    // Without a pod network they register, and are ready when the operator has installed one.
+    let spec = &intent.spec;
+    if spec.programs.pods.is_none() || spec.nodes_become_ready() {
+        await_nodes(&groups, allowed, observed, &done, draft);
+    }
     if all_seen {
         forget_nodes(intent, observed, &done, draft);
     }

@@ -31,6 +31,7 @@ mod nodes;
 mod planned_calls;
 mod private;
 mod provider_contract;
+mod real_kubernetes;
 mod reboot;
 mod repair;
 mod secrets;

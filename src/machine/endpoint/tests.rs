@@ -81,7 +81,10 @@ fn an_ipv6_endpoint_is_written_as_the_programs_want_it() {
         }],
     };
     let (keepalived, haproxy) = configuration(&arrangement, "kubernetes-master");
-    assert!(keepalived.contains("fd00::100/128 dev @INTERFACE@") && keepalived.contains("        ::1\n"));
+    assert!(
+        keepalived.contains("fd00::100/128 dev @INTERFACE@")
+            && keepalived.contains("        ::1\n")
+    );
     assert!(haproxy.contains("bind [fd00::100]:6443") && haproxy.contains(" [fd00::2]:6443 "));
 }
 
@@ -296,14 +299,19 @@ fn what_could_not_be_done_is_not_told() {
 #[test]
 fn an_address_that_keepalived_left_is_taken_off() {
     let shown = "2: host0    inet 10.99.0.100/32 scope global host0";
-    let ip = format!("case \"$*\" in *show*) echo '{shown}' ;; *) echo \"$@\" >>$ROOT/log; exit 2 ;; esac");
+    let ip = format!(
+        "case \"$*\" in *show*) echo '{shown}' ;; *) echo \"$@\" >>$ROOT/log; exit 2 ;; esac"
+    );
     let scripts = Scripts::new(&[("ip", &ip)]);
     for file in files(&arrangement(0), "kubernetes-master-a", "CA") {
         scripts.put(&file.path, file.content.expose());
     }
     let ended = scripts.run("/usr/local/lib/hakube/endpoint-drop").status;
     assert!(ended.success());
-    assert_eq!(scripts.read("log"), "address delete 10.99.0.100 dev host0\n");
+    assert_eq!(
+        scripts.read("log"),
+        "address delete 10.99.0.100 dev host0\n"
+    );
 }
 
 /// An image that has them all may have no network.

@@ -1,7 +1,7 @@
 //! What a replica's document has for the endpoint's address: scripts, and units that do what the channel's files
 //! say once they are there, and whenever they change.
 
-use super::{ALIVE, ARRANGEMENT, CHECK, HAPROXY, INTERFACE, IN_FORCE, KEEPALIVED, RENDERED};
+use super::{ALIVE, ARRANGEMENT, CHECK, HAPROXY, IN_FORCE, INTERFACE, KEEPALIVED, RENDERED};
 use crate::machine::cloud_config::File;
 
 /// The units that are enabled.

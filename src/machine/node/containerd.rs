@@ -1,6 +1,8 @@
 //! containerd 2: its configuration, and its unit.
 
 use super::{File, PREPARE, unit};
+use crate::addons::Image;
+use crate::cluster::ClusterSpec;
 use crate::machine::programs::CNI_DIRECTORY;
 
 /// Its configuration, with what depends on the host left open.
@@ -10,13 +12,10 @@ pub(super) const CONFIG: &str = "/etc/containerd/config.toml";
 /// Its socket.
 pub(super) const SOCKET: &str = "unix:///run/containerd/containerd.sock";
 
-/// `pause` holds a pod's namespaces. The version that Kubernetes 1.36 is tested with
-/// (cmd/kubeadm/app/constants: `PauseVersion`); an older kubelet takes it as well.
-const PAUSE: &str = "registry.k8s.io/pause:3.10.2";
-
-pub(super) fn files(downloads: Option<&str>) -> [File; 2] {
+pub(super) fn files(spec: &ClusterSpec, downloads: Option<&str>) -> [File; 2] {
+    let pause = Image::Pause.reference(spec.addons.image_repository.as_deref());
     [
-        File::text(TEMPLATE, 0o644, configuration(PAUSE)),
+        File::text(TEMPLATE, 0o644, configuration(&pause)),
         unit("containerd.service", &service(downloads)),
     ]
 }

@@ -40,7 +40,7 @@ pub(super) fn files(spec: &ClusterSpec, registration: &Registration<'_>) -> Vec<
         return files;
     }
     files.extend(prepare());
-    files.extend(containerd::files(downloads));
+    files.extend(containerd::files(spec, downloads));
     if !spec.programs.images().is_empty() {
         files.extend(images(spec));
     }

@@ -1,11 +1,12 @@
 //! `up`: a cluster with one replica.
 
 use super::{Operation, conduct, preflight};
+use crate::addons;
 use crate::cluster::{ClusterSpec, Intent, with_first_host};
 use crate::error::{Error, Result};
 use crate::output::Event;
 use crate::pki::Authorities;
-use crate::run::{Session, Stored, manifests};
+use crate::run::{Means, Session, Stored, manifests};
 use crate::settings::{ProviderKind, Resolved, table};
 use std::collections::BTreeMap;
 
@@ -54,6 +55,7 @@ async fn run(session: &Session, operation: &mut Operation<'_>) -> Result<()> {
         preflight::new_cluster(session, &stored.intent, &zones, &means).await?;
         stored = operation.store(&stored.intent, "up", None).await?;
     } else if changes_addons {
+        check_manifests(&stored.intent, &means).await?;
         operation.write(&stored).await?;
     }
     if new {
@@ -150,6 +152,23 @@ fn change_addons(resolved: &Resolved, intent: &mut Intent) -> Result<()> {
         addons.manifests = manifests::read(&wishes.manifests)?;
     }
     Ok(())
+}
+
+/// What the API server refuses isn't stored: every later command would fail at it.
+async fn check_manifests(intent: &Intent, means: &Means) -> Result<()> {
+    let spec = &intent.spec;
+    let all = addons::all(spec, means.authorities.kubelet_ca(), intent.runs_pods());
+    let Some(own) = all.iter().find(|addon| addon.name == addons::MANIFESTS) else {
+        return Ok(());
+    };
+    let inventory = means.provider.inspect(&spec.cluster).await?;
+    let reserved = inventory.address.map(|address| address.address);
+    match spec.endpoint_at(reserved) {
+        Some(endpoint) if means.kubernetes.is_ready(endpoint).await => {
+            means.kubernetes.check_addon(endpoint, own).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Settings that were given and that the cluster would keep for life, had there been such when it was made.

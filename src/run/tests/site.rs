@@ -118,6 +118,11 @@ impl Site {
         }
     }
 
+    /// The operator has one more variable.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.variables.push((name, value.to_owned()));
+    }
+
     fn kubeconfig(&self) -> PathBuf {
         self.home.path().join("kubeconfig")
     }

@@ -118,6 +118,10 @@ impl Kubernetes for Process {
         .await
     }
 
+    async fn check_addon(&self, endpoint: SocketAddr, _: &Addon) -> Result<()> {
+        self.look(|world| answer(world, endpoint)).await
+    }
+
     async fn apply_addon(&self, endpoint: SocketAddr, addon: &Addon) -> Result<()> {
         self.call(&format!("apply addon {}", addon.name), Nothing, |world| {
             answer(world, endpoint)?;

@@ -1,0 +1,191 @@
+//! The local cloud with Kubernetes' own programs: addons are applied, put back, removed.
+//!
+//! The programs are those that scripts/lib/kubernetes-programs builds, once per machine.
+
+use crate::support::Home;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::Command;
+
+const WITHOUT: &str = "HAKUBE_TESTS_WITHOUT_KUBERNETES";
+
+/// The directory of the programs; `None` where this machine is said to have none.
+fn programs() -> Option<PathBuf> {
+    if std::env::var_os(WITHOUT).is_some() {
+        return None;
+    }
+    if let Some(directory) = std::env::var_os("HAKUBE_TEST_KUBE_BINARIES") {
+        return Some(directory.into());
+    }
+    let home = std::env::var("HOME").unwrap();
+    let cache = std::env::var("XDG_CACHE_HOME").unwrap_or(format!("{home}/.cache"));
+    let built = PathBuf::from(cache).join("hakube/kubernetes/bin");
+    let entries = std::fs::read_dir(&built).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.to_string_lossy().contains("/kubernetes-1.36-"))
+        .filter(|path| path.join("kube-apiserver").exists())
+        .collect();
+    found.sort();
+    let found = found.pop();
+    assert!(
+        found.is_some(),
+        "Kubernetes' programs aren't in {}: build them with scripts/lib/kubernetes-programs, or set {WITHOUT}=1",
+        built.display()
+    );
+    found
+}
+
+struct Cluster {
+    home: Home,
+    programs: PathBuf,
+}
+
+impl Cluster {
+    fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = Command::new(self.programs.join("kubectl"))
+            .env("KUBECONFIG", self.home.kubeconfig())
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        }
+    }
+
+    fn corefile(&self) -> String {
+        let path = "jsonpath={.data.Corefile}";
+        let arguments = [
+            "-n",
+            "kube-system",
+            "get",
+            "configmap",
+            "coredns",
+            "-o",
+            path,
+        ];
+        self.kubectl(&arguments).unwrap()
+    }
+
+    async fn addons(&self) -> Vec<(String, String)> {
+        let status = self.home.status().await;
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let addons = status["addons"].as_array().unwrap().iter();
+        addons
+            .map(|addon| (text(&addon["name"]), text(&addon["state"])))
+            .collect()
+    }
+}
+
+const OWN: &str = "\
+apiVersion: example.test/v1
+kind: Widget
+metadata: {name: first}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.test}
+spec:
+  group: example.test
+  names: {kind: Widget, plural: widgets}
+  scope: Namespaced
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object}}
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn addons_are_applied_put_back_and_removed() {
+    let Some(programs) = programs() else { return };
+    let mut home = Home::new();
+    home.set("HAKUBE_KUBE_BINARIES", programs.to_str().unwrap());
+    home.set("KUBE_VERSION", "v1.36.3");
+    home.set("MULTIZONE", "true");
+    let own = home.beside("own.yaml");
+    std::fs::write(&own, OWN).unwrap();
+    let cluster = Cluster { home, programs };
+    let home = &cluster.home;
+
+    home.run(&format!("up --manifests {}", own.display()))
+        .await
+        .succeeded();
+    let names: Vec<String> = cluster
+        .addons()
+        .await
+        .into_iter()
+        .map(|one| one.0)
+        .collect();
+    assert_eq!(
+        names,
+        ["coredns", "flannel", "manifests", "metrics-server", "rbac"]
+    );
+    assert_eq!(home.status().await["drift"], serde_json::json!([]));
+    cluster
+        .kubectl(&["create", "deployment", "web", "--image=web"])
+        .unwrap();
+    cluster.kubectl(&["get", "widget", "first"]).unwrap();
+
+    // What somebody changes by hand is seen, and put back.
+    let wanted = cluster.corefile();
+    let patch = r#"{"data":{"Corefile":"changed"}}"#;
+    let namespaced = ["-n", "kube-system"];
+    let change = ["patch", "configmap", "coredns", "--type=merge", "-p", patch];
+    cluster
+        .kubectl(&[&namespaced[..], &change].concat())
+        .unwrap();
+    let delete = ["delete", "service", "kube-dns"];
+    cluster
+        .kubectl(&[&namespaced[..], &delete].concat())
+        .unwrap();
+    let drift = home.status().await["drift"].to_string();
+    assert!(drift.contains("apply addon coredns again"), "{drift}");
+    home.run("repair").await.succeeded();
+    assert_eq!(cluster.corefile(), wanted);
+    home.run("repair")
+        .await
+        .succeeded()
+        .says(&["Nothing to do"]);
+
+    home.run("replicate").await.succeeded();
+    assert_eq!(home.status().await["drift"], serde_json::json!([]));
+
+    // What is switched off is removed, and nothing else.
+    home.run_with(
+        &[
+            ("KUBE_ENABLE_METRICS_SERVER", "false"),
+            ("HAKUBE_MANIFESTS", "none"),
+        ],
+        "up",
+    )
+    .await
+    .succeeded();
+    let gone = cluster.kubectl(&["-n", "kube-system", "get", "deployment", "metrics-server"]);
+    assert!(gone.unwrap_err().contains("NotFound"));
+    assert!(cluster.kubectl(&["get", "widgets"]).is_err());
+    cluster.kubectl(&["get", "deployment", "web"]).unwrap();
+    let names: Vec<String> = cluster
+        .addons()
+        .await
+        .into_iter()
+        .map(|one| one.0)
+        .collect();
+    assert_eq!(names, ["coredns", "flannel", "rbac"]);
+
+    // A manifest that the API server refuses is named by file, document and line.
+    std::fs::write(
+        &own,
+        "apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {ports: [{port: 99999}]}\n",
+    )
+    .unwrap();
+    home.run(&format!("up --manifests {}", own.display()))
+        .await
+        .exited(2)
+        .says(&["Service bad (own.yaml, document 1, line 1)", "99999"]);
+    assert_eq!(home.status().await["drift"], serde_json::json!([]));
+    home.run("down --yes").await.succeeded();
+}
