@@ -270,3 +270,52 @@ fn a_host_behind_a_jump_host_is_a_host() {
         assert!(why.contains("SHA256:"), "{why}");
     });
 }
+
+#[test]
+fn a_host_whose_notes_are_gone_is_left_as_it_is_and_named() {
+    let Some(stage) = stage("hosts-notes", &["h1"]) else {
+        return;
+    };
+    let host = &stage.hosts[0];
+    let h1 = ResourceId {
+        kind: ResourceKind::Machine,
+        scope: Scope::Zone("rack-a".to_owned()),
+        name: "h1".to_owned(),
+    };
+    let again = h1.clone();
+    stage.run(async |hosts| {
+        let spec = machine("one", "h1", "rack-a");
+        hosts.ensure_machine(&spec).await.unwrap();
+    });
+    sh(host, "mv /var/lib/hakube /root/notes");
+    stage.run(async move |hosts| {
+        let error = hosts.delete("one", &h1).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Fatal);
+        let words = error.to_string();
+        assert!(words.contains("before/files is gone"), "{words}");
+    });
+    assert_eq!(sh(host, "systemctl is-active kubelet"), "active");
+    // Something that can't go is named, and the lease stays; without it, the same call finishes.
+    sh(
+        host,
+        "mv /root/notes /var/lib/hakube; mkdir -p /etc/cni/busy; mount -t tmpfs x /etc/cni/busy",
+    );
+    let last = again.clone();
+    stage.run(async move |hosts| {
+        let error = hosts.delete("one", &again).await.unwrap_err();
+        let words = error.to_string();
+        assert!(
+            words.contains("this is left on it: file /etc/cni"),
+            "{words}"
+        );
+        assert_eq!(hosts.inspect("one").await.unwrap().machines.len(), 1);
+    });
+    sh(host, "umount /etc/cni/busy");
+    stage.run(async move |hosts| {
+        hosts.delete("one", &last).await.unwrap();
+    });
+    sh(
+        host,
+        "test ! -e /etc/cni -a ! -e /etc/hakube -a ! -e /var/lib/hakube",
+    );
+}
