@@ -14,26 +14,13 @@ fn programs() -> Option<PathBuf> {
     if std::env::var_os(WITHOUT).is_some() {
         return None;
     }
-    if let Some(directory) = std::env::var_os("HAKUBE_TEST_KUBE_BINARIES") {
-        return Some(directory.into());
-    }
-    let home = std::env::var("HOME").unwrap();
-    let cache = std::env::var("XDG_CACHE_HOME").unwrap_or(format!("{home}/.cache"));
-    let built = PathBuf::from(cache).join("hakube/kubernetes/bin");
-    let entries = std::fs::read_dir(&built).into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.to_string_lossy().contains("/kubernetes-1.36-"))
-        .filter(|path| path.join("kube-apiserver").exists())
-        .collect();
-    found.sort();
-    let found = found.pop();
+    let built = std::env::var_os("HAKUBE_TEST_KUBERNETES").map(PathBuf::from);
     assert!(
-        found.is_some(),
-        "Kubernetes' programs aren't in {}: build them with scripts/lib/kubernetes-programs, or set {WITHOUT}=1",
-        built.display()
+        built.is_some(),
+        "HAKUBE_TEST_KUBERNETES isn't set to the directory that scripts/lib/kubernetes-programs prints: run scripts/test, \
+         or set {WITHOUT}=1"
     );
-    found
+    built.map(|built| built.join("bin"))
 }
 
 struct Cluster {
@@ -103,6 +90,7 @@ spec:
 async fn addons_are_applied_put_back_and_removed() {
     let Some(programs) = programs() else { return };
     let mut home = Home::new();
+    home.set("HAKUBE_STAND_INS", "false");
     home.set("HAKUBE_KUBE_BINARIES", programs.to_str().unwrap());
     home.set("KUBE_VERSION", "v1.36.3");
     home.set("MULTIZONE", "true");
