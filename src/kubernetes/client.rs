@@ -59,6 +59,18 @@ impl KubeClient {
             .await
     }
 
+    /// Whether a stand-in answers where Kubernetes' own API server should: a machine's image may have it under that name.
+    async fn is_stand_in(&self, endpoint: SocketAddr) -> bool {
+        let url = format!("https://{endpoint}/version");
+        match self.endpoint.get(url).send().await {
+            Ok(answer) => answer
+                .text()
+                .await
+                .is_ok_and(|text| text.contains(hakube_standins::VERSION_MARK)),
+            Err(_) => false,
+        }
+    }
+
     fn kube(&self, endpoint: SocketAddr) -> Result<kube::Client> {
         let encode = |pem: &str| base64::engine::general_purpose::STANDARD.encode(pem);
         let broken = |error: &dyn std::fmt::Display| {
@@ -182,6 +194,12 @@ impl Kubernetes for KubeClient {
         endpoint: SocketAddr,
         wanted: &[Addon],
     ) -> Result<BTreeMap<String, AddonState>> {
+        if self.is_stand_in(endpoint).await {
+            let why = "the API server is a stand-in, which knows of no addons".to_owned();
+            let unknown = AddonState::Unknown { why };
+            let names = wanted.iter().map(|addon| addon.name.clone());
+            return Ok(names.map(|name| (name, unknown.clone())).collect());
+        }
         let objects = Objects::new(self.kube(endpoint)?);
         let states = addons::states(&objects, wanted).await;
         states.map_err(|problem: Problem| {
@@ -190,10 +208,16 @@ impl Kubernetes for KubeClient {
     }
 
     async fn check_addon(&self, endpoint: SocketAddr, addon: &Addon) -> Result<()> {
+        if self.is_stand_in(endpoint).await {
+            return Ok(());
+        }
         addons::check(&Objects::new(self.kube(endpoint)?), addon).await
     }
 
     async fn apply_addon(&self, endpoint: SocketAddr, addon: &Addon) -> Result<()> {
+        if self.is_stand_in(endpoint).await {
+            return Ok(());
+        }
         addons::apply(&Objects::new(self.kube(endpoint)?), addon).await
     }
 

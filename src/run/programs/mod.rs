@@ -77,7 +77,9 @@ async fn control_plane(
     path: &str,
     reporter: &dyn Reporter,
 ) -> Result<[Program; 3]> {
-    if settings.stand_ins {
+    // What was named goes first.
+    let is_named = settings.kube_binaries.is_some() || settings.releases.kubernetes.is_some();
+    if settings.stand_ins && !is_named {
         return stand_ins();
     }
     match (&settings.kube_binaries, &settings.releases.kubernetes) {

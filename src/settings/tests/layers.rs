@@ -50,7 +50,7 @@ fn the_first_of_flag_environment_file_profile_and_default_wins() {
         zone(|_| ()),
         owned(
             "us-central1-b",
-            "derived from HAKUBE_LIBVIRT_ZONES: its first, or `us-central1-b`"
+            "derived from HAKUBE_LIBVIRT_ZONES or HAKUBE_HOSTS: its first, or `us-central1-b`"
         )
     );
 }

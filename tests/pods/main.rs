@@ -1,0 +1,92 @@
+//! Clusters that run pods: the built hakube, Kubernetes' own programs, etcd and containerd, on hosts that boot Debian
+//! with systemd in a network of their own (tests/yard). Everything comes onto them from a mirror, as in a closed network.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod lab;
+mod state;
+mod traffic;
+mod workload;
+
+use lab::Lab;
+use std::time::Duration;
+use traffic::Traffic;
+
+/// One story, since a cluster takes a minute to make: what each chapter leaves is what the next one starts from.
+#[test]
+fn a_cluster_on_bare_hosts_runs_pods_through_every_change_and_leaves_the_hosts_as_they_were() {
+    let Some(lab) = Lab::new("pods", &["r1", "r2", "r3", "n1", "n2"]) else {
+        return;
+    };
+    let before = lab.states();
+    lab.chapter("up: one replica and two nodes from bare hosts");
+    lab.up(&["--nodes", "2"]);
+    assert_eq!(lab.ready_nodes(), ["n1", "n2", "r1"]);
+
+    lab.chapter("what people do with a cluster");
+    workload::deployment_of_four_pods_is_spread_over_the_nodes(&lab);
+    workload::a_service_answers_by_its_name_and_from_every_host(&lab, &["n1", "n2", "r1"]);
+    workload::logs_exec_and_port_forward_work(&lab);
+    workload::top_shows_nodes_and_pods(&lab);
+    workload::a_job_completes_and_a_stateful_set_has_names(&lab);
+
+    lab.chapter("1 to 2 to 3, while clients read, write and call the Service");
+    let traffic = Traffic::start(&lab);
+    lab.hakube(&["replicate", "--zone", "rack-b"]);
+    lab.hakube(&["replicate", "--zone", "rack-c"]);
+    assert_eq!(lab.ready_nodes(), ["n1", "n2", "r1", "r2", "r3"]);
+    workload::every_api_server_reaches_pods(&lab, &["r1", "r2", "r3"]);
+
+    lab.chapter("the host that has the endpoint's address loses power");
+    let holder = lab.holder(&["r1", "r2", "r3"]);
+    lab.host(&holder).cut_power().unwrap();
+    lab.await_api("another replica takes the address");
+    lab.host(&holder).power_on().unwrap();
+    lab.await_ready(&["n1", "n2", "r1", "r2", "r3"]);
+
+    lab.chapter("3 to 2 to 1");
+    lab.hakube(&["down", "--replica", "r3"]);
+    lab.hakube(&["down", "--replica", "r2"]);
+    assert_eq!(lab.ready_nodes(), ["n1", "n2", "r1"]);
+    traffic.end().assert_nothing_was_lost();
+
+    lab.chapter("hosts that were given back are as they were");
+    for name in ["r2", "r3"] {
+        lab.state(name).assert_same_as(&before[name]);
+    }
+
+    lab.chapter("every host is powered off, and on again");
+    for name in ["r1", "n1", "n2"] {
+        lab.host(name).cut_power().unwrap();
+    }
+    for name in ["r1", "n1", "n2"] {
+        lab.host(name).power_on().unwrap();
+    }
+    lab.await_api("the cluster comes back alone");
+    lab.await_ready(&["n1", "n2", "r1"]);
+    workload::a_service_answers_by_its_name_and_from_every_host(&lab, &["n1", "n2", "r1"]);
+
+    lab.chapter("down");
+    lab.hakube(&["down", "--yes"]);
+    for (name, before) in &before {
+        lab.state(name).assert_same_as(before);
+    }
+}
+
+/// Nothing is installed from a mirror whose image archive was exchanged after `up` had its sum.
+#[test]
+fn an_image_archive_with_another_sum_is_not_imported() {
+    let Some(lab) = Lab::new("sums", &["r1"]) else {
+        return;
+    };
+    lab.exchange_image("pause");
+    let error = lab.fails(&["up", "--nodes", "0", "--timeout", "25s"]);
+    assert!(error.contains("its SHA-256 is"), "{error}");
+    lab.host("r1")
+        .run(&["sh", "-c", "! ls /var/lib/hakube/images/*pause*.tar"])
+        .unwrap()
+        .checked()
+        .unwrap();
+    lab.hakube(&["down", "--yes", "--wait", "30s"]);
+    lab.await_free("r1", Duration::from_secs(30));
+}

@@ -1,0 +1,218 @@
+//! What people do with a cluster.
+
+use super::lab::{Lab, PATIENCE, run};
+use hakube_yard::until;
+use std::process::Stdio;
+
+const IMAGE: &str = "registry.k8s.io/e2e-test-images/agnhost:2.63.0";
+
+fn apply(lab: &Lab, name: &str, manifest: &str) {
+    let file = lab.file(&format!("{name}.yaml"));
+    std::fs::write(&file, manifest.replace("IMAGE", IMAGE)).unwrap();
+    lab.kubectl(&["apply", "--filename", file.to_str().unwrap()]);
+}
+
+/// The pods of the Deployment, by name and node.
+fn pods(lab: &Lab) -> Vec<(String, String)> {
+    let text = lab.kubectl(&[
+        "get",
+        "pods",
+        "--selector=app=web",
+        "--output=jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName}{\"\\n\"}{end}",
+    ]);
+    let pairs = text.lines().filter_map(|line| line.split_once(' '));
+    pairs
+        .map(|(pod, node)| (pod.to_owned(), node.to_owned()))
+        .collect()
+}
+
+pub fn deployment_of_four_pods_is_spread_over_the_nodes(lab: &Lab) {
+    apply(
+        lab,
+        "web",
+        r"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 4
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      topologySpreadConstraints:
+      - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, nodeTaintsPolicy: Honor, labelSelector: {matchLabels: {app: web}}}
+      containers:
+      - name: web
+        image: IMAGE
+        args: [netexec, --http-port=8080]
+        readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+",
+    );
+    lab.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]);
+    let pods = pods(lab);
+    for node in ["n1", "n2"] {
+        assert_eq!(
+            pods.iter().filter(|(_, on)| on == node).count(),
+            2,
+            "{pods:?}"
+        );
+    }
+}
+
+pub fn a_service_answers_by_its_name_and_from_every_host(lab: &Lab, hosts: &[&str]) {
+    lab.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]);
+    let address = lab.kubectl(&[
+        "get",
+        "service",
+        "web",
+        "--output=jsonpath={.spec.clusterIP}",
+    ]);
+    let url = format!("http://{address}/hostname");
+    for name in hosts {
+        let host = lab.host(name);
+        until("the Service answers on a host", PATIENCE, || {
+            let answer = host.run(&["curl", "--silent", "--fail", "--max-time", "3", &url]);
+            answer.is_ok_and(|ran| ran.stdout.starts_with("web-"))
+        })
+        .unwrap();
+    }
+    let (pod, _) = pods(lab).remove(0);
+    let ask = [
+        "exec",
+        &pod,
+        "--",
+        "curl",
+        "--silent",
+        "--fail",
+        "--max-time",
+        "5",
+        "http://web.default.svc.cluster.local/hostname",
+    ];
+    lab.await_kubectl("the Service answers by its name", &ask, |text| {
+        text.starts_with("web-")
+    });
+}
+
+pub fn logs_exec_and_port_forward_work(lab: &Lab) {
+    let (pod, _) = pods(lab).remove(0);
+    assert!(
+        lab.kubectl(&["logs", &pod]).contains("Started HTTP server"),
+        "logs of {pod}"
+    );
+    assert_eq!(lab.kubectl(&["exec", &pod, "--", "hostname"]).trim(), pod);
+    let mut forward = lab
+        .command_in(lab.kubectl_program())
+        .args(["port-forward", &format!("pod/{pod}"), "18080:8080"])
+        .env("KUBECONFIG", lab.file("kubeconfig"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let answered = until("the forwarded port answers", PATIENCE, || {
+        let answer = run(lab.command_in("curl").args([
+            "--silent",
+            "--fail",
+            "http://127.0.0.1:18080/hostname",
+        ]));
+        answer.is_ok_and(|name| name == pod)
+    });
+    forward.kill().unwrap();
+    forward.wait().unwrap();
+    answered.unwrap();
+}
+
+pub fn top_shows_nodes_and_pods(lab: &Lab) {
+    let has_all = |text: &str| {
+        ["n1", "n2", "r1"].iter().all(|node| text.contains(node)) && !text.contains("unknown")
+    };
+    lab.await_kubectl(
+        "top shows the nodes",
+        &["top", "node", "--no-headers"],
+        has_all,
+    );
+    lab.await_kubectl(
+        "top shows the pods",
+        &["top", "pod", "--no-headers"],
+        |text| text.lines().filter(|line| line.starts_with("web-")).count() == 4,
+    );
+}
+
+pub fn a_job_completes_and_a_stateful_set_has_names(lab: &Lab) {
+    apply(
+        lab,
+        "more",
+        r"
+apiVersion: batch/v1
+kind: Job
+metadata: {name: once}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+      - {name: once, image: IMAGE, command: [sh, -c, 'curl --silent --fail --retry 5 --retry-all-errors http://web/hostname']}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: set}
+spec: {clusterIP: None, selector: {app: set}, ports: [{port: 8080}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: set}
+spec:
+  serviceName: set
+  replicas: 2
+  selector: {matchLabels: {app: set}}
+  template:
+    metadata: {labels: {app: set}}
+    spec:
+      containers:
+      - {name: set, image: IMAGE, args: [netexec, --http-port=8080]}
+",
+    );
+    lab.kubectl(&[
+        "wait",
+        "--for=condition=Complete",
+        "job/once",
+        "--timeout=120s",
+    ]);
+    lab.kubectl(&["rollout", "status", "statefulset/set", "--timeout=120s"]);
+    let ask = [
+        "exec",
+        "set-0",
+        "--",
+        "curl",
+        "--silent",
+        "--fail",
+        "--max-time",
+        "5",
+        "http://set-1.set:8080/hostname",
+    ];
+    lab.await_kubectl("a pod of the set answers by its name", &ask, |text| {
+        text == "set-1"
+    });
+}
+
+/// By an API that pods serve, and by what goes to a kubelet.
+pub fn every_api_server_reaches_pods(lab: &Lab, replicas: &[&str]) {
+    let (pod, _) = pods(lab).remove(0);
+    for name in replicas {
+        let server = format!("--server=https://{}:6443", lab.host(name).address());
+        let metrics = ["--raw=/apis/metrics.k8s.io/v1beta1/nodes"];
+        let mut arguments = vec!["get", server.as_str()];
+        arguments.extend(metrics);
+        lab.await_kubectl("the metrics API answers", &arguments, |text| {
+            text.contains("NodeMetricsList")
+        });
+        let logs = lab.kubectl(&["logs", &pod, "--tail=1", &server]);
+        assert!(!logs.is_empty(), "{name}");
+    }
+}
