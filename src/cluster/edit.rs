@@ -289,15 +289,22 @@ fn pick<'a>(
 fn check_seen(intent: &Intent, observed: &Observed, replica: &ReplicaIntent) -> Result<()> {
     match observed.hidden_zone(intent) {
         None => Ok(()),
-        Some((zone, why)) => Err(Error::refused(format!(
-            "{} can't go while zone {zone} can't be asked: what is there isn't known",
+        Some((place, why)) => Err(Error::refused(format!(
+            "{} can't go while {place} can't be asked: what is there isn't known",
             replica.name
         ))
         .because(why)
         .hint("bring that host back, or the way to it; then run this again")
-        .hint(format!(
-            "a host of libvirt's that is off for good: HAKUBE_LIBVIRT_ZONES={zone}=gone, with this command and --force"
-        ))),
+        .hint(if intent.spec.hosts.is_some() {
+            "a host that is off for good: leave it out of the inventory, and name that file with this command: --hosts \
+             FILE --force"
+                .to_owned()
+        } else {
+            format!(
+                "a host of libvirt's that is off for good: HAKUBE_LIBVIRT_ZONES={}=gone, with this command and --force",
+                place.trim_start_matches("zone ")
+            )
+        })),
     }
 }
 

@@ -169,7 +169,7 @@ impl Observed {
 
     /// A zone that couldn't be asked and has a replica, or may have one that should no longer be there; and why
     /// it couldn't.
-    pub fn hidden_zone(&self, intent: &Intent) -> Option<(&str, &str)> {
+    pub fn hidden_zone(&self, intent: &Intent) -> Option<(String, &str)> {
         let zones = &self.inventory.unreachable;
         let machines = &self.inventory.unreachable_machines;
         let replica = intent.replicas.iter().map(|replica| &replica.name);
@@ -178,7 +178,7 @@ impl Observed {
             .chain(members)
             .find_map(|name| machines.get_key_value(name))
         {
-            return Some((name, why));
+            return Some((format!("host {name}"), why));
         }
         let hides = |name: &str| self.is_hidden(intent, name);
         let mut replicas = intent.replicas.iter();
@@ -195,7 +195,7 @@ impl Observed {
                 names.find(|name| hides(name)).and(zones.first_key_value())
             }
         };
-        found.map(|(zone, why)| (zone.as_str(), why.as_str()))
+        found.map(|(zone, why)| (format!("zone {zone}"), why.as_str()))
     }
 
     /// Whether a member's machine is gone, and its data with it: it never comes back as what it was.

@@ -101,7 +101,7 @@ fn check_strangers(intent: &Intent, observed: &Observed, draft: &Draft) -> Resul
 
 /// While a replica can't be seen, whatever relies on all others, or lowers what there is, waits.
 fn check_hidden(intent: &Intent, observed: &Observed, draft: &Draft) -> Result<()> {
-    let Some((zone, why)) = observed.hidden_zone(intent) else {
+    let Some((place, why)) = observed.hidden_zone(intent) else {
         return Ok(());
     };
     let lowers = |step: &Step, change: QuorumChange| match step.action {
@@ -114,7 +114,7 @@ fn check_hidden(intent: &Intent, observed: &Observed, draft: &Draft) -> Result<(
     {
         None => Ok(()),
         Some((step, _)) => Err(Error::refused(format!(
-            "can't {} while zone {zone} can't be asked: what is there isn't known",
+            "can't {} while {place} can't be asked: what is there isn't known",
             step.says
         ))
         .because(why)

@@ -261,6 +261,17 @@ impl Lab {
         );
     }
 
+    /// Waits until that many members of etcd vote and are well.
+    pub fn await_voters(&self, count: usize) {
+        let wanted = format!("etcd: {count} of {count} voters healthy");
+        let mut last = String::new();
+        let found = until("all members of etcd are well", PATIENCE, || {
+            last = run(&mut self.hakube_command(&["status"])).unwrap_or_else(|error| error);
+            last.contains(&wanted)
+        });
+        found.unwrap_or_else(|error| panic!("{error}; hakube status says: {last}"));
+    }
+
     /// Waits until clients have an answer at the endpoint.
     pub fn await_api(&self, what: &str) {
         self.await_kubectl(what, &["get", "--raw=/readyz"], |text| text == "ok");

@@ -42,6 +42,7 @@ fn a_cluster_on_bare_hosts_runs_pods_through_every_change_and_leaves_the_hosts_a
     lab.host(&holder).cut_power().unwrap();
     lab.await_api("another replica takes the address");
     lab.host(&holder).power_on().unwrap();
+    lab.await_voters(3);
     lab.await_ready(&["n1", "n2", "r1", "r2", "r3"]);
 
     lab.chapter("3 to 2 to 1");
