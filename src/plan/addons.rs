@@ -11,27 +11,14 @@ pub(super) fn before_nodes() -> Key {
     key("addon", addons::RBAC)
 }
 
+/// Those whose pods are placed once and stay: on the only node that there is, they would all go with it.
+const SPREAD: [&str; 2] = [addons::COREDNS, addons::METRICS_SERVER];
+
 /// Those that nodes need are applied beside them.
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     let wanted = addons::names(&intent.spec);
-    for name in &wanted {
-        let says = match state(observed, name) {
-            // The API server couldn't be asked. What is as it should be is left as it is.
-            None if intent.formed => format!("make sure of addon {name}"),
-            None => format!("apply addon {name}"),
-            Some(AddonState::Missing) => format!("apply addon {name}"),
-            Some(AddonState::Differs { what }) => {
-                format!("apply addon {name} again: {}", summary(what))
-            }
-            Some(AddonState::NotReady { .. } | AddonState::Ready | AddonState::Unknown { .. }) => {
-                continue;
-            }
-        };
-        let action = Action::ApplyAddon {
-            name: (*name).to_owned(),
-        };
-        draft.add(key("addon", name), says, action, &[AWAIT.to_owned()]);
-    }
+    let early = wanted.iter().filter(|name| !SPREAD.contains(name));
+    apply(intent, observed, early, &[], draft);
     let there = observed.addons.iter().flatten();
     let unwanted = there.filter(|(name, _)| !wanted.contains(&name.as_str()));
     // Without Kubernetes' API server nobody looked.
@@ -55,6 +42,43 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
             Action::ApproveServing,
             &[AWAIT.to_owned()],
         );
+    }
+}
+
+/// Those whose pods should be spread are applied when the nodes are there.
+pub(super) fn after_nodes(intent: &Intent, observed: &Observed, draft: &mut Draft) {
+    let wanted = addons::names(&intent.spec);
+    let late = wanted.iter().filter(|name| SPREAD.contains(name));
+    let nodes = draft.keys("await-nodes");
+    apply(intent, observed, late, &nodes, draft);
+}
+
+fn apply<'a>(
+    intent: &Intent,
+    observed: &Observed,
+    names: impl Iterator<Item = &'a &'a str>,
+    needs: &[Key],
+    draft: &mut Draft,
+) {
+    for name in names {
+        let says = match state(observed, name) {
+            // The API server couldn't be asked. What is as it should be is left as it is.
+            None if intent.formed => format!("make sure of addon {name}"),
+            None => format!("apply addon {name}"),
+            Some(AddonState::Missing) => format!("apply addon {name}"),
+            Some(AddonState::Differs { what }) => {
+                format!("apply addon {name} again: {}", summary(what))
+            }
+            Some(AddonState::NotReady { .. } | AddonState::Ready | AddonState::Unknown { .. }) => {
+                continue;
+            }
+        };
+        let action = Action::ApplyAddon {
+            name: (*name).to_owned(),
+        };
+        let mut needs = needs.to_vec();
+        needs.push(AWAIT.to_owned());
+        draft.add(key("addon", name), says, action, &needs);
     }
 }
 

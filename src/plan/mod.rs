@@ -44,6 +44,7 @@ pub fn plan(intent: &Intent, observed: &Observed) -> Result<Plan> {
         addons::plan(intent, observed, &mut draft);
         nodes::plan(intent, observed, &mut draft);
         replica_nodes::plan(intent, observed, &mut draft);
+        addons::after_nodes(intent, observed, &mut draft);
         addons::await_ready(intent, &mut draft);
     }
     check_strangers(intent, observed, &draft)?;

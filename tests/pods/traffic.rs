@@ -21,7 +21,7 @@ done
 
 /// Says of each call to the Service whether it was answered.
 const CALLER: &str = "while [ ! -e /tmp/end ]; do \
-    if curl --silent --fail --output /dev/null --max-time 5 http://web/hostname; then echo ok; else echo failed; fi; \
+    if curl --silent --fail --output /dev/null --max-time 5 http://$WEB/hostname; then echo ok; else echo failed; fi; \
     sleep 0.1; done";
 
 /// The clients, at work.
@@ -107,6 +107,14 @@ impl<'a> Traffic<'a> {
             "--output=jsonpath={.status.containerStatuses[0].containerID}",
         ]);
         let id = id.trim_start_matches("containerd://");
+        // By its address: a name is asked of a DNS server that may have lost power, for as long as that isn't noticed.
+        let web = [
+            "get",
+            "service",
+            "web",
+            "--output=jsonpath={.spec.clusterIP}",
+        ];
+        let call = format!("WEB={}; {CALLER}", lab.kubectl(&web));
         let caller = lab
             .host(&node)
             .command("ctr")
@@ -121,7 +129,7 @@ impl<'a> Traffic<'a> {
                 id,
                 "sh",
                 "-c",
-                CALLER,
+                &call,
             ])
             .stdout(std::fs::File::create(&called).unwrap())
             .stderr(Stdio::null())
