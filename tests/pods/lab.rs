@@ -40,7 +40,7 @@ impl Drop for Lab {
 
 impl Lab {
     /// Boots the hosts; `None` where this machine is said to make none. Names that start with r may be replicas, others
-    /// nodes; racks a, b, c take turns.
+    /// nodes; the digit says which rack.
     pub fn new(name: &str, hosts: &[&str]) -> Option<Self> {
         const WITHOUT: &str = "HAKUBE_TESTS_WITHOUT_KUBERNETES";
         if hakube_yard::without_hosts() || std::env::var_os(WITHOUT).is_some() {
@@ -108,8 +108,14 @@ impl Lab {
             "ssh: {{user: op, key: {}}}\nendpoint: {ENDPOINT}\nhosts:\n",
             self.yard.ssh_key().display()
         );
-        for (host, rack) in hosts.iter().zip(["a", "b", "c"].iter().cycle()) {
+        for host in hosts {
             let name = host.name();
+            // r1 and n1 are in the first rack, r2 and n2 in the second.
+            let rack = match name.as_bytes().last() {
+                Some(b'1') => "a",
+                Some(b'2') => "b",
+                _ => "c",
+            };
             let role = if name.starts_with('r') {
                 "replica"
             } else {

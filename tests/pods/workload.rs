@@ -26,7 +26,8 @@ fn pods(lab: &Lab) -> Vec<(String, String)> {
         .collect()
 }
 
-pub fn deployment_of_four_pods_is_spread_over_the_nodes(lab: &Lab) {
+/// Four pods behind a Service.
+pub fn a_deployment_runs(lab: &Lab) {
     apply(
         lab,
         "web",
@@ -55,11 +56,14 @@ spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
 ",
     );
     lab.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]);
+}
+
+pub fn its_pods_are_spread_over(lab: &Lab, nodes: &[&str]) {
     let pods = pods(lab);
-    for node in ["n1", "n2"] {
+    for node in nodes {
         assert_eq!(
             pods.iter().filter(|(_, on)| on == node).count(),
-            2,
+            4 / nodes.len(),
             "{pods:?}"
         );
     }
@@ -128,10 +132,9 @@ pub fn logs_exec_and_port_forward_work(lab: &Lab) {
     answered.unwrap();
 }
 
-pub fn top_shows_nodes_and_pods(lab: &Lab) {
-    let has_all = |text: &str| {
-        ["n1", "n2", "r1"].iter().all(|node| text.contains(node)) && !text.contains("unknown")
-    };
+pub fn top_shows_nodes_and_pods(lab: &Lab, nodes: &[&str]) {
+    let has_all =
+        |text: &str| nodes.iter().all(|node| text.contains(node)) && !text.contains("unknown");
     lab.await_kubectl(
         "top shows the nodes",
         &["top", "node", "--no-headers"],

@@ -16,7 +16,7 @@ use crate::process::Process;
 use crate::until::{until, until_some};
 
 /// A host that has been told to start has a first process by then, and one without power has none.
-const SWITCH: Duration = Duration::from_secs(30);
+const SWITCH: Duration = Duration::from_secs(90);
 /// systemd kills what doesn't stop within 90 s.
 const SHUTDOWN: Duration = Duration::from_secs(120);
 /// Lines of the console that an error shows.
