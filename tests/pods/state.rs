@@ -13,7 +13,7 @@ find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /
     -o -path /var/lib/systemd -o -path /var/cache -o -path /var/log/btmp -o -path /var/log/wtmp \
     -o -path /var/log/lastlog -o -path /root -o -path /home \) -prune -o \
     \( -type f -printf 'file %p %s %m\n' -o -type l -printf 'link %p %l\n' -o -printf 'directory %p %m\n' \)
-find /run -maxdepth 1 -printf 'run %p\n' | grep -v 'sshd\|systemd\|utmp\|dbus\|lock\|user\|log\|initctl\|mount\|host'
+find /run -maxdepth 1 -printf 'run %p\n' | grep -v 'sshd\|systemd\|utmp\|dbus\|lock\|user\|log\|initctl\|mount\|host\|motd'
 systemctl list-unit-files --no-legend --no-pager | awk '{ print "unit", $1, $2 }'
 ip -o link | awk '{ sub(/@.*/, "", $2); sub(/:$/, "", $2); print "interface", $2 }'
 ip -o address | awk '{ print "address", $2, $4 }' | grep -v fe80
@@ -22,7 +22,7 @@ nft list ruleset | sed 's/^/nft /'
 awk '{ print "mount", $2, $3 }' /proc/mounts
 for process in /proc/[0-9]*; do
     program=$(readlink "$process/exe") && printf 'process %s\n' "$program"
-done | grep -v 'systemd\|sshd\|/sh$\|dash$\|bash$\|awk$\|find$\|agetty\|sudo\|dbus' | sort -u
+done | grep -v 'systemd\|sshd\|/sh$\|dash$\|bash$\|awk$\|find$\|sort$\|grep$\|sed$\|readlink$\|agetty\|sudo\|dbus' | sort -u
 "#;
 
 impl State {
