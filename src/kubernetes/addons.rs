@@ -91,7 +91,9 @@ async fn state(objects: &Objects, addon: &Addon, live: &[&Value], recorded: bool
             Some((found, Ok(would_be))) => {
                 if is_going(found) {
                     differences.push(format!("{what} is being deleted"));
-                } else if let Some(field) = first_difference(found, &would_be) {
+                } else if let Some(field) =
+                    lasting_difference(objects, object, found, would_be).await
+                {
                     differences.push(format!("{what} was changed: {field}"));
                 }
                 late.extend(not_ready(found).map(|why| format!("{what} {why}")));
@@ -119,6 +121,30 @@ async fn state(objects: &Objects, addon: &Addon, live: &[&Value], recorded: bool
             why: late.join("; "),
         }
     }
+}
+
+/// The first field in which an object isn't what it would be if it were applied. Others write to it too: a controller
+/// notes a Deployment's revision. Where one did so between the look and the dry run, both are done again.
+async fn lasting_difference(
+    objects: &Objects,
+    object: &Object,
+    found: &Value,
+    mut would_be: Value,
+) -> Option<String> {
+    const LOOKS: usize = 3;
+    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+    let mut found = found.clone();
+    let mut field = first_difference(&found, &would_be);
+    for _ in 0..LOOKS {
+        if field.is_none() || version(&found) == version(&would_be) {
+            break;
+        }
+        // What can't be asked again isn't known to differ.
+        found = objects.get(&object.content).await.ok()?;
+        would_be = objects.apply(&object.content, true).await.ok()?;
+        field = first_difference(&found, &would_be);
+    }
+    field
 }
 
 /// What the API server wouldn't take of the addon, all of it. What depends on objects that aren't there yet can't be
