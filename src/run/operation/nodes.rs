@@ -37,25 +37,15 @@ impl NodesRequest {
     }
 
     fn edit(&self, intent: &Intent, up: Vec<String>) -> Result<Intent> {
-        match self.clone() {
-            Self::Scale { count, zone } => scale_nodes(
-                intent,
-                &Zones {
-                    asked: zone,
-                    up,
-                    free: None,
-                },
-                count,
-            ),
-            Self::Add { count, zone } => add_nodes(
-                intent,
-                &Zones {
-                    asked: zone,
-                    up,
-                    free: None,
-                },
-                count,
-            ),
+        let (Self::Scale { zone, .. } | Self::Add { zone, .. }) = self;
+        let zones = Zones {
+            asked: zone.clone(),
+            up,
+            free: None,
+        };
+        match self {
+            Self::Scale { count, .. } => scale_nodes(intent, &zones, *count),
+            Self::Add { count, .. } => add_nodes(intent, &zones, *count),
         }
     }
 }
