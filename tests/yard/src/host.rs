@@ -127,8 +127,13 @@ impl Host {
     }
 
     /// Cuts the power. All that runs there ends at once; what has been written stays, synced or not.
+    ///
+    /// The network card goes first, as it does with the power: a kernel that ends processes closes their connections,
+    /// and peers would see that. The namespace lives on for as long as such a connection waits for an answer, minutes
+    /// at times, and so would the card in it.
     pub fn cut_power(&self) -> Result<()> {
         let launcher = self.launcher_or_off()?;
+        network::remove_port(&self.place, self.number)?;
         // The kernel ends everything in a PID namespace whose first process ends, at once. The rest is what starts
         // the host, and watches over it.
         self.first_of_all().unwrap_or(launcher).kill();

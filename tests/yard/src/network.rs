@@ -97,6 +97,16 @@ pub(crate) fn set_carrier(place: &Place, number: u8, plugged: bool) -> Result<()
     inside(place, "ip", &["link", "set", &port(number), state]).map(drop)
 }
 
+/// Takes the network card out of the host. Both ends of the cable go.
+pub(crate) fn remove_port(place: &Place, number: u8) -> Result<()> {
+    let removed = inside(place, "ip", &["link", "delete", &port(number)]);
+    match removed {
+        // A host that is only just starting has none yet.
+        Err(_) if !has_port(place, number) => Ok(()),
+        removed => removed.map(drop),
+    }
+}
+
 pub(crate) fn has_port(place: &Place, number: u8) -> bool {
     inside(place, "ip", &["link", "show", &port(number)]).is_ok()
 }
