@@ -1,6 +1,6 @@
 //! `hakube down`.
 
-use super::flags::{ChangeFlags, ZoneFlag};
+use super::flags::{ChangeFlags, DrainFlag, ZoneFlag};
 use crate::cluster::RemovalRequest;
 use crate::error::{Error, Result};
 use crate::output::ask;
@@ -14,19 +14,24 @@ pub struct Args {
     replica: Option<String>,
     #[command(flatten)]
     zone: ZoneFlag,
-    /// Remove a replica that doesn't answer without asking it: it is dead for good
+    /// Remove a replica that doesn't answer without asking it: it is dead for good. Of one that does, delete the pods
+    /// that a PodDisruptionBudget keeps or that no controller recreates
     #[arg(long, requires = "replica")]
     force: bool,
     /// Don't ask for the cluster's name
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
+    drain: DrainFlag,
+    #[command(flatten)]
     pub change: ChangeFlags,
 }
 
 /// Deletes the cluster, or with `--replica` (kube-down: KUBE_DELETE_NODES=false) one replica.
 pub async fn run(args: Args) -> Result<()> {
-    let resolved = args.change.settings(&[args.zone.pairs()])?;
+    let resolved = args
+        .change
+        .settings(&[args.zone.pairs(), args.drain.pairs()])?;
     let settings = &resolved.settings;
     let zone = settings.zone_given.then(|| settings.zone.name().to_owned());
     let replica = match args.replica {

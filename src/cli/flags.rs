@@ -175,6 +175,21 @@ impl ZoneFlag {
     }
 }
 
+/// How long pods may take to leave, where a command removes machines that run some.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct DrainFlag {
+    /// How long pods may take to leave: 10m, 90s ($HAKUBE_DRAIN_TIMEOUT)
+    #[arg(long, value_name = "DURATION")]
+    drain_timeout: Option<String>,
+}
+
+impl DrainFlag {
+    /// As a setting's flag and its value.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        given([("--drain-timeout", &self.drain_timeout)])
+    }
+}
+
 /// What every command takes that changes a cluster.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ChangeFlags {

@@ -1,6 +1,6 @@
 //! `hakube nodes`.
 
-use super::flags::{ChangeFlags, ZoneFlag};
+use super::flags::{ChangeFlags, DrainFlag, ZoneFlag};
 use crate::error::Result;
 use crate::run::{self, NodesRequest};
 use crate::settings::Settings;
@@ -16,11 +16,17 @@ pub struct Args {
 enum Command {
     /// Have so many nodes: in the zone named, or in all of the cluster's together
     ///
-    /// Which machines go when there are to be fewer, the provider decides; drain nodes first if that matters.
+    /// When there are to be fewer, nodes that aren't ready go first, then those that are cordoned, then the newest. Pods
+    /// leave them before their machines are deleted.
     Scale {
         /// How many
         #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(0..=5000))]
         count: u32,
+        /// Delete the pods that a PodDisruptionBudget keeps or that no controller recreates
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        drain: DrainFlag,
         #[command(flatten)]
         zone: ZoneFlag,
         #[command(flatten)]
@@ -43,13 +49,15 @@ pub async fn run(args: Args) -> Result<()> {
     match args.command {
         Command::Scale {
             count,
+            force,
+            drain,
             zone,
             change,
         } => {
-            let resolved = change.settings(&[zone.pairs()])?;
+            let resolved = change.settings(&[zone.pairs(), drain.pairs()])?;
             let zone = given_zone(&resolved.settings);
             let session = change.session(resolved)?;
-            run::nodes(&session, &NodesRequest::Scale { count, zone }).await
+            run::nodes(&session, &NodesRequest::Scale { count, zone, force }).await
         }
         Command::Add {
             zone,

@@ -100,6 +100,9 @@ pub struct NodeView {
     pub ready: bool,
     /// Whether it is labelled as the control plane's.
     pub control_plane: bool,
+    /// Whether it takes no new pods.
+    #[serde(default)]
+    pub cordoned: bool,
 }
 
 impl EtcdView {

@@ -1,7 +1,8 @@
 //! The real thing: reqwest for probes, kube for objects.
 
 use super::objects::{Objects, Problem};
-use super::{BootstrapToken, Kubernetes, ServingRequest, addons, csr};
+use super::{BootstrapToken, Kubernetes, ServingRequest, addons, csr, drain};
+use super::{Evicted, Eviction, PodOnNode};
 use crate::addons::{Addon, node_bindings};
 use crate::channel::Door;
 use crate::cluster::{AddonState, ApiView, CONTROL_PLANE_LABEL, NodeView};
@@ -177,6 +178,18 @@ impl Kubernetes for KubeClient {
         })
     }
 
+    async fn cordon(&self, endpoint: SocketAddr, node: &str, cordoned: bool) -> Result<()> {
+        drain::cordon(self.kube(endpoint)?, node, cordoned).await
+    }
+
+    async fn pods_to_move(&self, endpoint: SocketAddr, node: &str) -> Result<Vec<PodOnNode>> {
+        drain::pods(self.kube(endpoint)?, node).await
+    }
+
+    async fn evict(&self, endpoint: SocketAddr, pod: &PodOnNode, how: Eviction) -> Result<Evicted> {
+        drain::evict(self.kube(endpoint)?, pod, how).await
+    }
+
     async fn admit_nodes(&self, endpoint: SocketAddr, token: &BootstrapToken) -> Result<()> {
         let client = self.kube(endpoint)?;
         let bindings: Api<ClusterRoleBinding> = Api::all(client.clone());
@@ -236,7 +249,7 @@ impl Kubernetes for KubeClient {
 
 /// A call's answer, or why there is none. The client's own timeouts don't cover a TLS handshake with a
 /// process that is paused.
-async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
+pub(super) async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
     match tokio::time::timeout(CALL, call).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err(format!(
@@ -274,11 +287,13 @@ fn node_view(node: Node) -> NodeView {
         .iter()
         .any(|condition| condition.type_ == "Ready" && condition.status == "True");
     let labels = node.metadata.labels.unwrap_or_default();
+    let spec = node.spec.unwrap_or_default();
     NodeView {
         name: node.metadata.name.unwrap_or_default(),
         zone: labels.get(ZONE_LABEL).cloned().unwrap_or_default(),
         control_plane: labels.contains_key(CONTROL_PLANE_LABEL),
         ready,
+        cordoned: spec.unschedulable == Some(true),
     }
 }
 

@@ -4,10 +4,12 @@ mod addons;
 mod client;
 mod compare;
 mod csr;
+mod drain;
 mod objects;
 mod serving;
 
 pub use client::KubeClient;
+pub use drain::{Evicted, Eviction, PodOnNode};
 pub use serving::{Machines, ServingRequest, decide as decide_serving};
 
 use crate::addons::Addon;
@@ -46,6 +48,15 @@ pub trait Kubernetes: Send + Sync {
 
     /// The node is no longer registered. One that wasn't is no error.
     async fn forget_node(&self, endpoint: SocketAddr, name: &str) -> Result<()>;
+
+    /// Lets no new pods onto the node, or lets them again. One that isn't registered is no error.
+    async fn cordon(&self, endpoint: SocketAddr, node: &str, cordoned: bool) -> Result<()>;
+
+    /// The pods that have to leave this node before it goes.
+    async fn pods_to_move(&self, endpoint: SocketAddr, node: &str) -> Result<Vec<PodOnNode>>;
+
+    /// Makes the pod leave its node, or asks whether it may.
+    async fn evict(&self, endpoint: SocketAddr, pod: &PodOnNode, how: Eviction) -> Result<Evicted>;
 
     /// Lets nodes join with this token: the secret itself, and the bindings that let its bearers
     /// ask for certificates and get them.

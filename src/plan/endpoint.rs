@@ -4,6 +4,7 @@
 //! Promote: everything of the balancer that can exist before the swap does; the swap itself needs only
 //! that the new replica's API server is ready. Demote is the mirror image.
 
+use super::drain::DRAIN;
 use super::replicas::is_born_with_endpoint;
 use super::shared_address;
 use super::step::{Action, Draft, Key};
@@ -67,7 +68,8 @@ fn promote(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Answer {
     let is_idle = |group: &BackendGroup| wanted.iter().all(|machine| machine.zone != group.zone);
     let idle = balancer.groups.iter().any(is_idle);
     if have != want || idle || !balancer.health_check {
-        let needs = draft.keys(if live { "control-plane/" } else { "machine/" });
+        let mut needs = draft.keys(if live { "control-plane/" } else { "machine/" });
+        needs.push(DRAIN.to_owned());
         draft.add(
             BALANCER,
             format!("put {} behind the load balancer", want.join(", ")),
@@ -104,7 +106,7 @@ fn demote(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Answer {
     };
     if !holds {
         let mut needs = draft.keys("control-plane/");
-        needs.push("reserve-address".to_owned());
+        needs.extend(["reserve-address".to_owned(), DRAIN.to_owned()]);
         draft.add(
             POINT,
             format!("move the endpoint's address to {}", replica.name),

@@ -4,6 +4,7 @@
 
 mod addons;
 mod demand;
+mod drain;
 mod endpoint;
 mod foundation;
 mod nodes;
@@ -37,6 +38,7 @@ pub fn plan(intent: &Intent, observed: &Observed) -> Result<Plan> {
     foundation::plan(intent, observed, &mut draft);
     removal::burdens(intent, observed, &mut draft);
     replicas::plan(intent, observed, &mut draft);
+    drain::plan(intent, observed, &mut draft);
     let answer = endpoint::plan(intent, observed, &mut draft);
     removal::replicas(intent, observed, &mut draft);
     // Without an endpoint there is nobody to admit them.

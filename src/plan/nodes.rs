@@ -1,21 +1,22 @@
 //! Nodes: groups of identical machines.
 
 use super::addons;
+use super::drain::DRAIN;
 use super::endpoint::AWAIT;
 use super::step::{Action, Draft, Key, key};
 use crate::cluster::{Intent, NodeGroupPart, Observed};
 use crate::machine;
-use hakube_provider::{MachineRef, MachineSpec, NodeGroupSpec, ResourceId, ResourceKind, Scope};
+use hakube_provider::{
+    MachineRef, MachineSpec, NodeGroup, NodeGroupSpec, ResourceId, ResourceKind, Scope,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
-    // What is in a zone that can't be asked isn't known.
     let unreachable = &observed.inventory.unreachable;
-    let mut groups = intent.node_groups();
-    groups.retain(|group| !unreachable.contains_key(&group.zone));
+    let groups = known_groups(intent, observed);
     let mut done: Vec<Key> = vec![AWAIT.to_owned()];
-    done.extend(resize(intent, observed, &groups, draft));
-    done.extend(delete_groups(observed, &groups, draft));
+    done.extend(resize(intent, observed, draft));
+    done.extend(delete_groups(intent, observed, draft));
     let all_seen = unreachable.is_empty();
     if all_seen {
         delete_templates(intent, observed, &groups, &done, draft);
@@ -31,17 +32,82 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     }
 }
 
+/// A group of nodes that changes its size, or goes.
+pub(super) struct NodeChange {
+    /// What there should be; `None`: nothing of it.
+    wanted: Option<NodeGroupPart>,
+    /// The group's name, and its zone.
+    name: String,
+    zone: String,
+    /// Its machines that go.
+    pub(super) leaving: Vec<String>,
+}
+
+/// The groups that change. What is in a zone that can't be asked isn't known, and stays.
+pub(super) fn changes(intent: &Intent, observed: &Observed) -> Vec<NodeChange> {
+    let wanted = known_groups(intent, observed);
+    let there = &observed.inventory.node_groups;
+    let resized = wanted
+        .iter()
+        .filter(|group| size_now(observed, &group.name) != Some(group.size));
+    let resized = resized.map(|group| NodeChange {
+        name: group.name.clone(),
+        zone: group.zone.clone(),
+        leaving: there
+            .iter()
+            .find(|found| found.name == group.name)
+            .map(|found| leaving(found, group.size, observed))
+            .unwrap_or_default(),
+        wanted: Some(group.clone()),
+    });
+    let deleted = there
+        .iter()
+        .filter(|found| wanted.iter().all(|group| group.name != found.name));
+    let deleted = deleted.map(|found| NodeChange {
+        name: found.name.clone(),
+        zone: found.zone.clone(),
+        leaving: found.machines.clone(),
+        wanted: None,
+    });
+    resized.chain(deleted).collect()
+}
+
+fn known_groups(intent: &Intent, observed: &Observed) -> Vec<NodeGroupPart> {
+    let mut groups = intent.node_groups();
+    groups.retain(|group| !observed.inventory.unreachable.contains_key(&group.zone));
+    groups
+}
+
+/// The machines that go when the group shrinks to this size: those of the least use first. A node that is cordoned was
+/// meant to go, by an operator or by an earlier run of this; of the others the newest go, which the provider lists last.
+fn leaving(group: &NodeGroup, size: u32, observed: &Observed) -> Vec<String> {
+    let count = group.size.saturating_sub(size) as usize;
+    let node = |name: &str| {
+        let mut nodes = observed.nodes.iter().flatten();
+        nodes.find(|node| node.name == name)
+    };
+    let use_of = |name: &str| match node(name) {
+        None => 0,
+        Some(node) if !node.ready => 1,
+        Some(node) if node.cordoned => 2,
+        Some(_) => 3,
+    };
+    let mut machines: Vec<&String> = group.machines.iter().rev().collect();
+    if observed.nodes.is_some() {
+        machines.sort_by_key(|name| use_of(name));
+    }
+    machines.into_iter().take(count).cloned().collect()
+}
+
 /// Groups that aren't there, or not of their size. Each gets a new template: the token in the one that it
 /// has may have expired, and a template can't be changed.
-fn resize(
-    intent: &Intent,
-    observed: &Observed,
-    groups: &[NodeGroupPart],
-    draft: &mut Draft,
-) -> Vec<Key> {
-    let differs = |group: &&NodeGroupPart| size_now(observed, &group.name) != Some(group.size);
-    let differing: Vec<&NodeGroupPart> = groups.iter().filter(differs).collect();
-    if differing.is_empty() {
+fn resize(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Vec<Key> {
+    let changes = changes(intent, observed);
+    let resized: Vec<(&NodeGroupPart, &NodeChange)> = changes
+        .iter()
+        .filter_map(|change| Some((change.wanted.as_ref()?, change)))
+        .collect();
+    if resized.is_empty() {
         return Vec::new();
     }
     let admit = draft.add(
@@ -59,16 +125,22 @@ fn resize(
         .max()
         .map_or(0, |last| last.saturating_add(1));
     (next..)
-        .zip(differing)
-        .map(|(number, group)| {
+        .zip(resized)
+        .map(|(number, (group, change))| {
             let says = match size_now(observed, &group.name) {
                 None => format!("make {} in {}", nodes(group.size), group.zone),
                 Some(now) => format!("from {now} to {} in {}", nodes(group.size), group.zone),
             };
+            let mut needs = needs.clone();
+            if !change.leaving.is_empty() {
+                needs.push(DRAIN.to_owned());
+            }
+            let mut spec = group_spec(intent, group, number);
+            spec.leaving.clone_from(&change.leaving);
             draft.add(
                 key("nodes", &group.name),
                 says,
-                Action::EnsureNodeGroup(group_spec(intent, group, number)),
+                Action::EnsureNodeGroup(spec),
                 &needs,
             )
         })
@@ -91,17 +163,17 @@ fn size_now(observed: &Observed, group: &str) -> Option<u32> {
         .map(|found| found.size)
 }
 
-fn delete_groups(observed: &Observed, wanted: &[NodeGroupPart], draft: &mut Draft) -> Vec<Key> {
-    let groups = observed.inventory.node_groups.iter();
-    groups
-        .filter(|found| wanted.iter().all(|group| group.name != found.name))
-        .map(|found| {
+fn delete_groups(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Vec<Key> {
+    let changes = changes(intent, observed).into_iter();
+    changes
+        .filter(|change| change.wanted.is_none())
+        .map(|change| {
             let resource = ResourceId {
                 kind: ResourceKind::NodeGroup,
-                scope: Scope::Zone(found.zone.clone()),
-                name: found.name.clone(),
+                scope: Scope::Zone(change.zone),
+                name: change.name,
             };
-            draft.delete(resource, &[])
+            draft.delete(resource, &[DRAIN.to_owned()])
         })
         .collect()
 }
@@ -215,6 +287,7 @@ fn group_spec(intent: &Intent, group: &NodeGroupPart, template: u32) -> NodeGrou
         name: group.name.clone(),
         template: spec.names.node_template(template),
         size: group.size,
+        leaving: Vec::new(),
         machine: MachineSpec {
             cluster: spec.cluster.clone(),
             machine: MachineRef {

@@ -1,5 +1,6 @@
 //! Replicas that should no longer be there: out of the balancer, out of etcd, then the machine.
 
+use super::drain::DRAIN;
 use super::shared_address;
 use super::step::{Action, Draft, Key, key};
 use crate::cluster::{EtcdView, Intent, MemberRole, MemberView, Observed};
@@ -50,6 +51,7 @@ pub(super) fn replicas(intent: &Intent, observed: &Observed, draft: &mut Draft) 
         needs.extend(draft.keys("balancer"));
         needs.extend(shared_address::moves(draft));
         needs.extend(draft.keys("control-plane/"));
+        needs.push(DRAIN.to_owned());
         let left = key("leave", name);
         if let Some(member) = observed.etcd.member(name).filter(|_| !draft.has(&left)) {
             leave_etcd(member, &needs, draft);

@@ -3,6 +3,7 @@
 //! No two may ever have it to themselves, and none may take part that another doesn't know of. So on the way up,
 //! those that share it learn of the newcomer before it begins; on the way down, the one that leaves lets go first.
 
+use super::drain::DRAIN;
 use super::endpoint::{Answer, await_answer};
 use super::step::{Action, Draft, Key, key};
 use crate::cluster::{Arrangement, HoldView, Intent, MemberRole, Observed, ReplicaIntent, Sharer};
@@ -58,7 +59,8 @@ fn release(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Leaving {
             (HoldView::Nothing, _) | (_, None) => {}
             (HoldView::Unknown { .. }, _) => leaving = Leaving::Stuck,
             (HoldView::Shares(_) | HoldView::Altered, Some(machine)) => {
-                let needs = draft.keys("control-plane/");
+                let mut needs = draft.keys("control-plane/");
+                needs.push(DRAIN.to_owned());
                 draft.add(
                     key(RELEASE, name),
                     format!("move the endpoint's address away from {name}"),

@@ -95,6 +95,11 @@ pub enum Action {
         /// etcd's id for it.
         member: u64,
     },
+    /// No pod that has to be elsewhere is on these nodes, and none comes.
+    DrainNodes {
+        /// The nodes.
+        nodes: Vec<String>,
+    },
     /// The resource is gone.
     Delete(ResourceId),
     /// Nodes may join, with a token that expires.

@@ -1,5 +1,6 @@
 //! The means by which anything is seen or done. Each is a trait, so that tests have means of their own.
 
+use super::drain::Drain;
 use crate::channel::Channel;
 use crate::etcd::Etcd;
 use crate::kubeconfig;
@@ -35,6 +36,8 @@ pub struct Means {
     pub timeout: Duration,
     /// How long nodes may take to be ready, all together.
     pub nodes_timeout: Duration,
+    /// How nodes are drained.
+    pub drain: Drain,
     /// How often a condition is looked at while it is waited for.
     pub pace: Duration,
 }

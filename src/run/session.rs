@@ -2,6 +2,7 @@
 
 use super::backend::Backend;
 use super::connect::{Clients, Connect};
+use super::drain::Drain;
 use super::{Means, Stored};
 use crate::clock::Clock;
 use crate::cluster::{ClusterSpec, Phase};
@@ -184,6 +185,7 @@ impl Session {
             context: settings.kube_context.clone(),
             timeout: settings.timeout,
             nodes_timeout: settings.nodes_timeout,
+            drain: Drain::within(settings.drain_timeout),
             pace: backend.pace,
         })
     }

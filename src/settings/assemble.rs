@@ -93,6 +93,7 @@ pub fn settings(
     let kube_context = read.derive(&table::KUBE_CONTEXT, parse::word, context);
     let timeout = timeout(read);
     let nodes_timeout = read.integer(&table::NODES_TIMEOUT).map(Duration::from_secs);
+    let drain_timeout = read.read(&table::DRAIN_TIMEOUT, parse::duration);
     let time_scale = read.read(&table::TIME_SCALE, parse::factor);
     Some(Settings {
         cluster: identity.cluster?,
@@ -130,6 +131,7 @@ pub fn settings(
         pki: pki?,
         timeout: timeout?,
         nodes_timeout: nodes_timeout?,
+        drain_timeout: drain_timeout?,
         kube_up: kube_up?,
         home: home?,
         state: state?,

@@ -87,6 +87,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// How long a command waits for nodes to become ready.
     pub nodes_timeout: Duration,
+    /// How long pods may take to leave a node that goes.
+    pub drain_timeout: Duration,
     /// kube-up's way of choosing what `up` and `down` do.
     pub kube_up: KubeUpMode,
     /// Everything that hakube keeps lies under this directory. Absolute.

@@ -158,7 +158,7 @@ impl Lab {
         run(self.command_in(program).args(arguments))
     }
 
-    fn hakube_command(&self, arguments: &[&str]) -> Command {
+    pub fn hakube_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.command_in(HAKUBE);
         command
             .args(arguments)
@@ -183,6 +183,11 @@ impl Lab {
         let seconds = began.elapsed().as_secs_f64();
         eprintln!("   {seconds:6.1} s  hakube {}", arguments.join(" "));
         text
+    }
+
+    /// `hakube`, which fails; what it said.
+    pub fn refused(&self, arguments: &[&str]) -> String {
+        run(&mut self.hakube_command(arguments)).unwrap_err()
     }
 
     /// `hakube up` on these hosts, from this mirror.

@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod killed;
 mod lab;
 mod state;
 mod traffic;
+mod webhook;
 mod workload;
 
 use lab::Lab;
@@ -55,6 +57,7 @@ fn a_cluster_on_bare_hosts_runs_pods_through_every_change_and_leaves_the_hosts_a
     workload::logs_exec_and_port_forward_work(&lab);
     workload::top_shows_nodes_and_pods(&lab, &["n1", "n2", "r1"]);
     workload::a_job_completes_and_a_stateful_set_has_names(&lab);
+    webhook::runs(&lab);
 
     lab.chapter("1 to 2 to 3, while clients read, write and call the Service");
     let traffic = Traffic::start(&lab);
@@ -62,6 +65,21 @@ fn a_cluster_on_bare_hosts_runs_pods_through_every_change_and_leaves_the_hosts_a
     lab.hakube(&["replicate", "--zone", "rack-c"]);
     assert_eq!(lab.ready_nodes(), ["n1", "n2", "r1", "r2", "r3"]);
     workload::every_api_server_reaches_pods(&lab, &["r1", "r2", "r3"]);
+    webhook::every_api_server_asks_it(&lab, &["r1", "r2", "r3"]);
+
+    lab.chapter("a node goes, when its pods may");
+    workload::so_many_pods_are_needed(&lab, 4);
+    let error = lab.refused(&["nodes", "scale", "1"]);
+    assert!(error.contains("node n2 can't be drained"), "{error}");
+    assert!(error.contains("web-budget"), "{error}");
+    workload::its_pods_are_spread_over(&lab, &["n1", "n2"]);
+    workload::so_many_pods_are_needed(&lab, 3);
+    lab.hakube(&["nodes", "scale", "1"]);
+    workload::its_pods_are_spread_over(&lab, &["n1"]);
+    assert_eq!(lab.ready_nodes(), ["n1", "r1", "r2", "r3"]);
+    lab.state("n2").assert_same_as(&before["n2"]);
+    lab.hakube(&["nodes", "scale", "2"]);
+    assert_eq!(lab.ready_nodes(), ["n1", "n2", "r1", "r2", "r3"]);
 
     lab.chapter("the host that has the endpoint's address loses power");
     let holder = lab.holder(&["r1", "r2", "r3"]);
@@ -93,11 +111,44 @@ fn a_cluster_on_bare_hosts_runs_pods_through_every_change_and_leaves_the_hosts_a
     lab.await_ready(&["n1", "n2", "r1"]);
     workload::a_service_answers_by_its_name_and_from_every_host(&lab, &["n1", "n2", "r1"]);
 
+    lab.chapter("a node loses power, and comes back");
+    workload::its_pods_restart(&lab);
+    workload::its_pods_are_spread_over(&lab, &["n1", "n2"]);
+    lab.host("n2").cut_power().unwrap();
+    workload::its_pods_come_to(&lab, "n1");
+    lab.host("n2").power_on().unwrap();
+    lab.await_ready(&["n1", "n2", "r1"]);
+    workload::a_node_has_no_other_pods_than_it_should(&lab, "n2");
+
     lab.chapter("down");
     lab.hakube(&["down", "--yes"]);
     for (name, before) in &before {
         lab.state(name).assert_same_as(before);
     }
+}
+
+/// Killed at every step, the same command finishes.
+#[test]
+#[ignore = "takes three minutes and a quiet machine: scripts/test pods, scripts/test deep"]
+fn a_command_that_is_killed_at_any_step_finishes_when_it_is_given_again() {
+    let Some(lab) = Lab::new("killed", &["r1", "r2"]) else {
+        return;
+    };
+    let before = lab.states();
+    lab.up(&["--nodes", "0"]);
+    lab.chapter("1 to 2");
+    let kills = killed::at_each_step(&lab, &["replicate", "--zone", "rack-b"]);
+    assert!(kills >= 6, "only {kills} steps");
+    lab.await_voters(2);
+    assert_eq!(lab.ready_nodes(), ["r1", "r2"]);
+    lab.chapter("2 to 1");
+    let kills = killed::at_each_step(&lab, &["down", "--replica", "r2"]);
+    assert!(kills >= 4, "only {kills} steps");
+    lab.await_voters(1);
+    assert_eq!(lab.ready_nodes(), ["r1"]);
+    lab.state("r2").assert_same_as(&before["r2"]);
+    lab.hakube(&["down", "--yes"]);
+    lab.state("r1").assert_same_as(&before["r1"]);
 }
 
 /// Nothing is installed from a mirror whose image archive was exchanged after `up` had its sum.

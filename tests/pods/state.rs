@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 #[derive(Debug, PartialEq, Eq)]
 pub struct State(BTreeSet<String>);
 
-/// Files with size and mode; not what the system itself writes all the time, nor the home of the ssh sessions.
+/// Files with size and mode. Left out: what systemd recreates at each boot, what the system writes all the time, and the
+/// home of the ssh sessions.
 const LOOK: &str = r#"
 find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/log/journal \
     -o -path /var/lib/systemd -o -path /var/cache -o -path /var/log/btmp -o -path /var/log/wtmp \
-    -o -path /var/log/lastlog -o -path /root -o -path /home \) -prune -o \
+    -o -path /var/log/lastlog -o -name 'systemd-private-*' -o -path /root -o -path /home \) -prune -o \
     \( -type f -printf 'file %p %s %m\n' -o -type l -printf 'link %p %l\n' -o -printf 'directory %p %m\n' \)
 find /run -maxdepth 1 -printf 'run %p\n' | grep -v 'sshd\|systemd\|utmp\|dbus\|lock\|user\|log\|initctl\|mount\|host\|motd'
 systemctl list-unit-files --no-legend --no-pager | awk '{ print "unit", $1, $2 }'

@@ -51,6 +51,8 @@ impl<'a> Traffic<'a> {
             "caller",
             "--image=registry.k8s.io/e2e-test-images/agnhost:2.63.0",
             "--restart=Never",
+            // Nothing recreates it, so its node may not go.
+            "--overrides={\"spec\":{\"nodeName\":\"n1\"}}",
             "--command",
             "--",
             "sleep",

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 const IMAGE: &str = "registry.k8s.io/e2e-test-images/agnhost:2.63.0";
 
-fn apply(lab: &Lab, name: &str, manifest: &str) {
+pub fn apply(lab: &Lab, name: &str, manifest: &str) {
     let file = lab.file(&format!("{name}.yaml"));
     std::fs::write(&file, manifest.replace("IMAGE", IMAGE)).unwrap();
     lab.kubectl(&["apply", "--filename", file.to_str().unwrap()]);
@@ -43,10 +43,15 @@ spec:
     spec:
       topologySpreadConstraints:
       - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, nodeTaintsPolicy: Honor, labelSelector: {matchLabels: {app: web}}}
+      tolerations:
+      - {key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 5}
+      - {key: node.kubernetes.io/not-ready, operator: Exists, effect: NoExecute, tolerationSeconds: 5}
       containers:
       - name: web
         image: IMAGE
         args: [netexec, --http-port=8080]
+        # An endpoint that is gone is called until every kube-proxy knows.
+        lifecycle: {preStop: {sleep: {seconds: 5}}}
         readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
 ---
 apiVersion: v1
@@ -56,6 +61,79 @@ spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
 ",
     );
     lab.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]);
+}
+
+/// A PodDisruptionBudget: so many of the Deployment's four pods are needed.
+pub fn so_many_pods_are_needed(lab: &Lab, count: usize) {
+    let manifest = r"
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: web-budget}
+spec: {minAvailable: COUNT, selector: {matchLabels: {app: web}}}
+";
+    apply(
+        lab,
+        "budget",
+        &manifest.replace("COUNT", &count.to_string()),
+    );
+    // The controller has counted.
+    lab.await_kubectl(
+        "the budget is known",
+        &[
+            "get",
+            "poddisruptionbudget/web-budget",
+            "--output=jsonpath={.status.desiredHealthy} {.status.currentHealthy}",
+        ],
+        |text| text == format!("{count} 4"),
+    );
+}
+
+/// Its pods are recreated where nodes are ready.
+pub fn its_pods_restart(lab: &Lab) {
+    lab.kubectl(&["rollout", "restart", "deployment/web"]);
+    lab.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]);
+    lab.await_kubectl(
+        "the pods before are gone",
+        &["get", "pods", "--selector=app=web", "--no-headers"],
+        |text| text.lines().count() == 4,
+    );
+}
+
+/// All four run there, whatever is left of those elsewhere.
+pub fn its_pods_come_to(lab: &Lab, node: &str) {
+    let selector = format!("--field-selector=spec.nodeName={node},status.phase=Running");
+    lab.await_kubectl(
+        "the pods are elsewhere",
+        &[
+            "get",
+            "pods",
+            "--selector=app=web",
+            "--no-headers",
+            &selector,
+        ],
+        |text| text.lines().count() == 4,
+    );
+    lab.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]);
+}
+
+/// A node that was away runs what the API says, and nothing else.
+pub fn a_node_has_no_other_pods_than_it_should(lab: &Lab, node: &str) {
+    let selector = format!("--field-selector=spec.nodeName={node}");
+    until("the node has only its own pods", PATIENCE, || {
+        let uids = "--output=jsonpath={range .items[*]}{.metadata.uid}{\"\\n\"}{end}";
+        let wanted = lab.try_kubectl(&["get", "pods", "--all-namespaces", &selector, uids]);
+        let there = lab.host(node).run(&["ls", "/var/lib/kubelet/pods"]);
+        let sorted = |text: &str| {
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        match (wanted, there) {
+            (Ok(wanted), Ok(there)) => sorted(&wanted) == sorted(&there.stdout),
+            _ => false,
+        }
+    })
+    .unwrap();
 }
 
 pub fn its_pods_are_spread_over(lab: &Lab, nodes: &[&str]) {

@@ -234,6 +234,19 @@ pub struct NodeGroupSpec {
     pub template: String,
     /// The number of machines.
     pub size: u32,
+    /// The machines that go first when it has more than that: their nodes are drained. Further ones are the
+    /// provider's choice.
+    pub leaving: Vec<String>,
     /// What each is made of. `machine.zone` is the group's zone, `machine.name` the names' stem.
     pub machine: MachineSpec,
+}
+
+impl NodeGroupSpec {
+    /// For a group that has so many machines: those that are named and go, and whether its size differs after that.
+    pub fn leaving_of(&self, now: u32) -> (&[String], bool) {
+        let surplus = now.saturating_sub(self.size) as usize;
+        let named = self.leaving.get(..surplus).unwrap_or(&self.leaving);
+        let left = now as usize - named.len();
+        (named, left != self.size as usize)
+    }
 }

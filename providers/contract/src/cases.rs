@@ -287,7 +287,22 @@ pub async fn a_group_has_as_many_as_it_was_asked_for(world: &impl World) {
             assert!(is_named_so || world.has_machines_already(), "{machine}");
         }
     }
+    // The one that was drained goes, and not the provider's choice.
+    let members = async || {
+        let inventory = seen(&*provider, wanted.cluster()).await;
+        inventory.node_groups[0].machines.clone()
+    };
+    let before = members().await;
+    let mut smaller = wanted.group.clone();
+    smaller.size = 1;
+    smaller.leaving = vec![before[0].clone()];
+    provider.ensure_node_group(&smaller).await.unwrap();
+    assert_eq!(members().await, before[1..]);
+    // Done again, as after a crash, nothing else goes.
+    provider.ensure_node_group(&smaller).await.unwrap();
+    assert_eq!(members().await, before[1..]);
     wanted.group.template.push_str("-2");
+    wanted.group.size = 2;
     provider.ensure_node_group(&wanted.group).await.unwrap();
     wanted.group.size = 3;
     provider.ensure_node_group(&wanted.group).await.unwrap();

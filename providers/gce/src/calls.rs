@@ -157,7 +157,9 @@ impl Paths<'_> {
             post(self.zonal(zone, &path))
         };
         calls.extend((found.template != spec.template).then(|| at("setInstanceTemplate")));
-        calls.extend((found.size != spec.size).then(|| at("resize")));
+        let (named, resize) = spec.leaving_of(found.size);
+        calls.extend((!named.is_empty()).then(|| at("deleteInstances")));
+        calls.extend(resize.then(|| at("resize")));
         calls
     }
 

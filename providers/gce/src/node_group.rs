@@ -55,7 +55,25 @@ impl Gce {
             self.run(&attempt.to("set the template of"), change!(set))
                 .await?;
         }
-        if found.target_size == Some(size) {
+        let now = u32::try_from(found.target_size.unwrap_or_default()).unwrap_or_default();
+        let (leaving, differs) = spec.leaving_of(now);
+        if !leaving.is_empty() {
+            // It lowers the group's size with them.
+            let links = leaving
+                .iter()
+                .map(|name| self.zonal_link(zone, "instances", name));
+            let delete = client
+                .delete_instances()
+                .set_project(&self.config.project)
+                .set_zone(zone)
+                .set_instance_group_manager(&spec.name)
+                .set_body(
+                    model::InstanceGroupManagersDeleteInstancesRequest::new().set_instances(links),
+                );
+            self.run(&attempt.to("delete machines of"), change!(delete))
+                .await?;
+        }
+        if !differs {
             return Ok(());
         }
         let resize = client

@@ -55,6 +55,9 @@ impl Hosts {
             return Err(error);
         }
         let size = usize::try_from(spec.size).unwrap_or(usize::MAX);
+        members
+            .own
+            .sort_by_key(|(remote, _)| spec.leaving.contains(&remote.host.name));
         let leaving = members.own.split_off(size.min(members.own.len()));
         members.free.truncate(size - members.own.len());
         let kind = Kind::Node {

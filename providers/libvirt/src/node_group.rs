@@ -21,7 +21,8 @@ impl Libvirt {
             .group_on(host, &attempt, cluster, zone, &spec.name)
             .await?;
         let wanted = usize::try_from(spec.size).unwrap_or(usize::MAX);
-        // The newest go: they have the least on them.
+        // Of those that nobody has named the newest go: they have the least on them.
+        machines.sort_by_key(|found| spec.leaving.contains(&found.name));
         while machines.len() > wanted {
             if let Some(newest) = machines.pop() {
                 self.machine_gone(host, &attempt, cluster, zone, &newest.name)
@@ -35,8 +36,10 @@ impl Libvirt {
                     .await?;
             }
         }
-        let newest = machines.last().and_then(|found| found.mark.group.as_ref());
-        let numbers = newest.map_or(0, |group| group.number) + 1..;
+        let groups = machines
+            .iter()
+            .filter_map(|found| found.mark.group.as_ref());
+        let numbers = groups.map(|group| group.number).max().unwrap_or(0) + 1..;
         for (number, _) in numbers.zip(machines.len()..wanted) {
             let group = Group {
                 name: spec.name.clone(),

@@ -4,6 +4,7 @@ use super::is_before;
 use super::world::World;
 use crate::cluster::fixtures::{self, ZONES};
 use crate::cluster::{Intent, NodeGroupIntent, NodeView};
+use crate::plan::Action;
 use hakube_provider::{ResourceKind, Scope};
 
 const GROUP: &str = "kubernetes-minion-group-europe-west1-b";
@@ -115,6 +116,7 @@ fn nodes_whose_machines_are_gone_are_forgotten_and_others_are_not() {
         zone: ZONES[0].to_owned(),
         ready: true,
         control_plane: false,
+        cordoned: false,
     };
     world.observed.nodes = Some(vec![
         node(&format!("{GROUP}-here")),
@@ -198,4 +200,47 @@ fn the_node_of_a_replica_that_leaves_goes_after_its_machine() {
         "delete/machine-kubernetes-master-two-in-europe-west1-c",
         "forget-replicas"
     ));
+}
+
+/// The one that was meant to go does, and its pods leave it first.
+#[test]
+fn fewer_nodes_are_the_sick_and_the_cordoned_ones_first_and_they_are_drained() {
+    let mut world = nodes("4");
+    let name = |number: usize| format!("{GROUP}-{number}");
+    world.observed.inventory.node_groups[0].machines = (0..4).map(name).collect();
+    let node = |number: usize| NodeView {
+        name: name(number),
+        zone: ZONES[0].to_owned(),
+        ready: number != 1,
+        control_plane: false,
+        cordoned: number == 0,
+    };
+    world.observed.nodes = Some((0..4).map(node).collect());
+    let group = |world: &World| {
+        let steps = world.plan().steps;
+        let spec = steps.into_iter().find_map(|step| match step.action {
+            Action::EnsureNodeGroup(spec) => Some(spec),
+            _ => None,
+        });
+        spec.unwrap()
+    };
+    let drained = |world: &World| {
+        let steps = world.plan().steps;
+        let nodes = steps.into_iter().find_map(|step| match step.action {
+            Action::DrainNodes { nodes } => Some(nodes),
+            _ => None,
+        });
+        nodes.unwrap_or_default()
+    };
+    let all = world.intent.clone();
+    let three = world.clone().with_intent(sized(&all, &[3]));
+    assert_eq!(group(&three).leaving, [name(1)]);
+    assert_eq!(drained(&three), [""; 0], "its kubelet would end no pod");
+    let two = world.clone().with_intent(sized(&all, &[2]));
+    assert_eq!(group(&two).leaving, [name(1), name(0)]);
+    assert_eq!(drained(&two), [name(0)]);
+    let one = world.clone().with_intent(sized(&all, &[1]));
+    assert_eq!(group(&one).leaving, [name(1), name(0), name(3)]);
+    let none = world.with_intent(sized(&all, &[]));
+    assert_eq!(drained(&none), [name(0), name(2), name(3)]);
 }

@@ -3,7 +3,7 @@
 use super::world::World;
 use super::{is_before, shown};
 use crate::cluster::fixtures::replicas;
-use crate::cluster::{MemberRole, MemberView};
+use crate::cluster::{MemberRole, MemberView, NodeView};
 
 const MASTER: &str = "kubernetes-master";
 const ABC: &str = "kubernetes-master-abc";
@@ -25,6 +25,40 @@ fn lead(world: &mut World, name: &str) {
             MemberRole::Voter
         };
     }
+}
+
+fn register(world: &mut World, name: &str, ready: bool) {
+    let nodes = world.observed.nodes.get_or_insert_with(Vec::new);
+    nodes.push(NodeView {
+        name: name.to_owned(),
+        zone: String::new(),
+        ready,
+        control_plane: true,
+        cordoned: false,
+    });
+}
+
+/// Pods that can't leave stop the operation while all of the cluster still serves.
+#[test]
+fn a_replica_that_goes_is_drained_before_anything_else_of_it_goes() {
+    let mut world = shrunk(&["", "abc"], &[""]);
+    register(&mut world, ABC, true);
+    let plan = world.plan();
+    for step in plan.steps.iter().filter(|step| step.key != "drain") {
+        let first = ["point-endpoint", "leave/", "delete/machine-"];
+        if first.iter().any(|start| step.key.starts_with(start)) {
+            assert!(is_before(&plan, "drain", &step.key), "{}", step.key);
+        }
+    }
+    assert_eq!(plan.steps[0].key, "drain");
+}
+
+/// A kubelet that doesn't answer ends no pod.
+#[test]
+fn a_replica_whose_node_is_not_ready_is_not_drained() {
+    let mut world = shrunk(&["", "abc", "def"], &["", "abc"]);
+    register(&mut world, DEF, false);
+    assert!(!world.keys().contains(&"drain".to_owned()));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::machine::{BOOTSTRAP_KUBECONFIG, KUBELET_CLIENT_CA};
 use crate::output::Event;
 use crate::pki::Secret;
 use crate::plan::Step;
+use crate::run::drain::drain;
 use crate::run::letters::random;
 use crate::run::wait;
 use base64::Engine as _;
@@ -163,6 +164,14 @@ impl Execution<'_> {
             },
         )
         .await
+    }
+
+    pub(super) async fn drain_nodes(&self, step: &Step, nodes: &[String]) -> Result<()> {
+        let tell = |left: usize, all: usize| {
+            let event = Event::progress(step, left as u64, all as u64);
+            self.reporter.event(&event);
+        };
+        drain(self.means, self.endpoint()?, nodes, tell).await
     }
 
     /// A node whose machine came back, or isn't seen by the plan yet, stays.

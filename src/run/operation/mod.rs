@@ -19,7 +19,7 @@ pub use nodes::{NodesRequest, nodes};
 pub use reconcile::reconcile;
 pub use remove::remove_replica;
 pub use repair::{repair, watch};
-pub use replace::replace;
+pub use replace::{ReplaceRequest, replace};
 pub use replicate::{ReplicateRequest, replicate};
 pub use status::{admin_kubeconfig, status};
 pub use up::up;

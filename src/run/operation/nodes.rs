@@ -15,6 +15,8 @@ pub enum NodesRequest {
         count: u32,
         /// The zone that was named.
         zone: Option<String>,
+        /// Whether pods go that a budget keeps, or that nothing recreates.
+        force: bool,
     },
     /// So many in a zone that has none.
     Add {
@@ -29,7 +31,7 @@ impl NodesRequest {
     /// The same words for the same request.
     fn words(&self) -> String {
         let (verb, count, zone) = match self {
-            Self::Scale { count, zone } => ("scale to", count, zone),
+            Self::Scale { count, zone, .. } => ("scale to", count, zone),
             Self::Add { count, zone } => ("add", count, zone),
         };
         let zone = zone.as_deref().unwrap_or("the cluster's zones");
@@ -67,7 +69,8 @@ async fn run(
     request: &NodesRequest,
 ) -> Result<()> {
     let stored = session.present().await?;
-    let means = operation.connect_existing(&stored).await?;
+    let mut means = operation.connect_existing(&stored).await?;
+    means.drain.force = matches!(request, NodesRequest::Scale { force: true, .. });
     let mut edited = edit(operation, &stored, request, &means).await?;
     operation.converge(&mut edited, &means).await?;
     if !session.dry_run {
@@ -102,5 +105,6 @@ async fn edit(
     let intent = request.edit(&stored.intent, preflight::zones(means).await?)?;
     let observed = operation.observe(&stored.intent, means).await?;
     preflight::made(&intent, &observed, means).await?;
+    preflight::drainable(&intent, &observed, means).await?;
     operation.store(&intent, &words, Some(&stored.intent)).await
 }

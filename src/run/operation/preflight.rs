@@ -3,7 +3,8 @@
 use crate::cluster::{FreeHosts, Intent, Observed};
 use crate::error::{Error, Result};
 use crate::kubeconfig;
-use crate::plan::plan;
+use crate::plan::{Action, plan};
+use crate::run::drain;
 use crate::run::retry::looked;
 use crate::run::{Means, Session};
 use crate::settings::{ProviderKind, table};
@@ -46,6 +47,33 @@ pub(super) async fn made(intent: &Intent, observed: &Observed, means: &Means) ->
         Ok(means.provider.preflight(&demand).await?)
     });
     report(findings.await?)
+}
+
+/// The nodes that the plan from `observed` to `intent` drains could be drained now.
+///
+/// # Errors
+/// There is no such plan; refused: the pods that can't leave.
+pub(super) async fn drainable(intent: &Intent, observed: &Observed, means: &Means) -> Result<()> {
+    let nodes: Vec<String> = plan(intent, observed)?
+        .steps
+        .into_iter()
+        .filter_map(|step| match step.action {
+            Action::DrainNodes { nodes } => Some(nodes),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let address = observed.inventory.address.as_ref();
+    let endpoint = intent
+        .spec
+        .endpoint_at(address.map(|address| address.address));
+    let Some(endpoint) = endpoint.filter(|_| !nodes.is_empty()) else {
+        return Ok(());
+    };
+    looked(means.timeout, async || {
+        drain::check(means, endpoint, &nodes).await
+    })
+    .await
 }
 
 /// One error of all findings: each with its reason, and what to do about it.

@@ -1,7 +1,7 @@
 //! `down --replica`: one replica less.
 
 use super::up::tell_next;
-use super::{Operation, conduct};
+use super::{Operation, conduct, preflight};
 use crate::cluster::{RemovalRequest, choose_removal};
 use crate::error::Result;
 use crate::output::Event;
@@ -25,7 +25,8 @@ async fn run(
     request: &RemovalRequest,
 ) -> Result<()> {
     let stored = session.present().await?;
-    let means = operation.connect_existing(&stored).await?;
+    let mut means = operation.connect_existing(&stored).await?;
+    means.drain.force = request.force;
     let mut edited = edit(session, operation, &stored, request, &means).await?;
     operation.converge(&mut edited, &means).await?;
     tell_next(session, &edited.intent);
@@ -49,6 +50,7 @@ async fn edit(
     }
     let observed = operation.observe(&stored.intent, means).await?;
     let removal = choose_removal(&stored.intent, &observed, request)?;
+    preflight::drainable(&removal.intent, &observed, means).await?;
     session.reporter.event(&Event::note(format!(
         "removing {} in {}",
         removal.replica.name, removal.replica.zone

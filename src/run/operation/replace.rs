@@ -7,21 +7,35 @@ use crate::cluster::replace_replica;
 use crate::error::Result;
 use crate::run::{Means, Session, Stored};
 
-/// Puts a new replica in the place of `name`, which may be dead, sick or well, and the first one too.
+/// What `replace` was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplaceRequest {
+    /// The replica that goes.
+    pub name: String,
+    /// Whether its pods go that a budget keeps, or that nothing recreates.
+    pub force: bool,
+}
+
+/// Puts a new replica in the place of another, which may be dead, sick or well, and the first one too.
 ///
 /// # Errors
 /// No such replica; refused because etcd can't be asked or has no quorum; a step failed.
-pub async fn replace(session: &Session, name: &str) -> Result<()> {
+pub async fn replace(session: &Session, request: &ReplaceRequest) -> Result<()> {
     conduct(session, "replace", async |operation| {
-        run(session, operation, name).await
+        run(session, operation, request).await
     })
     .await
 }
 
-async fn run(session: &Session, operation: &mut Operation<'_>, name: &str) -> Result<()> {
+async fn run(
+    session: &Session,
+    operation: &mut Operation<'_>,
+    request: &ReplaceRequest,
+) -> Result<()> {
     let stored = session.present().await?;
-    let means = operation.connect_existing(&stored).await?;
-    let mut edited = edit(operation, &stored, name, &means).await?;
+    let mut means = operation.connect_existing(&stored).await?;
+    means.drain.force = request.force;
+    let mut edited = edit(operation, &stored, &request.name, &means).await?;
     operation.converge(&mut edited, &means).await?;
     tell_next(session, &edited.intent);
     Ok(())
@@ -42,5 +56,6 @@ async fn edit(
     let free = preflight::free_hosts(means).await?;
     let intent = replace_replica(&stored.intent, &observed, name, free.as_ref(), suffix)?;
     preflight::made(&intent, &observed, means).await?;
+    preflight::drainable(&intent, &observed, means).await?;
     operation.store(&intent, name, Some(&stored.intent)).await
 }

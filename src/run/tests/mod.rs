@@ -7,6 +7,7 @@
 mod addons;
 mod converged;
 mod crashes;
+mod drain;
 mod drift;
 mod external;
 mod faults;

@@ -11,8 +11,8 @@ use crate::run::backend::Backend;
 use crate::run::connect::{Clients, Connect};
 use crate::run::session::Purpose;
 use crate::run::{
-    ReplicateRequest, Session, Stored, down, reconcile, remove_replica, repair, replace, replicate,
-    status, up,
+    ReplaceRequest, ReplicateRequest, Session, Stored, down, reconcile, remove_replica, repair,
+    replace, replicate, status, up,
 };
 use crate::settings::{Resolved, Settings, Sources, resolve};
 use crate::state::Store;
@@ -52,7 +52,10 @@ impl Command {
             Self::Up => up(session).await,
             Self::Replicate(request) => replicate(session, request).await,
             Self::Remove(request) => remove_replica(session, request).await,
-            Self::Replace(name) => replace(session, name).await,
+            Self::Replace(name) => {
+                let name = name.clone();
+                replace(session, &ReplaceRequest { name, force: false }).await
+            }
             Self::Repair => repair(session).await,
             Self::Down => down(session).await,
             Self::Reconcile => reconcile(session).await,

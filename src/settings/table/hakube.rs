@@ -55,6 +55,10 @@ group! { THIS_MACHINE: "This machine", "Where hakube keeps things, and how patie
         "The same in seconds, as kube-up has it.");
     NODES_TIMEOUT = Setting::new("MIG_WAIT_UNTIL_STABLE_TIMEOUT", Kind::Integer(1, 86400), Value("1800"),
         "How many seconds a command waits for all nodes to become ready.");
+    DRAIN_TIMEOUT = Setting::new("HAKUBE_DRAIN_TIMEOUT", Kind::Duration, Value("5m"),
+        "How long pods may take to leave a node before its machine is removed. PodDisruptionBudgets are respected; \
+         `--force` deletes what they keep.")
+        .flag("--drain-timeout");
     TIME_SCALE = Setting::new("HAKUBE_TIME_SCALE", Kind::Factor, Value("0"),
         "How long the local cloud's operations take: 0 is no time at all, 1 as long as Compute Engine's.");
 }

@@ -14,6 +14,7 @@ fn nodes() -> NodeGroupSpec {
         name: "nodes".into(),
         template: "nodes-1a2b".into(),
         size: 2,
+        leaving: Vec::new(),
         machine,
     }
 }

@@ -112,6 +112,7 @@ async fn the_documented_role_has_all_that_is_asked_for() {
             name: "nodes".into(),
             template: "template".into(),
             size: 1,
+            leaving: Vec::new(),
             machine: machine.clone(),
         }],
         ..spec(Reach::Anywhere, &[machine])

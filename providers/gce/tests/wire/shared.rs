@@ -231,6 +231,7 @@ async fn machines_groups_and_addresses_name_the_hosts_network() {
         name: "nodes".into(),
         template: "template".into(),
         size: 1,
+        leaving: Vec::new(),
         machine,
     };
     gce.ensure_node_group(&nodes).await.unwrap();

@@ -176,6 +176,7 @@ pub fn group(cluster: &str, zone: &str, size: u32) -> NodeGroupSpec {
         name: format!("{cluster}-minion-group-{zone}"),
         template: format!("{cluster}-minion-template-0"),
         size,
+        leaving: Vec::new(),
         machine: machine(cluster, &format!("{cluster}-minion-group-{zone}"), zone),
     }
 }

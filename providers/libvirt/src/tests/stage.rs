@@ -333,6 +333,7 @@ impl World {
             name: "minion-group".into(),
             template: "minion-template".into(),
             size,
+            leaving: Vec::new(),
             machine: self.machine("minion-group", ZONE),
         }
     }

@@ -267,6 +267,7 @@ impl World {
                         zone: String::new(),
                         ready: true,
                         control_plane: false,
+                        cordoned: false,
                     })
                     .collect();
             }
@@ -277,11 +278,17 @@ impl World {
                     zone: machine.zone.clone(),
                     ready: true,
                     control_plane: true,
+                    cordoned: false,
                 });
             }
             Action::AwaitReplicaNodes { replicas } => {
                 let is_there = |name: &str| self.nodes.iter().any(|node| node.name == name);
                 assert!(replicas.iter().all(|replica| is_there(&replica.name)));
+            }
+            Action::DrainNodes { nodes } => {
+                assert!(self.endpoint_answers(), "nobody to drain {nodes:?}");
+                let ready = |name: &String| self.nodes.iter().any(|n| n.ready && n.name == *name);
+                assert!(nodes.iter().all(ready), "{nodes:?} end no pods");
             }
             Action::ForgetNodes { nodes } => self
                 .nodes

@@ -6,7 +6,7 @@ use crate::addons::Addon;
 use crate::channel::Door;
 use crate::cluster::{AddonState, ApiView, NodeView};
 use crate::error::{Error, Result};
-use crate::kubernetes::{BootstrapToken, Kubernetes, ServingRequest};
+use crate::kubernetes::{BootstrapToken, Evicted, Eviction, Kubernetes, PodOnNode, ServingRequest};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -36,12 +36,14 @@ impl World {
             zone: zone.clone(),
             ready: number >= self.unready_nodes,
             control_plane: false,
+            cordoned: self.cordoned.contains(name),
         };
         let replicas = self.replica_nodes.iter().map(|name| NodeView {
             name: name.clone(),
             zone: String::new(),
             ready: true,
             control_plane: true,
+            cordoned: self.cordoned.contains(name),
         });
         names.enumerate().map(node).chain(replicas).collect()
     }
@@ -69,6 +71,7 @@ impl Kubernetes for Process {
     async fn forget_node(&self, endpoint: SocketAddr, name: &str) -> Result<()> {
         self.call(&format!("forget node {name}"), Nothing, |world| {
             world.replica_nodes.remove(name);
+            world.cordoned.remove(name);
             answer(world, endpoint)
         })
         .await
@@ -82,6 +85,53 @@ impl Kubernetes for Process {
                 world.replica_nodes.insert(name.to_owned());
             }
             Ok(registers)
+        })
+        .await
+    }
+
+    async fn cordon(&self, endpoint: SocketAddr, node: &str, cordoned: bool) -> Result<()> {
+        self.call(&format!("cordon {node}: {cordoned}"), Nothing, |world| {
+            answer(world, endpoint)?;
+            if cordoned {
+                world.cordoned.insert(node.to_owned());
+            } else {
+                world.cordoned.remove(node);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn pods_to_move(&self, endpoint: SocketAddr, node: &str) -> Result<Vec<PodOnNode>> {
+        self.look(|world| {
+            answer(world, endpoint)?;
+            let pods = world.pods.iter().filter(|pod| pod.on.node == node);
+            Ok(pods.map(|pod| pod.on.clone()).collect())
+        })
+        .await
+    }
+
+    async fn evict(&self, endpoint: SocketAddr, pod: &PodOnNode, how: Eviction) -> Result<Evicted> {
+        let allowed = |world: &World| {
+            answer(world, endpoint)?;
+            let kept = |found: &Pod| found.on == *pod && found.kept;
+            Ok(match how {
+                Eviction::Check | Eviction::Evict if world.pods.iter().any(kept) => {
+                    let why = "the budget needs 1 and has 1".to_owned();
+                    Evicted::Blocked { why }
+                }
+                _ => Evicted::Leaves,
+            })
+        };
+        if how == Eviction::Check {
+            return self.look(|world| allowed(world)).await;
+        }
+        self.call(&format!("evict {}", pod.name), Nothing, |world| {
+            let evicted = allowed(world)?;
+            if evicted == Evicted::Leaves {
+                world.pods.retain(|found| found.on != *pod);
+            }
+            Ok(evicted)
         })
         .await
     }
@@ -151,6 +201,15 @@ impl Kubernetes for Process {
         self.call("approve", Nothing, |world| answer(world, endpoint))
             .await
     }
+}
+
+/// A pod of the world's.
+#[derive(Debug, Clone)]
+pub struct Pod {
+    /// As hakube sees it.
+    pub on: PodOnNode,
+    /// Whether a PodDisruptionBudget keeps it where it is.
+    pub kept: bool,
 }
 
 fn answer(world: &World, endpoint: SocketAddr) -> Result<()> {

@@ -19,6 +19,7 @@ mod store;
 pub use api::{Crash, Fault, Process};
 pub use cloud::Cloud;
 pub use etcd::EtcdCluster;
+pub use kubernetes::Pod;
 pub use store::WatchedStore;
 
 use std::collections::BTreeMap;
@@ -49,6 +50,10 @@ pub struct World {
     pub unready_nodes: usize,
     /// The replicas whose nodes are labelled.
     pub replica_nodes: BTreeSet<String>,
+    /// The nodes that take no pods.
+    pub cordoned: BTreeSet<String>,
+    /// The pods that a drain moves.
+    pub pods: Vec<Pod>,
     /// Whether everything is meant to go.
     pub tearing_down: bool,
     /// What should never have happened, and the call that did it.

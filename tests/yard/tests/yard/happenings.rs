@@ -69,17 +69,15 @@ fn a_power_cut_tells_the_others_nothing() {
     let Some(yard) = open("silent") else { return };
     let hosts = boot(&yard, &["a".into(), "b".into()]);
     let [a, b] = [&hosts[0], &hosts[1]];
-    let listen = "import socket,time; s=socket.create_server(('',5000)); c=s.accept(); time.sleep(600)";
+    let listen =
+        "import socket,time; s=socket.create_server(('',5000)); c=s.accept(); time.sleep(600)";
     let connect = format!(
         "import socket,time; c=socket.create_connection(('{}',5000)); time.sleep(600)",
         b.address()
     );
     let mut listener = b.command("python3").unwrap();
     let mut listener = listener.args(["-c", listen]).spawn().unwrap();
-    until("b listens", LIMIT, || {
-        sh(b, "ss -Htln sport = :5000") != ""
-    })
-    .unwrap();
+    until("b listens", LIMIT, || sh(b, "ss -Htln sport = :5000") != "").unwrap();
     let mut client = a.command("python3").unwrap();
     let mut client = client.args(["-c", &connect]).spawn().unwrap();
     let connections = "ss -Htn state established sport = :5000";

@@ -1,0 +1,43 @@
+//! hakube is killed at each of a command's steps.
+
+use super::lab::Lab;
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+/// A command has no more steps than this.
+const MOST: usize = 60;
+
+/// Gives a command again and again. Each time it is killed at the first step at which it hasn't been killed before, until
+/// none is left: then it finishes. How often it was killed.
+pub fn at_each_step(lab: &Lab, arguments: &[&str]) -> usize {
+    let mut killed = BTreeSet::new();
+    while killed.len() < MOST {
+        let mut child = lab
+            .hakube_command(arguments)
+            .args(["--output", "json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let new = lines.map_while(Result::ok).find_map(|line| {
+            let event: serde_json::Value = serde_json::from_str(&line).ok()?;
+            let key = event["key"].as_str()?;
+            (event["event"] == "step_started" && !killed.contains(key)).then(|| key.to_owned())
+        });
+        let Some(key) = new else {
+            let output = child.wait_with_output().unwrap();
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                output.status.success(),
+                "after it was killed at {killed:?}: {errors}"
+            );
+            return killed.len();
+        };
+        child.kill().unwrap();
+        child.wait().unwrap();
+        killed.insert(key);
+    }
+    panic!("it never ends: {killed:?}");
+}
