@@ -85,6 +85,9 @@ impl KubeClient {
         config.root_cert = Some(ca);
         config.connect_timeout = Some(PROBE);
         config.proxy_url = None;
+        // An eviction that a budget doesn't allow is answered by 429: that is an answer. What is worth another try, the
+        // caller tries again.
+        config.default_retry = false;
         config.auth_info = AuthInfo {
             client_certificate_data: Some(encode(&self.admin.certificate)),
             client_key_data: Some(encode(self.admin.key.expose()).into()),

@@ -23,7 +23,7 @@ pub fn at_each_step(lab: &Lab, arguments: &[&str]) -> usize {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let new = lines.map_while(Result::ok).find_map(|line| {
             let event: serde_json::Value = serde_json::from_str(&line).ok()?;
-            let key = event["key"].as_str()?;
+            let key = event["step"].as_str()?;
             (event["event"] == "step_started" && !killed.contains(key)).then(|| key.to_owned())
         });
         let Some(key) = new else {
