@@ -1,5 +1,6 @@
 //! The command line: one file per command, clap's types and a few lines each.
 
+mod abandon;
 mod context;
 mod down;
 mod env;
@@ -57,6 +58,8 @@ enum Command {
     Plan(plan::Args),
     /// Finish whatever was begun and not finished
     Reconcile(reconcile::Args),
+    /// Drop an operation that was begun and not finished; what is healthy stays
+    Abandon(abandon::Args),
     /// List what was done to the cluster, by whom, and how long it took
     History(history::Args),
     /// Put right what differs from what was asked for, once or continuously
@@ -128,6 +131,7 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Status(args) => status::run(args).await,
         Command::Plan(args) => plan::run(args).await,
         Command::Reconcile(args) => reconcile::run(args).await,
+        Command::Abandon(args) => abandon::run(args).await,
         Command::History(args) => history::run(args).await,
         Command::State(args) => state::run(args).await,
         Command::Unlock(args) => unlock::run(args).await,

@@ -235,14 +235,7 @@ fn pick<'a>(
     observed: &Observed,
     request: &RemovalRequest,
 ) -> Result<&'a ReplicaIntent> {
-    let names = || {
-        intent
-            .replicas
-            .iter()
-            .map(|r| r.name.as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let names = || replica_names(intent);
     let in_zone = |replica: &&ReplicaIntent| {
         request
             .zone
@@ -362,6 +355,12 @@ pub fn with_first_host(mut intent: Intent, free: Option<&FreeHosts>) -> Result<I
         intent.replicas.push(ReplicaIntent { name, ..first });
     }
     Ok(intent)
+}
+
+/// The replicas' names, for people.
+pub fn replica_names(intent: &Intent) -> String {
+    let names: Vec<&str> = intent.replicas.iter().map(|r| r.name.as_str()).collect();
+    names.join(", ")
 }
 
 /// The whole cluster should be gone.

@@ -1,5 +1,6 @@
 //! What a cluster is: plain data, and the arithmetic of quorum. Nothing here does anything.
 
+mod abandon;
 mod addons;
 mod edit;
 mod endpoint;
@@ -12,10 +13,11 @@ mod nodes;
 mod observed;
 mod quorum;
 
+pub use abandon::abandoned;
 pub use addons::{AddonState, ServingView};
 pub use edit::{
     FreeHosts, RemovalRequest, Zones, add_replicas, begin_teardown, choose_removal,
-    replace_replica, with_first_host,
+    replace_replica, replica_names, with_first_host,
 };
 pub use endpoint::{Arrangement, Backend, Endpoint, HoldView, Sharer};
 pub use intent::{ClusterSpec, Intent, NodeGroupIntent, Phase, ReplicaIntent};

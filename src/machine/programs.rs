@@ -3,6 +3,8 @@
 use super::cloud_config::File;
 use crate::cluster::ClusterSpec;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// Where one program comes from.
@@ -125,10 +127,35 @@ impl Programs {
         programs
     }
 
+    /// The servers on a loopback that machines download from.
+    pub fn on_loopback(&self) -> BTreeSet<SocketAddr> {
+        let programs = self.replica(IsNode::Yes).into_iter();
+        let urls = programs.filter_map(|(_, program)| match program {
+            Program::Artifact(artifact) => Some(&artifact.url),
+            Program::Installed(_) | Program::StandIn { .. } => None,
+        });
+        let images = self.images().iter().map(|archive| &archive.url);
+        urls.chain(images).filter_map(|url| loopback(url)).collect()
+    }
+
     /// The image archives of a machine that runs pods.
     pub(super) fn images(&self) -> &[ImageArchive] {
         self.pods.as_ref().map_or(&[], |pods| &pods.images)
     }
+}
+
+/// The loopback address that a URL's server has, if it has one.
+fn loopback(url: &str) -> Option<SocketAddr> {
+    let url = reqwest::Url::parse(url).ok()?;
+    let host = url.host_str()?.trim_matches(['[', ']']);
+    let address = match host {
+        "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        host => host.parse().ok()?,
+    };
+    let port = url.port_or_known_default()?;
+    address
+        .is_loopback()
+        .then_some(SocketAddr::new(address, port))
 }
 
 /// Whether a replica registers as a node and runs pods.
@@ -237,6 +264,19 @@ fn quote(path: &std::path::Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn servers_on_a_loopback_are_known_by_their_urls() {
+        let at = |url: &str| loopback(url).map(|at| at.to_string());
+        assert_eq!(
+            at("http://127.0.0.1:8000/etcd/x.tar.gz").unwrap(),
+            "127.0.0.1:8000"
+        );
+        assert_eq!(at("http://localhost/x").unwrap(), "127.0.0.1:80");
+        assert_eq!(at("https://[::1]:8443/x").unwrap(), "[::1]:8443");
+        assert_eq!(at("http://10.77.0.1:8000/x"), None);
+        assert_eq!(at("https://mirror.test/x"), None);
+    }
 
     #[test]
     fn a_path_stays_one_word_whatever_is_in_it() {

@@ -158,7 +158,7 @@ impl Event {
         let steps = plan.steps.iter().map(|step| PlannedStep {
             step: step.key.clone(),
             says: step.says.clone(),
-            needs: step.needs.clone(),
+            needs: [step.needs.as_slice(), &step.after].concat(),
             quorum: step.quorum,
             calls: calls(step),
         });

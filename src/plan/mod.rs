@@ -13,12 +13,14 @@ mod replica_nodes;
 mod replicas;
 mod shared_address;
 mod step;
+mod subject;
 mod teardown;
 
 #[cfg(test)]
 mod tests;
 
 pub use step::{Action, Plan, QuorumChange, Step};
+pub use subject::Subject;
 
 use crate::cluster::{EtcdView, Intent, Observed, Phase};
 use crate::error::{Error, Result};

@@ -225,10 +225,12 @@ fn await_nodes(
 ) {
     let count: u32 = groups.iter().map(|group| group.size).sum();
     let needed = count.saturating_sub(allowed_unready);
-    let up = observed.nodes.as_ref().map_or(0, |nodes| {
-        let workers = nodes.iter().filter(|node| !node.control_plane);
-        workers.filter(|node| node.ready).count()
-    });
+    let workers = || {
+        let nodes = observed.nodes.iter().flatten();
+        nodes.filter(|node| !node.control_plane)
+    };
+    let up = workers().filter(|node| node.ready).count();
+    let registered = workers().count() as u64 >= u64::from(count);
     if (up as u64) < u64::from(needed) {
         draft.add(
             "await-nodes",
@@ -237,7 +239,11 @@ fn await_nodes(
                 1 => "wait until the node is ready".to_owned(),
                 _ => format!("wait until {count} nodes are ready"),
             },
-            Action::AwaitNodes { count, needed },
+            Action::AwaitNodes {
+                count,
+                needed,
+                registered,
+            },
             needs,
         );
     }

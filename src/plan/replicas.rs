@@ -112,12 +112,22 @@ fn one(
             key("promote", name),
         ],
     );
-    if member_of(intent, observed, replica)
-        .is_some_and(|member| !is_learner(member) && !member.healthy)
+    if let Some(member) = member_of(intent, observed, replica).filter(|member| !is_learner(member))
     {
-        draft.voter_recovers();
+        if !member.healthy {
+            draft.voter_recovers();
+        }
+        if others_serve(intent, observed, name) {
+            draft.heals(&last, name, member.healthy);
+        }
     }
     Some(last)
+}
+
+/// Whether clients have an API server without this replica.
+fn others_serve(intent: &Intent, observed: &Observed, name: &str) -> bool {
+    let mut others = intent.replicas.iter().filter(|other| other.name != name);
+    others.any(|other| observed.api_ready(&other.name))
 }
 
 /// A first member forms etcd. A further one joins as a learner, which changes no quorum, and votes

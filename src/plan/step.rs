@@ -28,6 +28,9 @@ pub struct Step {
     pub action: Action,
     /// The steps that must be done before it.
     pub needs: Vec<Key>,
+    /// The steps that must have ended before it, done or failed: they heal what it can do without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Key>,
     /// What it does to etcd's quorum; `None` when it doesn't touch etcd's members.
     pub quorum: Option<QuorumChange>,
 }
@@ -112,6 +115,8 @@ pub enum Action {
         count: u32,
         /// How many of them must be ready for the cluster to be as asked for.
         needed: u32,
+        /// Whether all have registered, and those that aren't ready are sick rather than new.
+        registered: bool,
     },
     /// The replica's kubelet has registered, and its node is labelled as the control plane's.
     RegisterReplica(MachineRef),
@@ -162,6 +167,15 @@ pub(super) struct Draft {
     steps: Vec<Step>,
     quorum: Quorum,
     recovering: usize,
+    healing: Vec<Healing>,
+}
+
+/// A step that heals a replica which is part of the cluster, and isn't well.
+struct Healing {
+    key: Key,
+    replica: String,
+    /// Whether etcd's members may change without it.
+    spares_etcd: bool,
 }
 
 impl Draft {
@@ -170,6 +184,7 @@ impl Draft {
             steps: Vec::new(),
             quorum,
             recovering: 0,
+            healing: Vec::new(),
         }
     }
 
@@ -192,6 +207,7 @@ impl Draft {
             says: says.into(),
             action,
             needs,
+            after: Vec::new(),
             quorum: None,
         });
         key
@@ -270,7 +286,31 @@ impl Draft {
             .collect()
     }
 
-    pub(super) fn finish(self) -> Plan {
+    /// The step heals a replica that others can do without: they wait for it, and go on if it fails. What changes etcd's
+    /// members goes on only if the replica's own member is well.
+    pub(super) fn heals(&mut self, key: &Key, replica: &str, spares_etcd: bool) {
+        self.healing.push(Healing {
+            key: key.clone(),
+            replica: replica.to_owned(),
+            spares_etcd,
+        });
+    }
+
+    pub(super) fn finish(mut self) -> Plan {
+        for step in &mut self.steps {
+            let is_member_change = step.quorum.is_some();
+            let is_about = |replica: &str| step.key.split('/').nth(1) == Some(replica);
+            let spares = |healing: &&Healing| {
+                !is_about(&healing.replica) && (healing.spares_etcd || !is_member_change)
+            };
+            for healing in self.healing.iter().filter(spares) {
+                let before = step.needs.len();
+                step.needs.retain(|need| *need != healing.key);
+                if step.needs.len() < before {
+                    step.after.push(healing.key.clone());
+                }
+            }
+        }
         Plan { steps: self.steps }
     }
 }

@@ -27,8 +27,8 @@ pub use connect::Live;
 pub use means::Means;
 pub use observe::observe;
 pub use operation::{
-    Keeping, NodesRequest, ReplaceRequest, ReplicateRequest, admin_kubeconfig, down, keep, nodes,
-    reconcile, remove_replica, repair, replace, replicate, status, up, watch,
+    Keeping, NodesRequest, ReplaceRequest, ReplicateRequest, abandon, admin_kubeconfig, down, keep,
+    nodes, reconcile, remove_replica, repair, replace, replicate, status, up, watch,
 };
 pub use session::Session;
 pub use stored::{Stored, Unfinished};

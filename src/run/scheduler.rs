@@ -15,15 +15,6 @@ use tokio_util::sync::CancellationToken;
 #[cfg(test)]
 mod tests;
 
-/// What becomes of the other steps when one has failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnFailure {
-    /// No further step begins.
-    Stop,
-    /// Steps that don't need the failed one go on: what can be deleted is.
-    GoOn,
-}
-
 /// How a step ended.
 #[derive(Debug, Clone)]
 pub struct StepRecord {
@@ -51,11 +42,10 @@ impl RunReport {
     }
 }
 
-/// Runs the plan. When `stop` is cancelled the steps in flight are waited for, but not tried again, and
-/// none begins.
+/// Runs the plan. Steps that don't need one that failed go on: a part that is sick stops nothing else. When `stop` is
+/// cancelled the steps in flight are waited for, but not tried again, and none begins.
 pub async fn run<F>(
     plan: &Plan,
-    on_failure: OnFailure,
     retry_for: Duration,
     stop: &CancellationToken,
     reporter: &dyn Reporter,
@@ -67,14 +57,23 @@ where
     let mut report = RunReport::default();
     let mut waiting: Vec<&Step> = plan.steps.iter().collect();
     let mut done: BTreeSet<&str> = BTreeSet::new();
+    // Those that failed, and those that need one of them.
+    let mut lost: BTreeSet<&str> = BTreeSet::new();
     let mut running = FuturesUnordered::new();
     loop {
-        let halted =
-            stop.is_cancelled() || (on_failure == OnFailure::Stop && report.failure().is_some());
-        if !halted {
-            let (ready, rest): (Vec<&Step>, Vec<&Step>) = waiting
-                .into_iter()
-                .partition(|step| step.needs.iter().all(|need| done.contains(need.as_str())));
+        if !stop.is_cancelled() {
+            // A plan's steps need only steps before them.
+            for step in &waiting {
+                if step.needs.iter().any(|need| lost.contains(need.as_str())) {
+                    lost.insert(&step.key);
+                }
+            }
+            let has_ended =
+                |key: &String| done.contains(key.as_str()) || lost.contains(key.as_str());
+            let (ready, rest): (Vec<&Step>, Vec<&Step>) = waiting.into_iter().partition(|step| {
+                step.needs.iter().all(|need| done.contains(need.as_str()))
+                    && step.after.iter().all(has_ended)
+            });
             waiting = rest;
             for step in ready {
                 let execute = &execute;
@@ -88,6 +87,8 @@ where
         };
         if record.error.is_none() {
             done.insert(&step.key);
+        } else {
+            lost.insert(&step.key);
         }
         report.steps.push(record);
     }

@@ -1,6 +1,7 @@
 //! What the store keeps of a cluster besides its keys: the intent, and what was begun with it.
 
-use crate::cluster::{Intent, ReplicaIntent};
+use crate::cluster::{Intent, NodeGroupIntent, ReplicaIntent};
+use crate::plan::{Plan, Subject};
 use crate::state::Document;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,9 @@ pub struct Unfinished {
     pub calls: String,
     /// The replicas before it, for turning back.
     pub previous: Vec<ReplicaIntent>,
+    /// The nodes before it. `None` where an older version began it.
+    #[serde(default)]
+    pub previous_nodes: Option<Vec<NodeGroupIntent>>,
 }
 
 impl Unfinished {
@@ -50,6 +54,27 @@ impl Unfinished {
             ..
         } = self;
         format!("going on with the {operation} that {by} began {started}")
+    }
+}
+
+impl Stored {
+    /// Whether nothing of this plan, which is what is left to do, is the unfinished operation's own: what it added is there,
+    /// what it removed is gone, and clients have their endpoint. The rest is a sick part's, or a convenience.
+    pub fn is_done_but_for(&self, left: &Plan) -> bool {
+        let Some(begun) = &self.unfinished else {
+            return false;
+        };
+        let intent = &self.intent;
+        let stays = |name: &str| {
+            let is_previous = |replica: &ReplicaIntent| replica.name == name;
+            intent.replica(name).is_some() && begun.previous.iter().any(is_previous)
+        };
+        left.steps.iter().all(|step| match step.action.subject() {
+            Subject::Replica(name) => stays(name),
+            Subject::Nodes => begun.previous_nodes.as_ref() == Some(&intent.nodes),
+            Subject::Cluster => false,
+            Subject::Convenience => true,
+        })
     }
 }
 

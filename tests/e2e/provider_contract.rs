@@ -112,6 +112,7 @@ impl World for Cloud {
                 name: "kubernetes-minion-group".into(),
                 template: "kubernetes-minion-template".into(),
                 size: 2,
+                leaving: Vec::new(),
                 machine: group,
             },
             firewall: Some(FirewallSpec {

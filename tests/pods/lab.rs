@@ -74,7 +74,7 @@ impl Lab {
                 "http.server",
                 MIRROR_PORT,
                 "--bind",
-                "10.77.0.1",
+                "0.0.0.0",
                 "--directory",
             ])
             .arg(&mirror)
@@ -192,8 +192,17 @@ impl Lab {
 
     /// `hakube up` on these hosts, from this mirror.
     pub fn up(&self, arguments: &[&str]) -> String {
+        self.up_from("10.77.0.1", arguments)
+    }
+
+    /// The same with a mirror that only the operator's host reaches: hosts download through ssh.
+    pub fn up_through_ssh(&self, arguments: &[&str]) -> String {
+        self.up_from("127.0.0.1", arguments)
+    }
+
+    fn up_from(&self, mirror: &str, arguments: &[&str]) -> String {
         let (hosts, sums) = (self.file("hosts.yaml"), self.mirror.join("SHA256SUMS"));
-        let url = format!("http://10.77.0.1:{MIRROR_PORT}");
+        let url = format!("http://{mirror}:{MIRROR_PORT}");
         let mut all = vec![
             "up",
             "--provider",

@@ -14,14 +14,14 @@ use lab::Lab;
 use std::time::Duration;
 use traffic::Traffic;
 
-/// What every test run shows: from bare hosts to pods, a second replica and back, and hosts as they were before.
+/// From bare hosts that reach nothing but each other to pods, a second replica and back, and hosts as they were before.
 #[test]
 fn bare_hosts_become_a_cluster_that_runs_pods_and_are_given_back_as_they_were() {
     let Some(lab) = Lab::new("short", &["r1", "r2", "n1"]) else {
         return;
     };
     let before = lab.states();
-    lab.up(&["--nodes", "1"]);
+    lab.up_through_ssh(&["--nodes", "1"]);
     assert_eq!(lab.ready_nodes(), ["n1", "r1"]);
     workload::a_deployment_runs(&lab);
     workload::a_service_answers_by_its_name_and_from_every_host(&lab, &["n1", "r1"]);
@@ -78,7 +78,7 @@ fn a_cluster_on_bare_hosts_runs_pods_through_every_change_and_leaves_the_hosts_a
     workload::its_pods_are_spread_over(&lab, &["n1"]);
     assert_eq!(lab.ready_nodes(), ["n1", "r1", "r2", "r3"]);
     lab.state("n2").assert_same_as(&before["n2"]);
-    lab.hakube(&["nodes", "scale", "2"]);
+    lab.hakube(&["nodes", "scale", "1", "--zone", "rack-b"]);
     assert_eq!(lab.ready_nodes(), ["n1", "n2", "r1", "r2", "r3"]);
 
     lab.chapter("the host that has the endpoint's address loses power");

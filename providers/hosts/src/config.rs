@@ -3,7 +3,7 @@
 use hakube_provider::SshServer;
 use hakube_ssh::{Hop, Login};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The hosts of a cluster.
 #[derive(Debug, Clone)]
@@ -12,6 +12,9 @@ pub struct HostsConfig {
     pub hosts: Vec<Host>,
     /// The address that replicas share.
     pub endpoint: Option<IpAddr>,
+    /// Servers on the operator's own loopback that hosts download from. Each host reaches them at the same addresses of its
+    /// own loopback, through the connection to it.
+    pub offered: Vec<SocketAddr>,
 }
 
 /// A host.

@@ -61,7 +61,7 @@ impl Hosts {
         let hosts = config.hosts.into_iter();
         Self {
             remotes: hosts
-                .map(|host| Remote::new(host, Arc::clone(&calls)))
+                .map(|host| Remote::new(host, config.offered.clone(), Arc::clone(&calls)))
                 .collect(),
             endpoint: config.endpoint,
             calls,

@@ -26,6 +26,7 @@ impl Remote {
     /// # Errors
     /// Somebody else has it; it can't be reached; the document can't be carried out.
     pub(crate) async fn take(&self, spec: &MachineSpec, kind: Kind) -> Result<Machine> {
+        self.offer("lease").await?;
         let mut lease = Lease {
             cluster: spec.cluster.clone(),
             machine: self.host.name.clone(),

@@ -3,6 +3,7 @@
 use crate::config::Host;
 use hakube_provider::{ErrorKind, ProviderError, Result};
 use hakube_ssh::{Failure, Output, Session, as_root, word};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -38,14 +39,16 @@ pub(crate) struct Remote {
     /// The host.
     pub(crate) host: Host,
     session: Mutex<Option<Arc<Session>>>,
+    offered: Vec<SocketAddr>,
     calls: Arc<AtomicU64>,
 }
 
 impl Remote {
     /// Not connected yet.
-    pub(crate) fn new(host: Host, calls: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(host: Host, offered: Vec<SocketAddr>, calls: Arc<AtomicU64>) -> Self {
         Self {
             host,
+            offered,
             session: Mutex::new(None),
             calls,
         }
@@ -107,6 +110,29 @@ impl Remote {
         }
     }
 
+    /// Offers the host what is on the operator's own loopback.
+    ///
+    /// # Errors
+    /// The host can't be reached, or doesn't let its port be forwarded.
+    pub(crate) async fn offer(&self, what: &'static str) -> Result<()> {
+        if self.offered.is_empty() {
+            return Ok(());
+        }
+        let session = self.session(what).await?;
+        for at in &self.offered {
+            session.offer(*at).await.map_err(|error| {
+                let transient = ErrorKind::Transient { retry_after: None };
+                let message = format!("its ssh server doesn't forward {at} of its loopback to this host: {error}");
+                self.error(what, transient, message).with_hint(format!(
+                    "see that nothing listens there on the host (ss -ltn sport = :{}), and that its sshd allows it: \
+                     AllowTcpForwarding yes; or name a mirror that the host reaches itself: --mirror URL",
+                    at.port()
+                ))
+            })?;
+        }
+        Ok(())
+    }
+
     async fn session(&self, what: &'static str) -> Result<Arc<Session>> {
         let mut session = self.session.lock().await;
         if let Some(open) = session.take()
@@ -124,6 +150,11 @@ impl Remote {
         match Session::open(server, login, through.as_ref()).await {
             Ok(open) => {
                 let open = Arc::new(open);
+                // A host that still downloads what an earlier command leased it for. Beside another command that is under
+                // way the port is taken, and that one serves it.
+                for at in &self.offered {
+                    let _ = open.offer(*at).await;
+                }
                 *session = Some(Arc::clone(&open));
                 Ok(open)
             }

@@ -30,7 +30,7 @@ fn shown(plan: &Plan) -> String {
     let mut text = String::new();
     for (index, step) in plan.steps.iter().enumerate() {
         let _ = write!(text, "{:>2}. {}", index + 1, step.says);
-        let mut needs: Vec<usize> = step.needs.iter().map(number).collect();
+        let mut needs: Vec<usize> = step.needs.iter().chain(&step.after).map(number).collect();
         needs.sort_unstable();
         if !needs.is_empty() {
             let needs: Vec<String> = needs.iter().map(ToString::to_string).collect();

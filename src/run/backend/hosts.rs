@@ -55,6 +55,7 @@ pub(super) fn connect(spec: &ClusterSpec) -> Result<Backend> {
     let provider: Arc<dyn Provider> = Arc::new(Hosts::new(HostsConfig {
         hosts,
         endpoint: inventory.endpoint,
+        offered: spec.programs.on_loopback().into_iter().collect(),
     }));
     Ok(Backend {
         channel: Arc::new(SshChannel::with_access(

@@ -112,7 +112,14 @@ impl<'a> Execution<'a> {
             Action::AwaitEndpoint => self.await_endpoint().await,
             Action::AdmitNodes => self.admit_nodes().await,
             Action::EnsureNodeGroup(spec) => self.ensure_node_group(spec).await,
-            Action::AwaitNodes { count, needed } => self.await_nodes(step, *count, *needed).await,
+            Action::AwaitNodes {
+                count,
+                needed,
+                registered,
+            } => {
+                let patience = self.nodes_patience(*registered);
+                self.await_nodes(step, *count, *needed, patience).await
+            }
             Action::RegisterReplica(machine) => self.register_replica(machine).await,
             Action::AwaitReplicaNodes { replicas } => self.await_replica_nodes(replicas).await,
             Action::DrainNodes { nodes } => self.drain_nodes(step, nodes).await,

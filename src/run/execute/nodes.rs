@@ -19,6 +19,9 @@ use std::time::Duration;
 /// How long a bootstrap token admits nodes: kubeadm's own default.
 const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 
+/// A node that was ready before and comes back takes no longer.
+const SICK: Duration = Duration::from_secs(60);
+
 /// How long nodes are waited for that needn't be ready: kube-up's CLUSTER_READY_ADDITIONAL_TIME_SECONDS.
 const LATECOMERS: Duration = Duration::from_secs(30);
 
@@ -67,9 +70,24 @@ impl Execution<'_> {
         }))
     }
 
-    /// Waits for those that are needed, and less long for the others: these need only be told of.
-    pub(super) async fn await_nodes(&self, step: &Step, count: u32, needed: u32) -> Result<()> {
+    /// How long nodes are waited for: those that have yet to register, or only those that are sick.
+    pub(super) fn nodes_patience(&self, registered: bool) -> Duration {
         let patience = self.means.nodes_timeout;
+        if registered {
+            patience.min(SICK)
+        } else {
+            patience
+        }
+    }
+
+    /// Waits for those that are needed, and less long for the others: these need only be told of.
+    pub(super) async fn await_nodes(
+        &self,
+        step: &Step,
+        count: u32,
+        needed: u32,
+        patience: Duration,
+    ) -> Result<()> {
         self.until_ready(step, needed, count, patience).await?;
         if needed == count {
             return Ok(());

@@ -1,6 +1,7 @@
 //! The commands that change a cluster. Each makes one edit to the stored intent, under the lock, and
 //! then runs the same loop: observe, plan, show, run, observe.
 
+mod abandon;
 mod down;
 mod keep;
 mod nodes;
@@ -13,6 +14,7 @@ mod replicate;
 mod status;
 mod up;
 
+pub use abandon::abandon;
 pub use down::down;
 pub use keep::{Keeping, keep};
 pub use nodes::{NodesRequest, nodes};
@@ -26,7 +28,7 @@ pub use up::up;
 
 use super::execute::{Execution, Ledger};
 use super::retry::looked;
-use super::scheduler::{self, OnFailure, RunReport};
+use super::scheduler::{self, RunReport};
 use super::session::Purpose;
 use super::{Means, Session, Stored, Unfinished, observe};
 use crate::cluster::{ClusterSpec, Endpoint, Intent, Observed, Phase};
@@ -172,6 +174,7 @@ impl<'a> Operation<'a> {
         request: &str,
         previous: Option<&Intent>,
     ) -> Result<Stored> {
+        let previous_nodes = previous.map(|intent| intent.nodes.clone());
         let previous = previous
             .map(|intent| intent.replicas.clone())
             .unwrap_or_default();
@@ -184,6 +187,7 @@ impl<'a> Operation<'a> {
                 by: format!("{}@{}", self.entry.by.user, self.entry.by.host),
                 calls: self.calls.clone(),
                 previous,
+                previous_nodes,
             }),
         };
         self.write(&stored).await?;
@@ -201,7 +205,9 @@ impl<'a> Operation<'a> {
             return Ok(false);
         };
         if !begun.is(self.name, request) {
-            return Err(Error::refused(begun.to_string()).hint("finish it first: hakube reconcile"));
+            return Err(Error::refused(begun.to_string())
+                .hint("finish it first: hakube reconcile")
+                .hint("or drop it, and keep what is healthy: hakube abandon"));
         }
         self.session.reporter.event(&Event::note(begun.going_on()));
         Ok(true)
@@ -257,16 +263,12 @@ impl<'a> Operation<'a> {
                 self.tell_backends(&stored.intent, &observed);
                 return self.finished(stored).await;
             }
-            let on_failure = match stored.intent.phase {
-                Phase::Present => OnFailure::Stop,
-                Phase::Absent => OnFailure::GoOn,
-            };
-            let report = self.run(&plan, stored, &observed, means, on_failure).await;
+            let report = self.run(&plan, stored, &observed, means).await;
             if report.interrupted {
                 return Err(interrupted(self.name));
             }
-            if let Some(error) = report.failure() {
-                return Err(error.clone());
+            if report.failure().is_some() {
+                return self.failed(stored, means, &report).await;
             }
             if stored.intent.phase == Phase::Absent {
                 return Ok(());
@@ -276,6 +278,46 @@ impl<'a> Operation<'a> {
             "after {ROUNDS} rounds there was still something to do"
         ))
         .hint("something else may be changing the same cluster; then: hakube reconcile"))
+    }
+
+    /// Some steps failed, and what didn't need them was done. If that was all of the operation, it is finished, and what is
+    /// wrong besides is named.
+    ///
+    /// # Errors
+    /// The operation's own failure, or that of what is wrong besides.
+    async fn failed(&self, stored: &mut Stored, means: &Means, report: &RunReport) -> Result<()> {
+        let failures = || report.steps.iter().filter_map(|step| step.error.as_ref());
+        let Some(first) = failures().next() else {
+            return Ok(());
+        };
+        if stored.intent.phase == Phase::Absent {
+            return Err(first.clone());
+        }
+        let Ok(observed) = self.observe(&stored.intent, means).await else {
+            return Err(first.clone());
+        };
+        let Ok(left) = plan(&stored.intent, &observed) else {
+            return Err(first.clone());
+        };
+        if left.is_empty() {
+            // A call that failed took effect all the same, or what failed came right by itself.
+            return self.finished(stored).await;
+        }
+        if !stored.is_done_but_for(&left) {
+            return Err(first.clone());
+        }
+        self.finished(stored).await?;
+        let mut besides = Error::failed(format!(
+            "{} is done, and something else of cluster {} is wrong",
+            self.name,
+            self.session.cluster()
+        ));
+        for error in failures() {
+            besides.causes.push(error.to_string());
+            besides.hints.extend(error.hints.clone());
+        }
+        besides.hints.dedup();
+        Err(besides.hint("see what is wrong: hakube status; to try again: hakube repair"))
     }
 
     /// What the user's own balancer should have behind it.
@@ -314,7 +356,6 @@ impl<'a> Operation<'a> {
         stored: &mut Stored,
         observed: &Observed,
         means: &Means,
-        on_failure: OnFailure,
     ) -> RunReport {
         let session = self.session;
         let ledger = StoredLedger {
@@ -325,14 +366,9 @@ impl<'a> Operation<'a> {
         let intent = stored.intent.clone();
         let reporter = session.reporter.as_ref();
         let execution = Execution::new(&intent, means, &observed.inventory, &ledger, reporter);
-        let run = scheduler::run(
-            plan,
-            on_failure,
-            means.timeout,
-            &session.stop,
-            reporter,
-            async |step| execution.run(step).await,
-        );
+        let run = scheduler::run(plan, means.timeout, &session.stop, reporter, async |step| {
+            execution.run(step).await
+        });
         let report = run.await;
         stored.intent.formed = ledger.formed.load(Ordering::Acquire);
         let gap = execution.endpoint_gap();

@@ -52,7 +52,7 @@ async fn run(
             tell_next(session, &edited.intent);
             Ok(())
         }
-        Err(error) if session.stop.is_cancelled() => Err(error),
+        Err(error) if session.stop.is_cancelled() || edited.unfinished.is_none() => Err(error),
         Err(error) => turn_back(session, operation, edited, &means, error).await,
     }
 }

@@ -46,16 +46,19 @@ impl Reporter for Log {
     }
 }
 
-/// A plan of steps and those that each needs: `"c: a b"`.
+/// A plan of steps, those that each needs, and those that it only comes after: `"c: a b | d"`.
 fn plan(steps: &[&str]) -> Plan {
     let step = |text: &&str| {
-        let (key, needs) = text.split_once(':').unwrap_or((text, ""));
+        let (key, others) = text.split_once(':').unwrap_or((text, ""));
+        let (needs, after) = others.split_once('|').unwrap_or((others, ""));
+        let keys = |text: &str| text.split_whitespace().map(str::to_owned).collect();
         Step {
             key: key.to_owned(),
             says: format!("do {key}"),
             // What a step does is the executor's affair.
             action: Action::AwaitEndpoint,
-            needs: needs.split_whitespace().map(str::to_owned).collect(),
+            needs: keys(needs),
+            after: keys(after),
             quorum: None,
         }
     };
@@ -72,20 +75,13 @@ fn ended(report: &RunReport) -> Vec<&str> {
 async fn a_step_begins_when_all_that_it_needs_is_done() {
     let (log, stop) = (Log::default(), CancellationToken::new());
     let plan = plan(&["a", "b", "c: a b", "d: c"]);
-    let report = run(
-        &plan,
-        OnFailure::Stop,
-        LONG,
-        &stop,
-        &log,
-        async |step: &Step| {
-            // b takes longer than a.
-            for _ in 0..if step.key == "b" { 10 } else { 0 } {
-                tokio::task::yield_now().await;
-            }
-            Ok(())
-        },
-    );
+    let report = run(&plan, LONG, &stop, &log, async |step: &Step| {
+        // b takes longer than a.
+        for _ in 0..if step.key == "b" { 10 } else { 0 } {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    });
     let report = report.await;
     assert_eq!(ended(&report), ["a", "b", "c", "d"]);
     assert!(log.at("+c") > log.at("-b") && log.at("+d") > log.at("-c"));
@@ -98,59 +94,45 @@ async fn steps_that_need_nothing_of_each_other_run_at_the_same_time() {
     // Each waits for the other two.
     let barrier = Barrier::new(3);
     let plan = plan(&["a", "b", "c"]);
-    let report = run(
-        &plan,
-        OnFailure::Stop,
-        LONG,
-        &stop,
-        &log,
-        async |_: &Step| {
-            barrier.wait().await;
-            Ok(())
-        },
-    );
+    let report = run(&plan, LONG, &stop, &log, async |_: &Step| {
+        barrier.wait().await;
+        Ok(())
+    });
     let report = tokio::time::timeout(LONG, report)
         .await
         .expect("they ran one after another");
     assert_eq!(report.steps.len(), 3);
 }
 
-async fn run_with_failing_a(on_failure: OnFailure) -> (RunReport, Log) {
+async fn run_with_failing_a(steps: &[&str]) -> (RunReport, Log) {
     let (log, stop) = (Log::default(), CancellationToken::new());
-    let plan = plan(&["a", "b", "after-a: a", "after-b: b"]);
-    let report = run(
-        &plan,
-        on_failure,
-        LONG,
-        &stop,
-        &log,
-        async |step: &Step| match step.key.as_str() {
+    let plan = plan(steps);
+    let report = run(&plan, LONG, &stop, &log, async |step: &Step| {
+        match step.key.as_str() {
             "a" => Err(Error::failed("no capacity")),
             _ => Ok(()),
-        },
-    );
+        }
+    });
     (report.await, log)
 }
 
 #[tokio::test]
-async fn after_a_failure_nothing_more_begins() {
-    let (report, log) = run_with_failing_a(OnFailure::Stop).await;
+async fn after_a_failure_only_what_needs_it_is_left_out() {
+    let (report, log) = run_with_failing_a(&["a", "b", "c: a", "d: b", "e: c"]).await;
     assert_eq!(report.failure().unwrap().message, "no capacity");
     assert_eq!(
-        (log.count("!a"), log.count("-b")),
-        (1, 1),
-        "what was begun is waited for: {:?}",
-        log.lines()
+        (log.count("+c"), log.count("-d"), log.count("+e")),
+        (0, 1, 0)
     );
-    assert_eq!((log.count("+after-a"), log.count("+after-b")), (0, 0));
     assert!(!report.interrupted, "a failure is no interruption");
 }
 
 #[tokio::test]
-async fn going_on_after_a_failure_leaves_out_only_what_needs_it() {
-    let (report, log) = run_with_failing_a(OnFailure::GoOn).await;
-    assert_eq!(report.failure().unwrap().message, "no capacity");
-    assert_eq!((log.count("+after-a"), log.count("-after-b")), (0, 1));
+async fn what_can_do_without_a_step_waits_for_its_end_and_goes_on() {
+    let (_, log) = run_with_failing_a(&["b", "a: b", "c: | a", "d: a", "e: | d"]).await;
+    assert!(log.at("!a") < log.at("+c"), "{:?}", log.lines());
+    // One that never begins has ended.
+    assert_eq!((log.count("+d"), log.count("-e")), (0, 1));
 }
 
 #[tokio::test]
@@ -158,25 +140,18 @@ async fn a_failure_that_may_pass_is_tried_again() {
     let (log, stop) = (Log::default(), CancellationToken::new());
     let tries = Mutex::new(0);
     let plan = plan(&["a", "b: a"]);
-    let report = run(
-        &plan,
-        OnFailure::Stop,
-        LONG,
-        &stop,
-        &log,
-        async |step: &Step| {
-            if step.key == "b" {
-                return Ok(());
-            }
-            let mut tries = tries.lock().unwrap();
-            *tries += 1;
-            if *tries < 3 {
-                Err(Error::failed("rate limit").transient())
-            } else {
-                Ok(())
-            }
-        },
-    );
+    let report = run(&plan, LONG, &stop, &log, async |step: &Step| {
+        if step.key == "b" {
+            return Ok(());
+        }
+        let mut tries = tries.lock().unwrap();
+        *tries += 1;
+        if *tries < 3 {
+            Err(Error::failed("rate limit").transient())
+        } else {
+            Ok(())
+        }
+    });
     let report = report.await;
     assert_eq!(log.lines(), ["+a", "~a", "~a", "-a", "+b", "-b"]);
     assert!(report.failure().is_none());
@@ -186,14 +161,9 @@ async fn a_failure_that_may_pass_is_tried_again() {
 async fn trying_again_ends_when_its_time_is_over() {
     let (log, stop) = (Log::default(), CancellationToken::new());
     let plan = plan(&["a"]);
-    let report = run(
-        &plan,
-        OnFailure::Stop,
-        FIRST_WAIT / 2,
-        &stop,
-        &log,
-        async |_: &Step| Err(Error::failed("rate limit").transient()),
-    );
+    let report = run(&plan, FIRST_WAIT / 2, &stop, &log, async |_: &Step| {
+        Err(Error::failed("rate limit").transient())
+    });
     let report = report.await;
     assert_eq!(report.failure().unwrap().message, "rate limit");
     assert_eq!(log.lines(), ["+a", "!a"]);
@@ -203,18 +173,11 @@ async fn trying_again_ends_when_its_time_is_over() {
 async fn when_told_to_stop_what_runs_is_waited_for_and_nothing_begins() {
     let (log, stop) = (Log::default(), CancellationToken::new());
     let plan = plan(&["a", "b: a"]);
-    let report = run(
-        &plan,
-        OnFailure::Stop,
-        LONG,
-        &stop,
-        &log,
-        async |_: &Step| {
-            stop.cancel();
-            tokio::task::yield_now().await;
-            Ok(())
-        },
-    );
+    let report = run(&plan, LONG, &stop, &log, async |_: &Step| {
+        stop.cancel();
+        tokio::task::yield_now().await;
+        Ok(())
+    });
     let report = report.await;
     assert!(report.interrupted);
     assert_eq!(log.lines(), ["+a", "-a"]);
@@ -225,17 +188,10 @@ async fn when_told_to_stop_what_runs_is_waited_for_and_nothing_begins() {
 async fn when_told_to_stop_nothing_is_tried_again() {
     let (log, stop) = (Log::default(), CancellationToken::new());
     let plan = plan(&["a"]);
-    let report = run(
-        &plan,
-        OnFailure::Stop,
-        LONG * 60,
-        &stop,
-        &log,
-        async |_: &Step| {
-            stop.cancel();
-            Err(Error::failed("rate limit").transient())
-        },
-    );
+    let report = run(&plan, LONG * 60, &stop, &log, async |_: &Step| {
+        stop.cancel();
+        Err(Error::failed("rate limit").transient())
+    });
     let report = report.await;
     assert!(report.interrupted && report.failure().is_some());
     assert_eq!(log.lines(), ["+a", "!a"]);
@@ -245,16 +201,9 @@ async fn when_told_to_stop_nothing_is_tried_again() {
 async fn a_stop_after_the_last_step_interrupts_nothing() {
     let (log, stop) = (Log::default(), CancellationToken::new());
     let plan = plan(&["a"]);
-    let report = run(
-        &plan,
-        OnFailure::Stop,
-        LONG,
-        &stop,
-        &log,
-        async |_: &Step| {
-            stop.cancel();
-            Ok(())
-        },
-    );
+    let report = run(&plan, LONG, &stop, &log, async |_: &Step| {
+        stop.cancel();
+        Ok(())
+    });
     assert!(!report.await.interrupted);
 }

@@ -15,6 +15,7 @@ mod histories;
 mod nodes;
 mod scenarios;
 mod shared_address;
+mod sick;
 mod site;
 mod unfinished;
 mod unreachable;

@@ -11,8 +11,8 @@ use crate::run::backend::Backend;
 use crate::run::connect::{Clients, Connect};
 use crate::run::session::Purpose;
 use crate::run::{
-    ReplaceRequest, ReplicateRequest, Session, Stored, down, reconcile, remove_replica, repair,
-    replace, replicate, status, up,
+    ReplaceRequest, ReplicateRequest, Session, Stored, abandon, down, reconcile, remove_replica,
+    repair, replace, replicate, status, up,
 };
 use crate::settings::{Resolved, Settings, Sources, resolve};
 use crate::state::Store;
@@ -44,6 +44,7 @@ pub enum Command {
     Repair,
     Down,
     Reconcile,
+    Abandon,
 }
 
 impl Command {
@@ -59,6 +60,7 @@ impl Command {
             Self::Repair => repair(session).await,
             Self::Down => down(session).await,
             Self::Reconcile => reconcile(session).await,
+            Self::Abandon => abandon(session).await,
         }
     }
 }

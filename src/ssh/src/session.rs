@@ -2,13 +2,14 @@
 
 use crate::login::{Key, Login};
 use hakube_provider::SshServer;
-use russh::client::{self, Handle, Msg};
+use russh::client::{self, ChannelOpenHandle, Handle, Msg};
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelMsg, Preferred};
 use std::borrow::Cow;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -24,7 +25,8 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// A connection, logged in.
 pub struct Session {
-    handle: Handle<Expectation>,
+    handle: Handle<Client>,
+    offered: Offered,
     /// What it goes through: it lives no longer.
     _through: Option<Box<Session>>,
 }
@@ -82,11 +84,47 @@ pub fn fingerprint(key: &PublicKey) -> String {
     format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256))
 }
 
-/// The keys of which the server must show one.
-struct Expectation(Vec<PublicKey>);
+/// Addresses here that the machine may connect to by the same address there.
+type Offered = Arc<Mutex<BTreeSet<SocketAddr>>>;
 
-impl client::Handler for Expectation {
+/// What this end of a connection answers by itself.
+struct Client {
+    /// The keys of which the server must show one.
+    keys: Vec<PublicKey>,
+    offered: Offered,
+}
+
+impl client::Handler for Client {
     type Error = Failure;
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        connected_address: &str,
+        connected_port: u32,
+        _: &str,
+        _: u32,
+        reply: ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Failure> {
+        let address = connected_address.parse::<IpAddr>().ok();
+        let port = u16::try_from(connected_port).ok();
+        let at = address.zip(port).map(SocketAddr::from);
+        let is_offered = |at: &SocketAddr| lock(&self.offered).contains(at);
+        let Some(at) = at.filter(is_offered) else {
+            // Dropping the reply rejects the channel.
+            return Ok(());
+        };
+        reply.accept().await;
+        tokio::spawn(async move {
+            let mut far = channel.into_stream();
+            if let Ok(Ok(mut near)) = timeout(CONNECT, TcpStream::connect(at)).await {
+                // How it ended, both ends see for themselves.
+                let _ = tokio::io::copy_bidirectional(&mut far, &mut near).await;
+            }
+        });
+        Ok(())
+    }
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Failure> {
         let PublicKeyOrCertificate::PublicKey { key, .. } = shown else {
@@ -94,7 +132,7 @@ impl client::Handler for Expectation {
             return Ok(false);
         };
         if self
-            .0
+            .keys
             .iter()
             .any(|known| known.key_data() == key.key_data())
         {
@@ -132,14 +170,19 @@ impl Session {
             ..client::Config::default()
         });
         let at = SocketAddr::new(server.address, server.port);
-        let expectation = Expectation(keys);
+        let offered = Offered::default();
+        let client = Client {
+            keys,
+            offered: Arc::clone(&offered),
+        };
         let Some(hop) = through else {
             let stream = timeout(CONNECT, TcpStream::connect(at))
                 .await
                 .map_err(|_| late("take the connection", CONNECT))??;
-            let handle = handshake(client::connect_stream(config, stream, expectation), login);
+            let handle = handshake(client::connect_stream(config, stream, client), login);
             return Ok(Self {
                 handle: handle.await?,
+                offered,
                 _through: None,
             });
         };
@@ -149,9 +192,10 @@ impl Session {
             .await
             .map_err(|_| late("be reached from the jump host", CONNECT))??;
         let stream = channel.into_stream();
-        let handle = handshake(client::connect_stream(config, stream, expectation), login);
+        let handle = handshake(client::connect_stream(config, stream, client), login);
         Ok(Self {
             handle: handle.await?,
+            offered,
             _through: Some(jump),
         })
     }
@@ -174,6 +218,23 @@ impl Session {
         self.handle
             .channel_open_direct_tcpip(host, to.port().into(), origin, from.port().into())
             .await
+    }
+
+    /// Lets the machine connect to this address of this host's loopback, at the same address of its own, for as long as the
+    /// session lives. What was offered before is offered still.
+    ///
+    /// # Errors
+    /// The server doesn't forward ports, or something listens there already; or the session broke.
+    pub async fn offer(&self, at: SocketAddr) -> Result<(), russh::Error> {
+        if !lock(&self.offered).insert(at) {
+            return Ok(());
+        }
+        let host = at.ip().to_string();
+        let forwarded = self.handle.tcpip_forward(host, at.port().into()).await;
+        if forwarded.is_err() {
+            lock(&self.offered).remove(&at);
+        }
+        forwarded.map(drop)
     }
 
     /// Runs a command of the user's shell with this input, to its end.
@@ -218,9 +279,9 @@ impl Session {
 
 /// Key exchange and login on a stream.
 async fn handshake(
-    connecting: impl Future<Output = Result<Handle<Expectation>, Failure>>,
+    connecting: impl Future<Output = Result<Handle<Client>, Failure>>,
     login: &Login,
-) -> Result<Handle<Expectation>, Failure> {
+) -> Result<Handle<Client>, Failure> {
     let logged_in = async {
         let mut handle = connecting.await?;
         let accepted = match &login.key {
@@ -246,7 +307,7 @@ async fn handshake(
 }
 
 /// The first of the agent's keys that the server takes.
-async fn by_agent(handle: &mut Handle<Expectation>, user: &str) -> Result<bool, Failure> {
+async fn by_agent(handle: &mut Handle<Client>, user: &str) -> Result<bool, Failure> {
     let unusable = |error: russh::keys::Error| Failure::NoLogin(format!("ssh-agent: {error}"));
     let mut agent = AgentClient::connect_env().await.map_err(unusable)?;
     let identities = agent.request_identities().await.map_err(unusable)?;
@@ -262,6 +323,10 @@ async fn by_agent(handle: &mut Handle<Expectation>, user: &str) -> Result<bool, 
         }
     }
     Ok(false)
+}
+
+fn lock(offered: &Offered) -> MutexGuard<'_, BTreeSet<SocketAddr>> {
+    offered.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn late(what: &str, after: Duration) -> Failure {

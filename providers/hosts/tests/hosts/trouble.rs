@@ -1,6 +1,7 @@
 //! Hosts that are away, that two clusters want at once, that lose power in the middle.
 
 use crate::stage::{difference, machine, sh, stage, state_of};
+use hakube_hosts::HostsConfig;
 use hakube_provider::{
     ErrorKind, MachineState, PreflightSpec, Provider, ResourceId, ResourceKind, Scope,
 };
@@ -133,6 +134,73 @@ fn a_machine_that_was_begun_is_finished_by_the_next_call() {
     });
     let left = difference(&before, &state_of(host));
     assert_eq!(left, Vec::<String>::new(), "{}", left.join("\n"));
+}
+
+/// A host that has no way out downloads from the operator's own host, through the connection to it.
+#[test]
+fn a_host_reaches_what_is_on_the_operators_loopback() {
+    let Some(stage) = stage("hosts-offered", &["h1"]) else {
+        return;
+    };
+    let host = stage.hosts[0].clone();
+    std::fs::write(stage.yard.directory().join("offered"), "from the operator").unwrap();
+    let mut server = stage
+        .yard
+        .command("python3")
+        .unwrap()
+        .args([
+            "-m",
+            "http.server",
+            "8000",
+            "--bind",
+            "127.0.0.1",
+            "--directory",
+        ])
+        .arg(stage.yard.directory())
+        .spawn()
+        .unwrap();
+    let spec = || machine("one", "h1", "rack-a");
+    let config = HostsConfig {
+        offered: vec!["127.0.0.1:8000".parse().unwrap()],
+        ..stage.config()
+    };
+    let h1 = ResourceId {
+        kind: ResourceKind::Machine,
+        scope: Scope::Zone("rack-a".to_owned()),
+        name: "h1".to_owned(),
+    };
+    let fetch = "curl --silent --fail --retry 20 --retry-all-errors --retry-delay 1 http://127.0.0.1:8000/offered";
+    stage.run_with(config.clone(), async move |hosts| {
+        hosts.ensure_machine(&spec()).await.unwrap();
+        let fetched = tokio::task::spawn_blocking(move || sh(&host, fetch));
+        assert_eq!(fetched.await.unwrap(), "from the operator");
+        hosts.delete("one", &h1).await.unwrap();
+    });
+    server.kill().unwrap();
+    server.wait().unwrap();
+
+    // Something of the host's own listens there: that isn't what it should install from.
+    let mut own = stage.hosts[0]
+        .command("python3")
+        .unwrap()
+        .args(["-m", "http.server", "8000", "--bind", "127.0.0.1"])
+        .spawn()
+        .unwrap();
+    hakube_yard::until("it listens", std::time::Duration::from_secs(60), || {
+        sh(&stage.hosts[0], "ss -Htln sport = :8000") != ""
+    })
+    .unwrap();
+    stage.run_with(config, async move |hosts| {
+        let error = hosts.ensure_machine(&spec()).await.unwrap_err();
+        assert!(
+            error.to_string().contains("doesn't forward 127.0.0.1:8000"),
+            "{error}"
+        );
+        assert!(error.hint.unwrap().contains("AllowTcpForwarding"));
+        assert!(hosts.inspect("one").await.unwrap().machines.is_empty());
+    });
+    own.kill().unwrap();
+    own.wait().unwrap();
 }
 
 #[test]

@@ -113,7 +113,10 @@ impl World {
         let mut waiting: Vec<&Step> = plan.steps.iter().collect();
         let mut done: BTreeSet<&str> = BTreeSet::new();
         let mut next = |done: &BTreeSet<&str>| {
-            let is_ready = |step: &Step| step.needs.iter().all(|need| done.contains(need.as_str()));
+            let is_ready = |step: &Step| {
+                let mut before = step.needs.iter().chain(&step.after);
+                before.all(|key| done.contains(key.as_str()))
+            };
             let ready: Vec<usize> = (0..waiting.len())
                 .filter(|&at| is_ready(waiting[at]))
                 .collect();
@@ -393,7 +396,7 @@ impl World {
 fn check_shape(plan: &Plan) {
     let mut earlier: BTreeSet<&str> = BTreeSet::new();
     for step in &plan.steps {
-        for need in &step.needs {
+        for need in step.needs.iter().chain(&step.after) {
             assert!(
                 earlier.contains(need.as_str()),
                 "{} needs {need}, which isn't before it",

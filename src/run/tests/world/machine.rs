@@ -176,7 +176,7 @@ impl World {
             .etcd
             .and_then(|(id, _)| self.etcd.member(id))
             .is_some_and(|member| !member.learner);
-        started && votes && self.has_quorum()
+        started && votes && self.has_quorum() && !self.sick_apis.contains(name)
     }
 
     /// A file is there from now on; files that start something have what that needs.

@@ -50,6 +50,8 @@ pub struct World {
     pub unready_nodes: usize,
     /// The replicas whose nodes are labelled.
     pub replica_nodes: BTreeSet<String>,
+    /// The replicas whose API servers end as soon as they start.
+    pub sick_apis: BTreeSet<String>,
     /// The nodes that take no pods.
     pub cordoned: BTreeSet<String>,
     /// The pods that a drain moves.
