@@ -12,6 +12,8 @@ pub struct HostsConfig {
     pub hosts: Vec<Host>,
     /// The address that replicas share.
     pub endpoint: Option<IpAddr>,
+    /// The architecture that programs are downloaded for, as `uname -m` prints it: `x86_64`.
+    pub architecture: &'static str,
 }
 
 /// A host.

@@ -55,6 +55,7 @@ pub(super) fn connect(spec: &ClusterSpec) -> Result<Backend> {
     let provider: Arc<dyn Provider> = Arc::new(Hosts::new(HostsConfig {
         hosts,
         endpoint: inventory.endpoint,
+        architecture: spec.arch.kernel_name(),
     }));
     Ok(Backend {
         channel: Arc::new(SshChannel::with_access(

@@ -63,6 +63,7 @@ impl Stage {
                 })
                 .collect(),
             endpoint: Some(ENDPOINT.parse::<IpAddr>().unwrap()),
+            architecture: std::env::consts::ARCH,
         }
     }
 

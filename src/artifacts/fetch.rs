@@ -1,0 +1,258 @@
+//! Fills a directory with what machines download, laid out as `--mirror` wants it.
+
+use super::directory::{Directory, SUMS};
+use super::download::{self, Download, Failure, Outcome};
+use super::images::{self, Archive};
+use super::list::{Entry, Wanted, WantedImage, WantedProgram};
+use super::sums;
+use crate::error::{Error, Result};
+use crate::output::{Event, Reporter};
+use std::path::Path;
+
+/// Web servers run as users of their own.
+const MODE: u32 = 0o644;
+
+/// Everything that is wanted is in the directory, verified, and in its lists. What fails doesn't keep the rest from
+/// being fetched, unless nothing can be written.
+///
+/// # Errors
+/// Something can't be had, and all that can't is named; nothing vouches for what a server says.
+pub async fn fetch(
+    wanted: &Wanted,
+    own_sums: Option<&Path>,
+    root: &Path,
+    reporter: &dyn Reporter,
+) -> Result<()> {
+    for program in &wanted.programs {
+        sums::check_trusted(&program.url, own_sums)?;
+    }
+    if let Some(url) = &wanted.archives {
+        sums::check_trusted(url, own_sums)?;
+    }
+    let mut fetching = Fetching {
+        directory: Directory::open(root)?,
+        own_sums,
+        reporter,
+        failures: Vec::new(),
+        missing: Vec::new(),
+        fetched: 0,
+        there: 0,
+    };
+    let stopped = fetching.all(wanted).await.err();
+    let sums_paths: Vec<String> = wanted
+        .programs
+        .iter()
+        .filter(|program| fetching.directory.sum(&program.path).is_some())
+        .map(|program| program.sums_path.clone())
+        .collect();
+    let gone = match (stopped, fetching.directory.write_lists(&sums_paths)) {
+        // That the lists can't be written, either, is no news then.
+        (Some(error), _) | (None, Err(error)) => return Err(error),
+        (None, Ok(gone)) => gone,
+    };
+    for path in gone {
+        reporter.event(&Event::warning(format!(
+            "{path} is no longer there, and {SUMS} no longer has it"
+        )));
+    }
+    fetching.outcome(root)
+}
+
+/// Where fetching is.
+struct Fetching<'a> {
+    directory: Directory,
+    own_sums: Option<&'a Path>,
+    reporter: &'a dyn Reporter,
+    /// What can't be had, and why.
+    failures: Vec<(String, Error)>,
+    /// Images that no mirror has.
+    missing: Vec<WantedImage>,
+    fetched: usize,
+    there: usize,
+}
+
+impl Fetching<'_> {
+    /// One after another: a server that serves many at once is no quicker for it.
+    ///
+    /// # Errors
+    /// Nothing can be written.
+    async fn all(&mut self, wanted: &Wanted) -> Result<()> {
+        for program in &wanted.programs {
+            let what = describe(&program.entry());
+            match self.sum_of(program).await {
+                Ok(sha256) => {
+                    self.file(&what, program.entry(), &program.url, sha256)
+                        .await?;
+                }
+                Err(error) => self.failures.push((what, error)),
+            }
+        }
+        self.images(wanted).await
+    }
+
+    async fn sum_of(&self, program: &WantedProgram) -> Result<String> {
+        sums::of(&program.url, &program.sums_url, self.own_sums).await
+    }
+
+    async fn file(&mut self, what: &str, entry: Entry, url: &str, sha256: String) -> Result<()> {
+        let path = self.directory.place(&entry.path)?;
+        let download = Download {
+            url,
+            sha256: &sha256,
+            path: &path,
+            mode: MODE,
+        };
+        match download::file(&download, self.reporter).await {
+            Ok(outcome) => {
+                match outcome {
+                    Outcome::WasThere => self.there += 1,
+                    Outcome::Downloaded => self.fetched += 1,
+                }
+                self.directory.record(entry, sha256)
+            }
+            Err(Failure::Remote(error)) => {
+                self.failures.push((what.to_owned(), error));
+                Ok(())
+            }
+            Err(Failure::Here(mut error)) => {
+                error.message = format!("{what}: {}", error.message);
+                Err(error)
+            }
+        }
+    }
+
+    /// Archives come from a mirror that has them; hakube asks no registry. Those that an operator put there are taken
+    /// as they are.
+    async fn images(&mut self, wanted: &Wanted) -> Result<()> {
+        let mut available: Vec<(String, Archive)> = Vec::new();
+        if let Some(url) = &wanted.archives {
+            match self.archives(url, wanted).await {
+                Ok(archives) => {
+                    available.extend(archives.into_iter().map(|archive| (url.clone(), archive)));
+                }
+                Err(error) => self.failures.push(("the list of images".to_owned(), error)),
+            }
+        }
+        for (url, archive) in &available {
+            let file = format!("{url}/{}", archive.file);
+            let entry = images::entry(&archive.name, &archive.arch, file.clone());
+            let what = describe(&entry);
+            match self.sum_of_archive(&file, archive) {
+                Ok(sha256) => self.file(&what, entry, &file, sha256).await?,
+                Err(error) => self.failures.push((what, error)),
+            }
+        }
+        let is_available = |image: &WantedImage| {
+            available
+                .iter()
+                .any(|(_, archive)| archive.name == image.name)
+        };
+        for image in wanted.images.iter().filter(|image| !is_available(image)) {
+            self.exported(image).await?;
+        }
+        Ok(())
+    }
+
+    /// Those of the mirror for the architecture. A mirror without a list has none.
+    async fn archives(&self, url: &str, wanted: &Wanted) -> Result<Vec<Archive>> {
+        let list = format!("{url}/{}", images::LIST);
+        let Some(text) = sums::fetch_if_there(&list).await? else {
+            return Ok(Vec::new());
+        };
+        let mut archives = images::parse(&list, &text)?;
+        archives.retain(|archive| archive.arch == wanted.arch.name());
+        Ok(archives)
+    }
+
+    fn sum_of_archive(&self, url: &str, archive: &Archive) -> Result<String> {
+        match self.own_sums {
+            Some(file) => sums::known(&file.display().to_string(), &sums::read(file)?, url),
+            None => Ok(archive.sha256.clone()),
+        }
+    }
+
+    /// An archive that the operator exported into the directory.
+    async fn exported(&mut self, image: &WantedImage) -> Result<()> {
+        let path = self.directory.path(&image.path);
+        let Some(sha256) = download::digest(&path).await else {
+            self.missing.push(image.clone());
+            return Ok(());
+        };
+        let entry = image.entry();
+        match self.directory.sum(&image.path) {
+            Some(before) if before != sha256 => {
+                let error = Error::failed(format!("{} isn't what it was", path.display()))
+                    .because(format!("its SHA-256 is {sha256}, and {SUMS} has {before}"))
+                    .hint(format!("export it again: rm {} first", path.display()));
+                self.failures.push((describe(&entry), error));
+                return Ok(());
+            }
+            Some(_) => {}
+            None => self.reporter.event(&Event::note(format!(
+                "{} is there, and was taken into {SUMS}",
+                image.path
+            ))),
+        }
+        self.there += 1;
+        self.directory.record(entry, sha256)
+    }
+
+    fn outcome(self, root: &Path) -> Result<()> {
+        let Self {
+            failures,
+            missing,
+            fetched,
+            there,
+            ..
+        } = self;
+        let root = root.display();
+        if failures.is_empty() && missing.is_empty() {
+            self.reporter.event(&Event::note(format!(
+                "{root} has everything: {fetched} files fetched, {there} were there. Serve it by: hakube artifacts \
+                 serve --directory {root}"
+            )));
+            return Ok(());
+        }
+        let lacking = failures.len() + missing.len();
+        let all = lacking + fetched + there;
+        let mut error = Error::failed(format!("{root} lacks {lacking} of {all} artifacts"));
+        for (what, failure) in failures {
+            error.causes.push(format!("{what}: {failure}"));
+            for hint in failure.hints {
+                if !error.hints.contains(&hint) {
+                    error.hints.push(hint);
+                }
+            }
+        }
+        for image in &missing {
+            error.causes.push(format!(
+                "{}: no mirror with image archives was named that has it, and hakube asks no registry",
+                describe(&image.entry())
+            ));
+        }
+        if !missing.is_empty() {
+            error = error
+                .hint("export the images where their registries are reached, then fetch again:");
+            let directory = self.directory.path("");
+            let commands = missing
+                .iter()
+                .map(|image| images::export_command(image, &directory));
+            error.hints.extend(commands);
+        }
+        error.hints.push(format!(
+            "what was fetched stays: hakube artifacts fetch --directory {root}"
+        ));
+        Err(error)
+    }
+}
+
+/// Such as `kubelet 1.36.0 (amd64)`.
+fn describe(entry: &Entry) -> String {
+    let Entry {
+        name,
+        version,
+        arch,
+        ..
+    } = entry;
+    format!("{name} {version} ({arch})")
+}
