@@ -81,6 +81,11 @@ impl Directory {
         self.sums.get(path).map(String::as_str)
     }
 
+    /// Whether it is known where a file of it came from.
+    pub fn has_entry(&self, path: &str) -> bool {
+        self.entries.contains_key(path)
+    }
+
     /// Takes a file into the lists.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use super::download::{self, Download, Failure, Outcome};
 use super::images::{self, Archive};
 use super::list::{Entry, Wanted, WantedImage, WantedProgram};
 use super::sums;
+use super::tarball;
 use crate::error::{Error, Result};
 use crate::output::{Event, Reporter};
 use std::path::Path;
@@ -35,6 +36,10 @@ pub async fn fetch(
         reporter,
         failures: Vec::new(),
         missing: Vec::new(),
+        nowhere: match &wanted.archives {
+            Some(url) => format!("{url} has no archive of it"),
+            None => "no mirror is named, and hakube pulls from no registry".to_owned(),
+        },
         fetched: 0,
         there: 0,
     };
@@ -67,6 +72,8 @@ struct Fetching<'a> {
     failures: Vec<(String, Error)>,
     /// Images that no mirror has.
     missing: Vec<WantedImage>,
+    /// Why.
+    nowhere: String,
     fetched: usize,
     there: usize,
 }
@@ -179,21 +186,32 @@ impl Fetching<'_> {
             return Ok(());
         };
         let entry = image.entry();
-        match self.directory.sum(&image.path) {
-            Some(before) if before != sha256 => {
-                let error = Error::failed(format!("{} isn't what it was", path.display()))
-                    .because(format!("its SHA-256 is {sha256}, and {SUMS} has {before}"))
-                    .hint(format!("export it again: rm {} first", path.display()));
-                self.failures.push((describe(&entry), error));
-                return Ok(());
-            }
-            Some(_) => {}
-            None => self.reporter.event(&Event::note(format!(
-                "{} is there, and was taken into {SUMS}",
+        let recorded = self.directory.sum(&image.path).map(str::to_owned);
+        let problem = match &recorded {
+            Some(before) if *before == sha256 => None,
+            Some(before) => Some(format!("has the SHA-256 {sha256}, and {SUMS} has {before}")),
+            None => tarball::check(&path, &image.name, image.arch.name()).err(),
+        };
+        if let Some(problem) = problem {
+            let path = path.display();
+            let command = images::export_command(image, &self.directory.path(""));
+            let error = Error::failed(format!("{path} can't be used"))
+                .because(format!("it {problem}"))
+                .hint(format!("export it again: rm {path}; {command}"));
+            self.failures.push((describe(&entry), error));
+            return Ok(());
+        }
+        if recorded.is_none() {
+            self.reporter.event(&Event::note(format!(
+                "{} was exported by hand, and is now in {SUMS}",
                 image.path
-            ))),
+            )));
         }
         self.there += 1;
+        if self.directory.has_entry(&image.path) {
+            // It knows better where that came from.
+            return Ok(());
+        }
         self.directory.record(entry, sha256)
     }
 
@@ -225,10 +243,8 @@ impl Fetching<'_> {
             }
         }
         for image in &missing {
-            error.causes.push(format!(
-                "{}: no mirror with image archives was named that has it, and hakube asks no registry",
-                describe(&image.entry())
-            ));
+            let what = describe(&image.entry());
+            error.causes.push(format!("{what}: {}", self.nowhere));
         }
         if !missing.is_empty() {
             error = error

@@ -46,6 +46,25 @@ pub fn parse(source: &str, text: &str) -> Result<Vec<Archive>> {
     }
 }
 
+/// Those of a list for machines of an architecture.
+///
+/// # Errors
+/// It has archives, but of other architectures only: machines would ask registries for images.
+pub fn of_arch(source: &str, list: Vec<Archive>, arch: &str) -> Result<Vec<Archive>> {
+    let (own, others): (Vec<Archive>, Vec<Archive>) =
+        list.into_iter().partition(|archive| archive.arch == arch);
+    match others.first() {
+        Some(other) if own.is_empty() => Err(Error::bad_input(format!(
+            "{source} has no archive of an image for {arch}"
+        ))
+        .because(format!("{} is for {}", other.name, other.arch))
+        .hint(format!(
+            "fetch them: hakube artifacts fetch --node-arch {arch} --directory DIR, or choose another --node-arch"
+        ))),
+        _ => Ok(own),
+    }
+}
+
 /// The archive's name beside the list.
 pub fn file(name: &str, arch: &str) -> String {
     archive_name(&format!("{name}-{arch}"))
@@ -113,6 +132,26 @@ mod tests {
         assert_eq!(
             (&*found.name, &*found.version),
             ("mirror.test:5000/k8s/pause", "")
+        );
+    }
+
+    #[test]
+    fn a_mirror_of_another_architecture_is_no_mirror_without_images() {
+        let archive = |arch: &str| Archive {
+            name: "pause:1".to_owned(),
+            file: format!("pause-{arch}.tar"),
+            sha256: String::new(),
+            arch: arch.to_owned(),
+        };
+        let both = vec![archive("amd64"), archive("arm64")];
+        assert_eq!(of_arch("list", both, "arm64").unwrap(), [archive("arm64")]);
+        assert_eq!(of_arch("list", Vec::new(), "arm64").unwrap(), []);
+        let error = of_arch("list", vec![archive("amd64")], "arm64").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("for arm64: pause:1 is for amd64"),
+            "{error}"
         );
     }
 

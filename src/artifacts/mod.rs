@@ -11,6 +11,7 @@ mod list;
 mod published;
 mod serve;
 pub mod sums;
+mod tarball;
 mod verify;
 
 #[cfg(test)]

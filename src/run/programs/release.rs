@@ -68,18 +68,7 @@ pub async fn image_archives(
     sums::check_trusted(directory, sums)?;
     let url = format!("{directory}/{}", images::LIST);
     let list = images::parse(&url, &sums::fetch(&url).await?)?;
-    let is_empty = list.is_empty();
-    let list: Vec<images::Archive> = list
-        .into_iter()
-        .filter(|archive| archive.arch == arch.name())
-        .collect();
-    if list.is_empty() && !is_empty {
-        return Err(
-            Error::bad_input(format!("{url} has no image archive for {arch}")).hint(
-                format!("put them there (hakube artifacts fetch --node-arch {arch} --directory DIR), or choose --node-arch"),
-            ),
-        );
-    }
+    let list = images::of_arch(&url, list, arch.name())?;
     let own = sums.map(|file| Ok::<_, Error>((file, sums::read(file)?)));
     let own = own.transpose()?;
     list.into_iter()
