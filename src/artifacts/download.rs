@@ -18,6 +18,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// A file that is to be had.
 #[derive(Debug, Clone, Copy)]
 pub struct Download<'a> {
+    /// What people are told is being downloaded.
+    pub name: &'a str,
     /// Where it is.
     pub url: &'a str,
     /// The SHA-256 that it must have.
@@ -26,6 +28,8 @@ pub struct Download<'a> {
     pub path: &'a Path,
     /// Its permissions.
     pub mode: u32,
+    /// What the server lets its reader in by, if it wants anything.
+    pub token: Option<&'a str>,
 }
 
 /// Whether anything had to be downloaded.
@@ -60,10 +64,12 @@ impl From<Failure> for Error {
 /// It can't be had, or has another sum: then nothing is at `path`.
 pub async fn program(url: &str, sha256: &str, path: &Path, reporter: &dyn Reporter) -> Result<()> {
     let download = Download {
+        name: url.rsplit('/').next().unwrap_or(url),
         url,
         sha256,
         path,
         mode: 0o755,
+        token: None,
     };
     file(&download, reporter).await?;
     Ok(())
@@ -83,19 +89,20 @@ pub async fn file(
         sha256,
         path,
         mode,
+        ..
     } = *download;
     if digest(path).await.is_some_and(|found| found == sha256) {
         return Ok(Outcome::WasThere);
     }
     let part = beside(path, PART);
-    let goes_on = receive(url, &part, reporter).await?;
+    let goes_on = receive(download, &part, reporter).await?;
     let mut found = digest(&part).await.unwrap_or_default();
     if found != sha256 {
         // What is wrong once isn't continued.
         drop(tokio::fs::remove_file(&part).await);
         if goes_on {
             // The part may have been of another file.
-            receive(url, &part, reporter).await?;
+            receive(download, &part, reporter).await?;
             found = digest(&part).await.unwrap_or_default();
         }
     }
@@ -121,14 +128,13 @@ pub async fn file(
 
 /// Whether the part that was there already was continued.
 async fn receive(
-    url: &str,
+    download: &Download<'_>,
     part: &Path,
     reporter: &dyn Reporter,
 ) -> std::result::Result<bool, Failure> {
+    let url = download.url;
     let failed = |error: reqwest::Error| {
-        Failure::Remote(
-            Error::failed(format!("could not download {url}")).because(error.without_url()),
-        )
+        Failure::Remote(Error::failed(format!("could not download {url}")).because(reason(error)))
     };
     let client = reqwest::Client::builder()
         .connect_timeout(CONNECT)
@@ -137,6 +143,9 @@ async fn receive(
         .map_err(failed)?;
     let have = part.metadata().map_or(0, |metadata| metadata.len());
     let mut request = client.get(url);
+    if let Some(token) = download.token {
+        request = request.bearer_auth(token);
+    }
     if have > 0 {
         request = request.header(reqwest::header::RANGE, format!("bytes={have}-"));
     }
@@ -155,7 +164,7 @@ async fn receive(
         .open(part)
         .await
         .map_err(|error| unwritten(part, &error))?;
-    let name = url.rsplit('/').next().unwrap_or(url).to_owned();
+    let name = download.name.to_owned();
     let mut done = if goes_on { have } else { 0 };
     let of = answer.content_length().map(|left| done + left);
     let mut bytes = answer.bytes_stream();
@@ -177,6 +186,21 @@ async fn receive(
     Ok(goes_on)
 }
 
+/// Why a request failed, without its URL. reqwest's own words leave out the one thing that helps: the innermost cause.
+pub fn reason(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut innermost: &dyn std::error::Error = &error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let (outer, inner) = (error.to_string(), innermost.to_string());
+    if outer == inner {
+        outer
+    } else {
+        format!("{outer}: {inner}")
+    }
+}
+
 /// The file's SHA-256 in hexadecimal digits; `None` if it can't be read.
 pub async fn digest(path: &Path) -> Option<String> {
     let path = path.to_owned();
@@ -195,7 +219,8 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
+/// Why a file can't be written, and what to do.
+pub fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
     use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     let directory = path.parent().unwrap_or(path).display();
     let hint = match error.kind() {

@@ -4,6 +4,7 @@ use super::directory::{Directory, SUMS};
 use super::download::{self, Download, Failure, Outcome};
 use super::images::{self, Archive};
 use super::list::{Entry, Wanted, WantedImage, WantedProgram};
+use super::registry;
 use super::sums;
 use super::tarball;
 use crate::error::{Error, Result};
@@ -36,10 +37,7 @@ pub async fn fetch(
         reporter,
         failures: Vec::new(),
         missing: Vec::new(),
-        nowhere: match &wanted.archives {
-            Some(url) => format!("{url} has no archive of it"),
-            None => "no mirror is named, and hakube pulls from no registry".to_owned(),
-        },
+        archives: wanted.archives.clone(),
         fetched: 0,
         there: 0,
     };
@@ -70,10 +68,10 @@ struct Fetching<'a> {
     reporter: &'a dyn Reporter,
     /// What can't be had, and why.
     failures: Vec<(String, Error)>,
-    /// Images that no mirror has.
-    missing: Vec<WantedImage>,
-    /// Why.
-    nowhere: String,
+    /// Images that nobody has, and why.
+    missing: Vec<(WantedImage, String)>,
+    /// Where archives of images are, if that is known.
+    archives: Option<String>,
     fetched: usize,
     there: usize,
 }
@@ -104,10 +102,12 @@ impl Fetching<'_> {
     async fn file(&mut self, what: &str, entry: Entry, url: &str, sha256: String) -> Result<()> {
         let path = self.directory.place(&entry.path)?;
         let download = Download {
+            name: url.rsplit('/').next().unwrap_or(url),
             url,
             sha256: &sha256,
             path: &path,
             mode: MODE,
+            token: None,
         };
         match download::file(&download, self.reporter).await {
             Ok(outcome) => {
@@ -128,8 +128,8 @@ impl Fetching<'_> {
         }
     }
 
-    /// Archives come from a mirror that has them; hakube asks no registry. Those that an operator put there are taken
-    /// as they are.
+    /// Archives come from a mirror that has them, else images from their registries. Archives that an operator put there
+    /// are taken as they are.
     async fn images(&mut self, wanted: &Wanted) -> Result<()> {
         let mut available: Vec<(String, Archive)> = Vec::new();
         if let Some(url) = &wanted.archives {
@@ -182,8 +182,7 @@ impl Fetching<'_> {
     async fn exported(&mut self, image: &WantedImage) -> Result<()> {
         let path = self.directory.path(&image.path);
         let Some(sha256) = download::digest(&path).await else {
-            self.missing.push(image.clone());
-            return Ok(());
+            return self.pull(image).await;
         };
         let entry = image.entry();
         let recorded = self.directory.sum(&image.path).map(str::to_owned);
@@ -215,6 +214,32 @@ impl Fetching<'_> {
         self.directory.record(entry, sha256)
     }
 
+    /// Whoever names a mirror has nobody else asked.
+    async fn pull(&mut self, image: &WantedImage) -> Result<()> {
+        if let Some(mirror) = &self.archives {
+            let why = format!("{mirror} has no archive of it");
+            self.missing.push((image.clone(), why));
+            return Ok(());
+        }
+        let path = self.directory.place(&image.path)?;
+        match registry::pull(&image.name, image.arch.name(), &path, self.reporter).await {
+            Ok(()) => {
+                self.fetched += 1;
+                let sha256 = download::digest(&path).await.unwrap_or_default();
+                self.directory.record(image.entry(), sha256)
+            }
+            Err(Failure::Remote(error)) => {
+                self.missing.push((image.clone(), error.to_string()));
+                Ok(())
+            }
+            Err(Failure::Here(mut error)) => {
+                let what = describe(&image.entry());
+                error.message = format!("{what}: {}", error.message);
+                Err(error)
+            }
+        }
+    }
+
     fn outcome(self, root: &Path) -> Result<()> {
         let Self {
             failures,
@@ -242,21 +267,21 @@ impl Fetching<'_> {
                 }
             }
         }
-        for image in &missing {
+        for (image, why) in &missing {
             let what = describe(&image.entry());
-            error.causes.push(format!("{what}: {}", self.nowhere));
+            error.causes.push(format!("{what}: {why}"));
         }
         if !missing.is_empty() {
             error = error
-                .hint("export the images where their registries are reached, then fetch again:");
+                .hint("export these images where their registries are reached, then fetch again:");
             let directory = self.directory.path("");
             let commands = missing
                 .iter()
-                .map(|image| images::export_command(image, &directory));
+                .map(|(image, _)| images::export_command(image, &directory));
             error.hints.extend(commands);
         }
         error.hints.push(format!(
-            "what was fetched stays: hakube artifacts fetch --directory {root}"
+            "what was fetched stays; fetch the rest with the same settings: hakube artifacts fetch --directory {root}"
         ));
         Err(error)
     }

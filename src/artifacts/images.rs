@@ -94,8 +94,8 @@ pub fn entry(name: &str, arch: &str, source: String) -> Entry {
     }
 }
 
-/// The command that makes the archive, on a machine that reaches the registry. Not skopeo's `oci-archive`: containerd
-/// doesn't take the image's full name from it.
+/// The command that makes the archive, on a machine that reaches the registry. The archive
+/// has the image's full name, which machines import it by.
 pub fn export_command(image: &WantedImage, directory: &std::path::Path) -> String {
     let WantedImage {
         name,

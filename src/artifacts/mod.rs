@@ -9,6 +9,7 @@ mod fetch;
 pub mod images;
 mod list;
 mod published;
+mod registry;
 mod serve;
 pub mod sums;
 mod tarball;

@@ -108,7 +108,7 @@ pub async fn fetch(url: &str) -> Result<String> {
 /// # Errors
 /// It can't be asked; it is too long.
 pub async fn fetch_if_there(url: &str) -> Result<Option<String>> {
-    let failed = |error: reqwest::Error| unlearnt(url, error.without_url());
+    let failed = |error: reqwest::Error| unlearnt(url, super::download::reason(error));
     let client = reqwest::Client::builder()
         .timeout(PATIENCE)
         .build()

@@ -20,11 +20,14 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// List the programs and images that `up` with the same settings brings onto machines
+    ///
+    /// Without --provider, these are the machines of --provider hosts.
     List(Box<ListArgs>),
     /// Download them into a directory that is laid out as --mirror wants it
     ///
     /// Every file is verified, by --sha256sums or by what its publisher says of it. A second run goes on where the first
-    /// one stopped. Images come from a mirror that has archives of them, or are exported into the directory by hand.
+    /// one stopped. Images come from the mirror, if one is named, else from their registries; any that can't be had is
+    /// named with the command that exports it into the directory. Without --provider, all this is for hosts of your own.
     Fetch(Box<FetchArgs>),
     /// Read all files of such a directory, and compare them with its SHA256SUMS
     Verify(VerifyArgs),

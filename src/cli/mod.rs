@@ -70,7 +70,7 @@ enum Command {
     Kubeconfig(kubeconfig::Args),
     /// Show each setting, its value, and where that comes from
     Env(env::Args),
-    /// What machines download: list it, mirror it for closed networks, verify and serve the mirror
+    /// What machines download: list, fetch, verify and serve it, for closed networks
     Artifacts(artifacts::Args),
     /// The local cloud: machines of the embedded default provider
     Local(local::Args),
