@@ -1,7 +1,6 @@
 //! The web server for mirrors.
 
 use super::{operator, serve, sha256sum, stopped, write};
-use crate::support::Home;
 use nix::sys::signal::Signal;
 use std::os::unix::fs::symlink;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
