@@ -1,6 +1,7 @@
 //! hakube: highly available Kubernetes control planes on machines of your own.
 
 mod addons;
+mod artifacts;
 mod channel;
 mod cli;
 mod clock;

@@ -16,7 +16,6 @@ pub enum Image {
 
 impl Image {
     /// All of them.
-    #[cfg_attr(not(test), expect(dead_code, reason = "lists of artifacts want it"))]
     pub const ALL: [Self; 4] = [
         Self::Pause,
         Self::CoreDns,

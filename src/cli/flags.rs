@@ -79,6 +79,9 @@ pub struct MakingFlags {
     /// The version of Kubernetes ($KUBE_VERSION)
     #[arg(long, value_name = "VERSION")]
     kubernetes_version: Option<String>,
+    /// The architecture of machines: amd64, arm64 ($HAKUBE_NODE_ARCH)
+    #[arg(long, value_name = "ARCH")]
+    node_arch: Option<String>,
     /// The API's port ($HAKUBE_API_PORT)
     #[arg(long, value_name = "PORT")]
     api_port: Option<String>,
@@ -132,6 +135,7 @@ impl MakingFlags {
             ("--multizone", &self.multizone),
             ("--nodes", &self.nodes),
             ("--kubernetes-version", &self.kubernetes_version),
+            ("--node-arch", &self.node_arch),
             ("--api-port", &self.api_port),
             ("--load-balancer", &self.load_balancer),
             ("--endpoint", &self.endpoint),

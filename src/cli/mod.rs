@@ -1,6 +1,7 @@
 //! The command line: one file per command, clap's types and a few lines each.
 
 mod abandon;
+mod artifacts;
 mod context;
 mod down;
 mod env;
@@ -72,6 +73,8 @@ enum Command {
     Kubeconfig(kubeconfig::Args),
     /// Show each setting, its value, and where that comes from
     Env(env::Args),
+    /// What machines download: list, fetch, verify and serve it, for closed networks
+    Artifacts(artifacts::Args),
     /// The local cloud: machines of the embedded default provider
     Local(local::Args),
     /// Print a shell's completion script
@@ -137,6 +140,7 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Unlock(args) => unlock::run(args).await,
         Command::Kubeconfig(args) => kubeconfig::run(args).await,
         Command::Env(args) => env::run(args),
+        Command::Artifacts(args) => artifacts::run(args).await,
         Command::Local(args) => local::run(args).await,
         Command::Completions { .. } | Command::StandIn { .. } => Ok(()),
     }

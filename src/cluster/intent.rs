@@ -5,7 +5,7 @@ use crate::addons::Addons;
 use crate::machine::Programs;
 use crate::pki::Lifetimes;
 use crate::settings::{
-    Api, ControllerManager, Etcd, Hosts, Hypervisor, Libvirt, LoadBalancer, Network, Nodes,
+    Api, Arch, ControllerManager, Etcd, Hosts, Hypervisor, Libvirt, LoadBalancer, Network, Nodes,
     PodNetwork, ProviderKind, QuorumReads, ReplicaMachines, Settings, Versions, Zone,
 };
 use hakube_provider::{ExternalAddress, Reach, ResourceId, ResourceKind};
@@ -87,6 +87,9 @@ pub struct ClusterSpec {
     pub quorum_reads: QuorumReads,
     /// Which Kubernetes and etcd.
     pub versions: Versions,
+    /// The architecture of its machines.
+    #[serde(default)]
+    pub arch: Arch,
     /// Its network and ranges of addresses.
     pub network: Network,
     /// What replicas' machines are like.
@@ -129,6 +132,7 @@ impl ClusterSpec {
             multizone: settings.multizone,
             quorum_reads: settings.quorum_reads.clone(),
             versions: settings.versions.clone(),
+            arch: settings.arch,
             network: settings.network.clone(),
             replica_machines: settings.replicas.clone(),
             node_machines: settings.nodes.clone(),

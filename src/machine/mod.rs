@@ -22,7 +22,7 @@ pub use endpoint::{
     files as endpoint_files,
 };
 pub use node::NODE_FILES;
-pub use programs::{Artifact, ImageArchive, PodPrograms, Program, Programs};
+pub use programs::{Artifact, ImageArchive, PodPrograms, Program, Programs, archive_name};
 #[cfg(test)]
 pub use runtime_files::{JOIN_ENV, REPLICA_ENV, START};
 pub use runtime_files::{ReplicaFacts, join_env, replica_env, start_marker};

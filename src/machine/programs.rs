@@ -248,7 +248,7 @@ fn installer(programs: &[Named<'_>], images: &[ImageArchive], unit: &str) -> [Fi
 }
 
 /// An image's name as a file's.
-pub(super) fn archive_name(image: &str) -> String {
+pub fn archive_name(image: &str) -> String {
     let name = image.replace(
         |c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-',
         "_",

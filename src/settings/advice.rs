@@ -1,7 +1,8 @@
 //! What is valid, but perhaps not what somebody thinks.
 
+use super::arch::Arch;
 use super::table;
-use super::types::Settings;
+use super::types::{ProviderKind, Settings};
 use super::validate::{KUBERNETES_MINORS, flags};
 use super::warning::Warning;
 
@@ -38,6 +39,7 @@ pub fn on(settings: &Settings) -> Vec<Warning> {
     settled
         .chain(controllers)
         .chain(never_compacted(settings))
+        .chain(images_of_another_architecture(settings))
         .collect()
 }
 
@@ -56,6 +58,34 @@ fn unknown_controllers(settings: &Settings) -> Option<Warning> {
             ),
         )
     })
+}
+
+/// Programs of one architecture don't start on another. Images' names say theirs more often than not.
+fn images_of_another_architecture(settings: &Settings) -> Vec<Warning> {
+    let other = match settings.arch {
+        Arch::Amd64 => Arch::Arm64,
+        Arch::Arm64 => Arch::Amd64,
+    };
+    let has_images = matches!(settings.provider, ProviderKind::Gce | ProviderKind::Libvirt);
+    let images = [
+        (table::MASTER_IMAGE.key, &settings.replicas.image),
+        (table::NODE_IMAGE.key, &settings.nodes.image),
+    ];
+    let images = images
+        .into_iter()
+        .filter(|(_, image)| has_images && image.contains(other.name()));
+    images
+        .map(|(key, image)| {
+            Warning::new(
+                key,
+                format!(
+                    "{key} is {image}, by its name an image for {other}, and programs are downloaded for {} \
+                     (HAKUBE_NODE_ARCH): they won't start on it.",
+                    settings.arch
+                ),
+            )
+        })
+        .collect()
 }
 
 /// Without compaction etcd grows to its quota, and then refuses writes.

@@ -55,6 +55,7 @@ pub fn settings(
     let image = replicas.as_ref().map(|replicas| &replicas.image);
     let nodes = nodes(read, count, &identity, image);
     let versions = components::versions(read);
+    let arch = read.read(&table::NODE_ARCH, str::parse);
     let etcd = components::etcd(read, directories);
     let dns_domain = network.as_ref().map(|network| &network.dns_domain);
     let api = components::api(read, dns_domain);
@@ -108,6 +109,7 @@ pub fn settings(
         multizone: multizone?,
         quorum_reads: quorum_reads?,
         versions: versions?,
+        arch: arch?,
         network: network?,
         hypervisors: identity
             .hosts
@@ -223,7 +225,9 @@ fn zone(
         _ => (false, &table::LIBVIRT_ZONES),
     };
     let first = known.and_then(|zones| Some(zones.first()?.to_string()));
-    let derived = first.or_else(|| (!is_own).then(|| "us-central1-b".to_owned()));
+    // A cluster of hosts that exists knows its inventory: nobody need name it again.
+    let is_elsewhere = provider == Some(ProviderKind::Hosts) && read.is_unset(&table::HOSTS);
+    let derived = first.or_else(|| (!is_own || is_elsewhere).then(|| "us-central1-b".to_owned()));
     let zone: Zone = read.derive(&table::ZONE, str::parse, derived)?;
     let problem = match known {
         _ if !is_own && !read.is_given(&table::PROVIDER) => None,

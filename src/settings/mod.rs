@@ -6,6 +6,7 @@
 
 mod addons;
 mod advice;
+mod arch;
 mod assemble;
 mod components;
 mod controllers;
@@ -33,6 +34,7 @@ mod warning;
 mod tests;
 
 pub use addons::{AddonWishes, PodNetwork};
+pub use arch::Arch;
 pub use error::SettingErrors;
 pub use hosts::{Host, HostRole, HostSsh, Hosts};
 #[cfg(feature = "libvirt")]

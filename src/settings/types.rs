@@ -1,6 +1,7 @@
 //! The settings once they are typed: plain data, parts of which the cluster's intent stores.
 
 use super::addons::AddonWishes;
+use super::arch::Arch;
 use super::controllers::Controllers;
 use super::derive::{node_bits, nodes_at_most, nth_address};
 use super::hosts::Hosts;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub quorum_reads: QuorumReads,
     /// What runs on the machines.
     pub versions: Versions,
+    /// The architecture that machines have, and that programs and images are downloaded for.
+    pub arch: Arch,
     /// Networks, ranges and DNS.
     pub network: Network,
     /// Hypervisors, where they are the provider.

@@ -41,6 +41,11 @@ const SETTINGS: &[Case] = &[
         ],
     ),
     case(
+        &[],
+        "up --node-arch mips",
+        &["HAKUBE_NODE_ARCH", "from --node-arch", "amd64 or arm64"],
+    ),
+    case(
         &[("CLUSTER_NAME", "Bad_Name")],
         "up",
         &[
@@ -155,6 +160,11 @@ const SETTINGS: &[Case] = &[
 
 /// Each is found out by the command that needs what isn't there.
 const COMMANDS: &[Case] = &[
+    case(
+        &[("HAKUBE_STAND_INS", "false")],
+        "up --provider hosts",
+        &["no hosts are named", "--hosts FILE"],
+    ),
     case(
         &[],
         "up --etcd-binary /nonexistent/etcd",

@@ -14,6 +14,7 @@ mod counts;
 mod sample;
 mod support;
 
+mod artifacts;
 mod bad_cloud;
 mod bad_input;
 mod chaos;

@@ -15,6 +15,8 @@ pub struct HostsConfig {
     /// Servers on the operator's own loopback that hosts download from. Each host reaches them at the same addresses of its
     /// own loopback, through the connection to it.
     pub offered: Vec<SocketAddr>,
+    /// The architecture that programs are downloaded for, as `uname -m` prints it: `x86_64`.
+    pub architecture: &'static str,
 }
 
 /// A host.

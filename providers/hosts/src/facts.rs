@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-/// Programs are downloaded for it.
-const ARCHITECTURE: &str = "x86_64";
 /// etcd, the API server and pods beside them: <https://etcd.io/docs/v3.6/op-guide/hardware/>
 const LEAST_MEMORY_MIB: u64 = 1536;
 /// Programs, images and etcd's data.
@@ -26,6 +24,17 @@ pub(crate) struct Asked {
     pub(crate) from: f64,
     /// Then its answer was here.
     pub(crate) until: f64,
+}
+
+/// What a host is to become.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    /// The architecture that programs are downloaded for, as `uname -m` prints it.
+    pub(crate) architecture: &'static str,
+    /// Whether etcd runs on it.
+    pub(crate) is_replica: bool,
+    /// Whether it may hold the endpoint's address.
+    pub(crate) shares_endpoint: bool,
 }
 
 /// Something that is wrong, and what to do.
@@ -81,15 +90,15 @@ impl Facts {
     }
 
     /// What is wrong. Whoever shares the endpoint's address needs programs for that.
-    pub(crate) fn judge(&self, asked: Asked, is_replica: bool, shares_endpoint: bool) -> Judgement {
+    pub(crate) fn judge(&self, asked: Asked, wanted: Wanted) -> Judgement {
         let mut judgement = Judgement::default();
-        self.judge_system(&mut judgement);
+        self.judge_system(wanted.architecture, &mut judgement);
         self.judge_size(&mut judgement);
         self.judge_clock(asked, &mut judgement);
-        self.judge_programs(shares_endpoint, &mut judgement);
+        self.judge_programs(wanted.shares_endpoint, &mut judgement);
         self.judge_use(&mut judgement);
         let slow = self.number("fsync_us").filter(|us| *us > USUAL_FSYNC_US);
-        if let Some(us) = slow.filter(|_| is_replica) {
+        if let Some(us) = slow.filter(|_| wanted.is_replica) {
             let what = format!(
                 "its disk takes {} ms to have a write for good; etcd wants 10 ms or less",
                 us / 1000
@@ -102,7 +111,7 @@ impl Facts {
         judgement
     }
 
-    fn judge_system(&self, judgement: &mut Judgement) {
+    fn judge_system(&self, architecture: &str, judgement: &mut Judgement) {
         if self.one("systemd") != "yes" {
             judgement.refuse(
                 "it isn't run by systemd",
@@ -120,12 +129,10 @@ impl Facts {
             );
         }
         let arch = self.one("arch");
-        if arch != ARCHITECTURE {
+        if arch != architecture {
             judgement.refuse(
-                format!(
-                    "its architecture is {arch}, and programs are downloaded for {ARCHITECTURE}"
-                ),
-                "leave it out of the inventory",
+                format!("its architecture is {arch}, and programs are downloaded for {architecture}"),
+                "leave it out of the inventory; for a cluster of the other architecture, set --node-arch amd64 or arm64",
             );
         }
         for module in self.all("missing_module") {
@@ -302,8 +309,14 @@ mod tests {
         until: 1001.0,
     };
 
+    const REPLICA: Wanted = Wanted {
+        architecture: "x86_64",
+        is_replica: true,
+        shares_endpoint: true,
+    };
+
     fn judge(text: &str) -> Judgement {
-        Facts::parse(text).judge(ASKED, true, true)
+        Facts::parse(text).judge(ASKED, REPLICA)
     }
 
     /// A good host, but for this line.
@@ -361,6 +374,22 @@ mod tests {
     }
 
     #[test]
+    fn a_host_must_have_the_architecture_that_programs_are_downloaded_for() {
+        let arm = Wanted {
+            architecture: "aarch64",
+            ..REPLICA
+        };
+        let found = Facts::parse(GOOD).judge(ASKED, arm).obstacles;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(
+            found[0].what,
+            "its architecture is x86_64, and programs are downloaded for aarch64"
+        );
+        let good = GOOD.replace("x86_64", "aarch64");
+        assert_eq!(Facts::parse(&good).judge(ASKED, arm).obstacles, []);
+    }
+
+    #[test]
     fn what_is_only_worse_is_a_warning() {
         let table = [
             ("clock=990", "10 s behind"),
@@ -377,7 +406,14 @@ mod tests {
         }
         // A node runs no etcd, and shares no address.
         let node = Facts::parse(&format!("{GOOD}no_endpoint_program=haproxy\n"));
-        let node = node.judge(ASKED, false, false);
+        let node = node.judge(
+            ASKED,
+            Wanted {
+                is_replica: false,
+                shares_endpoint: false,
+                ..REPLICA
+            },
+        );
         assert_eq!((node.obstacles, node.warnings), (vec![], vec![]));
     }
 

@@ -41,6 +41,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Hosts {
     remotes: Vec<Remote>,
     endpoint: Option<IpAddr>,
+    architecture: &'static str,
     calls: Arc<AtomicU64>,
 }
 
@@ -64,6 +65,7 @@ impl Hosts {
                 .map(|host| Remote::new(host, config.offered.clone(), Arc::clone(&calls)))
                 .collect(),
             endpoint: config.endpoint,
+            architecture: config.architecture,
             calls,
         }
     }

@@ -1,7 +1,7 @@
 //! What keeps hosts from being what a cluster needs: all of it, of all hosts, in one report. What only makes a cluster
 //! worse is a warning in the log.
 
-use crate::facts::{Asked, Facts, Finding, shared_identities};
+use crate::facts::{Asked, Facts, Finding, Wanted, shared_identities};
 use crate::remote::{Patience, QUICK, Remote};
 use crate::scripts::{FACTS, PROBE};
 use crate::{Found, Hosts};
@@ -83,7 +83,12 @@ impl Hosts {
                 }
             };
             let is_replica = named.contains(&&*remote.host.name);
-            let judgement = facts.judge(asked, is_replica, is_replica && self.endpoint.is_some());
+            let wanted = Wanted {
+                architecture: self.architecture,
+                is_replica,
+                shares_endpoint: is_replica && self.endpoint.is_some(),
+            };
+            let judgement = facts.judge(asked, wanted);
             for Finding { what, hint } in judgement.warnings {
                 tracing::warn!("host {}: {what}. {hint}", remote.host.name);
             }

@@ -56,6 +56,7 @@ pub(super) fn connect(spec: &ClusterSpec) -> Result<Backend> {
         hosts,
         endpoint: inventory.endpoint,
         offered: spec.programs.on_loopback().into_iter().collect(),
+        architecture: spec.arch.kernel_name(),
     }));
     Ok(Backend {
         channel: Arc::new(SshChannel::with_access(

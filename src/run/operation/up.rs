@@ -77,6 +77,12 @@ async fn new_intent(session: &Session) -> Result<Intent> {
             .because("hakube puts their certificates on them by ssh, and doesn't open that port to the world")
             .hint("name your own address: --ssh-source 203.0.113.7/32; or, if the network lets you in already: --ssh-source none"));
     }
+    if settings.provider == ProviderKind::Hosts && settings.hosts.is_none() {
+        return Err(
+            Error::bad_input("no hosts are named to make the cluster of")
+                .hint("name their inventory (docs/hosts.md): --hosts FILE"),
+        );
+    }
     // A file that is no manifest is found before anything is downloaded.
     let own = manifests::read(&settings.addons.manifests)?;
     let programs = session

@@ -1,26 +1,18 @@
 //! Decides where a new cluster's programs come from: they are on its machines, are downloaded by them, or
 //! (on the local cloud, for want of better) stood in for.
 
-mod download;
 mod host;
 mod release;
 
+use crate::artifacts::{Published, arch, download, is_local, local_kubernetes};
 use crate::error::{Error, Result};
 use crate::machine::{PodPrograms, Program, Programs};
 use crate::output::{Event, Reporter};
-use crate::settings::{ProviderKind, Settings};
+use crate::settings::Settings;
 use release::Release;
 use std::path::Path;
 
-/// Kubernetes' programs on a replica.
-const CONTROL_PLANE: [&str; 3] = [
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-];
-
-/// Who publishes Kubernetes' releases. <https://kubernetes.io/releases/download/#binaries>
-const PUBLISHER: &str = "https://dl.k8s.io";
+const CONTROL_PLANE: [Published; 3] = Published::CONTROL_PLANE;
 
 /// What the operator names goes first, then downloads, then what this host has in `path`.
 ///
@@ -65,7 +57,9 @@ async fn etcd(settings: &Settings, path: &str) -> Result<Program> {
                     .hint("set its version: ETCD_VERSION=3.6.6")
             })?;
             let sums = settings.releases.sums.as_deref();
-            Release::new(url.clone(), version, sums)?.etcd().await
+            Release::new(url.clone(), version, arch(settings), sums)?
+                .program(Published::Etcd)
+                .await
         }
         (None, None) if is_local(settings) => host::etcd_in(path),
         (None, None) => Err(nowhere("etcd", "--etcd-releases URL or --etcd-binary FILE")),
@@ -83,22 +77,28 @@ async fn control_plane(
         return stand_ins();
     }
     match (&settings.kube_binaries, &settings.releases.kubernetes) {
-        (Some(directory), _) if is_local(settings) => host::kubernetes(directory, CONTROL_PLANE),
-        (Some(directory), _) => Ok(CONTROL_PLANE.map(|name| installed(directory, name))),
+        (Some(directory), _) if is_local(settings) => {
+            host::kubernetes(directory, CONTROL_PLANE.map(Published::name))
+        }
+        (Some(directory), _) => {
+            Ok(CONTROL_PLANE.map(|program| installed(directory, program.name())))
+        }
         (None, Some(url)) => {
             let release = kubernetes_release(settings, url)?;
             let [api, manager, scheduler] = CONTROL_PLANE;
             let (api, manager, scheduler) = tokio::try_join!(
-                release.kubernetes(api),
-                release.kubernetes(manager),
-                release.kubernetes(scheduler)
+                release.program(api),
+                release.program(manager),
+                release.program(scheduler)
             )?;
             Ok([api, manager, scheduler])
         }
-        (None, None) if is_local(settings) => match host::kubernetes_in(path, CONTROL_PLANE) {
-            Some(found) => Ok(found),
-            None => downloaded(settings, reporter).await,
-        },
+        (None, None) if is_local(settings) => {
+            match host::kubernetes_in(path, CONTROL_PLANE.map(Published::name)) {
+                Some(found) => Ok(found),
+                None => downloaded(settings, reporter).await,
+            }
+        }
         (None, None) => Err(no_kubernetes()),
     }
 }
@@ -122,8 +122,7 @@ async fn downloaded(settings: &Settings, reporter: &dyn Reporter) -> Result<[Pro
 }
 
 async fn download_all(settings: &Settings, reporter: &dyn Reporter) -> Result<[Program; 3]> {
-    let mirror = settings.releases.mirror.as_ref();
-    let url = mirror.map_or_else(|| PUBLISHER.to_owned(), |url| format!("{url}/kubernetes"));
+    let url = local_kubernetes(settings);
     let version = &settings.versions.kubernetes;
     let directory = settings
         .home
@@ -132,9 +131,9 @@ async fn download_all(settings: &Settings, reporter: &dyn Reporter) -> Result<[P
         Error::failed(format!("could not make {}", directory.display())).because(error)
     })?;
     let release = kubernetes_release(settings, &url)?;
-    let one = async |name: &str| -> Result<Program> {
-        let path = directory.join(name);
-        if let Program::Artifact(artifact) = release.kubernetes(name).await? {
+    let one = async |program: Published| -> Result<Program> {
+        let path = directory.join(program.name());
+        if let Program::Artifact(artifact) = release.program(program).await? {
             download::program(&artifact.url, &artifact.sha256, &path, reporter).await?;
         }
         Ok(Program::Installed(path))
@@ -151,13 +150,13 @@ fn stand_ins() -> Result<[Program; 3]> {
 
 /// A real kubelet needs root and a container runtime; the local cloud's nodes have neither.
 async fn kubelet(settings: &Settings) -> Result<Program> {
-    const NAME: &str = "kubelet";
+    let kubelet = Published::Kubelet;
     if is_local(settings) {
         return stand_in();
     }
     match (&settings.kube_binaries, &settings.releases.kubernetes) {
-        (Some(directory), _) => Ok(installed(directory, NAME)),
-        (None, Some(url)) => kubernetes_release(settings, url)?.kubernetes(NAME).await,
+        (Some(directory), _) => Ok(installed(directory, kubelet.name())),
+        (None, Some(url)) => kubernetes_release(settings, url)?.program(kubelet).await,
         (None, None) => Err(no_kubernetes()),
     }
 }
@@ -167,28 +166,27 @@ async fn pods(settings: &Settings) -> Result<Option<PodPrograms>> {
     if is_local(settings) {
         return Ok(None);
     }
-    let proxy = "kube-proxy";
     let (releases, versions) = (&settings.releases, &settings.versions.runtime);
     let sums = releases.sums.as_deref();
     let images = async {
         match &releases.images {
-            Some(url) => release::image_archives(url, sums).await,
+            Some(url) => release::image_archives(url, arch(settings), sums).await,
             None => Ok(Vec::new()),
         }
     };
     // An image that has Kubernetes' programs has these too.
     if let Some(directory) = &settings.kube_binaries {
         return Ok(Some(PodPrograms {
-            kube_proxy: installed(directory, proxy),
-            containerd: installed(directory, "containerd"),
-            runc: installed(directory, "runc"),
-            cni_plugins: installed(directory, "cni-plugins"),
+            kube_proxy: installed(directory, Published::Proxy.name()),
+            containerd: installed(directory, Published::Containerd.name()),
+            runc: installed(directory, Published::Runc.name()),
+            cni_plugins: installed(directory, Published::CniPlugins.name()),
             images: images.await?,
         }));
     }
     let release = |url: &'_ Option<String>, version, what, flag| {
         let url = url.as_deref().ok_or_else(|| nowhere(what, flag))?;
-        Release::new(url.to_owned(), version, sums)
+        Release::new(url.to_owned(), version, arch(settings), sums)
     };
     let mirror = "--mirror URL";
     let kubernetes = kubernetes_release(
@@ -209,10 +207,10 @@ async fn pods(settings: &Settings) -> Result<Option<PodPrograms>> {
         mirror,
     )?;
     let (kube_proxy, containerd, runc, cni_plugins, images) = tokio::try_join!(
-        kubernetes.kubernetes(proxy),
-        containerd.containerd(),
-        runc.runc(),
-        cni.cni_plugins(),
+        kubernetes.program(Published::Proxy),
+        containerd.program(Published::Containerd),
+        runc.program(Published::Runc),
+        cni.program(Published::CniPlugins),
         images,
     )?;
     Ok(Some(PodPrograms {
@@ -226,11 +224,12 @@ async fn pods(settings: &Settings) -> Result<Option<PodPrograms>> {
 
 fn kubernetes_release<'a>(settings: &'a Settings, url: &'a str) -> Result<Release<'a>> {
     let sums = settings.releases.sums.as_deref();
-    Release::new(url.to_owned(), &settings.versions.kubernetes, sums)
-}
-
-fn is_local(settings: &Settings) -> bool {
-    settings.provider == ProviderKind::Local || settings.compute_endpoint.is_some()
+    Release::new(
+        url.to_owned(),
+        &settings.versions.kubernetes,
+        arch(settings),
+        sums,
+    )
 }
 
 fn installed(directory: &Path, name: &str) -> Program {

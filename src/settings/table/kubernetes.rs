@@ -82,6 +82,10 @@ group! { RELEASES: "Downloads", "Machines download the programs that they run, a
         "runc's version.");
     CNI_VERSION = Setting::new("HAKUBE_CNI_VERSION", Kind::Version, Value("1.9.1"),
         "The CNI plugins' version.");
+    NODE_ARCH = Setting::new("HAKUBE_NODE_ARCH", Kind::Choice(&["amd64", "arm64"]), Value("amd64"),
+        "The architecture of replicas and nodes: what programs and images are downloaded for. The local cloud's \
+         machines have this host's.")
+        .flag("--node-arch");
     SHA256SUMS = Setting::new("HAKUBE_SHA256SUMS", Kind::Path,
         Unset("from where the files are: `<file>.sha256`, etcd's `SHA256SUMS` and so on"),
         "A file with the sums of the downloads, in sha256sum's format, that is believed instead of the mirror. \

@@ -290,3 +290,29 @@ fn everything_that_is_wrong_is_said_at_once() {
     assert_eq!(errors.0.len(), 5, "{text}");
     assert!(text.starts_with("5 settings are wrong:"), "{text}");
 }
+
+#[test]
+fn an_image_of_another_architecture_is_worth_a_warning() {
+    let about = |env: &[(&str, &str)]| -> Vec<String> {
+        let gce = [
+            &[
+                ("KUBERNETES_PROVIDER", "gce"),
+                ("PROJECT", "my-project"),
+                ("HAKUBE_SSH_SOURCE", "none"),
+            ],
+            env,
+        ];
+        let warnings = resolved(&gce.concat()).warnings.into_iter();
+        let messages = warnings.map(|warning| warning.message);
+        messages
+            .filter(|text| text.contains("HAKUBE_NODE_ARCH"))
+            .collect()
+    };
+    assert_eq!(about(&[]), [""; 0]);
+    let arm = ("HAKUBE_NODE_ARCH", "arm64");
+    let found = about(&[arm]);
+    assert_eq!(found.len(), 2, "replicas' and nodes': {found:?}");
+    assert!(found[0].contains("an image for amd64, and programs are downloaded for arm64"));
+    let image = "projects/ubuntu-os-cloud/global/images/family/ubuntu-2404-lts-arm64";
+    assert_eq!(about(&[arm, ("KUBE_GCE_MASTER_IMAGE", image)]), [""; 0]);
+}

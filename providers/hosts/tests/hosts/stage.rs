@@ -64,6 +64,7 @@ impl Stage {
                 .collect(),
             endpoint: Some(ENDPOINT.parse::<IpAddr>().unwrap()),
             offered: Vec::new(),
+            architecture: std::env::consts::ARCH,
         }
     }
 

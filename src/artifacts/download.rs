@@ -10,42 +10,131 @@ use tokio::io::AsyncWriteExt as _;
 
 /// A server that is there takes a connection within a few round trips.
 const CONNECT: Duration = Duration::from_secs(5);
+/// What the name of a file that isn't whole ends with.
+pub const PART: &str = ".part";
 /// How long a download may stand still.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// The file at `url` is at `path`, executable, with that SHA-256. One that is there already stays. A download that
-/// was interrupted goes on where it stopped, if the server can.
+/// A file that is to be had.
+#[derive(Debug, Clone, Copy)]
+pub struct Download<'a> {
+    /// What people are told is being downloaded.
+    pub name: &'a str,
+    /// Where it is.
+    pub url: &'a str,
+    /// The SHA-256 that it must have.
+    pub sha256: &'a str,
+    /// Where it goes.
+    pub path: &'a Path,
+    /// Its permissions.
+    pub mode: u32,
+    /// What the server lets its reader in by, if it wants anything.
+    pub token: Option<&'a str>,
+}
+
+/// Whether anything had to be downloaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The file was there, with the right sum.
+    WasThere,
+    /// It is there now.
+    Downloaded,
+}
+
+/// Why a file can't be had.
+#[derive(Debug)]
+pub enum Failure {
+    /// The server hasn't got it, or not as it should be.
+    Remote(Error),
+    /// It can't be written here: other files can't be, either.
+    Here(Error),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Remote(error) | Failure::Here(error) => error,
+        }
+    }
+}
+
+/// The program at `url` is at `path`, executable, with that SHA-256.
 ///
 /// # Errors
 /// It can't be had, or has another sum: then nothing is at `path`.
 pub async fn program(url: &str, sha256: &str, path: &Path, reporter: &dyn Reporter) -> Result<()> {
+    let download = Download {
+        name: url.rsplit('/').next().unwrap_or(url),
+        url,
+        sha256,
+        path,
+        mode: 0o755,
+        token: None,
+    };
+    file(&download, reporter).await?;
+    Ok(())
+}
+
+/// The file is there with its SHA-256. One that is there already stays. A download that was interrupted goes on where
+/// it stopped, if the server can.
+///
+/// # Errors
+/// It can't be had, or has another sum: then it isn't at its path.
+pub async fn file(
+    download: &Download<'_>,
+    reporter: &dyn Reporter,
+) -> std::result::Result<Outcome, Failure> {
+    let Download {
+        url,
+        sha256,
+        path,
+        mode,
+        ..
+    } = *download;
     if digest(path).await.is_some_and(|found| found == sha256) {
-        return Ok(());
+        return Ok(Outcome::WasThere);
     }
-    let part = beside(path, ".part");
-    receive(url, &part, reporter).await?;
-    let found = digest(&part).await.unwrap_or_default();
+    let part = beside(path, PART);
+    let goes_on = receive(download, &part, reporter).await?;
+    let mut found = digest(&part).await.unwrap_or_default();
     if found != sha256 {
         // What is wrong once isn't continued.
         drop(tokio::fs::remove_file(&part).await);
-        return Err(Error::failed(format!("{url} isn't what it should be"))
-            .because(format!(
-                "its SHA-256 is {found}, not {sha256}: it isn't installed"
-            ))
-            .hint("run this again; if it stays so, ask who runs that server"));
+        if goes_on {
+            // The part may have been of another file.
+            receive(download, &part, reporter).await?;
+            found = digest(&part).await.unwrap_or_default();
+        }
+    }
+    if found != sha256 {
+        drop(tokio::fs::remove_file(&part).await);
+        return Err(Failure::Remote(
+            Error::failed(format!("{url} isn't what it should be"))
+                .because(format!(
+                    "its SHA-256 is {found}, not {sha256}: it isn't kept"
+                ))
+                .hint("run this again; if it stays so, ask who runs that server"),
+        ));
     }
     use std::os::unix::fs::PermissionsExt as _;
-    let executable = std::fs::Permissions::from_mode(0o755);
+    let permissions = std::fs::Permissions::from_mode(mode);
     let in_place = async {
-        tokio::fs::set_permissions(&part, executable).await?;
+        tokio::fs::set_permissions(&part, permissions).await?;
         tokio::fs::rename(&part, path).await
     };
-    in_place.await.map_err(|error| unwritten(path, &error))
+    in_place.await.map_err(|error| unwritten(path, &error))?;
+    Ok(Outcome::Downloaded)
 }
 
-async fn receive(url: &str, part: &Path, reporter: &dyn Reporter) -> Result<()> {
+/// Whether the part that was there already was continued.
+async fn receive(
+    download: &Download<'_>,
+    part: &Path,
+    reporter: &dyn Reporter,
+) -> std::result::Result<bool, Failure> {
+    let url = download.url;
     let failed = |error: reqwest::Error| {
-        Error::failed(format!("could not download {url}")).because(error.without_url())
+        Failure::Remote(Error::failed(format!("could not download {url}")).because(reason(error)))
     };
     let client = reqwest::Client::builder()
         .connect_timeout(CONNECT)
@@ -54,10 +143,17 @@ async fn receive(url: &str, part: &Path, reporter: &dyn Reporter) -> Result<()> 
         .map_err(failed)?;
     let have = part.metadata().map_or(0, |metadata| metadata.len());
     let mut request = client.get(url);
+    if let Some(token) = download.token {
+        request = request.bearer_auth(token);
+    }
     if have > 0 {
         request = request.header(reqwest::header::RANGE, format!("bytes={have}-"));
     }
     let answer = request.send().await.map_err(failed)?;
+    if have > 0 && answer.status() == reqwest::StatusCode::RANGE_NOT_SATISFIABLE {
+        // It was complete, but for its name.
+        return Ok(true);
+    }
     let goes_on = answer.status() == reqwest::StatusCode::PARTIAL_CONTENT;
     let answer = answer.error_for_status().map_err(failed)?;
     let mut file = tokio::fs::OpenOptions::new()
@@ -68,7 +164,7 @@ async fn receive(url: &str, part: &Path, reporter: &dyn Reporter) -> Result<()> 
         .open(part)
         .await
         .map_err(|error| unwritten(part, &error))?;
-    let name = url.rsplit('/').next().unwrap_or(url).to_owned();
+    let name = download.name.to_owned();
     let mut done = if goes_on { have } else { 0 };
     let of = answer.content_length().map(|left| done + left);
     let mut bytes = answer.bytes_stream();
@@ -86,11 +182,27 @@ async fn receive(url: &str, part: &Path, reporter: &dyn Reporter) -> Result<()> 
     }
     file.sync_all()
         .await
-        .map_err(|error| unwritten(part, &error))
+        .map_err(|error| unwritten(part, &error))?;
+    Ok(goes_on)
+}
+
+/// Why a request failed, without its URL. reqwest's own words leave out the one thing that helps: the innermost cause.
+pub fn reason(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut innermost: &dyn std::error::Error = &error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let (outer, inner) = (error.to_string(), innermost.to_string());
+    if outer == inner {
+        outer
+    } else {
+        format!("{outer}: {inner}")
+    }
 }
 
 /// The file's SHA-256 in hexadecimal digits; `None` if it can't be read.
-async fn digest(path: &Path) -> Option<String> {
+pub async fn digest(path: &Path) -> Option<String> {
     let path = path.to_owned();
     let sum = tokio::task::spawn_blocking(move || {
         let mut file = std::fs::File::open(path)?;
@@ -107,8 +219,20 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn unwritten(path: &Path, error: &std::io::Error) -> Error {
-    Error::failed(format!("could not write {}", path.display())).because(error)
+/// Why a file can't be written, and what to do.
+pub fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let directory = path.parent().unwrap_or(path).display();
+    let hint = match error.kind() {
+        StorageFull | QuotaExceeded | FileTooLarge => {
+            format!(
+                "make room (df -h {directory}), then run this again: it goes on where it stopped"
+            )
+        }
+        _ => format!("see who may write there: ls -ld {directory}"),
+    };
+    let why = Error::failed(format!("could not write {}", path.display())).because(error);
+    Failure::Here(why.hint(hint))
 }
 
 #[cfg(test)]
@@ -148,8 +272,11 @@ mod tests {
             Some(range) => {
                 let from = range.to_str().unwrap();
                 let from = from.trim_start_matches("bytes=").trim_end_matches('-');
-                let rest = CONTENT[from.parse::<usize>().unwrap()..].to_owned();
-                (StatusCode::PARTIAL_CONTENT, rest)
+                let from: usize = from.parse().unwrap();
+                if from >= CONTENT.len() {
+                    return (StatusCode::RANGE_NOT_SATISFIABLE, String::new());
+                }
+                (StatusCode::PARTIAL_CONTENT, CONTENT[from..].to_owned())
             }
         });
         tokio::spawn(async move { axum::serve(listener, app).await });
@@ -183,6 +310,25 @@ mod tests {
         let told = Told::default();
         program(&url, &sum(CONTENT), &path, &told).await.unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), CONTENT);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_is_complete_or_of_another_file_is_no_obstacle() {
+        let url = server().await;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kubelet");
+        for part in [
+            CONTENT,
+            "#!/bin/sh\necho bye",
+            "something longer than it should be",
+        ] {
+            std::fs::write(beside(&path, PART), part).unwrap();
+            program(&url, &sum(CONTENT), &path, &Told::default())
+                .await
+                .unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), CONTENT, "{part}");
+            std::fs::remove_file(&path).unwrap();
+        }
     }
 
     #[tokio::test]
