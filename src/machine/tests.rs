@@ -355,7 +355,7 @@ fn delivered() -> BTreeSet<String> {
     };
     files.extend([
         replica_env(&facts),
-        join_env("kubernetes", &[], true),
+        join_env("kubernetes", "kubernetes/1", &[], true),
         start_marker(),
     ]);
     files.into_iter().map(|file| file.path).collect()
@@ -590,14 +590,44 @@ fn a_replica_is_told_who_it_is_and_whom_it_joins() {
     let members = members.map(|(name, url)| (name.to_owned(), url.to_owned()));
     for (existing, state) in [(true, "existing"), (false, "new")] {
         assert_eq!(
-            join_env("prod", &members, existing).content.expose(),
+            join_env("prod", &membership("prod", 0xbeef), &members, existing)
+                .content
+                .expose(),
             format!(
                 "ETCD_INITIAL_CLUSTER=m=https://10.128.0.2:2380,n=https://10.128.0.3:2380\n\
-                 ETCD_INITIAL_CLUSTER_STATE={state}\nETCD_INITIAL_CLUSTER_TOKEN=prod\n"
+                 ETCD_INITIAL_CLUSTER_STATE={state}\nETCD_INITIAL_CLUSTER_TOKEN=prod\n\
+                 HAKUBE_MEMBER=prod/beef\n"
             )
         );
     }
     for file in [replica_env(&facts), start_marker()] {
         assert_eq!(file.mode, 0o600);
+    }
+}
+
+/// Else a member that lost its data would start without, and be empty.
+#[test]
+fn etcd_passes_the_gate_before_each_start_on_every_provider() {
+    for provider in ["gce", "local", "libvirt", "hosts"] {
+        let document = replica(&[("KUBERNETES_PROVIDER", provider)]);
+        let unit = &document.file("/etc/systemd/system/etcd.service").content;
+        let last = unit
+            .lines()
+            .rfind(|line| line.starts_with("ExecStartPre="))
+            .unwrap();
+        assert_eq!(
+            last, "ExecStartPre=/bin/sh /etc/hakube/etcd-gate.sh /var/lib/etcd /etc/etcd",
+            "{provider}"
+        );
+        assert!(
+            document
+                .file("/etc/hakube/etcd-gate.sh")
+                .content
+                .contains("HAKUBE_MEMBER")
+        );
+        assert!(
+            unit.contains("EnvironmentFile=/etc/etcd/join.env"),
+            "{unit}"
+        );
     }
 }

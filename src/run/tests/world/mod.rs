@@ -19,6 +19,7 @@ mod store;
 pub use api::{Crash, Fault, Process};
 pub use cloud::Cloud;
 pub use etcd::EtcdCluster;
+pub use machine::DataDisk;
 pub use store::WatchedStore;
 
 use std::collections::BTreeMap;
