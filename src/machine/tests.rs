@@ -506,7 +506,10 @@ fn etcd_is_told_how_often_to_report_progress_under_the_name_that_its_version_has
     let variables = |variables: &[(&str, &str)]| -> Vec<String> {
         let document = replica(variables);
         let values = document.values("Environment");
-        values.into_iter().map(str::to_owned).collect()
+        let values = values
+            .into_iter()
+            .filter(|value| value.contains("PROGRESS"));
+        values.map(str::to_owned).collect()
     };
     const OLD: &str = "ETCD_EXPERIMENTAL_WATCH_PROGRESS_NOTIFY_INTERVAL";
     const NEW: &str = "ETCD_WATCH_PROGRESS_NOTIFY_INTERVAL";
@@ -531,6 +534,52 @@ fn etcd_is_told_how_often_to_report_progress_under_the_name_that_its_version_has
     assert_eq!(variables(&[own]), [""; 0]);
 }
 
+/// etcd refuses a variable that says what a flag says too.
+#[test]
+fn etcd_looks_for_corruption_under_the_names_that_its_version_has() {
+    let variables = |version: &str, arguments: &str| -> Vec<String> {
+        let document = replica(&[("ETCD_VERSION", version), ("ETCD_EXTRA_ARGS", arguments)]);
+        let values = document.values("Environment");
+        let values = values
+            .into_iter()
+            .filter(|value| !value.contains("PROGRESS"));
+        values.map(str::to_owned).collect()
+    };
+    const TIME: &str = "ETCD_EXPERIMENTAL_CORRUPT_CHECK_TIME=12h";
+    const INITIAL: &str = "ETCD_EXPERIMENTAL_INITIAL_CORRUPT_CHECK=true";
+    const COMPACTION: &str = "ETCD_EXPERIMENTAL_COMPACT_HASH_CHECK_ENABLED=true";
+    const NEW_TIME: &str = "ETCD_CORRUPT_CHECK_TIME=12h";
+    const GATES: &str = "ETCD_FEATURE_GATES=InitialCorruptCheck=true,CompactHashCheck=true";
+    let none = "--max-txn-ops=256";
+    for (version, arguments, expected) in [
+        ("3.4.23", none, vec![TIME, INITIAL]),
+        ("3.5.26", none, vec![COMPACTION, TIME, INITIAL]),
+        ("3.6.16", none, vec![NEW_TIME, GATES]),
+        ("3.7.0", none, vec![NEW_TIME, GATES]),
+        (
+            "3.4.23",
+            "--experimental-corrupt-check-time=1h",
+            vec![INITIAL],
+        ),
+        (
+            "3.6.16",
+            "--corrupt-check-time=1h --feature-gates=LeaseCheckpoint=true",
+            vec![],
+        ),
+        (
+            "3.6.16",
+            "--experimental-compact-hash-check-enabled=false",
+            vec![NEW_TIME, "ETCD_FEATURE_GATES=InitialCorruptCheck=true"],
+        ),
+    ] {
+        assert_eq!(
+            variables(version, arguments),
+            expected,
+            "{version} {arguments}"
+        );
+    }
+}
+
 /// Its replicas go on as they were.
 #[test]
 fn a_cluster_from_before_a_setting_was_known_has_what_its_programs_do_by_themselves() {
@@ -553,7 +602,8 @@ fn a_cluster_from_before_a_setting_was_known_has_what_its_programs_do_by_themsel
         .unwrap();
     let spec: ClusterSpec = serde_json::from_value(stored).unwrap();
     let document = read(&replica_user_data(&spec));
-    assert_eq!(document.values("Environment").len(), 0);
+    let mut variables = document.values("Environment").into_iter();
+    assert!(variables.all(|variable| variable.contains("CHECK")));
     let flags = document.flags();
     for flag in [
         "--controllers=*,bootstrapsigner,tokencleaner",

@@ -6,6 +6,7 @@
 # Arguments: etcd's data directory, and the directory of the join file, which should be on another disk.
 set -eu
 umask 077
+PATH=${PATH:-}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 data=$1 own=$2
 member=$HAKUBE_MEMBER
 # The member that the data is of, beside the data; and the member that has had its start, apart from it.
