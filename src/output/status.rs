@@ -196,9 +196,14 @@ impl Status {
                 "zone {zone} can't be asked, so what is there is UNKNOWN: {why}"
             );
         }
-        for condition in &self.conditions {
+        let mut conditions = self.conditions.iter().peekable();
+        while let Some(condition) = conditions.next() {
             let _ = writeln!(text, "{}: {}", condition.replica, condition.message);
-            for fix in &condition.fix {
+            // One fix for several is told once.
+            let is_told_later = conditions
+                .peek()
+                .is_some_and(|next| next.fix == condition.fix);
+            for fix in condition.fix.iter().filter(|_| !is_told_later) {
                 let _ = writeln!(text, "  to fix it: {fix}");
             }
         }

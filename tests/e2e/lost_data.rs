@@ -3,6 +3,7 @@
 use crate::support::{
     Api, Etcd, Home, Process, Writer, assert_agreement, eventually, replica, replicas_that_are,
 };
+use etcd_client::AlarmType;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -213,6 +214,34 @@ async fn a_member_that_was_removed_by_hand_is_repaired_and_no_write_is_lost() {
     watch.signal(Signal::SIGTERM);
     watch.end().await;
     assert_agreement(&home, 3).await;
+    lost_nothing(&home, writer, &status).await;
+}
+
+/// Whose data is right takes a person to say; what they do then is what `status` says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alarms_of_etcd_are_named_and_what_is_said_to_fix_them_does() {
+    let (home, writer, status) = three().await;
+    let leader = replicas_that_are(&status, "leader").remove(0);
+    let etcd = Etcd::of(&home, replica(&status, &leader)).await;
+    let suspect = replicas_that_are(&status, "voter").remove(0);
+
+    etcd.raise(AlarmType::Nospace, &suspect).await;
+    let fix = condition(&home, &suspect, "etcd-alarm-nospace").await;
+    assert!(fix.iter().any(|line| line == "etcdctl alarm disarm"));
+    etcd.disarm().await;
+
+    etcd.raise(AlarmType::Corrupt, &suspect).await;
+    let fix = condition(&home, &suspect, "etcd-alarm-corrupt").await;
+    let commands = ["etcdctl alarm disarm", "hakube repair"];
+    assert_eq!(fix[fix.len() - 2..], commands);
+    // Requests are refused, and members follow their leader all the same.
+    assert_eq!(home.status().await["quorum"]["healthy"], 3);
+    etcd.remove(&suspect).await;
+    etcd.disarm().await;
+    home.run("repair").await.succeeded();
+    let status = assert_agreement(&home, 3).await;
+    assert_eq!(status["conditions"], Value::Null);
+    writer.goes_on().await;
     lost_nothing(&home, writer, &status).await;
 }
 

@@ -33,7 +33,7 @@ fn data(intent: &Intent, observed: &Observed) -> Vec<ConditionStatus> {
             EtcdConditionKind::Inconsistent => "etcd-data-inconsistent",
         };
         let fix = match (data.kind, &refusal) {
-            (EtcdConditionKind::Inconsistent, _) => compare(replica),
+            (EtcdConditionKind::Inconsistent, _) => compare(replica, &["hakube repair"]),
             (_, None) => vec!["hakube repair".to_owned()],
             (_, Some(refusal)) => refusal.hints.clone(),
         };
@@ -85,10 +85,7 @@ fn alarms(observed: &Observed) -> impl Iterator<Item = ConditionStatus> {
                 kind: "etcd-alarm-corrupt",
                 message: "etcd raised the alarm CORRUPT: its members' data differs, and everything is refused"
                     .to_owned(),
-                fix: compare(&replica)
-                    .into_iter()
-                    .chain(["then: etcdctl alarm disarm".to_owned()])
-                    .collect(),
+                fix: compare(&replica, &["etcdctl alarm disarm", "hakube repair"]),
                 replica,
             },
         }
@@ -96,9 +93,10 @@ fn alarms(observed: &Observed) -> impl Iterator<Item = ConditionStatus> {
 }
 
 /// etcd compares members with its leader only, and the leader may be the one that is wrong.
-fn compare(replica: &str) -> Vec<String> {
-    vec![
-        "see whose data differs from that of most: etcdctl endpoint hashkv --cluster".to_owned(),
-        format!("if it is {replica}'s: hakube replace {replica}"),
-    ]
+fn compare(replica: &str, then: &[&str]) -> Vec<String> {
+    let look =
+        "see whose data differs from that of most: etcdctl endpoint hashkv --cluster".to_owned();
+    let remove = format!("if it is {replica}'s: etcdctl member remove, with its id; then");
+    let then = then.iter().map(|&command| command.to_owned());
+    [look, remove].into_iter().chain(then).collect()
 }
