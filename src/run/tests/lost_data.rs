@@ -206,8 +206,8 @@ fn a_learner_that_hakube_left_behind_is_removed() {
             ..Fate::default()
         },
     );
-    let machines = site.world.cloud.machines.keys();
-    let new = machines.filter(|name| !before.contains(name)).next_back();
+    let mut machines = site.world.cloud.machines.keys();
+    let new = machines.rfind(|name| !before.contains(name));
     let new = new.unwrap().clone();
     site.world.lose_machine(&new);
     site.world.tick();
