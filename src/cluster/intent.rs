@@ -10,7 +10,7 @@ use crate::settings::{
 };
 use hakube_provider::{ExternalAddress, Reach, ResourceId, ResourceKind};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// What a cluster should be.
@@ -23,6 +23,10 @@ pub struct Intent {
     /// Whether etcd has been formed. Once it has, an etcd that can't be seen is never formed again:
     /// a new, empty one would take the place of the data.
     pub formed: bool,
+    /// The peer URLs of learners that hakube adds. One that hasn't started has no name in etcd, so that nothing
+    /// else tells it from somebody else's. Kept until all is as asked for.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub joining: BTreeSet<String>,
     /// The replicas, oldest first.
     pub replicas: Vec<ReplicaIntent>,
     /// The nodes of each zone.
@@ -246,6 +250,7 @@ impl Intent {
             nodes,
             phase: Phase::Present,
             formed: false,
+            joining: BTreeSet::new(),
             given: BTreeMap::new(),
             spec,
         }

@@ -23,7 +23,9 @@ pub use endpoint::{Arrangement, Backend, Endpoint, HoldView, Sharer};
 pub use intent::{ClusterSpec, Intent, NodeGroupIntent, Phase, ReplicaIntent};
 pub use names::Names;
 pub use nodes::{NodeGroupPart, add_nodes, scale_nodes};
-pub use observed::{ApiView, EtcdView, MemberRole, MemberView, NodeView, Observed};
+pub use observed::{
+    Alarm, AlarmView, ApiView, DataCondition, EtcdView, MemberRole, MemberView, NodeView, Observed,
+};
 pub use quorum::Quorum;
 
 /// What Kubernetes marks a control plane's nodes with: the label, and the taint of the same name.

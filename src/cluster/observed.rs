@@ -1,9 +1,7 @@
 //! What is there, as far as it could be seen.
 
-use super::{
-    AddonState, Backend, ClusterSpec, Endpoint, HoldView, Intent, Quorum, ReplicaIntent,
-    ServingView,
-};
+use super::{AddonState, Backend, Endpoint, HoldView, Intent, Quorum, ReplicaIntent, ServingView};
+use crate::machine::EtcdConditionKind;
 use hakube_provider::Inventory;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -16,6 +14,12 @@ pub struct Observed {
     pub inventory: Inventory,
     /// etcd's members.
     pub etcd: EtcdView,
+    /// The replicas whose etcd doesn't run because of its data, by their names.
+    #[serde(default)]
+    pub data: BTreeMap<String, DataCondition>,
+    /// What etcd itself raises alarm for.
+    #[serde(default)]
+    pub alarms: Vec<AlarmView>,
     /// The API server of each replica that has a machine, by the replica's name.
     pub apis: BTreeMap<String, ApiView>,
     /// What each replica's machine that runs was told of the endpoint's address, where machines hold it; by the
@@ -66,6 +70,37 @@ pub struct MemberView {
     pub started: bool,
     /// Whether it answers and follows the leader.
     pub healthy: bool,
+    /// The URLs by which other members reach it.
+    #[serde(default)]
+    pub peer_urls: Vec<String>,
+}
+
+/// Why a member's data keeps it from running.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataCondition {
+    /// What is wrong with it.
+    pub kind: EtcdConditionKind,
+    /// In words.
+    pub why: String,
+}
+
+/// What etcd raises alarm for. It stays until it is disarmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Alarm {
+    /// A member's database is as large as its quota lets it be: etcd takes no more writes.
+    NoSpace,
+    /// Members' data differs: etcd serves nothing.
+    Corrupt,
+}
+
+/// An alarm of etcd's, which stays until somebody disarms it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmView {
+    /// The replica whose member it is about; etcd's id where that isn't a member any more.
+    pub replica: String,
+    /// What it is about.
+    pub alarm: Alarm,
 }
 
 /// What a member is in the cluster.
@@ -201,20 +236,25 @@ impl Observed {
         found.map(|(zone, why)| (format!("zone {zone}"), why.as_str()))
     }
 
-    /// Whether a member's machine is gone, and its data with it: it never comes back as what it was.
+    /// Whether a member's data is gone, with its machine or without: it never comes back as what it was.
     pub fn is_lost(&self, intent: &Intent, member: &MemberView) -> bool {
         let seen = self.inventory.machine(&member.name).is_some();
-        !seen && !self.is_hidden(intent, &member.name)
+        let data = self.data.get(&member.name);
+        let is_lost = !seen || data.is_some_and(|data| data.kind.is_loss());
+        is_lost && !self.is_hidden(intent, &member.name)
     }
 
     /// Members of etcd that hakube never made: on no machine of the cluster, under a name that it gives to
-    /// none. Whoever added them may need them. A learner that never started has no name yet, no vote and
-    /// no data: it is nobody's.
-    pub fn strangers<'a>(&'a self, spec: &'a ClusterSpec) -> impl Iterator<Item = &'a MemberView> {
+    /// none. Whoever added them may need them. A learner that never started has no name yet: it is hakube's if
+    /// hakube was about to add one with its URL.
+    pub fn strangers<'a>(&'a self, intent: &'a Intent) -> impl Iterator<Item = &'a MemberView> {
         self.etcd.members().iter().filter(|member| {
-            let is_stranded = member.role == MemberRole::Learner && !member.started;
             let has_machine = self.inventory.machine(&member.name).is_some();
-            !has_machine && !is_stranded && !spec.may_name_replica(&member.name)
+            let is_ours = match member.started {
+                true => intent.spec.may_name_replica(&member.name),
+                false => (member.peer_urls.iter()).any(|url| intent.joining.contains(url)),
+            };
+            !has_machine && !is_ours
         })
     }
 }

@@ -2,14 +2,20 @@
 
 use super::{Etcd, EtcdError, EtcdResult, Member, MemberStatus};
 use crate::channel::Door;
+use crate::cluster::Alarm;
 use crate::pki::ClientIdentity;
 use async_trait::async_trait;
-use etcd_client::{Certificate, Client, ConnectOptions, Identity, MemberAddOptions, TlsOptions};
+use etcd_client::{
+    AlarmAction, AlarmType, Certificate, Client, ConnectOptions, Error, Identity, MemberAddOptions,
+    TlsOptions,
+};
 use std::time::Duration;
 
 /// How long one call may take: above etcd's own 7 s for a request without quorum nothing is gained,
 /// and a paused member is found out sooner.
 const CALL: Duration = Duration::from_secs(3);
+/// etcd's words for a request that it refuses because the alarm CORRUPT is raised.
+const CORRUPT: &str = "corrupt cluster";
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(1);
 
@@ -109,7 +115,11 @@ impl Etcd for EtcdClient {
         let status = self
             .through(std::slice::from_ref(at), |mut client| async move {
                 if !learner {
-                    client.get("health", None).await?;
+                    match client.get("health", None).await {
+                        // While CORRUPT is raised, reads are refused; but only once they could be answered.
+                        Err(Error::GRpcStatus(status)) if status.message().contains(CORRUPT) => {}
+                        read => drop(read?),
+                    }
                 }
                 client.status().await
             })
@@ -122,6 +132,23 @@ impl Etcd for EtcdClient {
             leader: status.leader(),
             version: status.version().to_owned(),
         })
+    }
+
+    async fn alarms(&self, via: &[Door]) -> EtcdResult<Vec<(u64, Alarm)>> {
+        let raised = self
+            .through(via, |mut client| async move {
+                client.alarm(AlarmAction::Get, AlarmType::None, None).await
+            })
+            .await?;
+        let known = raised.alarms().iter().filter_map(|raised| {
+            let alarm = match raised.alarm() {
+                AlarmType::Nospace => Alarm::NoSpace,
+                AlarmType::Corrupt => Alarm::Corrupt,
+                AlarmType::None => return None,
+            };
+            Some((raised.member_id(), alarm))
+        });
+        Ok(known.collect())
     }
 
     async fn add_learner(&self, via: &[Door], peer_url: &str) -> EtcdResult<u64> {

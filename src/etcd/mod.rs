@@ -7,6 +7,7 @@ pub use client::EtcdClient;
 pub use error::{EtcdError, EtcdResult};
 
 use crate::channel::Door;
+use crate::cluster::Alarm;
 use async_trait::async_trait;
 use std::net::IpAddr;
 
@@ -56,6 +57,9 @@ pub trait Etcd: Send + Sync {
     /// What the member behind a door says of itself, after a linearizable read through it: an answer
     /// means that it takes part. A learner is asked without the read, which it can't serve.
     async fn status(&self, at: &Door, learner: bool) -> EtcdResult<MemberStatus>;
+
+    /// The alarms that are raised, each with the id of the member that it is about.
+    async fn alarms(&self, via: &[Door]) -> EtcdResult<Vec<(u64, Alarm)>>;
 
     /// Adds a member that doesn't vote. Returns its id.
     async fn add_learner(&self, via: &[Door], peer_url: &str) -> EtcdResult<u64>;

@@ -36,21 +36,68 @@ pub(super) fn etcd(spec: &ClusterSpec) -> Vec<String> {
     flags
 }
 
-/// What etcd finds in its environment besides. The flag was renamed in 3.6, which refuses to be told by both names, and
-/// lost its old name in 3.7. An etcd whose version isn't known is older than that, as far as hakube finds any by itself.
+/// How often the leader compares all of its members' data with its own. It reads every key, on each of them.
+const CORRUPTION_CHECK: &str = "12h";
+
+/// What etcd finds in its environment besides. Flags were renamed in 3.6, which refuses to be told by both names, and
+/// lost their old names in 3.7. An etcd whose version isn't known is older than that, as far as hakube finds any by
+/// itself.
 pub(super) fn etcd_environment(spec: &ClusterSpec) -> Vec<String> {
-    let is_renamed = (spec.versions.etcd.as_ref())
-        .is_some_and(|version| (version.major, version.minor) >= (3, 6));
+    let version = spec.versions.etcd.as_ref();
+    let is_from =
+        |minor| version.is_some_and(|version| (version.major, version.minor) >= (3, minor));
+    let is_renamed = is_from(6);
     let name = if is_renamed {
         "ETCD_WATCH_PROGRESS_NOTIFY_INTERVAL"
     } else {
         "ETCD_EXPERIMENTAL_WATCH_PROGRESS_NOTIFY_INTERVAL"
     };
     let interval = spec.etcd.progress_notify.map(go_duration);
-    interval
+    let mut variables: Vec<String> = interval
         .map(|interval| format!("{name}={interval}"))
         .into_iter()
-        .collect()
+        .collect();
+    variables.extend(corruption_checks(spec, is_renamed, is_from(5)));
+    variables
+}
+
+/// A member whose data differs from the others' is found at its start, at each compaction (from 3.5 on), and now and
+/// then. etcd doesn't start with a variable and a flag for the same: a flag of the operator's is what counts.
+fn corruption_checks(spec: &ClusterSpec, is_renamed: bool, at_compaction: bool) -> Vec<String> {
+    let is_given = |flag: &str| {
+        let mut arguments = spec.etcd.extra_args.iter();
+        arguments.any(|argument| {
+            let name = argument.trim_start_matches('-').split('=').next();
+            name.is_some_and(|name| name.trim_start_matches("experimental-") == flag)
+        })
+    };
+    let (initial, compaction) = ("initial-corrupt-check", "compact-hash-check-enabled");
+    let (initial, compaction) = (!is_given(initial), at_compaction && !is_given(compaction));
+    let mut variables = Vec::new();
+    if is_renamed {
+        let gates = [
+            initial.then_some("InitialCorruptCheck=true"),
+            compaction.then_some("CompactHashCheck=true"),
+        ];
+        let gates: Vec<&str> = gates.into_iter().flatten().collect();
+        if !gates.is_empty() && !is_given("feature-gates") {
+            variables.push(format!("ETCD_FEATURE_GATES={}", gates.join(",")));
+        }
+    } else {
+        if initial {
+            variables.push("ETCD_EXPERIMENTAL_INITIAL_CORRUPT_CHECK=true".to_owned());
+        }
+        if compaction {
+            variables.push("ETCD_EXPERIMENTAL_COMPACT_HASH_CHECK_ENABLED=true".to_owned());
+        }
+    }
+    if !is_given("corrupt-check-time") {
+        let prefix = if is_renamed { "" } else { "EXPERIMENTAL_" };
+        variables.push(format!(
+            "ETCD_{prefix}CORRUPT_CHECK_TIME={CORRUPTION_CHECK}"
+        ));
+    }
+    variables
 }
 
 /// A span as Go's programs read it.

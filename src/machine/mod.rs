@@ -8,6 +8,7 @@
 mod cloud_config;
 mod data_disk;
 mod endpoint;
+mod etcd_gate;
 mod flags;
 mod metadata_guard;
 mod node;
@@ -21,11 +22,17 @@ pub use endpoint::{
     ARRANGEMENT, HAPROXY, IN_FORCE, KEEPALIVED, configuration as endpoint_configuration,
     files as endpoint_files,
 };
+#[cfg(test)]
+pub use etcd_gate::ETCD_STARTED;
+pub use etcd_gate::{ETCD_CONDITION, EtcdCondition, EtcdConditionKind, start_used_up};
 pub use node::NODE_FILES;
 pub use programs::{Artifact, ImageArchive, PodPrograms, Program, Programs, archive_name};
+pub use runtime_files::{
+    JOIN_ENV, ReplicaFacts, first_membership, join_env, membership, membership_in, replica_env,
+    start_marker,
+};
 #[cfg(test)]
-pub use runtime_files::{JOIN_ENV, REPLICA_ENV, START};
-pub use runtime_files::{ReplicaFacts, join_env, replica_env, start_marker};
+pub use runtime_files::{REPLICA_ENV, START};
 
 use crate::cluster::{ClusterSpec, Endpoint};
 use cloud_config::{CloudConfig, File};

@@ -8,6 +8,8 @@ pub const JOIN_ENV: &str = "/etc/etcd/join.env";
 /// When this file is there, the API server, controller manager and scheduler start.
 pub const START: &str = "/etc/hakube/start";
 pub const REPLICA_ENV: &str = "/etc/hakube/replica.env";
+/// The variable with the membership that a join file gives.
+const MEMBER: &str = "HAKUBE_MEMBER";
 
 /// What a replica knows of itself only once its machine exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,9 +38,33 @@ pub fn replica_env(facts: &ReplicaFacts) -> SecretFile {
     )
 }
 
-/// Whom etcd joins: `members` are names and peer URLs, this replica's own included; `existing` is
-/// false only for the first member of a new etcd.
-pub fn join_env(cluster: &str, members: &[(String, String)], existing: bool) -> SecretFile {
+/// What a member is called for life, on its own machine and nowhere else: etcd's id for it is never given twice.
+pub fn membership(cluster: &str, member: u64) -> String {
+    format!("{cluster}/{member:x}")
+}
+
+/// The same of the first member of a new etcd. etcd derives its id from what is the same each time, so `attempt`
+/// has to differ.
+pub fn first_membership(cluster: &str, attempt: u32) -> String {
+    format!("{cluster}/first-{attempt:08x}")
+}
+
+/// The membership that a join file gives.
+pub fn membership_in(join_env: &str) -> Option<&str> {
+    let mut lines = join_env.lines();
+    lines.find_map(|line| line.strip_prefix(MEMBER)?.strip_prefix('='))
+}
+
+/// Whom etcd joins, and as which member: `members` are names and peer URLs, this replica's own included;
+/// `existing` is false only for the first member of a new etcd.
+///
+/// It is good for one start without data, see [`super::etcd_gate`]. Another such start takes another membership.
+pub fn join_env(
+    cluster: &str,
+    membership: &str,
+    members: &[(String, String)],
+    existing: bool,
+) -> SecretFile {
     let list: Vec<String> = members
         .iter()
         .map(|(name, url)| format!("{name}={url}"))
@@ -47,7 +73,8 @@ pub fn join_env(cluster: &str, members: &[(String, String)], existing: bool) -> 
     file(
         JOIN_ENV,
         format!(
-            "ETCD_INITIAL_CLUSTER={}\nETCD_INITIAL_CLUSTER_STATE={state}\nETCD_INITIAL_CLUSTER_TOKEN={cluster}\n",
+            "ETCD_INITIAL_CLUSTER={}\nETCD_INITIAL_CLUSTER_STATE={state}\nETCD_INITIAL_CLUSTER_TOKEN={cluster}\n\
+             {MEMBER}={membership}\n",
             list.join(",")
         ),
     )

@@ -355,7 +355,7 @@ fn delivered() -> BTreeSet<String> {
     };
     files.extend([
         replica_env(&facts),
-        join_env("kubernetes", &[], true),
+        join_env("kubernetes", "kubernetes/1", &[], true),
         start_marker(),
     ]);
     files.into_iter().map(|file| file.path).collect()
@@ -506,7 +506,10 @@ fn etcd_is_told_how_often_to_report_progress_under_the_name_that_its_version_has
     let variables = |variables: &[(&str, &str)]| -> Vec<String> {
         let document = replica(variables);
         let values = document.values("Environment");
-        values.into_iter().map(str::to_owned).collect()
+        let values = values
+            .into_iter()
+            .filter(|value| value.contains("PROGRESS"));
+        values.map(str::to_owned).collect()
     };
     const OLD: &str = "ETCD_EXPERIMENTAL_WATCH_PROGRESS_NOTIFY_INTERVAL";
     const NEW: &str = "ETCD_WATCH_PROGRESS_NOTIFY_INTERVAL";
@@ -531,6 +534,52 @@ fn etcd_is_told_how_often_to_report_progress_under_the_name_that_its_version_has
     assert_eq!(variables(&[own]), [""; 0]);
 }
 
+/// etcd refuses a variable that says what a flag says too.
+#[test]
+fn etcd_looks_for_corruption_under_the_names_that_its_version_has() {
+    let variables = |version: &str, arguments: &str| -> Vec<String> {
+        let document = replica(&[("ETCD_VERSION", version), ("ETCD_EXTRA_ARGS", arguments)]);
+        let values = document.values("Environment");
+        let values = values
+            .into_iter()
+            .filter(|value| !value.contains("PROGRESS"));
+        values.map(str::to_owned).collect()
+    };
+    const TIME: &str = "ETCD_EXPERIMENTAL_CORRUPT_CHECK_TIME=12h";
+    const INITIAL: &str = "ETCD_EXPERIMENTAL_INITIAL_CORRUPT_CHECK=true";
+    const COMPACTION: &str = "ETCD_EXPERIMENTAL_COMPACT_HASH_CHECK_ENABLED=true";
+    const NEW_TIME: &str = "ETCD_CORRUPT_CHECK_TIME=12h";
+    const GATES: &str = "ETCD_FEATURE_GATES=InitialCorruptCheck=true,CompactHashCheck=true";
+    let none = "--max-txn-ops=256";
+    for (version, arguments, expected) in [
+        ("3.4.23", none, vec![TIME, INITIAL]),
+        ("3.5.26", none, vec![COMPACTION, TIME, INITIAL]),
+        ("3.6.16", none, vec![NEW_TIME, GATES]),
+        ("3.7.0", none, vec![NEW_TIME, GATES]),
+        (
+            "3.4.23",
+            "--experimental-corrupt-check-time=1h",
+            vec![INITIAL],
+        ),
+        (
+            "3.6.16",
+            "--corrupt-check-time=1h --feature-gates=LeaseCheckpoint=true",
+            vec![],
+        ),
+        (
+            "3.6.16",
+            "--experimental-compact-hash-check-enabled=false",
+            vec![NEW_TIME, "ETCD_FEATURE_GATES=InitialCorruptCheck=true"],
+        ),
+    ] {
+        assert_eq!(
+            variables(version, arguments),
+            expected,
+            "{version} {arguments}"
+        );
+    }
+}
+
 /// Its replicas go on as they were.
 #[test]
 fn a_cluster_from_before_a_setting_was_known_has_what_its_programs_do_by_themselves() {
@@ -553,7 +602,8 @@ fn a_cluster_from_before_a_setting_was_known_has_what_its_programs_do_by_themsel
         .unwrap();
     let spec: ClusterSpec = serde_json::from_value(stored).unwrap();
     let document = read(&replica_user_data(&spec));
-    assert_eq!(document.values("Environment").len(), 0);
+    let mut variables = document.values("Environment").into_iter();
+    assert!(variables.all(|variable| variable.contains("_CHECK") || variable.contains("Check")));
     let flags = document.flags();
     for flag in [
         "--controllers=*,bootstrapsigner,tokencleaner",
@@ -590,14 +640,44 @@ fn a_replica_is_told_who_it_is_and_whom_it_joins() {
     let members = members.map(|(name, url)| (name.to_owned(), url.to_owned()));
     for (existing, state) in [(true, "existing"), (false, "new")] {
         assert_eq!(
-            join_env("prod", &members, existing).content.expose(),
+            join_env("prod", &membership("prod", 0xbeef), &members, existing)
+                .content
+                .expose(),
             format!(
                 "ETCD_INITIAL_CLUSTER=m=https://10.128.0.2:2380,n=https://10.128.0.3:2380\n\
-                 ETCD_INITIAL_CLUSTER_STATE={state}\nETCD_INITIAL_CLUSTER_TOKEN=prod\n"
+                 ETCD_INITIAL_CLUSTER_STATE={state}\nETCD_INITIAL_CLUSTER_TOKEN=prod\n\
+                 HAKUBE_MEMBER=prod/beef\n"
             )
         );
     }
     for file in [replica_env(&facts), start_marker()] {
         assert_eq!(file.mode, 0o600);
+    }
+}
+
+/// Else a member that lost its data would start without, and be empty.
+#[test]
+fn etcd_passes_the_gate_before_each_start_on_every_provider() {
+    for provider in ["gce", "local", "libvirt", "hosts"] {
+        let document = replica(&[("KUBERNETES_PROVIDER", provider)]);
+        let unit = &document.file("/etc/systemd/system/etcd.service").content;
+        let last = unit
+            .lines()
+            .rfind(|line| line.starts_with("ExecStartPre="))
+            .unwrap();
+        assert_eq!(
+            last, "ExecStartPre=/bin/sh /etc/hakube/etcd-gate.sh /var/lib/etcd /etc/etcd",
+            "{provider}"
+        );
+        assert!(
+            document
+                .file("/etc/hakube/etcd-gate.sh")
+                .content
+                .contains("HAKUBE_MEMBER")
+        );
+        assert!(
+            unit.contains("EnvironmentFile=/etc/etcd/join.env"),
+            "{unit}"
+        );
     }
 }

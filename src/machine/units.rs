@@ -2,6 +2,7 @@
 
 use super::cloud_config::File;
 use super::data_disk::{DataDisk, ETCD_DATA};
+use super::etcd_gate;
 use super::flags;
 use super::node;
 use super::programs::{self, IsNode};
@@ -25,6 +26,7 @@ pub(super) fn replica(spec: &ClusterSpec) -> Vec<File> {
         before: disk
             .iter()
             .map(|_| format!("/bin/chmod 700 {ETCD_DATA}"))
+            .chain([etcd_gate::command()])
             .collect(),
         ..Service::new("etcd", flags::etcd(spec))
     };
@@ -37,6 +39,7 @@ pub(super) fn replica(spec: &ClusterSpec) -> Vec<File> {
         ("kube-scheduler", flags::kube_scheduler()),
     ];
     let mut units = vec![
+        etcd_gate::file(),
         unit("etcd.path", &path_unit("etcd", JOIN_ENV, "etcd.service")),
         unit("etcd.service", &etcd.render()),
         unit(

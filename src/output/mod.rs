@@ -15,7 +15,8 @@ pub use human::Human;
 pub use json::JsonLines;
 pub use prompt::ask;
 pub use status::{
-    AddonStatus, EndpointStatus, NodeStatus, ReplicaStatus, ServingStatus, Status, UnfinishedStatus,
+    AddonStatus, ConditionStatus, EndpointStatus, NodeStatus, ReplicaStatus, ServingStatus, Status,
+    UnfinishedStatus,
 };
 pub use table::Table;
 

@@ -41,8 +41,25 @@ pub struct Status {
     /// The zones that couldn't be asked, and why not: what is in them isn't known.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unreachable: BTreeMap<String, String>,
+    /// What is wrong with parts of the cluster, each with what puts it right.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<ConditionStatus>,
     /// What differs from what was asked for, as what would be done about it.
     pub drift: Vec<String>,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConditionStatus {
+    /// `etcd-data-gone`, `etcd-data-foreign`, `etcd-data-damaged`, `etcd-data-inconsistent`, `etcd-member-removed`,
+    /// `etcd-alarm-corrupt` or `etcd-alarm-nospace`.
+    pub kind: &'static str,
+    /// The replica that it is about.
+    pub replica: String,
+    /// What it is, in words.
+    pub message: String,
+    /// What puts it right: commands, or sentences where it takes a choice.
+    pub fix: Vec<String>,
 }
 
 /// The endpoint.
@@ -178,6 +195,17 @@ impl Status {
                 text,
                 "zone {zone} can't be asked, so what is there is UNKNOWN: {why}"
             );
+        }
+        let mut conditions = self.conditions.iter().peekable();
+        while let Some(condition) = conditions.next() {
+            let _ = writeln!(text, "{}: {}", condition.replica, condition.message);
+            // One fix for several is told once.
+            let is_told_later = conditions
+                .peek()
+                .is_some_and(|next| next.fix == condition.fix);
+            for fix in condition.fix.iter().filter(|_| !is_told_later) {
+                let _ = writeln!(text, "  to fix it: {fix}");
+            }
         }
         if !self.drift.is_empty() {
             let _ = writeln!(

@@ -22,7 +22,7 @@ mod tests;
 pub use step::{Action, Plan, QuorumChange, Step};
 pub use subject::Subject;
 
-use crate::cluster::{EtcdView, Intent, Observed, Phase};
+use crate::cluster::{EtcdView, Intent, MemberRole, Observed, Phase};
 use crate::error::{Error, Result};
 use endpoint::Answer;
 use step::Draft;
@@ -61,16 +61,22 @@ pub fn plan(intent: &Intent, observed: &Observed) -> Result<Plan> {
 fn check_known(intent: &Intent, observed: &Observed) -> Result<()> {
     let cluster = &intent.spec.cluster;
     match &observed.etcd {
+        EtcdView::Unknown { .. } if intent.formed && has_losses(observed) => Err(lost(
+            observed,
+            format!("etcd of cluster {cluster} has no quorum, so nothing is changed"),
+        )),
         EtcdView::Unknown { why } if intent.formed => Err(Error::refused(format!(
             "could not ask etcd of cluster {cluster} for its members, so nothing is changed"
         ))
         .because(why)
         .hint("see which machines run: hakube status")),
-        EtcdView::Absent if intent.formed => Err(Error::refused(format!(
-            "every replica's machine of cluster {cluster} is gone, and etcd's data with them"
-        ))
-        .because("a new etcd would be an empty one, so none is made")
-        .hint("to give the cluster up: hakube down, then hakube up")),
+        EtcdView::Absent if intent.formed => Err(lost(
+            observed,
+            format!(
+                "every replica's machine of cluster {cluster} is gone, and etcd's data with them"
+            ),
+        )
+        .because("a new etcd would be an empty one, so none is made")),
         _ if !intent.formed => match intent.replicas.first() {
             // Whether it has formed etcd already shows there only.
             Some(first) if observed.is_hidden(intent, &first.name) => {
@@ -84,11 +90,38 @@ fn check_known(intent: &Intent, observed: &Observed) -> Result<()> {
     }
 }
 
+fn has_losses(observed: &Observed) -> bool {
+    observed.data.values().any(|data| data.kind.is_loss())
+}
+
+/// No quorum, and data without which there is none. The ways back are the operator's to choose.
+fn lost(observed: &Observed, message: String) -> Error {
+    let mut error = Error::refused(message);
+    for (name, data) in &observed.data {
+        error = error.because(format!("{name}: {}", data.why));
+    }
+    if has_losses(observed) {
+        error = error
+            .hint("if a disk isn't mounted or attached, put it back: etcd then starts by itself");
+    }
+    error
+        .hint("to restore etcd from a snapshot: docs/reliability.md, \"Restoring etcd\"")
+        .hint("to give the cluster up: hakube down, then hakube up")
+}
+
 /// A member that hakube didn't make is never removed, and none is added or removed beside it: its vote
 /// counts, and what it is for isn't known.
 fn check_strangers(intent: &Intent, observed: &Observed, draft: &Draft) -> Result<()> {
-    let Some(stranger) = observed.strangers(&intent.spec).next() else {
+    let Some(stranger) = observed.strangers(intent).next() else {
         return Ok(());
+    };
+    let why = match stranger.role {
+        MemberRole::Learner => {
+            "it is on no machine of the cluster, and etcd takes one learner at a time"
+        }
+        MemberRole::Leader | MemberRole::Voter => {
+            "it is on no machine of the cluster, and its vote counts"
+        }
     };
     match draft.member_changes().next() {
         None => Ok(()),
@@ -96,7 +129,7 @@ fn check_strangers(intent: &Intent, observed: &Observed, draft: &Draft) -> Resul
             "can't {}: etcd has the member {}, which hakube didn't make",
             step.says, stranger.name
         ))
-        .because("it is on no machine of the cluster, and its vote counts")
+        .because(why)
         .hint(format!(
             "if nobody needs it: etcdctl member remove {:x}; then run this again",
             stranger.id
@@ -132,7 +165,11 @@ fn check_quorum(intent: &Intent, observed: &Observed, draft: &Draft) -> Result<(
     let now = observed.etcd.quorum();
     for (step, change) in draft.member_changes() {
         if intent.formed && !draft.with_recovered(now).holds() {
-            return Err(Error::refused(format!("etcd has no quorum, so nobody can {}", step.says))
+            let message = format!("etcd has no quorum, so nobody can {}", step.says);
+            if has_losses(observed) {
+                return Err(lost(observed, message).because(format!("now: {now}")));
+            }
+            return Err(Error::refused(message)
                 .because(format!("now: {now}"))
                 .hint("bring a dead replica's machine back first; hakube never forces a new cluster over data"));
         }

@@ -10,12 +10,10 @@ use std::collections::BTreeSet;
 /// Members that are a burden leave before anything else: etcd takes no new member beside a voter that
 /// is down, and no second learner.
 ///
-/// One whose machine is gone is a burden even where the replica should stay: it joins anew.
+/// One whose data is gone, with its machine or without, is a burden even where the replica should stay: it joins
+/// anew.
 pub(super) fn burdens(intent: &Intent, observed: &Observed, draft: &mut Draft) {
-    let strangers: BTreeSet<u64> = observed
-        .strangers(&intent.spec)
-        .map(|member| member.id)
-        .collect();
+    let strangers: BTreeSet<u64> = observed.strangers(intent).map(|member| member.id).collect();
     let members = observed.etcd.members().iter();
     for member in members.filter(|member| !strangers.contains(&member.id)) {
         if observed.is_hidden(intent, &member.name) {
@@ -66,7 +64,7 @@ pub(super) fn replicas(intent: &Intent, observed: &Observed, draft: &mut Draft) 
 fn unwanted<'a>(intent: &Intent, observed: &'a Observed) -> Vec<&'a str> {
     let inventory = &observed.inventory;
     let strangers: BTreeSet<&str> = observed
-        .strangers(&intent.spec)
+        .strangers(intent)
         .map(|member| member.name.as_str())
         .collect();
     let members = observed

@@ -1,11 +1,13 @@
 //! What is there, asked of everyone at the same time.
 
+mod data;
+
 use super::{Means, hold, serving};
 use crate::addons;
 use crate::channel::Door;
 use crate::cluster::{
-    AddonState, ApiView, Endpoint, EtcdView, HoldView, Intent, MemberRole, MemberView, NodeView,
-    Observed, ServingView,
+    AddonState, AlarmView, ApiView, Endpoint, EtcdView, HoldView, Intent, MemberRole, MemberView,
+    NodeView, Observed, ServingView,
 };
 use crate::error::Result;
 use crate::etcd::{CLIENT_PORT, EtcdResult, Member, MemberStatus, peer_url};
@@ -22,15 +24,18 @@ use std::net::SocketAddr;
 pub async fn observe(intent: &Intent, means: &Means) -> Result<Observed> {
     let inventory = means.provider.inspect(&intent.spec.cluster).await?;
     let (etcd, apis, holds, seen) = tokio::join!(
-        etcd_view(&inventory, means),
+        etcd_seen(&inventory, means),
         api_views(intent, &inventory, means),
         hold_views(intent, &inventory, means),
         endpoint_view(intent, &inventory, means),
     );
     let kubeconfig = has_context(intent, &inventory, means);
+    let data = data::conditions(intent, &inventory, &etcd.view, means).await;
     Ok(Observed {
         inventory,
-        etcd,
+        etcd: etcd.view,
+        data,
+        alarms: etcd.alarms,
         apis,
         holds,
         endpoint_ready: seen.ready,
@@ -48,14 +53,29 @@ fn running(inventory: &Inventory) -> impl Iterator<Item = &Machine> {
         .filter(|machine| machine.state == MachineState::Running)
 }
 
-async fn etcd_view(inventory: &Inventory, means: &Means) -> EtcdView {
+/// etcd's members, and what it raises alarm for.
+#[derive(Default)]
+struct EtcdSeen {
+    view: EtcdView,
+    alarms: Vec<AlarmView>,
+}
+
+impl EtcdSeen {
+    fn unknown(why: impl ToString) -> Self {
+        let why = why.to_string();
+        Self {
+            view: EtcdView::Unknown { why },
+            alarms: Vec::new(),
+        }
+    }
+}
+
+async fn etcd_seen(inventory: &Inventory, means: &Means) -> EtcdSeen {
     if inventory.machines.is_empty() {
         // Machines may be where nobody could be asked.
         return match inventory.unreachable.iter().next() {
-            None => EtcdView::Absent,
-            Some((zone, why)) => EtcdView::Unknown {
-                why: format!("zone {zone} can't be asked: {why}"),
-            },
+            None => EtcdSeen::default(),
+            Some((zone, why)) => EtcdSeen::unknown(format!("zone {zone} can't be asked: {why}")),
         };
     }
     let doors =
@@ -63,17 +83,25 @@ async fn etcd_view(inventory: &Inventory, means: &Means) -> EtcdView {
     let (open, closed): (Vec<_>, Vec<_>) = doors.await.into_iter().partition(Result::is_ok);
     let doors: Vec<Door> = open.into_iter().flatten().collect();
     if let (true, Some(Err(error))) = (doors.is_empty(), closed.first()) {
-        let why = error.to_string();
-        return EtcdView::Unknown { why };
+        return EtcdSeen::unknown(error);
     }
     let members = match twice(means, async || means.etcd.members(&doors).await).await {
         Ok(members) => members,
-        Err(error) => {
-            return EtcdView::Unknown {
-                why: error.to_string(),
-            };
-        }
+        Err(error) => return EtcdSeen::unknown(error),
     };
+    // An alarm that can't be asked for is no reason to know nothing of the members.
+    let alarms = means.etcd.alarms(&doors).await.unwrap_or_default();
+    let alarms = alarms.into_iter().map(|(id, alarm)| {
+        let member = members.iter().find(|member| member.id == id);
+        let machine = member.and_then(|member| machine_of(member, inventory));
+        let replica = match (machine, member) {
+            (Some(machine), _) => machine.name.clone(),
+            (None, Some(member)) => member_name(member),
+            (None, None) => format!("member-{id:x}"),
+        };
+        AlarmView { replica, alarm }
+    });
+    let alarms = alarms.collect();
     let asked = join_all(members.into_iter().map(|member| async {
         let machine = machine_of(&member, inventory);
         let door = doors
@@ -91,12 +119,13 @@ async fn etcd_view(inventory: &Inventory, means: &Means) -> EtcdView {
         (name, member, status)
     }))
     .await;
-    EtcdView::Known(
-        asked
-            .into_iter()
-            .map(|(name, member, status)| view(name, &member, status.as_ref()))
-            .collect(),
-    )
+    let members = asked
+        .into_iter()
+        .map(|(name, member, status)| view(name, &member, status.as_ref()));
+    EtcdSeen {
+        view: EtcdView::Known(members.collect()),
+        alarms,
+    }
 }
 
 /// One answer that is lost on the way is no sign of death.
@@ -144,6 +173,7 @@ fn view(name: String, member: &Member, status: Option<&MemberStatus>) -> MemberV
         role,
         started: !member.name.is_empty(),
         healthy: status.is_some_and(|status| status.leader != 0),
+        peer_urls: member.peer_urls.clone(),
     }
 }
 

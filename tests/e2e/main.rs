@@ -27,6 +27,7 @@ mod failures;
 mod hypervisor;
 mod kube_up;
 mod lifecycle;
+mod lost_data;
 mod neighbours;
 mod nodes;
 mod planned_calls;

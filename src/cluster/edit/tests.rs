@@ -185,6 +185,7 @@ fn observed(intent: &Intent, down: &[&str]) -> Observed {
             },
             started: true,
             healthy: !down.contains(&replica.name.as_str()),
+            peer_urls: Vec::new(),
         });
     Observed {
         etcd: EtcdView::Known(members.collect()),

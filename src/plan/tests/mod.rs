@@ -7,6 +7,7 @@ mod blocked;
 mod crashes;
 mod growing;
 mod histories;
+mod lost_data;
 mod nodes;
 mod replacing;
 mod shared_address;

@@ -165,7 +165,7 @@ fn what_is_left_of_a_replica_nobody_wants_is_found_by_machine_member_or_disk() {
     disk.observed.inventory.disks = whole.observed.inventory.disks.clone();
     assert_eq!(disk.keys(), [delete_disk]);
 
-    // A learner that never started has no name, and without its machine nobody knows whose it was.
+    // A learner that never started has no name, and without its machine only its URL says that it is ours.
     let mut member = World::settled(replicas(&["", "abc"]));
     let crate::cluster::EtcdView::Known(members) = &mut member.observed.etcd else {
         panic!("{member:#?}")
@@ -176,7 +176,13 @@ fn what_is_left_of_a_replica_nobody_wants_is_found_by_machine_member_or_disk() {
         role: MemberRole::Learner,
         started: false,
         healthy: false,
+        peer_urls: vec!["https://10.40.0.9:2380".to_owned()],
     });
+    assert_eq!(member.keys(), [""; 0], "it may be somebody's");
+    member
+        .intent
+        .joining
+        .insert("https://10.40.0.9:2380".to_owned());
     assert_eq!(member.keys(), ["leave/member-1f"]);
 }
 

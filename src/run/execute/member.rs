@@ -4,7 +4,7 @@ use super::Execution;
 use crate::channel::Door;
 use crate::error::{Error, Result};
 use crate::etcd::{CLIENT_PORT, EtcdError, Member, peer_url};
-use crate::machine;
+use crate::machine::{self, ETCD_CONDITION, EtcdCondition, EtcdConditionKind, JOIN_ENV};
 use crate::output::Event;
 use crate::run::wait;
 use futures::future::join_all;
@@ -22,10 +22,36 @@ impl Execution<'_> {
             machine.name.clone(),
             peer_url(self.own_address(machine).await?),
         );
-        let join = machine::join_env(&self.intent.spec.cluster, &[own], false);
+        let membership = self.first_membership(machine).await?;
+        let join = machine::join_env(&self.intent.spec.cluster, &membership, &[own], false);
         self.means.channel.put(machine, &[join]).await?;
         self.await_member(machine, false).await?;
         self.ledger.etcd_is_formed().await
+    }
+
+    /// As whom the first member starts. It has one start without data, so the same again whenever this is tried
+    /// again; and another once the gate says that power failed before etcd made anything of it.
+    async fn first_membership(&self, machine: &MachineRef) -> Result<String> {
+        let join = self.means.channel.read(machine, JOIN_ENV).await?;
+        let join = String::from_utf8(join.unwrap_or_default()).unwrap_or_default();
+        let used_up = self.etcd_condition(machine).await;
+        let used_up = used_up.filter(|condition| condition.kind == EtcdConditionKind::Gone);
+        let used_up = used_up.map(|condition| condition.membership);
+        Ok(match machine::membership_in(&join) {
+            Some(before) if used_up.as_deref() != Some(before) => before.to_owned(),
+            _ => machine::first_membership(&self.intent.spec.cluster, rand::random()),
+        })
+    }
+
+    /// What the gate says of a member that doesn't run because of its data, if it can be asked.
+    pub(super) async fn etcd_condition(&self, machine: &MachineRef) -> Option<EtcdCondition> {
+        let told = self
+            .means
+            .channel
+            .read(machine, ETCD_CONDITION)
+            .await
+            .ok()?;
+        EtcdCondition::parse(&String::from_utf8_lossy(&told?))
     }
 
     /// A learner: it receives the log, and changes no quorum until it votes.
@@ -34,9 +60,21 @@ impl Execution<'_> {
         let via = self.others(&machine.name).await?;
         let mut members = self.members(&via).await?;
         if !members.iter().any(|member| member.peer_urls.contains(&url)) {
+            self.ledger.learner_joins(&url).await?;
             self.add_learner(machine, &via, &url).await?;
             members = self.members(&via).await?;
         }
+        let own = members
+            .iter()
+            .find(|member| member.peer_urls.contains(&url))
+            .ok_or_else(|| {
+                let name = &machine.name;
+                Error::failed(format!(
+                    "etcd doesn't list the member that was added for {name}"
+                ))
+                .transient()
+            })?;
+        let membership = machine::membership(&self.intent.spec.cluster, own.id);
         let list: Vec<(String, String)> = members
             .iter()
             .flat_map(|member| member.peer_urls.iter().map(|peer| (peer, &member.name)))
@@ -46,7 +84,7 @@ impl Execution<'_> {
                 (name.clone(), peer.clone())
             })
             .collect();
-        let join = machine::join_env(&self.intent.spec.cluster, &list, true);
+        let join = machine::join_env(&self.intent.spec.cluster, &membership, &list, true);
         self.means.channel.put(machine, &[join]).await?;
         self.await_member(machine, true).await
     }
@@ -101,10 +139,19 @@ impl Execution<'_> {
         }
     }
 
-    /// The learner votes as soon as it has caught up.
+    /// The learner votes as soon as it has caught up. From then on it must never start without its data.
     pub(super) async fn promote_member(&self, machine: &MachineRef) -> Result<()> {
         let url = peer_url(self.own_address(machine).await?);
         let via = self.others(&machine.name).await?;
+        let members = self.members(&via).await?;
+        let own = members
+            .iter()
+            .find(|member| member.peer_urls.contains(&url));
+        if let Some(own) = own.filter(|own| own.learner) {
+            let membership = machine::membership(&self.intent.spec.cluster, own.id);
+            let used_up = machine::start_used_up(&membership);
+            self.means.channel.put(machine, &[used_up]).await?;
+        }
         let what = format!("the learner on {} to catch up", machine.name);
         wait::until(&what, self.means.timeout, self.means.pace, async || {
             let members = self

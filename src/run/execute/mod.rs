@@ -30,6 +30,8 @@ use std::time::Duration;
 pub trait Ledger: Send + Sync {
     /// etcd holds data from now on.
     async fn etcd_is_formed(&self) -> Result<()>;
+    /// A learner with this peer URL is hakube's.
+    async fn learner_joins(&self, peer_url: &str) -> Result<()>;
 }
 
 /// The steps of one plan in progress.

@@ -74,13 +74,22 @@ impl Execution<'_> {
         let door = self.door(machine, self.intent.spec.api.port).await?;
         let what = format!("the API server of {door}");
         let ready = wait::until(&what, self.means.timeout, self.means.pace, async || {
-            let ready = self.means.kubernetes.probe(&door).await.ready;
-            ready
-                .then_some(())
-                .ok_or_else(|| "/readyz doesn't answer 200".to_owned())
+            if self.means.kubernetes.probe(&door).await.ready {
+                return Ok(Ok(()));
+            }
+            // Without its etcd it never will be.
+            match self.etcd_condition(machine).await {
+                Some(condition) if condition.kind.is_loss() => Ok(Err(condition.why)),
+                _ => Err("/readyz doesn't answer 200".to_owned()),
+            }
         });
         match ready.await {
-            Ok(()) => Ok(()),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(why)) => Err(
+                Error::failed(format!("etcd on {} doesn't run", machine.name))
+                    .because(why)
+                    .hint("hakube repair"),
+            ),
             Err(error) => Err(self.with_console(error, machine).await),
         }
     }

@@ -2,6 +2,7 @@
 //! then runs the same loop: observe, plan, show, run, observe.
 
 mod abandon;
+mod conditions;
 mod down;
 mod keep;
 mod nodes;
@@ -41,8 +42,8 @@ use async_trait::async_trait;
 use hakube_provider::{OperationKey, Provider};
 use status::look;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// A plan whose world keeps changing under it is given up after this many rounds.
 const ROUNDS: usize = 4;
@@ -268,6 +269,9 @@ impl<'a> Operation<'a> {
                 return Err(interrupted(self.name));
             }
             if report.failure().is_some() {
+                if self.has_lost_more(stored, &observed, means).await {
+                    continue;
+                }
                 return self.failed(stored, means, &report).await;
             }
             if stored.intent.phase == Phase::Absent {
@@ -320,6 +324,25 @@ impl<'a> Operation<'a> {
         Err(besides.hint("see what is wrong: hakube status; to try again: hakube repair"))
     }
 
+    /// Whether a step failed because a member turned out to have lost its data: a machine that was off can't tell
+    /// before it runs. That makes another plan.
+    async fn has_lost_more(&self, stored: &Stored, before: &Observed, means: &Means) -> bool {
+        if stored.intent.phase == Phase::Absent {
+            return false;
+        }
+        let Ok(now) = self.observe(&stored.intent, means).await else {
+            return false;
+        };
+        let mut found = now.data.iter();
+        let found =
+            found.find(|(name, data)| data.kind.is_loss() && !before.data.contains_key(*name));
+        if let Some((name, data)) = found {
+            let note = format!("etcd on {name} doesn't run: {}", data.why);
+            self.session.reporter.event(&Event::note(note));
+        }
+        found.is_some()
+    }
+
     /// What the user's own balancer should have behind it.
     fn tell_backends(&self, intent: &Intent, observed: &Observed) {
         if let Endpoint::External(endpoint) = intent.spec.endpoint {
@@ -360,8 +383,7 @@ impl<'a> Operation<'a> {
         let session = self.session;
         let ledger = StoredLedger {
             lock: self.lock.as_ref(),
-            stored: stored.clone(),
-            formed: AtomicBool::new(stored.intent.formed),
+            stored: Mutex::new(stored.clone()),
         };
         let intent = stored.intent.clone();
         let reporter = session.reporter.as_ref();
@@ -370,7 +392,8 @@ impl<'a> Operation<'a> {
             execution.run(step).await
         });
         let report = run.await;
-        stored.intent.formed = ledger.formed.load(Ordering::Acquire);
+        let noted = ledger.stored.lock().await.intent.clone();
+        (stored.intent.formed, stored.intent.joining) = (noted.formed, noted.joining);
         let gap = execution.endpoint_gap();
         self.record(&report, gap);
         report
@@ -394,7 +417,8 @@ impl<'a> Operation<'a> {
     }
 
     async fn finished(&self, stored: &mut Stored) -> Result<()> {
-        if stored.unfinished.take().is_some() {
+        let was_joining = !std::mem::take(&mut stored.intent.joining).is_empty();
+        if stored.unfinished.take().is_some() || was_joining {
             self.write(stored).await?;
         }
         Ok(())
@@ -456,22 +480,37 @@ fn interrupted(name: &str) -> Error {
     .hint("to finish it: hakube reconcile")
 }
 
-/// Remembers in the store that etcd holds data.
+/// Remembers in the store what can't be observed.
 struct StoredLedger<'a> {
     lock: Option<&'a LockGuard>,
-    stored: Stored,
-    formed: AtomicBool,
+    stored: Mutex<Stored>,
+}
+
+impl StoredLedger<'_> {
+    async fn note(&self, note: impl FnOnce(&mut Intent)) -> Result<()> {
+        let mut stored = self.stored.lock().await;
+        let mut noted = stored.clone();
+        note(&mut noted.intent);
+        if noted != *stored
+            && let Some(lock) = self.lock
+        {
+            lock.write(&noted).await?;
+        }
+        *stored = noted;
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl Ledger for StoredLedger<'_> {
     async fn etcd_is_formed(&self) -> Result<()> {
-        let mut stored = self.stored.clone();
-        stored.intent.formed = true;
-        if let Some(lock) = self.lock {
-            lock.write(&stored).await?;
-        }
-        self.formed.store(true, Ordering::Release);
-        Ok(())
+        self.note(|intent| intent.formed = true).await
+    }
+
+    async fn learner_joins(&self, peer_url: &str) -> Result<()> {
+        self.note(|intent| {
+            intent.joining.insert(peer_url.to_owned());
+        })
+        .await
     }
 }

@@ -1,5 +1,6 @@
 //! `status` and `kubeconfig`: looking, without changing.
 
+use super::conditions::conditions;
 use crate::addons;
 use crate::cluster::{AddonState, Endpoint, EtcdView, Intent, MemberRole, Observed, Phase};
 use crate::error::{Error, Result};
@@ -98,6 +99,7 @@ fn describe(stored: &Stored, observed: &Observed, running: Option<String>) -> St
         addons: addons(intent, observed),
         hollow_nodes: !intent.runs_pods() && observed.addons.is_some(),
         serving_requests: serving_requests(observed),
+        conditions: conditions(stored, observed, running.is_some()),
         drift: drift(intent, observed, running.is_some()),
         unreachable: observed.inventory.unreachable.clone(),
         running,
@@ -114,7 +116,7 @@ fn drift(intent: &Intent, observed: &Observed, running: bool) -> Vec<String> {
     if running || intent.phase == Phase::Absent {
         return Vec::new();
     }
-    let strangers = observed.strangers(&intent.spec).map(|member| {
+    let strangers = observed.strangers(intent).map(|member| {
         format!(
             "nothing about the member {} of etcd (id {:x}): it isn't hakube's",
             member.name, member.id

@@ -203,3 +203,23 @@ fn repair_of_a_replica_that_was_deleted_by_hand() {
 fn repair_of_a_backend_and_a_firewall() {
     scenarios::repair_of_a_backend_and_a_firewall().survives_crashes();
 }
+
+#[test]
+fn repair_of_data_that_is_gone() {
+    scenarios::repair_of_data_that_is_gone().survives_crashes();
+}
+
+#[test]
+fn repair_of_data_that_is_foreign() {
+    scenarios::repair_of_data_that_is_foreign().survives_crashes();
+}
+
+#[test]
+fn repair_of_data_that_is_damaged() {
+    scenarios::repair_of_data_that_is_damaged().survives_crashes();
+}
+
+#[test]
+fn repair_of_a_member_that_was_removed_by_hand() {
+    scenarios::repair_of_a_member_that_was_removed_by_hand().survives_crashes();
+}

@@ -12,7 +12,7 @@ struct Drift {
     happen: fn(&mut Site) -> String,
 }
 
-const DRIFTS: [Drift; 12] = [
+const DRIFTS: [Drift; 11] = [
     Drift {
         what: "a machine deleted by hand",
         replicas: 3,
@@ -78,14 +78,6 @@ const DRIFTS: [Drift; 12] = [
             let etcd = &mut site.world.etcd;
             etcd.add("kubernetes-master-zzz", url, false);
             "remove kubernetes-master-zzz from etcd".to_owned()
-        },
-    },
-    Drift {
-        what: "a stranded learner",
-        replicas: 1,
-        happen: |site| {
-            let id = site.world.etcd.add("", "https://10.40.0.99:2380", true);
-            format!("remove member-{id:x} from etcd")
         },
     },
     Drift {

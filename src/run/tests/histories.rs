@@ -5,7 +5,7 @@
 use super::converged::{has_replicas, is_gone, never_violated};
 use super::scenarios::replicate;
 use super::site::{Command, Fate, Site};
-use super::world::{Crash, Fault};
+use super::world::{Crash, DataDisk, Fault};
 use crate::cluster::RemovalRequest;
 use crate::cluster::fixtures::ZONES;
 use crate::run::ReplicateRequest;
@@ -60,6 +60,8 @@ enum Blow {
     Stops,
     Starts,
     IsDeleted { disk: bool },
+    LosesData,
+    IsDamaged,
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
@@ -98,6 +100,8 @@ fn event() -> impl Strategy<Value = Event> {
         Just(Blow::Stops),
         Just(Blow::Starts),
         any::<bool>().prop_map(|disk| Blow::IsDeleted { disk }),
+        Just(Blow::LosesData),
+        Just(Blow::IsDamaged),
     ];
     prop_oneof![
         6 => (wish(), fate()).prop_map(|(command, fate)| Event::Run { command, fate }),
@@ -189,6 +193,15 @@ fn befall(site: &mut Site, machine: usize, how: Blow) {
         Blow::Starts => world.cloud.machines.get_mut(&name).unwrap().start(boots),
         _ if !world.survives_without(&name) => return,
         Blow::Stops => world.cloud.machines.get_mut(&name).unwrap().boots = None,
+        Blow::LosesData | Blow::IsDamaged => {
+            let disk = disk.and_then(|disk| world.cloud.disks.get_mut(&disk));
+            if let Some(disk) = disk {
+                match how {
+                    Blow::LosesData => *disk = DataDisk::empty(&disk.zone),
+                    _ => disk.damaged = disk.member.is_some(),
+                }
+            }
+        }
         Blow::IsDeleted { disk: too } => {
             world.lose_machine(&name);
             if too && let Some(disk) = disk {

@@ -12,6 +12,7 @@ mod drift;
 mod external;
 mod faults;
 mod histories;
+mod lost_data;
 mod nodes;
 mod scenarios;
 mod shared_address;

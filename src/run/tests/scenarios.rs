@@ -2,6 +2,7 @@
 
 use super::converged::has_replicas;
 use super::site::{Command, Site};
+use super::world::DataDisk;
 use crate::cluster::RemovalRequest;
 use crate::run::{ReplicateRequest, Stored};
 
@@ -288,6 +289,47 @@ pub fn repair_of_a_replica_that_was_deleted_by_hand() -> Scenario {
         .remove(&intent.spec.names.data_disk(&lost));
     from.world.tick();
     repair(from, "repair, a replica was deleted")
+}
+
+/// Something happened to the data of one of three.
+fn repair_of_data(name: &'static str, happened: fn(&mut DataDisk)) -> Scenario {
+    let mut from = replicas(3);
+    let lost = follower(&from);
+    happened(data_of(&mut from, &lost));
+    from.world.tick();
+    repair(from, name)
+}
+
+/// The disk with the data of a replica's etcd.
+pub fn data_of<'a>(site: &'a mut Site, replica: &str) -> &'a mut DataDisk {
+    let cloud = &mut site.world.cloud;
+    let disk = cloud.machines[replica].disk.clone().unwrap();
+    cloud.disks.get_mut(&disk).unwrap()
+}
+
+pub fn repair_of_data_that_is_gone() -> Scenario {
+    repair_of_data("repair, data is gone", |disk| {
+        *disk = DataDisk::empty(&disk.zone);
+    })
+}
+
+pub fn repair_of_data_that_is_foreign() -> Scenario {
+    repair_of_data("repair, data is foreign", |disk| {
+        disk.stamp = Some("other/1".to_owned());
+    })
+}
+
+pub fn repair_of_data_that_is_damaged() -> Scenario {
+    repair_of_data("repair, data is damaged", |disk| disk.damaged = true)
+}
+
+pub fn repair_of_a_member_that_was_removed_by_hand() -> Scenario {
+    let mut from = replicas(3);
+    let removed = follower(&from);
+    let members = &mut from.world.etcd.members;
+    members.retain(|member| member.name != removed);
+    from.world.tick();
+    repair(from, "repair, a member was removed")
 }
 
 pub fn repair_of_a_backend_and_a_firewall() -> Scenario {

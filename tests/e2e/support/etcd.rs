@@ -1,7 +1,10 @@
 //! etcd, asked directly: its own word on who is a member.
 
-use super::Home;
-use etcd_client::{Certificate, Client, ConnectOptions, GetOptions, Identity, TlsOptions};
+use super::{Home, eventually};
+use etcd_client::{
+    AlarmAction, AlarmOptions, AlarmType, Certificate, Client, ConnectOptions, GetOptions,
+    Identity, TlsOptions,
+};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -59,6 +62,62 @@ impl Etcd {
             .members()
             .iter()
             .map(|member| (member.name().to_owned(), role(member)))
+            .collect()
+    }
+
+    /// Removes a member, as an operator does by hand: again and again, until etcd has found all members connected
+    /// for long enough.
+    pub async fn remove(&self, name: &str) {
+        let mut client = self.client.clone();
+        let listed = client.member_list().await.unwrap();
+        let mut members = listed.members().iter();
+        let id = members.find(|member| member.name() == name).unwrap().id();
+        eventually("etcd removes a member", async || {
+            client.member_remove(id).await.ok()
+        })
+        .await;
+    }
+
+    /// Raises an alarm about a member, as etcd itself does.
+    pub async fn raise(&self, alarm: AlarmType, name: &str) {
+        let mut client = self.client.clone();
+        let listed = client.member_list().await.unwrap();
+        let mut members = listed.members().iter();
+        let id = members.find(|member| member.name() == name).unwrap().id();
+        let mut about = AlarmOptions::new();
+        about.with_member(id);
+        let raised = client.alarm(AlarmAction::Activate, alarm, Some(about));
+        raised.await.unwrap();
+    }
+
+    /// Disarms every alarm.
+    pub async fn disarm(&self) {
+        let mut client = self.client.clone();
+        let raised = client.alarm(AlarmAction::Get, AlarmType::None, None);
+        for alarm in raised.await.unwrap().alarms() {
+            let mut about = AlarmOptions::new();
+            about.with_member(alarm.member_id());
+            let disarmed = client.alarm(AlarmAction::Deactivate, alarm.alarm(), Some(about));
+            disarmed.await.unwrap();
+        }
+    }
+
+    /// Adds a learner, in the same way.
+    pub async fn add_learner(&self, peer_url: &str) {
+        let mut client = self.client.clone();
+        eventually("etcd adds a learner", async || {
+            let learner = etcd_client::MemberAddOptions::new().with_is_learner();
+            client.member_add([peer_url], Some(learner)).await.ok()
+        })
+        .await;
+    }
+
+    /// The URLs by which members reach each other.
+    pub async fn peer_urls(&self) -> Vec<String> {
+        let members = self.client.clone().member_list().await.unwrap();
+        let members = members.members().iter();
+        members
+            .flat_map(|member| member.peer_urls().to_vec())
             .collect()
     }
 

@@ -16,7 +16,8 @@
 //!
 //! # Environment
 //! A unit has `PATH` (the machine's `/usr/local/bin` and `/opt/bin`, then the host's), `HOME`,
-//! `HOSTNAME`, `MACHINE_ROOT`, `INVOCATION_ID`, `GCE_METADATA_HOST` and `GCE_METADATA_IP`, and what its file says; nothing of the daemon's.
+//! `HOSTNAME`, `MACHINE_ROOT`, `MACHINE_LOG`, `INVOCATION_ID`, `GCE_METADATA_HOST` and `GCE_METADATA_IP`, and what its file
+//! says; nothing of the daemon's. `MACHINE_LOG` is the file with the unit's output: there is no journal.
 //!
 //! # What is emulated of systemd
 //! `[Unit]` Description, After, Before, Wants, Requires; `[Service]` Type=simple|exec|oneshot|notify,

@@ -2,6 +2,7 @@
 
 use super::World;
 use crate::cluster::{ApiView, EtcdView, MemberRole, MemberView};
+use crate::etcd::peer_url;
 use hakube_provider::MachineRef;
 
 impl World {
@@ -32,12 +33,19 @@ impl World {
         self.members_made += 1;
         let id = self.members_made;
         let started = role != MemberRole::Learner;
+        let machine = self.observed.inventory.machine(name);
+        let address = machine.and_then(|machine| machine.internal_address);
+        let url = address.map_or_else(String::new, peer_url);
+        if !started {
+            self.intent.joining.insert(url.clone());
+        }
         self.members_mut().push(MemberView {
             id,
             name: name.to_owned(),
             role,
             started,
             healthy: started,
+            peer_urls: vec![url],
         });
     }
 
@@ -71,6 +79,7 @@ impl World {
             self.new_member(name, MemberRole::Learner);
         }
         if start {
+            self.observed.data.remove(name);
             assert!(
                 self.equipped.contains(name) && self.runs(name),
                 "etcd can't start on {name}"

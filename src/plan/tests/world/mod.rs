@@ -10,8 +10,9 @@ mod etcd;
 mod shared_address;
 
 use crate::cluster::{
-    AddonState, Arrangement, Intent, MemberRole, NodeView, Observed, Phase, Quorum,
+    AddonState, Arrangement, DataCondition, Intent, MemberRole, NodeView, Observed, Phase, Quorum,
 };
+use crate::machine::EtcdConditionKind;
 use crate::plan::{Action, Plan, Step, plan};
 use hakube_provider::{Address, MachineState, ResourceKind, Scope};
 use rand::rngs::StdRng;
@@ -369,6 +370,18 @@ impl World {
         } else if let Some(machine) = self.machine_mut(name) {
             machine.state = MachineState::Stopped;
         }
+        self.look();
+    }
+
+    /// The machine runs, and its etcd doesn't, because of its data.
+    pub fn lose_data(&mut self, name: &str, kind: EtcdConditionKind) {
+        self.kill(name, false);
+        if let Some(machine) = self.machine_mut(name) {
+            machine.state = MachineState::Running;
+        }
+        let why = "its data is no good".to_owned();
+        let condition = DataCondition { kind, why };
+        self.observed.data.insert(name.to_owned(), condition);
         self.look();
     }
 

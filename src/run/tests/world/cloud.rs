@@ -100,7 +100,7 @@ impl World {
             self.cloud
                 .disks
                 .entry(disk.name.clone())
-                .or_insert(DataDisk { zone, member: None });
+                .or_insert(DataDisk::empty(&zone));
         }
     }
 

@@ -1,6 +1,7 @@
 //! What etcd's members agree on, and how its data fares.
 
 use super::World;
+use crate::cluster::Alarm;
 use std::time::Duration;
 
 /// etcd wants voters connected for so long before its members change.
@@ -17,6 +18,8 @@ pub struct EtcdCluster {
     pub leader: Option<u64>,
     /// Whether it ever held data.
     pub formed: bool,
+    /// The alarms that are raised.
+    pub alarms: Vec<(u64, Alarm)>,
     /// How many writes clients were told of.
     pub acknowledged: u64,
     made: u64,

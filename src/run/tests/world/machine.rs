@@ -2,7 +2,9 @@
 
 use super::World;
 use crate::etcd::peer_url;
-use crate::machine::{ARRANGEMENT, JOIN_ENV, REPLICA_ENV, START};
+use crate::machine::{
+    ARRANGEMENT, ETCD_CONDITION, ETCD_STARTED, JOIN_ENV, REPLICA_ENV, START, membership_in,
+};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -38,10 +40,27 @@ pub struct DataDisk {
     pub zone: String,
     /// The member of etcd that wrote it.
     pub member: Option<u64>,
+    /// The membership that its data is of.
+    pub stamp: Option<String>,
+    /// Whether etcd can't read it.
+    pub damaged: bool,
+}
+
+impl DataDisk {
+    /// One with nothing on it.
+    pub fn empty(zone: &str) -> Self {
+        Self {
+            zone: zone.to_owned(),
+            member: None,
+            stamp: None,
+            damaged: false,
+        }
+    }
 }
 
 /// What a machine was told of the etcd that it joins.
 struct Join {
+    membership: String,
     members: Vec<String>,
     existing: bool,
 }
@@ -82,6 +101,7 @@ impl Instance {
             .split(',')
             .filter_map(|member| member.split_once('='));
         Some(Join {
+            membership: membership_in(text)?.to_owned(),
             members: urls.map(|(_, url)| url.to_owned()).collect(),
             existing: value("ETCD_INITIAL_CLUSTER_STATE=") == "existing",
         })
@@ -115,10 +135,9 @@ impl World {
             .clone();
         let join = machine.join()?;
         let disk = machine.disk.clone()?;
-        let written = self.cloud.disks.get(&disk)?.member;
-        if let Some(id) = written {
+        if let Some(written) = self.pass_gate(name, &disk, &join)? {
             // With data it goes by that. A member that was removed exits, and stays down.
-            return self.etcd.member(id).map(|member| member.id);
+            return self.etcd.member(written).map(|member| member.id);
         }
         let own = peer_url(machine.address);
         let id = if join.existing {
@@ -128,6 +147,38 @@ impl World {
         }?;
         self.cloud.disks.get_mut(&disk)?.member = Some(id);
         Some(id)
+    }
+
+    /// The gate that etcd passes before it starts: `None` if it doesn't, else the member whose data it has, if any.
+    /// `src/machine/etcd_gate/gate.sh` is the real one.
+    fn pass_gate(&mut self, name: &str, disk: &str, join: &Join) -> Option<Option<u64>> {
+        let disk = self.cloud.disks.get_mut(disk)?;
+        let files = &mut self.cloud.machines.get_mut(name)?.files;
+        let is_own = disk.stamp.as_ref() == Some(&join.membership);
+        let is_used_up = files.get(ETCD_STARTED).map(|used| used.trim()) == Some(&join.membership);
+        let refusal = match disk.member {
+            Some(_) if is_own && disk.damaged => "damaged",
+            Some(member) if is_own => {
+                files.remove(ETCD_CONDITION);
+                return Some(Some(member));
+            }
+            Some(_) if is_used_up || !join.existing => "foreign",
+            None if is_used_up || (is_own && !join.existing) => "gone",
+            _ => {
+                files.remove(ETCD_CONDITION);
+                if !join.existing {
+                    files.insert(ETCD_STARTED.to_owned(), join.membership.clone());
+                }
+                *disk = DataDisk {
+                    stamp: Some(join.membership.clone()),
+                    ..DataDisk::empty(&disk.zone)
+                };
+                return Some(None);
+            }
+        };
+        let condition = format!("{refusal}\n{}\nits data is {refusal}\n", join.membership);
+        files.insert(ETCD_CONDITION.to_owned(), condition);
+        None
     }
 
     /// A learner starts: only with a list of members that is the one that etcd has.
@@ -149,7 +200,7 @@ impl World {
             .etcd
             .members
             .iter_mut()
-            .find(|member| member.url == own && !member.is_started())?;
+            .find(|member| member.url == own && (member.learner || !member.is_started()))?;
         name.clone_into(&mut member.name);
         Some(member.id)
     }

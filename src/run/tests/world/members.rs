@@ -4,6 +4,7 @@ use super::api::Process;
 use super::etcd::HEALTH_INTERVAL;
 use super::{Moves::Nothing, World};
 use crate::channel::Door;
+use crate::cluster::Alarm;
 use crate::etcd::{Etcd, EtcdError, EtcdResult, Member, MemberStatus};
 use async_trait::async_trait;
 use std::net::IpAddr;
@@ -154,6 +155,14 @@ impl Etcd for Process {
                 })
             },
         )
+        .await
+    }
+
+    async fn alarms(&self, via: &[Door]) -> EtcdResult<Vec<(u64, Alarm)>> {
+        self.look(|world| {
+            world.through(via)?;
+            Ok(world.etcd.alarms.clone())
+        })
         .await
     }
 

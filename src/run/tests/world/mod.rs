@@ -20,6 +20,7 @@ pub use api::{Crash, Fault, Process};
 pub use cloud::Cloud;
 pub use etcd::EtcdCluster;
 pub use kubernetes::Pod;
+pub use machine::DataDisk;
 pub use store::WatchedStore;
 
 use std::collections::BTreeMap;

@@ -80,7 +80,7 @@ pub fn spawn(
     command: &Command,
     extra: &[(&str, &str)],
 ) -> Result<Process, SpawnError> {
-    let environment = environment(machine, service, extra)?;
+    let environment = environment(machine, entry, service, extra)?;
     let mapped: Vec<String> = command
         .argv
         .iter()
@@ -162,6 +162,7 @@ fn own_mark(machine: &Machine) -> Option<(String, String)> {
 /// A unit's environment: the machine's, `Environment=`, `EnvironmentFile=`, what systemd adds.
 fn environment(
     machine: &Machine,
+    entry: &Entry,
     service: &Service,
     extra: &[(&str, &str)],
 ) -> Result<Environment, SpawnError> {
@@ -189,6 +190,8 @@ fn environment(
     }
     // Whatever the unit says.
     environment.extend(own_mark(machine));
+    let log = std::path::absolute(machine.layout.unit_log(&entry.name))?;
+    environment.insert("MACHINE_LOG".to_owned(), log.to_string_lossy().into_owned());
     Ok(environment)
 }
 
