@@ -90,7 +90,7 @@ pub struct ApiView {
 }
 
 /// A node, as the API server lists it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeView {
     /// Its name.
     pub name: String,
@@ -100,6 +100,10 @@ pub struct NodeView {
     pub ready: bool,
     /// Whether it is labelled as the control plane's.
     pub control_plane: bool,
+    /// Those of its labels that hakube has set because the inventory has them; `None` where the API server doesn't
+    /// keep who set what.
+    #[serde(default)]
+    pub inventory_labels: Option<BTreeMap<String, String>>,
 }
 
 impl EtcdView {

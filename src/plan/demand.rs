@@ -52,6 +52,7 @@ impl Action {
             | Self::AwaitNodes { .. }
             | Self::RegisterReplica(_)
             | Self::AwaitReplicaNodes { .. }
+            | Self::LabelNodes { .. }
             | Self::ForgetNodes { .. }
             | Self::ApplyAddon { .. }
             | Self::AwaitAddon { .. }

@@ -12,6 +12,8 @@ pub struct HostsConfig {
     pub hosts: Vec<Host>,
     /// The address that replicas share.
     pub endpoint: Option<IpAddr>,
+    /// Whether pods of different hosts talk by VXLAN on UDP 8472, as flannel's do.
+    pub vxlan: bool,
 }
 
 /// A host.

@@ -8,6 +8,7 @@ use futures::future::join_all;
 use hakube_provider::{
     Attempt, ErrorKind, NodeGroupSpec, ProviderError, ResourceId, Result, Scope,
 };
+use std::collections::BTreeMap;
 
 /// The hosts of a zone, as a group sees them.
 #[derive(Default)]
@@ -18,6 +19,8 @@ pub(crate) struct Members<'a> {
     pub(crate) free: Vec<&'a Remote>,
     /// Those that may be one, and can't be asked.
     away: Vec<&'a str>,
+    /// Those of other zones that may become one, by zone.
+    elsewhere: BTreeMap<&'a str, Vec<&'a str>>,
 }
 
 impl Hosts {
@@ -26,10 +29,17 @@ impl Hosts {
         let mut members = Members::default();
         for (remote, found) in self.look().await {
             let host = &remote.host;
+            let may_be = host.role != Role::Replica && !taken.contains(&host.name.as_str());
             if host.zone != spec.machine.machine.zone {
+                if may_be && matches!(found, Found::Free) {
+                    members
+                        .elsewhere
+                        .entry(&host.zone)
+                        .or_default()
+                        .push(&host.name);
+                }
                 continue;
             }
-            let may_be = host.role != Role::Replica && !taken.contains(&host.name.as_str());
             match found {
                 Found::Held(held) => {
                     let is_own = held.lease.cluster == spec.machine.cluster
@@ -126,6 +136,13 @@ impl Members<'_> {
         );
         if !self.away.is_empty() {
             message = format!("{message}; can't be asked: {}", self.away.join(", "));
+        }
+        let elsewhere = self.elsewhere.iter();
+        let elsewhere: Vec<String> = elsewhere
+            .map(|(zone, names)| format!("{zone} ({})", names.join(", ")))
+            .collect();
+        if !elsewhere.is_empty() {
+            message = format!("{message}; free elsewhere: {}", elsewhere.join("; "));
         }
         Some(
             Attempt::new("make", format!("node group {} in {zone}", spec.name))

@@ -19,6 +19,7 @@ mod machine;
 mod preflight;
 mod remote;
 mod scripts;
+mod vxlan;
 
 pub use config::{Host, HostsConfig, Role};
 
@@ -41,6 +42,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Hosts {
     remotes: Vec<Remote>,
     endpoint: Option<IpAddr>,
+    vxlan: bool,
     calls: Arc<AtomicU64>,
 }
 
@@ -64,6 +66,7 @@ impl Hosts {
                 .map(|host| Remote::new(host, Arc::clone(&calls)))
                 .collect(),
             endpoint: config.endpoint,
+            vxlan: config.vxlan,
             calls,
         }
     }

@@ -115,6 +115,7 @@ fn nodes_whose_machines_are_gone_are_forgotten_and_others_are_not() {
         zone: ZONES[0].to_owned(),
         ready: true,
         control_plane: false,
+        ..NodeView::default()
     };
     world.observed.nodes = Some(vec![
         node(&format!("{GROUP}-here")),

@@ -4,7 +4,7 @@ use super::{Backend, PACE};
 use crate::channel::{Accesses, Advice, SshChannel};
 use crate::cluster::ClusterSpec;
 use crate::error::{Error, Result};
-use crate::settings::{Host, HostRole, HostSsh};
+use crate::settings::{Host, HostRole, HostSsh, PodNetwork};
 use hakube_hosts::{Hosts, HostsConfig, Role};
 use hakube_provider::{MachineRef, Provider, SshServer};
 use hakube_ssh::{Hop, Key, Login};
@@ -55,6 +55,7 @@ pub(super) fn connect(spec: &ClusterSpec) -> Result<Backend> {
     let provider: Arc<dyn Provider> = Arc::new(Hosts::new(HostsConfig {
         hosts,
         endpoint: inventory.endpoint,
+        vxlan: spec.programs.pods.is_some() && spec.addons.pod_network == PodNetwork::Flannel,
     }));
     Ok(Backend {
         channel: Arc::new(SshChannel::with_access(

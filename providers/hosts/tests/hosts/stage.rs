@@ -62,6 +62,7 @@ impl Stage {
                     through: None,
                 })
                 .collect(),
+            vxlan: true,
             endpoint: Some(ENDPOINT.parse::<IpAddr>().unwrap()),
         }
     }

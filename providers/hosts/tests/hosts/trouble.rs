@@ -146,7 +146,7 @@ fn what_keeps_a_host_from_being_a_machine_is_told_all_at_once() {
          setsid python3 -m http.server 6443 >/dev/null 2>&1 </dev/null &
          ip address add 10.77.0.200/24 dev host0
          nft add table inet wall; nft add chain inet wall in '{ type filter hook input priority 0; }'
-         nft add rule inet wall in tcp dport 2380 drop
+         nft add rule inet wall in tcp dport 2380 drop; nft add rule inet wall in udp dport 8472 drop
          for i in 1 2 3 4 5 6 7 8 9; do ss -Hltn 'sport = :6443' | grep -q . && break; sleep 0.3; done",
     );
     sh(
@@ -177,10 +177,12 @@ fn what_keeps_a_host_from_being_a_machine_is_told_all_at_once() {
             "could not use host h1 in rack-a: port 6443 is taken by python3 (process",
             "could not use host h1 in rack-a: kubelet runs on it already (process",
             "could not use host h2 in rack-a: from it, h1 (10.77.0.11) isn't reached on TCP 2380",
+            "could not use host h2 in rack-a: from it, h1 (10.77.0.11) isn't reached on UDP 8472",
             "could not use host h2 in rack-a: its machine-id",
         ] {
             assert!(words.contains(expected), "{expected}\n{words}");
         }
+        assert!(!words.contains("h2 (10.77.0.12) isn't reached"), "{words}");
         assert!(
             found.iter().all(|finding| finding.hint.is_some()),
             "{found:?}"

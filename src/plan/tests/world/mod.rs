@@ -267,6 +267,7 @@ impl World {
                         zone: String::new(),
                         ready: true,
                         control_plane: false,
+                        ..NodeView::default()
                     })
                     .collect();
             }
@@ -277,11 +278,18 @@ impl World {
                     zone: machine.zone.clone(),
                     ready: true,
                     control_plane: true,
+                    ..NodeView::default()
                 });
             }
             Action::AwaitReplicaNodes { replicas } => {
                 let is_there = |name: &str| self.nodes.iter().any(|node| node.name == name);
                 assert!(replicas.iter().all(|replica| is_there(&replica.name)));
+            }
+            Action::LabelNodes { nodes } => {
+                for node in &mut self.nodes {
+                    let labels = nodes.get(&node.name).cloned();
+                    node.inventory_labels = labels.or(node.inventory_labels.take());
+                }
             }
             Action::ForgetNodes { nodes } => self
                 .nodes

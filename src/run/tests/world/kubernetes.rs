@@ -36,12 +36,14 @@ impl World {
             zone: zone.clone(),
             ready: number >= self.unready_nodes,
             control_plane: false,
+            ..NodeView::default()
         };
         let replicas = self.replica_nodes.iter().map(|name| NodeView {
             name: name.clone(),
             zone: String::new(),
             ready: true,
             control_plane: true,
+            ..NodeView::default()
         });
         names.enumerate().map(node).chain(replicas).collect()
     }
@@ -82,6 +84,19 @@ impl Kubernetes for Process {
                 world.replica_nodes.insert(name.to_owned());
             }
             Ok(registers)
+        })
+        .await
+    }
+
+    async fn label_node(
+        &self,
+        endpoint: SocketAddr,
+        name: &str,
+        _: &BTreeMap<String, String>,
+    ) -> Result<bool> {
+        self.look(|world| {
+            answer(world, endpoint)?;
+            Ok(world.nodes().iter().any(|node| node.name == name))
         })
         .await
     }
