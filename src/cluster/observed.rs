@@ -100,6 +100,9 @@ pub struct NodeView {
     pub ready: bool,
     /// Whether it is labelled as the control plane's.
     pub control_plane: bool,
+    /// Whether its kubelet is a stand-in, which runs no pods.
+    #[serde(default)]
+    pub hollow: bool,
     /// Those of its labels that hakube has set because the inventory has them; `None` where the API server doesn't
     /// keep who set what.
     #[serde(default)]

@@ -295,6 +295,7 @@ fn node_view(node: Node) -> NodeView {
         name: node.metadata.name.unwrap_or_default(),
         zone: labels.get(ZONE_LABEL).cloned().unwrap_or_default(),
         control_plane: labels.contains_key(CONTROL_PLANE_LABEL),
+        hollow: labels.contains_key(hakube_standins::HOLLOW_LABEL),
         ready,
         inventory_labels,
     }

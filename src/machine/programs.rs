@@ -125,10 +125,33 @@ impl Programs {
         programs
     }
 
+    /// The URLs of what a replica downloads, which is a node too where `is_node`.
+    pub fn downloads(&self, is_node: bool) -> Vec<String> {
+        if is_node {
+            urls(&self.replica(IsNode::Yes), self.images())
+        } else {
+            urls(&self.replica(IsNode::No), &[])
+        }
+    }
+
+    /// The URLs of what a node downloads.
+    pub fn node_downloads(&self) -> Vec<String> {
+        urls(&self.node(), self.images())
+    }
+
     /// The image archives of a machine that runs pods.
     pub(super) fn images(&self) -> &[ImageArchive] {
         self.pods.as_ref().map_or(&[], |pods| &pods.images)
     }
+}
+
+fn urls(programs: &[Named<'_>], images: &[ImageArchive]) -> Vec<String> {
+    let programs = programs.iter().filter_map(|(_, program)| match program {
+        Program::Artifact(artifact) => Some(artifact.url.clone()),
+        Program::Installed(_) | Program::StandIn { .. } => None,
+    });
+    let images = images.iter().map(|archive| archive.url.clone());
+    programs.chain(images).collect()
 }
 
 /// Whether a replica registers as a node and runs pods.

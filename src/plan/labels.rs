@@ -58,25 +58,16 @@ mod tests {
     use super::*;
     use crate::cluster::{NodeView, fixtures};
     use crate::plan::tests::world::World;
-    use crate::settings::{HostSsh, Hosts};
+    use crate::settings::Hosts;
 
     fn host(name: &str, role: HostRole, labels: &[(&str, &str)]) -> Host {
-        let labels = labels.iter().copied();
+        let labels = labels.iter();
         Host {
-            name: name.to_owned(),
-            address: "10.77.0.11".parse().unwrap(),
-            zone: fixtures::ZONES[0].parse().unwrap(),
             role,
             labels: labels
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .map(|&(key, value)| (key.to_owned(), value.to_owned()))
                 .collect(),
-            ssh: HostSsh {
-                user: "root".to_owned(),
-                port: 22,
-                key: None,
-                host_key: "ssh-ed25519 AAAA".to_owned(),
-                jump: None,
-            },
+            ..fixtures::host(name, "10.77.0.11")
         }
     }
 

@@ -153,3 +153,86 @@ impl Members<'_> {
         )
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::config::Host;
+    use hakube_provider::{ExternalAddress, MachineRef, MachineSpec, SshServer};
+    use hakube_ssh::{Key, Login};
+    use std::sync::Arc;
+
+    fn remote(name: &str) -> Remote {
+        let host = Host {
+            name: name.to_owned(),
+            address: "10.0.0.1".parse().unwrap(),
+            zone: "rack-a".to_owned(),
+            role: Role::Any,
+            labels: BTreeMap::new(),
+            server: SshServer {
+                address: "10.0.0.1".parse().unwrap(),
+                port: 22,
+                host_keys: Vec::new(),
+            },
+            login: Login {
+                user: "root".to_owned(),
+                key: Key::Agent,
+            },
+            through: None,
+        };
+        Remote::new(host, Arc::default())
+    }
+
+    fn group(size: u32) -> NodeGroupSpec {
+        NodeGroupSpec {
+            name: "g".to_owned(),
+            template: "t".to_owned(),
+            size,
+            machine: MachineSpec {
+                cluster: "one".to_owned(),
+                machine: MachineRef {
+                    name: "g".to_owned(),
+                    zone: "rack-a".to_owned(),
+                },
+                machine_type: "host".to_owned(),
+                image: "host".to_owned(),
+                image_sha256: None,
+                boot_disk_gb: 20,
+                boot_disk_kind: "host".to_owned(),
+                data_disk: None,
+                network: "hosts".to_owned(),
+                subnetwork: None,
+                external: ExternalAddress::None,
+                alias: None,
+                tags: Vec::new(),
+                labels: BTreeMap::new(),
+                preemptible: false,
+                min_cpu_platform: None,
+                service_account: None,
+                scopes: Vec::new(),
+                user_data: String::new(),
+                login: None,
+            },
+        }
+    }
+
+    #[test]
+    fn a_shortage_names_what_is_free_there_and_in_which_zones_others_are() {
+        let one = remote("h1");
+        let members = Members {
+            free: vec![&one],
+            away: vec!["h2"],
+            elsewhere: BTreeMap::from([("rack-b", vec!["h3", "h4"]), ("rack-c", vec!["h5"])]),
+            ..Members::default()
+        };
+        assert!(members.lack(&group(1)).is_none());
+        let error = members.lack(&group(3)).unwrap();
+        assert_eq!(
+            error.message,
+            "3 more hosts are needed in rack-a, and free for nodes there: h1; can't be asked: h2; \
+             free elsewhere: rack-b (h3, h4); rack-c (h5)"
+        );
+        assert!(error.hint.unwrap().contains("--hosts FILE"));
+    }
+}

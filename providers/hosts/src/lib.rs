@@ -12,6 +12,7 @@
 
 mod config;
 mod document;
+mod downloads;
 mod facts;
 mod group;
 mod lease;
@@ -22,6 +23,7 @@ mod scripts;
 mod vxlan;
 
 pub use config::{Host, HostsConfig, Role};
+pub use downloads::Downloads;
 
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -43,6 +45,7 @@ pub struct Hosts {
     remotes: Vec<Remote>,
     endpoint: Option<IpAddr>,
     vxlan: bool,
+    downloads: Downloads,
     calls: Arc<AtomicU64>,
 }
 
@@ -67,6 +70,7 @@ impl Hosts {
                 .collect(),
             endpoint: config.endpoint,
             vxlan: config.vxlan,
+            downloads: config.downloads,
             calls,
         }
     }

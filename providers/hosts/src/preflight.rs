@@ -71,7 +71,7 @@ impl Hosts {
             // One that is away says nothing more; what another has is that cluster's.
             wanted.retain(|other| other.host.name != *name);
         }
-        let (asked, network, pods) = futures::join!(
+        let (asked, network, pods, downloads) = futures::join!(
             ask(&wanted),
             self.reached(&wanted, &own, !spec.addresses.is_empty()),
             async {
@@ -80,7 +80,8 @@ impl Hosts {
                 } else {
                     Vec::new()
                 }
-            }
+            },
+            self.downloads.findings(&wanted, &named)
         );
         let mut known: Vec<(&Remote, Facts)> = Vec::new();
         for (remote, asked, answer) in asked {
@@ -108,7 +109,7 @@ impl Hosts {
             findings.extend(self.remote(&name).map(|remote| invalid(remote, finding)));
         }
         findings.extend(network);
-        for (name, finding) in pods {
+        for (name, finding) in pods.into_iter().chain(downloads) {
             findings.extend(self.remote(&name).map(|remote| invalid(remote, finding)));
         }
         findings
@@ -149,6 +150,19 @@ impl Hosts {
             for line in said.lines() {
                 match line.split_once(' ') {
                     Some(("taken", address)) => findings.push(taken(remote, address)),
+                    Some(("own", address)) => {
+                        let what = format!(
+                            "it has the endpoint's address {address} already, which replicas share"
+                        );
+                        let hint = "take it off the host, or name another one in the inventory, that nobody has";
+                        findings.push(invalid(
+                            remote,
+                            Finding {
+                                what,
+                                hint: hint.to_owned(),
+                            },
+                        ));
+                    }
                     Some((address, port)) => closed.entry(address).or_default().push(port),
                     None => {}
                 }

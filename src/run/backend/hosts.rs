@@ -5,7 +5,7 @@ use crate::channel::{Accesses, Advice, SshChannel};
 use crate::cluster::ClusterSpec;
 use crate::error::{Error, Result};
 use crate::settings::{Host, HostRole, HostSsh, PodNetwork};
-use hakube_hosts::{Hosts, HostsConfig, Role};
+use hakube_hosts::{Downloads, Hosts, HostsConfig, Role};
 use hakube_provider::{MachineRef, Provider, SshServer};
 use hakube_ssh::{Hop, Key, Login};
 use std::collections::BTreeMap;
@@ -55,6 +55,10 @@ pub(super) fn connect(spec: &ClusterSpec) -> Result<Backend> {
     let provider: Arc<dyn Provider> = Arc::new(Hosts::new(HostsConfig {
         hosts,
         endpoint: inventory.endpoint,
+        downloads: Downloads {
+            replica: spec.programs.downloads(spec.replicas_are_nodes()),
+            node: spec.programs.node_downloads(),
+        },
         vxlan: spec.programs.pods.is_some() && spec.addons.pod_network == PodNetwork::Flannel,
     }));
     Ok(Backend {

@@ -1,6 +1,6 @@
 //! Hosts, and what is on them.
 
-use hakube_hosts::{Host, Hosts, HostsConfig, Role};
+use hakube_hosts::{Downloads, Host, Hosts, HostsConfig, Role};
 use hakube_provider::{ExternalAddress, MachineRef, MachineSpec, NodeGroupSpec, SshServer};
 use hakube_ssh::{Key, Login};
 use hakube_yard::{HostSpec, Yard};
@@ -63,6 +63,7 @@ impl Stage {
                 })
                 .collect(),
             vxlan: true,
+            downloads: Downloads::default(),
             endpoint: Some(ENDPOINT.parse::<IpAddr>().unwrap()),
         }
     }
