@@ -134,3 +134,32 @@ fn known(host: &Host, keys: &mut Keys) -> Result<hakube_hosts::Host> {
         through,
     })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::cluster::fixtures;
+
+    #[test]
+    fn a_key_that_cannot_be_used_is_named_with_its_host_before_anything_is_asked() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("id_ed25519");
+        let mut host = fixtures::host("h1", "10.77.0.11");
+        host.ssh.key = Some(file.clone());
+        let mut spec = fixtures::intent(&[]).spec;
+        spec.hosts = Some(crate::settings::Hosts {
+            hosts: vec![host],
+            endpoint: None,
+        });
+        for content in [None, Some("no key")] {
+            if let Some(content) = content {
+                std::fs::write(&file, content).unwrap();
+            }
+            let error = connect(&spec).err().unwrap();
+            assert!(error.message.contains(&*file.to_string_lossy()), "{error}");
+            assert!(error.message.contains("host h1"), "{error}");
+            assert_eq!(error.causes.len(), 1, "{error:?}");
+        }
+    }
+}
