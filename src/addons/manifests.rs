@@ -38,11 +38,13 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, String> {
 fn read(file: &str, document: &Document<'_>, found: &mut Vec<Manifest>) -> Result<(), String> {
     let Document { number, line, text } = *document;
     let options = serde_saphyr::options! { with_snippet: false };
-    let value: Value = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let line = match error.location() {
-            Some(at) => line + usize::try_from(at.line()).unwrap_or(1).max(1) - 1,
-            None => line,
-        };
+    // Its lines are counted from the file's first.
+    let placed = format!("{}{text}", "\n".repeat(line - 1));
+    let value: Value = serde_saphyr::from_str_with_options(&placed, options).map_err(|error| {
+        let at = error
+            .location()
+            .and_then(|at| usize::try_from(at.line()).ok());
+        let line = at.unwrap_or(line);
         format!("{file}, document {number}, line {line}: it isn't YAML: {error}")
     })?;
     if value.is_null() {
@@ -192,6 +194,14 @@ mod tests {
     fn what_is_wrong_is_told_with_file_document_and_line() {
         let cases = [
             ("a: b\nc: [1,\n", "a.yaml, document 1, line "),
+            (
+                "apiVersion: v1\nkind: A\nmetadata: {name: a}\n---\na: b\nc: }\n",
+                "a.yaml, document 2, line 6: it isn't YAML",
+            ),
+            (
+                "apiVersion: v1\nkind: A\nmetadata: {name: a}\n---\na: b\nc: }\n",
+                "at line 6, column",
+            ),
             (
                 "---\napiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\n\nkind: Pod\n",
                 "a.yaml, document 2, line 5: it has no apiVersion",

@@ -50,6 +50,15 @@ pub enum Failure {
     Here(Error),
 }
 
+impl Failure {
+    fn hint(self, hint: &str) -> Self {
+        match self {
+            Self::Remote(error) => Self::Remote(error.hint(hint)),
+            Self::Here(error) => Self::Here(error.hint(hint)),
+        }
+    }
+}
+
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -155,7 +164,11 @@ async fn receive(
         return Ok(true);
     }
     let goes_on = answer.status() == reqwest::StatusCode::PARTIAL_CONTENT;
-    let answer = answer.error_for_status().map_err(failed)?;
+    let answer = answer.error_for_status().map_err(|error| {
+        failed(error).hint(
+            "see that the server has that file; for a mirror of your own: docs/closed-networks.md",
+        )
+    })?;
     let mut file = tokio::fs::OpenOptions::new()
         .create(true)
         .append(goes_on)
@@ -180,9 +193,12 @@ async fn receive(
             of,
         });
     }
-    file.sync_all()
-        .await
-        .map_err(|error| unwritten(part, &error))?;
+    let kept = async {
+        // Without it, nobody is told that the last block wasn't written.
+        file.flush().await?;
+        file.sync_all().await
+    };
+    kept.await.map_err(|error| unwritten(part, &error))?;
     Ok(goes_on)
 }
 
@@ -329,6 +345,51 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&path).unwrap(), CONTENT, "{part}");
             std::fs::remove_file(&path).unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_is_full_is_named_with_what_to_do_and_nothing_is_installed() {
+        let url = server().await;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kubelet");
+        std::os::unix::fs::symlink("/dev/full", beside(&path, ".part")).unwrap();
+        let error = program(&url, &sum(CONTENT), &path, &Told::default())
+            .await
+            .unwrap_err();
+        let words = error.to_string();
+        assert!(
+            words.contains("could not write") && words.contains("kubelet.part"),
+            "{words}"
+        );
+        assert!(
+            error.causes[0].contains("No space left on device"),
+            "{error:?}"
+        );
+        assert!(error.hints[0].contains("make room there"), "{error:?}");
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_a_mirror_does_not_have_is_named_with_the_answer() {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/kubelet", listener.local_addr().unwrap());
+        let app = Router::new().fallback(async || StatusCode::NOT_FOUND);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kubelet");
+        let error = program(&url, &sum(CONTENT), &path, &Told::default())
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains(&url), "{error:?}");
+        assert!(error.causes[0].contains("404"), "{error:?}");
+        assert!(
+            error.hints[0].contains("docs/closed-networks.md"),
+            "{error:?}"
+        );
+        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
     }
 
     #[tokio::test]

@@ -2,7 +2,8 @@
 
 use super::{ClusterSpec, Intent, ReplicaIntent};
 use crate::machine::{PodPrograms, Program, Programs};
-use crate::settings::{Sources, resolve};
+use crate::settings::{Host, HostRole, HostSsh, Sources, resolve};
+use std::collections::BTreeMap;
 
 /// A region's zones.
 pub const ZONES: [&str; 3] = ["europe-west1-b", "europe-west1-c", "europe-west1-d"];
@@ -59,6 +60,24 @@ pub fn replicas(suffixes: &[&str]) -> Intent {
         .collect();
     intent.formed = true;
     intent
+}
+
+/// A host that is there already, in the first zone.
+pub fn host(name: &str, address: &str) -> Host {
+    Host {
+        name: name.to_owned(),
+        address: address.parse().unwrap(),
+        zone: ZONES[0].parse().unwrap(),
+        role: HostRole::Any,
+        labels: BTreeMap::new(),
+        ssh: HostSsh {
+            user: "root".to_owned(),
+            port: 22,
+            key: None,
+            host_key: "ssh-ed25519 AAAA".to_owned(),
+            jump: None,
+        },
+    }
 }
 
 /// What runs pods on its machines.

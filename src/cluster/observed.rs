@@ -125,7 +125,7 @@ pub struct ApiView {
 }
 
 /// A node, as the API server lists it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeView {
     /// Its name.
     pub name: String,
@@ -138,6 +138,13 @@ pub struct NodeView {
     /// Whether it takes no new pods.
     #[serde(default)]
     pub cordoned: bool,
+    /// Whether its kubelet is a stand-in, which runs no pods.
+    #[serde(default)]
+    pub hollow: bool,
+    /// Those of its labels that hakube has set because the inventory has them; `None` where the API server doesn't
+    /// keep who set what.
+    #[serde(default)]
+    pub inventory_labels: Option<BTreeMap<String, String>>,
 }
 
 impl EtcdView {

@@ -1,5 +1,6 @@
 //! The real thing: reqwest for probes, kube for objects.
 
+use super::labels;
 use super::objects::{Objects, Problem};
 use super::{BootstrapToken, Kubernetes, ServingRequest, addons, csr, drain};
 use super::{Evicted, Eviction, PodOnNode};
@@ -166,6 +167,21 @@ impl Kubernetes for KubeClient {
         })
     }
 
+    async fn label_node(
+        &self,
+        endpoint: SocketAddr,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<bool> {
+        let nodes: Api<Node> = Api::all(self.kube(endpoint)?);
+        let labelled = in_time(labels::apply(&nodes, name, labels)).await;
+        labelled.map_err(|error| {
+            Error::failed(format!("could not label the node {name}"))
+                .because(error)
+                .transient()
+        })
+    }
+
     async fn forget_node(&self, endpoint: SocketAddr, name: &str) -> Result<()> {
         let nodes: Api<Node> = Api::all(self.kube(endpoint)?);
         let deleted = in_time(async {
@@ -282,6 +298,7 @@ where
 }
 
 fn node_view(node: Node) -> NodeView {
+    let inventory_labels = labels::applied(&node.metadata);
     let conditions = node
         .status
         .and_then(|status| status.conditions)
@@ -295,8 +312,10 @@ fn node_view(node: Node) -> NodeView {
         name: node.metadata.name.unwrap_or_default(),
         zone: labels.get(ZONE_LABEL).cloned().unwrap_or_default(),
         control_plane: labels.contains_key(CONTROL_PLANE_LABEL),
+        hollow: labels.contains_key(hakube_standins::HOLLOW_LABEL),
         ready,
         cordoned: spec.unschedulable == Some(true),
+        inventory_labels,
     }
 }
 

@@ -5,6 +5,7 @@ mod client;
 mod compare;
 mod csr;
 mod drain;
+mod labels;
 mod objects;
 mod serving;
 
@@ -45,6 +46,14 @@ pub trait Kubernetes: Send + Sync {
 
     /// The replica's node is labelled as the control plane's; false when it hasn't registered yet.
     async fn label_replica(&self, endpoint: SocketAddr, name: &str) -> Result<bool>;
+
+    /// Of its labels, the node has these by hakube, and no others by it; false when it hasn't registered.
+    async fn label_node(
+        &self,
+        endpoint: SocketAddr,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<bool>;
 
     /// The node is no longer registered. One that wasn't is no error.
     async fn forget_node(&self, endpoint: SocketAddr, name: &str) -> Result<()>;

@@ -138,6 +138,20 @@ impl Programs {
         urls.chain(images).filter_map(|url| loopback(url)).collect()
     }
 
+    /// The URLs of what a replica downloads, which is a node too where `is_node`.
+    pub fn downloads(&self, is_node: bool) -> Vec<String> {
+        if is_node {
+            urls(&self.replica(IsNode::Yes), self.images())
+        } else {
+            urls(&self.replica(IsNode::No), &[])
+        }
+    }
+
+    /// The URLs of what a node downloads.
+    pub fn node_downloads(&self) -> Vec<String> {
+        urls(&self.node(), self.images())
+    }
+
     /// The image archives of a machine that runs pods.
     pub(super) fn images(&self) -> &[ImageArchive] {
         self.pods.as_ref().map_or(&[], |pods| &pods.images)
@@ -156,6 +170,15 @@ fn loopback(url: &str) -> Option<SocketAddr> {
     address
         .is_loopback()
         .then_some(SocketAddr::new(address, port))
+}
+
+fn urls(programs: &[Named<'_>], images: &[ImageArchive]) -> Vec<String> {
+    let programs = programs.iter().filter_map(|(_, program)| match program {
+        Program::Artifact(artifact) => Some(artifact.url.clone()),
+        Program::Installed(_) | Program::StandIn { .. } => None,
+    });
+    let images = images.iter().map(|archive| archive.url.clone());
+    programs.chain(images).collect()
 }
 
 /// Whether a replica registers as a node and runs pods.

@@ -133,6 +133,9 @@ pub struct NodeStatus {
     pub zone: String,
     /// Whether it is ready.
     pub ready: bool,
+    /// Whether its kubelet is a stand-in, which runs no pods.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hollow: bool,
 }
 
 /// An addon.
@@ -232,9 +235,17 @@ impl Status {
             let mut nodes = Table::new(&["NODE", "ZONE", "STATUS"]);
             for node in &self.nodes {
                 let ready = if node.ready { "ready" } else { "not ready" };
-                nodes.row([node.name.clone(), node.zone.clone(), ready.into()]);
+                let hollow = if node.hollow { " (hollow)" } else { "" };
+                nodes.row([
+                    node.name.clone(),
+                    node.zone.clone(),
+                    format!("{ready}{hollow}"),
+                ]);
             }
             let _ = write!(text, "\n{}", nodes.render());
+            if self.nodes.iter().any(|node| node.hollow) {
+                text.push_str("\nHollow nodes have hakube's stand-in for a kubelet: pods are placed on them and never run.\n");
+            }
         }
         text.push_str(&self.addons_text());
         if self

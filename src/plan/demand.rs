@@ -53,6 +53,7 @@ impl Action {
             | Self::RegisterReplica(_)
             | Self::AwaitReplicaNodes { .. }
             | Self::DrainNodes { .. }
+            | Self::LabelNodes { .. }
             | Self::ForgetNodes { .. }
             | Self::ApplyAddon { .. }
             | Self::AwaitAddon { .. }

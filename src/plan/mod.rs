@@ -7,6 +7,7 @@ mod demand;
 mod drain;
 mod endpoint;
 mod foundation;
+mod labels;
 mod nodes;
 mod removal;
 mod replica_nodes;
@@ -48,6 +49,7 @@ pub fn plan(intent: &Intent, observed: &Observed) -> Result<Plan> {
         addons::plan(intent, observed, &mut draft);
         nodes::plan(intent, observed, &mut draft);
         replica_nodes::plan(intent, observed, &mut draft);
+        labels::plan(intent, observed, &mut draft);
         addons::after_nodes(intent, observed, &mut draft);
         addons::await_ready(intent, &mut draft);
     }

@@ -6,6 +6,7 @@ use hakube_provider::{
     NetworkSpec, NodeGroupSpec, ResourceId,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What names a step, the same in every plan for the same work.
 pub type Key = String;
@@ -124,6 +125,11 @@ pub enum Action {
     AwaitReplicaNodes {
         /// The replicas.
         replicas: Vec<MachineRef>,
+    },
+    /// Of these nodes, those that have registered have these labels of the inventory's, and no others of it.
+    LabelNodes {
+        /// Labels by the node's name.
+        nodes: BTreeMap<String, BTreeMap<String, String>>,
     },
     /// Those of these nodes whose machines are gone are no longer registered.
     ForgetNodes {
@@ -275,6 +281,11 @@ impl Draft {
 
     pub(super) fn has(&self, key: &str) -> bool {
         self.steps.iter().any(|step| step.key == key)
+    }
+
+    /// Whether it holds for a step.
+    pub(super) fn any(&self, holds: impl FnMut(&Step) -> bool) -> bool {
+        self.steps.iter().any(holds)
     }
 
     /// The keys of the steps whose key starts so.

@@ -48,6 +48,7 @@ impl Action {
             Self::AwaitNodes { .. }
             | Self::AwaitReplicaNodes { .. }
             | Self::ForgetNodes { .. }
+            | Self::LabelNodes { .. }
             | Self::ApplyAddon { .. }
             | Self::AwaitAddon { .. }
             | Self::RemoveAddon { .. }

@@ -328,14 +328,16 @@ fn taint(item: &str) -> Option<Taint> {
     })
 }
 
-fn is_label_key(key: &str) -> bool {
+/// Kubernetes' syntax of labels' keys: a name of up to 63 characters, after a domain and `/` if there is one.
+pub fn is_label_key(key: &str) -> bool {
     let (prefix, name) = key
         .split_once('/')
         .map_or((None, key), |(prefix, name)| (Some(prefix), name));
     !name.is_empty() && is_label_value(name) && prefix.is_none_or(|prefix| domain(prefix).is_ok())
 }
 
-fn is_label_value(value: &str) -> bool {
+/// Kubernetes' syntax of labels' values. Empty is one.
+pub fn is_label_value(value: &str) -> bool {
     value.len() <= 63
         && value
             .chars()

@@ -29,6 +29,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::{Result, StartError};
 use crate::flags::{COMMON, Flag, Flags};
+pub use crate::kubelet::HOLLOW_LABEL;
 pub use crate::version::VERSION_MARK;
 use crate::version::Version;
 

@@ -272,6 +272,25 @@ async fn an_env_file_is_named_with_the_line() {
 }
 
 #[tokio::test]
+async fn an_inventory_is_named_with_the_lines() {
+    let home = Home::new();
+    let file = home.beside("hosts.yaml");
+    let hosts = "ssh: {key: k}\nhosts:\n- name: no\n  address: 10.77.0.11\n- name: b\n  address: 10.77.0.300\n  zone: r\n";
+    std::fs::write(&file, hosts).unwrap();
+    let file = file.to_str().unwrap();
+    home.run(&format!("up --provider hosts --hosts {file}"))
+        .await
+        .exited(2)
+        .says(&[
+            "HAKUBE_HOSTS",
+            "from --hosts",
+            "line 3, column 9: host number 1: its name reads as false",
+            "line 6, column 12: host b: address: \"10.77.0.300\" isn't an IP address",
+        ]);
+    assert_nothing_made(&home);
+}
+
+#[tokio::test]
 async fn without_etcd_the_package_is_named() {
     let home = Home::new();
     let programs = home.beside("programs-without-etcd");

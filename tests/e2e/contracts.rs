@@ -58,7 +58,7 @@ async fn documents_have_their_fields_in_json_and_yaml() {
         "stand_in",
     ];
     assert_fields(&status["replicas"][0], &fields);
-    assert_fields(&status["nodes"][0], &["name", "zone", "ready"]);
+    assert_fields(&status["nodes"][0], &["name", "zone", "ready", "hollow"]);
     let expected = json!({"cluster": "kubernetes", "provider": "local", "version": "v1.36.0"});
     for (field, value) in expected.as_object().unwrap() {
         assert_eq!(&status[field], value);

@@ -1,8 +1,8 @@
-//! The local cloud with Kubernetes' own programs: addons are applied, put back, removed.
+//! The local cloud with Kubernetes' own programs: addons are applied, put back, removed; hollow nodes join.
 //!
 //! The programs are those that scripts/lib/kubernetes-programs builds, once per machine.
 
-use crate::support::Home;
+use crate::support::{Home, eventually};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Command;
@@ -67,6 +67,15 @@ impl Cluster {
     }
 }
 
+/// One whose control plane is Kubernetes' own.
+fn real(programs: PathBuf) -> Cluster {
+    let mut home = Home::new();
+    home.set("HAKUBE_STAND_INS", "false");
+    home.set("HAKUBE_KUBE_BINARIES", programs.to_str().unwrap());
+    home.set("KUBE_VERSION", "v1.36.3");
+    Cluster { home, programs }
+}
+
 const OWN: &str = "\
 apiVersion: example.test/v1
 kind: Widget
@@ -89,15 +98,11 @@ spec:
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn addons_are_applied_put_back_and_removed() {
     let Some(programs) = programs() else { return };
-    let mut home = Home::new();
-    home.set("HAKUBE_STAND_INS", "false");
-    home.set("HAKUBE_KUBE_BINARIES", programs.to_str().unwrap());
-    home.set("KUBE_VERSION", "v1.36.3");
-    home.set("MULTIZONE", "true");
+    let mut cluster = real(programs);
+    cluster.home.set("MULTIZONE", "true");
+    let home = &cluster.home;
     let own = home.beside("own.yaml");
     std::fs::write(&own, OWN).unwrap();
-    let cluster = Cluster { home, programs };
-    let home = &cluster.home;
 
     home.run(&format!("up --manifests {}", own.display()))
         .await
@@ -175,5 +180,62 @@ async fn addons_are_applied_put_back_and_removed() {
         .exited(2)
         .says(&["Service bad (own.yaml, document 1, line 1)", "99999"]);
     assert_eq!(home.status().await["drift"], serde_json::json!([]));
+    home.run("down --yes").await.succeeded();
+}
+
+/// Their kubelets are stand-ins, and join as Kubernetes' own do: with a token, for which they get a certificate.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hollow_nodes_join_a_real_control_plane_by_tls_bootstrap() {
+    let Some(programs) = programs() else { return };
+    let cluster = real(programs);
+    let home = &cluster.home;
+    home.run("up --nodes 2").await.succeeded();
+    let status = home.status().await;
+    let nodes = status["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 2, "{status:#}");
+    for node in nodes {
+        assert_eq!(node["ready"], true, "{status:#}");
+        assert_eq!(node["hollow"], true, "{status:#}");
+    }
+    assert_eq!(status["drift"], serde_json::json!([]));
+    let shown = home.run("status").await.succeeded().stdout;
+    assert!(
+        shown.contains("ready (hollow)") && shown.contains("never run"),
+        "{shown}"
+    );
+    // Who asked, who signed: the bootstrap token's user, for each node's own name.
+    let signed = "jsonpath={range .items[*]}{.spec.signerName} {.spec.groups} {.status.conditions[*].type}{'\n'}{end}";
+    let requests = cluster.kubectl(&["get", "csr", "-o", signed]).unwrap();
+    assert_eq!(requests.lines().count(), 2, "{requests}");
+    for request in requests.lines() {
+        for words in [
+            "kube-apiserver-client-kubelet",
+            "system:bootstrappers",
+            "Approved",
+        ] {
+            assert!(request.contains(words), "{requests}");
+        }
+    }
+    // From here on they are themselves: without the token they stay.
+    let tokens = [
+        "-n",
+        "kube-system",
+        "delete",
+        "secret",
+        "--field-selector",
+        "type=bootstrap.kubernetes.io/token",
+    ];
+    cluster.kubectl(&tokens).unwrap();
+    let lease = |node: &str| {
+        let time = "jsonpath={.spec.renewTime}";
+        cluster.kubectl(&["-n", "kube-node-lease", "get", "lease", node, "-o", time])
+    };
+    let name = nodes[0]["name"].as_str().unwrap();
+    let before = lease(name).unwrap();
+    eventually(
+        "the node renews its lease by its own certificate",
+        async || lease(name).is_ok_and(|now| now != before).then_some(()),
+    )
+    .await;
     home.run("down --yes").await.succeeded();
 }

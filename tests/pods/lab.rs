@@ -125,13 +125,22 @@ impl Lab {
             let key: Vec<&str> = key.split_whitespace().take(2).collect();
             writeln!(
                 text,
-                "- {{name: {name}, address: {}, zone: rack-{rack}, role: {role}, ssh: {{host_key: \"{}\"}}}}",
+                "- {{name: {name}, address: {}, zone: rack-{rack}, role: {role}, labels: {{example.com/disk: ssd}}, ssh: {{host_key: \"{}\"}}}}",
                 host.address(),
                 key.join(" ")
             )
             .unwrap();
         }
         text
+    }
+
+    /// The hosts have these labels in the inventory from here on, in YAML's short form.
+    pub fn label_hosts(&self, labels: &str) {
+        let file = self.file("hosts.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let changed = text.replace("{example.com/disk: ssd}", labels);
+        assert_ne!(text, changed, "they were changed before");
+        std::fs::write(file, changed).unwrap();
     }
 
     /// Says where the story is, for who reads its output.

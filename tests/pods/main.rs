@@ -23,6 +23,7 @@ fn bare_hosts_become_a_cluster_that_runs_pods_and_are_given_back_as_they_were() 
     let before = lab.states();
     lab.up_through_ssh(&["--nodes", "1"]);
     assert_eq!(lab.ready_nodes(), ["n1", "r1"]);
+    labels_follow_the_inventory(&lab, &["n1", "r1"]);
     workload::a_deployment_runs(&lab);
     workload::a_service_answers_by_its_name_and_from_every_host(&lab, &["n1", "r1"]);
     workload::logs_exec_and_port_forward_work(&lab);
@@ -36,6 +37,28 @@ fn bare_hosts_become_a_cluster_that_runs_pods_and_are_given_back_as_they_were() 
     for (name, before) in &before {
         lab.state(name).assert_same_as(before);
     }
+}
+
+/// Those of the inventory are on nodes, change and go with it; those that somebody else set stay.
+fn labels_follow_the_inventory(lab: &Lab, nodes: &[&str]) {
+    let with = |selector: &str| {
+        let arguments = ["get", "nodes", "--output", "name", "--selector", selector];
+        let mut found: Vec<String> = lab.kubectl(&arguments).lines().map(str::to_owned).collect();
+        found.sort();
+        found
+    };
+    let all: Vec<String> = nodes.iter().map(|name| format!("node/{name}")).collect();
+    assert_eq!(with("example.com/disk=ssd"), all);
+    lab.kubectl(&["label", "nodes", "--all", "others=stay"]);
+    lab.label_hosts("{example.com/speed: fast}");
+    let said = lab.up(&["--nodes", "1"]);
+    assert!(said.contains("label nodes as the inventory says"), "{said}");
+    assert_eq!(
+        with("example.com/speed=fast,!example.com/disk,others=stay"),
+        all
+    );
+    let said = lab.up(&["--nodes", "1"]);
+    assert!(!said.contains("label"), "nothing is left to do: {said}");
 }
 
 /// One story, since a cluster takes a minute to make: what each chapter leaves is what the next one starts from.

@@ -1,5 +1,6 @@
 //! What the provider is made of: hosts, and how they are reached.
 
+use crate::downloads::Downloads;
 use hakube_provider::SshServer;
 use hakube_ssh::{Hop, Login};
 use std::collections::BTreeMap;
@@ -17,6 +18,10 @@ pub struct HostsConfig {
     pub offered: Vec<SocketAddr>,
     /// The architecture that programs are downloaded for, as `uname -m` prints it: `x86_64`.
     pub architecture: &'static str,
+    /// Whether pods of different hosts talk by VXLAN on UDP 8472, as flannel's do.
+    pub vxlan: bool,
+    /// What they download once they are leased.
+    pub downloads: Downloads,
 }
 
 /// A host.

@@ -8,6 +8,7 @@ use futures::future::join_all;
 use hakube_provider::{
     Attempt, ErrorKind, NodeGroupSpec, ProviderError, ResourceId, Result, Scope,
 };
+use std::collections::BTreeMap;
 
 /// The hosts of a zone, as a group sees them.
 #[derive(Default)]
@@ -18,6 +19,8 @@ pub(crate) struct Members<'a> {
     pub(crate) free: Vec<&'a Remote>,
     /// Those that may be one, and can't be asked.
     away: Vec<&'a str>,
+    /// Those of other zones that may become one, by zone.
+    elsewhere: BTreeMap<&'a str, Vec<&'a str>>,
 }
 
 impl Hosts {
@@ -26,10 +29,17 @@ impl Hosts {
         let mut members = Members::default();
         for (remote, found) in self.look().await {
             let host = &remote.host;
+            let may_be = host.role != Role::Replica && !taken.contains(&host.name.as_str());
             if host.zone != spec.machine.machine.zone {
+                if may_be && matches!(found, Found::Free) {
+                    members
+                        .elsewhere
+                        .entry(&host.zone)
+                        .or_default()
+                        .push(&host.name);
+                }
                 continue;
             }
-            let may_be = host.role != Role::Replica && !taken.contains(&host.name.as_str());
             match found {
                 Found::Held(held) => {
                     let is_own = held.lease.cluster == spec.machine.cluster
@@ -130,6 +140,13 @@ impl Members<'_> {
         if !self.away.is_empty() {
             message = format!("{message}; can't be asked: {}", self.away.join(", "));
         }
+        let elsewhere = self.elsewhere.iter();
+        let elsewhere: Vec<String> = elsewhere
+            .map(|(zone, names)| format!("{zone} ({})", names.join(", ")))
+            .collect();
+        if !elsewhere.is_empty() {
+            message = format!("{message}; free elsewhere: {}", elsewhere.join("; "));
+        }
         Some(
             Attempt::new("make", format!("node group {} in {zone}", spec.name))
                 .error(ErrorKind::NoCapacity, message)
@@ -137,5 +154,89 @@ impl Members<'_> {
                     "add hosts of zone {zone} with the role node or any to the inventory, and name it: --hosts FILE; or ask for fewer nodes"
                 )),
         )
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::config::Host;
+    use hakube_provider::{ExternalAddress, MachineRef, MachineSpec, SshServer};
+    use hakube_ssh::{Key, Login};
+    use std::sync::Arc;
+
+    fn remote(name: &str) -> Remote {
+        let host = Host {
+            name: name.to_owned(),
+            address: "10.0.0.1".parse().unwrap(),
+            zone: "rack-a".to_owned(),
+            role: Role::Any,
+            labels: BTreeMap::new(),
+            server: SshServer {
+                address: "10.0.0.1".parse().unwrap(),
+                port: 22,
+                host_keys: Vec::new(),
+            },
+            login: Login {
+                user: "root".to_owned(),
+                key: Key::Agent,
+            },
+            through: None,
+        };
+        Remote::new(host, Vec::new(), Arc::default())
+    }
+
+    fn group(size: u32) -> NodeGroupSpec {
+        NodeGroupSpec {
+            name: "g".to_owned(),
+            template: "t".to_owned(),
+            size,
+            leaving: Vec::new(),
+            machine: MachineSpec {
+                cluster: "one".to_owned(),
+                machine: MachineRef {
+                    name: "g".to_owned(),
+                    zone: "rack-a".to_owned(),
+                },
+                machine_type: "host".to_owned(),
+                image: "host".to_owned(),
+                image_sha256: None,
+                boot_disk_gb: 20,
+                boot_disk_kind: "host".to_owned(),
+                data_disk: None,
+                network: "hosts".to_owned(),
+                subnetwork: None,
+                external: ExternalAddress::None,
+                alias: None,
+                tags: Vec::new(),
+                labels: BTreeMap::new(),
+                preemptible: false,
+                min_cpu_platform: None,
+                service_account: None,
+                scopes: Vec::new(),
+                user_data: String::new(),
+                login: None,
+            },
+        }
+    }
+
+    #[test]
+    fn a_shortage_names_what_is_free_there_and_in_which_zones_others_are() {
+        let one = remote("h1");
+        let members = Members {
+            free: vec![&one],
+            away: vec!["h2"],
+            elsewhere: BTreeMap::from([("rack-b", vec!["h3", "h4"]), ("rack-c", vec!["h5"])]),
+            ..Members::default()
+        };
+        assert!(members.lack(&group(1)).is_none());
+        let error = members.lack(&group(3)).unwrap();
+        assert_eq!(
+            error.message,
+            "3 more hosts are needed in rack-a, and free for nodes there: h1; can't be asked: h2; \
+             free elsewhere: rack-b (h3, h4); rack-c (h5)"
+        );
+        assert!(error.hint.unwrap().contains("--hosts FILE"));
     }
 }

@@ -12,6 +12,7 @@
 
 mod config;
 mod document;
+mod downloads;
 mod facts;
 mod group;
 mod lease;
@@ -19,8 +20,10 @@ mod machine;
 mod preflight;
 mod remote;
 mod scripts;
+mod vxlan;
 
 pub use config::{Host, HostsConfig, Role};
+pub use downloads::Downloads;
 
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -42,6 +45,8 @@ pub struct Hosts {
     remotes: Vec<Remote>,
     endpoint: Option<IpAddr>,
     architecture: &'static str,
+    vxlan: bool,
+    downloads: Downloads,
     calls: Arc<AtomicU64>,
 }
 
@@ -66,6 +71,8 @@ impl Hosts {
                 .collect(),
             endpoint: config.endpoint,
             architecture: config.architecture,
+            vxlan: config.vxlan,
+            downloads: config.downloads,
             calls,
         }
     }

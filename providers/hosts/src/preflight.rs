@@ -4,17 +4,19 @@
 use crate::facts::{Asked, Facts, Finding, Wanted, shared_identities};
 use crate::remote::{Patience, QUICK, Remote};
 use crate::scripts::{FACTS, PROBE};
-use crate::{Found, Hosts};
+use crate::{Found, Hosts, vxlan};
 use futures::future::join_all;
 use hakube_provider::{ErrorKind, PreflightSpec, ProviderError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-const WHAT: &str = "use";
+pub(crate) const WHAT: &str = "use";
+/// What to do where one host isn't reached from another.
+pub(crate) const REACH_HINT: &str = "let the hosts reach each other on TCP 2379, 2380, 6443, 10250 and UDP 8472: see their packet filters, and those between them";
 /// API server, etcd twice, kubelet.
 const PORTS: [&str; 4] = ["6443", "2379", "2380", "10250"];
 /// Nine writes on a slow disk, and a few seconds of waiting for others.
-const FACTS_PATIENCE: Patience = Patience {
+pub(crate) const FACTS_PATIENCE: Patience = Patience {
     limit: Duration::from_secs(60),
     ..QUICK
 };
@@ -69,9 +71,17 @@ impl Hosts {
             // One that is away says nothing more; what another has is that cluster's.
             wanted.retain(|other| other.host.name != *name);
         }
-        let (asked, network) = futures::join!(
+        let (asked, network, pods, downloads) = futures::join!(
             ask(&wanted),
-            self.reached(&wanted, &own, !spec.addresses.is_empty())
+            self.reached(&wanted, &own, !spec.addresses.is_empty()),
+            async {
+                if self.vxlan {
+                    vxlan::findings(&wanted, &own).await
+                } else {
+                    Vec::new()
+                }
+            },
+            self.downloads.findings(&wanted, &named)
         );
         let mut known: Vec<(&Remote, Facts)> = Vec::new();
         for (remote, asked, answer) in asked {
@@ -104,6 +114,9 @@ impl Hosts {
             findings.extend(self.remote(&name).map(|remote| invalid(remote, finding)));
         }
         findings.extend(network);
+        for (name, finding) in pods.into_iter().chain(downloads) {
+            findings.extend(self.remote(&name).map(|remote| invalid(remote, finding)));
+        }
         findings
     }
 
@@ -142,6 +155,19 @@ impl Hosts {
             for line in said.lines() {
                 match line.split_once(' ') {
                     Some(("taken", address)) => findings.push(taken(remote, address)),
+                    Some(("own", address)) => {
+                        let what = format!(
+                            "it has the endpoint's address {address} already, which replicas share"
+                        );
+                        let hint = "take it off the host, or name another one in the inventory, that nobody has";
+                        findings.push(invalid(
+                            remote,
+                            Finding {
+                                what,
+                                hint: hint.to_owned(),
+                            },
+                        ));
+                    }
                     Some((address, port)) => closed.entry(address).or_default().push(port),
                     None => {}
                 }
@@ -152,7 +178,7 @@ impl Hosts {
                     "from it, {name} ({address}) isn't reached on TCP {}",
                     ports.join(", ")
                 );
-                let hint = "let the hosts reach each other on TCP 2379, 2380, 6443, 10250 and UDP 8472: see their packet filters, and those between them".to_owned();
+                let hint = REACH_HINT.to_owned();
                 findings.push(invalid(remote, Finding { what, hint }));
             }
         }

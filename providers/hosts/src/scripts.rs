@@ -19,6 +19,10 @@ pub(crate) const GIVE_BACK: &str = script!("give-back.sh");
 pub(crate) const FACTS: &str = script!("facts.sh");
 /// Whether others are reached from it.
 pub(crate) const PROBE: &str = script!("probe.sh");
+/// Whether the pod network's packets pass between hosts.
+pub(crate) const VXLAN: &str = script!("vxlan.sh");
+/// Whether downloads can be had.
+pub(crate) const DOWNLOADS: &str = script!("downloads.sh");
 
 /// Prints the lease on one line, and on the next one what was carried out to its end. Nothing where there is none.
 pub(crate) const LOOK: &str = concat!(

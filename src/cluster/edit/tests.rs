@@ -415,3 +415,47 @@ fn the_zones_that_quorum_hangs_on_are_known() {
     );
     assert_eq!(decisive(&[2, 1, 1]), [("b".to_owned(), 2)]);
 }
+
+#[test]
+fn where_no_host_is_free_the_zones_that_have_some_are_named() {
+    let mut spread = fixtures::replicas(&[""]);
+    let hosts = ["kubernetes-master", "h2"].map(|name| fixtures::host(name, "10.77.0.11"));
+    spread.spec.hosts = Some(crate::settings::Hosts {
+        hosts: hosts.into(),
+        endpoint: None,
+    });
+    let in_zone = |zone: &str, free: &[(&str, &[&str])]| {
+        let free = free.iter().map(|(zone, names)| {
+            let names = names.iter().map(|&name| name.to_owned());
+            ((*zone).to_owned(), names.collect())
+        });
+        let zones = Zones {
+            asked: Some(zone.to_owned()),
+            up: ZONES.map(str::to_owned).into(),
+            free: Some(free.collect()),
+        };
+        add_replicas(&spread, &zones, 1, || panic!("hosts have names"))
+    };
+    let free: &[(&str, &[&str])] = &[
+        (ZONES[1], &["h2", "h3"]),
+        (ZONES[0], &["kubernetes-master"]),
+    ];
+    let next = in_zone(ZONES[1], free).unwrap();
+    assert_eq!(next.replicas[1].name, "h2");
+    let error = in_zone(ZONES[2], free).unwrap_err();
+    assert!(
+        error
+            .message
+            .contains(&format!("no host in {} is free", ZONES[2])),
+        "{error}"
+    );
+    assert_eq!(
+        error.causes,
+        [format!("free hosts are in {} (h2, h3)", ZONES[1])]
+    );
+    let error = in_zone(ZONES[2], &[]).unwrap_err();
+    assert!(
+        error.hints[0].contains("add hosts to the inventory"),
+        "{error:?}"
+    );
+}

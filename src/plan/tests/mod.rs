@@ -15,7 +15,7 @@ mod shrinking;
 mod teardown;
 mod unreachable;
 mod up;
-mod world;
+pub(super) mod world;
 
 use super::Plan;
 use std::fmt::Write as _;

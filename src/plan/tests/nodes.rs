@@ -116,7 +116,7 @@ fn nodes_whose_machines_are_gone_are_forgotten_and_others_are_not() {
         zone: ZONES[0].to_owned(),
         ready: true,
         control_plane: false,
-        cordoned: false,
+        ..NodeView::default()
     };
     world.observed.nodes = Some(vec![
         node(&format!("{GROUP}-here")),
@@ -214,6 +214,7 @@ fn fewer_nodes_are_the_sick_and_the_cordoned_ones_first_and_they_are_drained() {
         ready: number != 1,
         control_plane: false,
         cordoned: number == 0,
+        ..NodeView::default()
     };
     world.observed.nodes = Some((0..4).map(node).collect());
     let group = |world: &World| {

@@ -34,7 +34,7 @@ fn register(world: &mut World, name: &str, ready: bool) {
         zone: String::new(),
         ready,
         control_plane: true,
-        cordoned: false,
+        ..NodeView::default()
     });
 }
 

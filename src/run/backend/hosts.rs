@@ -4,8 +4,8 @@ use super::{Backend, PACE};
 use crate::channel::{Accesses, Advice, SshChannel};
 use crate::cluster::ClusterSpec;
 use crate::error::{Error, Result};
-use crate::settings::{Host, HostRole, HostSsh};
-use hakube_hosts::{Hosts, HostsConfig, Role};
+use crate::settings::{Host, HostRole, HostSsh, PodNetwork};
+use hakube_hosts::{Downloads, Hosts, HostsConfig, Role};
 use hakube_provider::{MachineRef, Provider, SshServer};
 use hakube_ssh::{Hop, Key, Login};
 use std::collections::BTreeMap;
@@ -57,6 +57,11 @@ pub(super) fn connect(spec: &ClusterSpec) -> Result<Backend> {
         endpoint: inventory.endpoint,
         offered: spec.programs.on_loopback().into_iter().collect(),
         architecture: spec.arch.kernel_name(),
+        downloads: Downloads {
+            replica: spec.programs.downloads(spec.replicas_are_nodes()),
+            node: spec.programs.node_downloads(),
+        },
+        vxlan: spec.programs.pods.is_some() && spec.addons.pod_network == PodNetwork::Flannel,
     }));
     Ok(Backend {
         channel: Arc::new(SshChannel::with_access(
@@ -130,4 +135,33 @@ fn known(host: &Host, keys: &mut Keys) -> Result<hakube_hosts::Host> {
         login: keys.login(&host.name, &host.ssh)?,
         through,
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::cluster::fixtures;
+
+    #[test]
+    fn a_key_that_cannot_be_used_is_named_with_its_host_before_anything_is_asked() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("id_ed25519");
+        let mut host = fixtures::host("h1", "10.77.0.11");
+        host.ssh.key = Some(file.clone());
+        let mut spec = fixtures::intent(&[]).spec;
+        spec.hosts = Some(crate::settings::Hosts {
+            hosts: vec![host],
+            endpoint: None,
+        });
+        for content in [None, Some("no key")] {
+            if let Some(content) = content {
+                std::fs::write(&file, content).unwrap();
+            }
+            let error = connect(&spec).err().unwrap();
+            assert!(error.message.contains(&*file.to_string_lossy()), "{error}");
+            assert!(error.message.contains("host h1"), "{error}");
+            assert_eq!(error.causes.len(), 1, "{error:?}");
+        }
+    }
 }

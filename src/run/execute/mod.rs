@@ -125,6 +125,7 @@ impl<'a> Execution<'a> {
             Action::RegisterReplica(machine) => self.register_replica(machine).await,
             Action::AwaitReplicaNodes { replicas } => self.await_replica_nodes(replicas).await,
             Action::DrainNodes { nodes } => self.drain_nodes(step, nodes).await,
+            Action::LabelNodes { nodes } => self.label_nodes(nodes).await,
             Action::ForgetNodes { nodes } => self.forget_nodes(nodes).await,
             Action::ApplyAddon { name } => self.apply_addon(name).await,
             Action::AwaitAddon { name } => self.await_addon(name).await,

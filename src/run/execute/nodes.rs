@@ -14,6 +14,7 @@ use crate::run::wait;
 use base64::Engine as _;
 use hakube_provider::{MachineRef, NodeGroupSpec};
 use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long a bootstrap token admits nodes: kubeadm's own default.
@@ -190,6 +191,64 @@ impl Execution<'_> {
             self.reporter.event(&event);
         };
         drain(self.means, self.endpoint()?, nodes, tell).await
+    }
+
+    /// Nodes whose machines are there are waited for until they have registered. One that doesn't is told of: the next
+    /// look finds that it has no labels.
+    pub(super) async fn label_nodes(
+        &self,
+        nodes: &BTreeMap<String, BTreeMap<String, String>>,
+    ) -> Result<()> {
+        let endpoint = self.endpoint()?;
+        let means = self.means;
+        let inventory = means.provider.inspect(&self.intent.spec.cluster).await?;
+        let groups = inventory.node_groups.iter();
+        let of_groups: BTreeSet<&String> = groups.flat_map(|group| &group.machines).collect();
+        let is_there =
+            |name: &String| of_groups.contains(name) || inventory.machine(name).is_some();
+        let mut pending: Vec<&String> = nodes.keys().filter(|name| is_there(name)).collect();
+        let mut failed = None;
+        let labelled = wait::until(
+            "nodes to register",
+            means.timeout,
+            means.pace * 2,
+            async || {
+                let mut late = Vec::new();
+                failed = None;
+                for name in pending.drain(..) {
+                    match means
+                        .kubernetes
+                        .label_node(endpoint, name, &nodes[name])
+                        .await
+                    {
+                        Ok(true) => {}
+                        Ok(false) => late.push(name),
+                        Err(error) => {
+                            late.push(name);
+                            failed = Some(error);
+                        }
+                    }
+                }
+                pending = late;
+                if pending.is_empty() {
+                    Ok(())
+                } else {
+                    Err(String::new())
+                }
+            },
+        );
+        match (labelled.await, failed) {
+            (Ok(()), _) => Ok(()),
+            (Err(_), Some(error)) => Err(error),
+            (Err(_), None) => {
+                let names: Vec<&str> = pending.iter().map(|name| name.as_str()).collect();
+                self.reporter.event(&Event::warning(format!(
+                    "{} hasn't registered as a node, so it has no labels of the inventory yet; once it has: hakube repair",
+                    names.join(", ")
+                )));
+                Ok(())
+            }
+        }
     }
 
     /// A node whose machine came back, or isn't seen by the plan yet, stays.

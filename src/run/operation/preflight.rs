@@ -1,6 +1,6 @@
 //! What can't work, found before anything is made.
 
-use crate::cluster::{FreeHosts, Intent, Observed};
+use crate::cluster::{ClusterSpec, Endpoint, FreeHosts, Intent, Observed};
 use crate::error::{Error, Result};
 use crate::kubeconfig;
 use crate::plan::{Action, plan};
@@ -10,6 +10,7 @@ use crate::run::{Means, Session};
 use crate::settings::{ProviderKind, table};
 use hakube_provider::ProviderError;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// For a new cluster: the user's kubeconfig can be written, the zone is one of these that are up, and the
 /// provider has nothing against it.
@@ -42,6 +43,7 @@ pub(super) async fn new_cluster(
 /// # Errors
 /// There is no such plan; what the provider found.
 pub(super) async fn made(intent: &Intent, observed: &Observed, means: &Means) -> Result<()> {
+    check_ranges(&intent.spec)?;
     let demand = plan(intent, observed)?.demand();
     let findings = looked(means.timeout, async || {
         Ok(means.provider.preflight(&demand).await?)
@@ -74,6 +76,52 @@ pub(super) async fn drainable(intent: &Intent, observed: &Observed, means: &Mean
         drain::check(means, endpoint, &nodes).await
     })
     .await
+}
+
+/// No host has an address that is a pod's or a service's: packets to it would never reach it.
+///
+/// # Errors
+/// Bad input: all that do.
+fn check_ranges(spec: &ClusterSpec) -> Result<()> {
+    let Some(inventory) = &spec.hosts else {
+        return Ok(());
+    };
+    let ranges = [
+        (&table::CLUSTER_RANGE, "pods", spec.network.cluster_range),
+        (
+            &table::SERVICE_RANGE,
+            "services",
+            spec.network.service_range,
+        ),
+    ];
+    let hosts = inventory.hosts.iter();
+    let hosts = hosts.map(|host| (format!("host {}", host.name), host.address));
+    let endpoint = match spec.endpoint {
+        Endpoint::External(at) => Some(at.ip()),
+        Endpoint::Machines | Endpoint::Provider => inventory.endpoint,
+    };
+    let endpoint = endpoint.map(|address| ("the endpoint".to_owned(), address));
+    let all: Vec<(String, IpAddr)> = hosts.chain(endpoint).collect();
+    let mut found: Vec<String> = Vec::new();
+    for (setting, whose, range) in ranges {
+        let inside = all.iter().filter(|(_, address)| range.contains(address));
+        let inside: Vec<String> = inside
+            .map(|(what, address)| format!("{what} ({address})"))
+            .collect();
+        if !inside.is_empty() {
+            let inside = inside.join(", ");
+            found.push(format!(
+                "{} ({range}), the range of {whose}, has the address of {inside}",
+                setting.key
+            ));
+        }
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(Error::bad_input("the cluster's address ranges overlap the hosts' network")
+        .because(found.join("\n"))
+        .hint("choose ranges that nothing on the hosts' network is in: CLUSTER_IP_RANGE, SERVICE_CLUSTER_IP_RANGE"))
 }
 
 /// One error of all findings: each with its reason, and what to do about it.
@@ -142,10 +190,45 @@ fn check_zone(session: &Session, intent: &Intent, known: &[String]) -> Result<()
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
+    use crate::cluster::fixtures;
+    use crate::settings::Hosts;
     use hakube_provider::ErrorKind;
 
     fn finding(kind: ErrorKind, resource: &str, hint: &str) -> ProviderError {
         ProviderError::new(kind, "use", resource, "it isn't there").with_hint(hint)
+    }
+
+    #[test]
+    fn ranges_that_a_host_or_the_endpoint_is_in_are_refused() {
+        let spec = |addresses: &[&str], endpoint: Option<&str>| {
+            let mut spec = fixtures::intent(&[]).spec;
+            let hosts = addresses.iter().enumerate();
+            spec.hosts = Some(Hosts {
+                hosts: hosts
+                    .map(|(number, address)| fixtures::host(&format!("h{number}"), address))
+                    .collect(),
+                endpoint: endpoint.map(|address| address.parse().unwrap()),
+            });
+            spec
+        };
+        check_ranges(&fixtures::intent(&[]).spec).unwrap();
+        check_ranges(&spec(&["10.77.0.11"], Some("10.77.0.100"))).unwrap();
+        let error =
+            check_ranges(&spec(&["10.77.0.11", "10.64.3.1"], Some("10.0.0.9"))).unwrap_err();
+        assert_eq!(
+            error.causes,
+            [
+                "CLUSTER_IP_RANGE (10.64.0.0/14), the range of pods, has the address of host h1 (10.64.3.1)\n\
+                 SERVICE_CLUSTER_IP_RANGE (10.0.0.0/16), the range of services, has the address of the endpoint (10.0.0.9)"
+            ]
+        );
+        let mut own = spec(&["10.77.0.11"], None);
+        own.endpoint = Endpoint::External("10.65.0.1:6443".parse().unwrap());
+        let error = check_ranges(&own).unwrap_err();
+        assert!(
+            error.causes[0].contains("the endpoint (10.65.0.1)"),
+            "{error:?}"
+        );
     }
 
     #[test]

@@ -184,6 +184,7 @@ fn nodes(observed: &Observed) -> Vec<NodeStatus> {
             name: node.name.clone(),
             zone: node.zone.clone(),
             ready: node.ready,
+            hollow: node.hollow,
         })
         .collect()
 }

@@ -1,13 +1,15 @@
 //! The inventory: what it says, and what is wrong with it.
 
 use super::*;
+use crate::settings::parse::Parsed;
+use crate::settings::path::Directories;
 
 fn parse(text: &str) -> Parsed<Hosts> {
     let directories = Directories {
         home: Some("/home/ada".as_ref()),
         working: "/work".as_ref(),
     };
-    super::parse(&directories, "hosts.yaml".as_ref(), text)
+    super::file::parse(&directories, "hosts.yaml".as_ref(), text)
 }
 
 const KEY: &str = "ssh-ed25519 AAAAC3Nz";
@@ -76,44 +78,124 @@ fn a_jump_host_has_a_key_of_its_own_to_prove_it() {
     );
 }
 
+/// An inventory whose first host, in lines 2 to 5, is fine; and another, of these fields, from line 6 on.
+fn second(fields: &str) -> String {
+    let ssh = format!("ssh: {{key: k, host_key: {KEY}}}");
+    format!("hosts:\n- name: a\n  address: 10.0.0.1\n  zone: r\n  {ssh}\n- {ssh}\n{fields}")
+}
+
 #[test]
-fn what_is_wrong_is_named_with_its_host_all_of_it_at_once() {
-    let host = |fields: &str| format!("{{ssh: {{key: k, host_key: {KEY}}}, {fields}}}");
+fn what_is_wrong_is_named_with_its_host_and_line() {
     let table = [
-        (host("name: a, address: 10.0.0.1"), "host a: it has no zone"),
         (
-            host("name: no, address: 10.0.0.1, zone: r"),
-            "host number 1: its name reads as false, not as text",
+            "  name: b\n  zone: r\n",
+            "line 6, column 3: host b: it has no address",
         ),
         (
-            host("name: A_b, address: 10.0.0.1, zone: r"),
-            "host A_b: a name is",
+            "  address: 10.0.0.2\n  zone: r\n",
+            "line 6, column 3: host number 2: it has no name",
         ),
         (
-            host("name: a, address: 10.0.0.1, zone: r, colour: red"),
-            "colour",
-        ),
-        (host("name: a, address: nowhere, zone: r"), "address"),
-        (
-            host("name: a, address: 10.0.0.1, zone: r, role: boss"),
-            "boss",
+            "  name: b\n  zone: r\n",
+            "line 6, column 3: host b: it has no address",
         ),
         (
-            "{name: a, address: 10.0.0.1, zone: r}".to_owned(),
-            "host a: it has no ssh.key",
+            "  address: 10.0.0.2\n  zone: r\n",
+            "line 6, column 3: host number 2: it has no name",
         ),
         (
-            "{name: a, address: 10.0.0.1, zone: r}".to_owned(),
-            "host a: it has no ssh.host_key",
+            "  name: b\n  address: 10.0.0.2\n",
+            "line 6, column 3: host b: it has no zone",
+        ),
+        (
+            "  address: 10.0.0.2\n  zone: r\n  name: no\n",
+            "line 9, column 9: host number 2: its name reads as false, not as text: write it in quotes",
+        ),
+        (
+            "  address: 10.0.0.2\n  zone: r\n  name: n\n",
+            "line 9, column 9: host number 2: its name reads as false",
+        ),
+        (
+            "  address: 10.0.0.2\n  zone: r\n  name: on\n",
+            "line 9, column 9: host number 2: its name reads as true",
+        ),
+        (
+            "  name: A_b\n  address: 10.0.0.2\n  zone: r\n",
+            "line 7, column 9: host A_b: a name is",
+        ),
+        (
+            "  name: b\n  address: nowhere\n  zone: r\n",
+            "line 8, column 12: host b: address: \"nowhere\" isn't an IP address",
+        ),
+        (
+            "  name: b\n  address: 10.0.0.2\n  zone: r_1\n",
+            "line 9, column 9: host b: its zone is not a name",
+        ),
+        (
+            "  name: b\n  address: 10.0.0.2\n  zone: r\n  labels:\n    disk: ssd\n    -x: y\n",
+            "line 12, column 9: host b: \"-x\" isn't a label's key",
+        ),
+        (
+            "  name: b\n  address: 10.0.0.2\n  zone: r\n  labels: {disk: a b}\n",
+            "line 10, column 18: host b: label disk: \"a b\" isn't a label's value",
+        ),
+        (
+            "  name: b\n  address: 10.0.0.2\n  zone: r\n  labels: {topology.kubernetes.io/zone: x}\n",
+            "label topology.kubernetes.io/zone isn't for an inventory: write it as the host's zone",
+        ),
+        (
+            "  name: a\n  address: 10.0.0.2\n  zone: r\n",
+            "line 7, column 9: host a: two hosts have this name, the other one in line 2",
+        ),
+        (
+            "  name: b\n  address: 10.0.0.1\n  zone: r\n",
+            "line 8, column 12: host b: its address 10.0.0.1 is that of a too",
         ),
     ];
-    for (host, words) in table {
-        let text = format!("hosts:\n- {host}\n");
+    for (fields, words) in table {
+        let text = second(fields);
         let error = parse(&text).unwrap_err();
         assert!(error.0.contains(words), "{text}: {}", error.0);
     }
-    let twice = host("name: a, address: 10.0.0.1, zone: r");
-    let error = parse(&format!("endpoint: 10.0.0.1\nhosts: [{twice}, {twice}]\n")).unwrap_err();
+    // What keeps it from being read at all.
+    let table = [
+        (
+            "  name: b\n  address: 10.0.0.2\n  zone: r\n  colour: red\n",
+            "colour",
+            "line 10, column 3",
+        ),
+        (
+            "  name: b\n  address: 10.0.0.2\n  zone: r\n  role: boss\n",
+            "boss",
+            "line 10, column 9",
+        ),
+        ("  name: [b\n", "", "line"),
+    ];
+    for (fields, words, line) in table {
+        let text = second(fields);
+        let error = parse(&text).unwrap_err().0;
+        assert!(
+            error.contains(words) && error.contains(line),
+            "{text}: {error}"
+        );
+        assert!(
+            !error.contains("AAAAC3"),
+            "the file itself isn't shown: {error}"
+        );
+    }
+}
+
+#[test]
+fn all_that_is_wrong_comes_at_once() {
+    let error = parse("hosts:\n- {name: a, address: 10.0.0.1, zone: r}\n").unwrap_err();
+    for words in [
+        "host a: it has no ssh.key",
+        "host a: it has no ssh.host_key",
+    ] {
+        assert!(error.0.contains(words), "{}", error.0);
+    }
+    let twice = second("  name: a\n  address: 10.0.0.1\n  zone: r\nendpoint: 10.0.0.1\n");
+    let error = parse(&twice).unwrap_err();
     for words in [
         "two hosts have this name",
         "is that of a too",
@@ -121,10 +203,31 @@ fn what_is_wrong_is_named_with_its_host_all_of_it_at_once() {
     ] {
         assert!(error.0.contains(words), "{}", error.0);
     }
+    let error = parse("hosts: []\nendpoint: there\n").unwrap_err();
     assert!(
-        parse("hosts: []\n")
-            .unwrap_err()
+        error
             .0
-            .contains("it has no hosts")
+            .contains("line 2, column 11: endpoint: \"there\" isn't an IP address"),
+        "{}",
+        error.0
+    );
+    let error = parse("hosts: []\n").unwrap_err();
+    assert!(error.0.contains("it has no hosts"), "{}", error.0);
+}
+
+#[test]
+fn labels_are_kept_as_they_are_written() {
+    let hosts = parse(&second(
+        "  name: b\n  address: 10.0.0.2\n  zone: r\n  labels: {example.com/disk: ssd, gpu: true, size: 010}\n",
+    ));
+    let labels = &hosts.unwrap().hosts[1].labels;
+    let labels: Vec<(&str, &str)> = labels.iter().map(|(k, v)| (&**k, &**v)).collect();
+    assert_eq!(
+        labels,
+        [
+            ("example.com/disk", "ssd"),
+            ("gpu", "true"),
+            ("size", "010")
+        ]
     );
 }

@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
 use thiserror::Error;
 
-use self::kubeconfig::Kubeconfig;
+pub use self::kubeconfig::Kubeconfig;
 use crate::error::{Result, StartError};
 use crate::tls;
 

@@ -1,17 +1,18 @@
 //! A hollow kubelet: a node that is there, is ready, and runs nothing.
 
+mod bootstrap;
 mod config;
 mod node;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use self::config::KubeletConfiguration;
+pub use self::node::HOLLOW_LABEL;
 use self::node::NodeDescription;
 use crate::client::{ApiClient, ClientError};
-use crate::error::{Result, StartError};
+use crate::error::Result;
 use crate::flags::Flags;
 use crate::leader_election::micro_time;
 use crate::version::Version;
@@ -26,12 +27,14 @@ const MAX_BACKOFF: Duration = Duration::from_secs(7);
 pub async fn run(flags: &Flags, version: Version) -> Result<()> {
     let config = KubeletConfiguration::of(flags)?;
     let description = NodeDescription::new(flags, &config, &version)?;
-    let client = client(flags)?;
+    let mut credentials = bootstrap::credentials(flags, description.name()).await?;
     // As the real kubelet: a quarter of the lease, so that three renewals may fail.
     let renewal = Duration::from_secs(config.node_lease_duration_seconds).div_f64(4.0);
     let mut backoff = Duration::from_millis(200);
     loop {
-        match beat(&client, &description, &config, flags.bool("register-node")).await {
+        credentials.renew().await;
+        let client = &credentials.client;
+        match beat(client, &description, &config, flags.bool("register-node")).await {
             Ok(()) => {
                 backoff = Duration::from_millis(200);
                 tokio::time::sleep(renewal).await;
@@ -42,31 +45,6 @@ pub async fn run(flags: &Flags, version: Version) -> Result<()> {
                 backoff = (backoff * 2).min(MAX_BACKOFF);
             }
         }
-    }
-}
-
-/// The kubeconfig if there is one; the bootstrap kubeconfig's token otherwise, and for good: there is
-/// no certificate API to trade it in at.
-fn client(flags: &Flags) -> Result<ApiClient> {
-    let existing = |name: &str| flags.path(name).filter(|path: &PathBuf| path.exists());
-    if let Some(path) = existing("kubeconfig") {
-        return ApiClient::from_kubeconfig("kubeconfig", &path);
-    }
-    match flags.path("bootstrap-kubeconfig") {
-        Some(path) => {
-            let client = ApiClient::from_kubeconfig("bootstrap-kubeconfig", &path)?;
-            tracing::info!(
-                "no kubeconfig yet: this stand-in goes on with the bootstrap token, as there is no certificate API \
-                 to get a client certificate from"
-            );
-            Ok(client)
-        }
-        None => Err(StartError::Usage(match flags.text("kubeconfig") {
-            Some(path) => format!(
-                "--kubeconfig: {path} does not exist, and there is no --bootstrap-kubeconfig"
-            ),
-            None => "--kubeconfig or --bootstrap-kubeconfig must be specified".to_owned(),
-        })),
     }
 }
 

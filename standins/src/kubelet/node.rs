@@ -10,6 +10,9 @@ use crate::error::{Result, StartError};
 use crate::flags::Flags;
 use crate::version::{Version, go_arch};
 
+/// What tells a node that runs no pods from one that does.
+pub const HOLLOW_LABEL: &str = "hakube.io/hollow";
+
 /// What the node says of itself. Fixed for the life of the process.
 pub struct NodeDescription {
     name: String,
@@ -37,6 +40,7 @@ impl NodeDescription {
             ("kubernetes.io/arch".to_owned(), go_arch().into()),
             ("beta.kubernetes.io/os".to_owned(), "linux".into()),
             ("beta.kubernetes.io/arch".to_owned(), go_arch().into()),
+            (HOLLOW_LABEL.to_owned(), "true".into()),
         ]);
         for label in flags.list("node-labels") {
             let (key, value) = label.split_once('=').ok_or_else(|| {

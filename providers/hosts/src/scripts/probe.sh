@@ -1,5 +1,6 @@
 # Whether others are reached from here. Arguments: addresses; before them, how many of them are hosts. Of those that aren't
-# reached, one a line: ADDRESS PORT. Of an address that isn't a host's and that somebody has: taken ADDRESS.
+# reached, one a line: ADDRESS PORT. Of an address that isn't a host's and that somebody has: taken ADDRESS; of
+# one that this host has itself: own ADDRESS.
 set -u
 hosts=$1
 shift
@@ -9,12 +10,16 @@ number=0
 for address; do
     number=$((number + 1))
     if [ "$number" -gt "$hosts" ]; then
+        if ip -o address show | grep -qF " $address/"; then
+            echo "own $address" >>"$work/out"
+            continue
+        fi
         # Nobody listens on that port: it makes the kernel ask for the address's card.
         timeout 1 bash -c "echo >/dev/udp/$address/9" 2>/dev/null
         sleep 0.5
         # In another network, or where cards aren't asked for, it may answer all the same.
         if ip neigh show to "$address" | grep -q lladdr || ping -c 1 -W 1 "$address" >/dev/null 2>&1; then
-            ip -o address show | grep -qF " $address/" || echo "taken $address" >>"$work/out"
+            echo "taken $address" >>"$work/out"
         fi &
         continue
     fi

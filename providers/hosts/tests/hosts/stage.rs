@@ -1,6 +1,6 @@
 //! Hosts, and what is on them.
 
-use hakube_hosts::{Host, Hosts, HostsConfig, Role};
+use hakube_hosts::{Downloads, Host, Hosts, HostsConfig, Role};
 use hakube_provider::{ExternalAddress, MachineRef, MachineSpec, NodeGroupSpec, SshServer};
 use hakube_ssh::{Key, Login};
 use hakube_yard::{HostSpec, Yard};
@@ -62,6 +62,8 @@ impl Stage {
                     through: None,
                 })
                 .collect(),
+            vxlan: true,
+            downloads: Downloads::default(),
             endpoint: Some(ENDPOINT.parse::<IpAddr>().unwrap()),
             offered: Vec::new(),
             architecture: std::env::consts::ARCH,

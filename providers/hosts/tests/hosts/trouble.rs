@@ -214,7 +214,7 @@ fn what_keeps_a_host_from_being_a_machine_is_told_all_at_once() {
          setsid python3 -m http.server 6443 >/dev/null 2>&1 </dev/null &
          ip address add 10.77.0.200/24 dev host0
          nft add table inet wall; nft add chain inet wall in '{ type filter hook input priority 0; }'
-         nft add rule inet wall in tcp dport 2380 drop
+         nft add rule inet wall in tcp dport 2380 drop; nft add rule inet wall in udp dport 8472 drop
          for i in 1 2 3 4 5 6 7 8 9; do ss -Hltn 'sport = :6443' | grep -q . && break; sleep 0.3; done",
     );
     sh(
@@ -224,7 +224,11 @@ fn what_keeps_a_host_from_being_a_machine_is_told_all_at_once() {
             sh(&stage.hosts[0], "cat /etc/machine-id")
         ),
     );
-    stage.run(async |hosts| {
+    let mut config = stage.config();
+    let there = "http://10.77.0.11:6443/etc/os-release";
+    let missing = "http://10.77.0.11:6443/no-such-file";
+    config.downloads.replica = [there, missing].map(str::to_owned).into();
+    stage.run_with(config, async |hosts| {
         let check = PreflightSpec {
             machines: vec![
                 machine("one", "h1", "rack-a"),
@@ -245,10 +249,15 @@ fn what_keeps_a_host_from_being_a_machine_is_told_all_at_once() {
             "could not use host h1 in rack-a: port 6443 is taken by python3 (process",
             "could not use host h1 in rack-a: kubelet runs on it already (process",
             "could not use host h2 in rack-a: from it, h1 (10.77.0.11) isn't reached on TCP 2380",
+            "could not use host h2 in rack-a: from it, h1 (10.77.0.11) isn't reached on UDP 8472",
             "could not use host h2 in rack-a: its machine-id",
+            "could not use host h1 in rack-a: it has the endpoint's address 10.77.0.200 already",
+            "could not use host h1 in rack-a: it can't download http://10.77.0.11:6443/no-such-file: HTTP Error 404",
+            "could not use host h2 in rack-a: it can't download http://10.77.0.11:6443/no-such-file: HTTP Error 404",
         ] {
             assert!(words.contains(expected), "{expected}\n{words}");
         }
+        assert!(!words.contains("h2 (10.77.0.12) isn't reached"), "{words}");
         assert!(
             found.iter().all(|finding| finding.hint.is_some()),
             "{found:?}"
@@ -276,6 +285,26 @@ fn who_is_not_let_in_is_told_why() {
     let mut config = stage.config();
     config.hosts[1].server.host_keys = config.hosts[0].server.host_keys.clone();
     stage.run_with(config, async |hosts| {
+        let check = PreflightSpec {
+            machines: vec![
+                machine("one", "h1", "rack-a"),
+                machine("one", "h2", "rack-a"),
+            ],
+            ..PreflightSpec::default()
+        };
+        let found = hosts.preflight(&check).await.unwrap();
+        let about = |name: &str| {
+            let finding = found.iter().find(|one| one.resource.contains(name));
+            finding.unwrap_or_else(|| panic!("{name}: {found:?}"))
+        };
+        assert_eq!(found.len(), 2, "{found:?}");
+        let (h1, h2) = (about("host h1"), about("host h2"));
+        assert!(h1.hint.as_ref().unwrap().contains("NOPASSWD"), "{h1:?}");
+        assert!(h2.message.matches("SHA256:").count() == 2, "{h2:?}");
+        assert!(
+            h2.hint.as_ref().unwrap().contains("nothing was sent"),
+            "{h2:?}"
+        );
         let inventory = hosts.inspect("one").await.unwrap();
         let why = &inventory.unreachable_machines["h2"];
         assert!(why.matches("SHA256:").count() == 2, "{why}");
@@ -288,6 +317,18 @@ fn who_is_not_let_in_is_told_why() {
     let mut config = stage.config();
     config.hosts[0].login.user = "nobody".to_owned();
     stage.run_with(config, async |hosts| {
+        let check = PreflightSpec {
+            machines: vec![machine("one", "h1", "rack-a")],
+            ..PreflightSpec::default()
+        };
+        let found = hosts.preflight(&check).await.unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0]
+                .message
+                .contains("neither the user nobody nor the key"),
+            "{found:?}"
+        );
         let error = hosts
             .ensure_machine(&machine("one", "h1", "rack-a"))
             .await

@@ -271,7 +271,7 @@ impl World {
                         zone: String::new(),
                         ready: true,
                         control_plane: false,
-                        cordoned: false,
+                        ..NodeView::default()
                     })
                     .collect();
             }
@@ -282,7 +282,7 @@ impl World {
                     zone: machine.zone.clone(),
                     ready: true,
                     control_plane: true,
-                    cordoned: false,
+                    ..NodeView::default()
                 });
             }
             Action::AwaitReplicaNodes { replicas } => {
@@ -293,6 +293,12 @@ impl World {
                 assert!(self.endpoint_answers(), "nobody to drain {nodes:?}");
                 let ready = |name: &String| self.nodes.iter().any(|n| n.ready && n.name == *name);
                 assert!(nodes.iter().all(ready), "{nodes:?} end no pods");
+            }
+            Action::LabelNodes { nodes } => {
+                for node in &mut self.nodes {
+                    let labels = nodes.get(&node.name).cloned();
+                    node.inventory_labels = labels.or(node.inventory_labels.take());
+                }
             }
             Action::ForgetNodes { nodes } => self
                 .nodes

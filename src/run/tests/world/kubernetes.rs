@@ -37,6 +37,7 @@ impl World {
             ready: number >= self.unready_nodes,
             control_plane: false,
             cordoned: self.cordoned.contains(name),
+            ..NodeView::default()
         };
         let replicas = self.replica_nodes.iter().map(|name| NodeView {
             name: name.clone(),
@@ -44,6 +45,7 @@ impl World {
             ready: true,
             control_plane: true,
             cordoned: self.cordoned.contains(name),
+            ..NodeView::default()
         });
         names.enumerate().map(node).chain(replicas).collect()
     }
@@ -132,6 +134,19 @@ impl Kubernetes for Process {
                 world.pods.retain(|found| found.on != *pod);
             }
             Ok(evicted)
+        })
+        .await
+    }
+
+    async fn label_node(
+        &self,
+        endpoint: SocketAddr,
+        name: &str,
+        _: &BTreeMap<String, String>,
+    ) -> Result<bool> {
+        self.look(|world| {
+            answer(world, endpoint)?;
+            Ok(world.nodes().iter().any(|node| node.name == name))
         })
         .await
     }
