@@ -41,7 +41,9 @@ fn read(file: &str, document: &Document<'_>, found: &mut Vec<Manifest>) -> Resul
     // Its lines are counted from the file's first.
     let placed = format!("{}{text}", "\n".repeat(line - 1));
     let value: Value = serde_saphyr::from_str_with_options(&placed, options).map_err(|error| {
-        let at = error.location().and_then(|at| usize::try_from(at.line()).ok());
+        let at = error
+            .location()
+            .and_then(|at| usize::try_from(at.line()).ok());
         let line = at.unwrap_or(line);
         format!("{file}, document {number}, line {line}: it isn't YAML: {error}")
     })?;
