@@ -164,7 +164,7 @@ fn a_kubelet_registers_comes_back_and_is_missed_when_it_is_gone() {
             .ends_with("+hakube.stand-in")
     );
     assert!(
-        node.log().contains("goes on with the bootstrap token"),
+        node.log().contains("going on with the bootstrap token"),
         "{}",
         node.log()
     );

@@ -204,7 +204,7 @@ async fn hollow_nodes_join_a_real_control_plane_by_tls_bootstrap() {
         "{shown}"
     );
     // Who asked, who signed: the bootstrap token's user, for each node's own name.
-    let signed = "jsonpath={range .items[*]}{.spec.signerName} {.spec.groups} {.status.conditions[*].type}{'\n'}{end}";
+    let signed = "jsonpath={range .items[*]}{.spec.signerName} {.spec.groups} {.status.conditions[*].type}{'\\n'}{end}";
     let requests = cluster.kubectl(&["get", "csr", "-o", signed]).unwrap();
     assert_eq!(requests.lines().count(), 2, "{requests}");
     for request in requests.lines() {

@@ -51,14 +51,20 @@ fn labels_follow_the_inventory(lab: &Lab, nodes: &[&str]) {
     assert_eq!(with("example.com/disk=ssd"), all);
     lab.kubectl(&["label", "nodes", "--all", "others=stay"]);
     lab.label_hosts("{example.com/speed: fast}");
-    let said = lab.up(&["--nodes", "1"]);
-    assert!(said.contains("label nodes as the inventory says"), "{said}");
-    assert_eq!(
-        with("example.com/speed=fast,!example.com/disk,others=stay"),
-        all
+    lab.up(&["--nodes", "1"]);
+    let changed = "example.com/speed=fast,!example.com/disk,others=stay";
+    assert_eq!(with(changed), all);
+    // What somebody takes off is put back.
+    lab.kubectl(&["label", "nodes", "--all", "example.com/speed-"]);
+    assert!(
+        lab.hakube(&["status"])
+            .contains("label nodes as the inventory says")
     );
-    let said = lab.up(&["--nodes", "1"]);
-    assert!(!said.contains("label"), "nothing is left to do: {said}");
+    lab.hakube(&["repair"]);
+    assert_eq!(with(changed), all);
+    let status = lab.hakube(&["status", "--output", "json"]);
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["drift"], serde_json::json!([]), "{status:#}");
 }
 
 /// One story, since a cluster takes a minute to make: what each chapter leaves is what the next one starts from.

@@ -242,6 +242,7 @@ impl<'a> Operation<'a> {
 
     /// Makes the world what the intent says, and says that it is finished.
     async fn converge(&mut self, stored: &mut Stored, means: &Means) -> Result<()> {
+        self.keep_inventory(stored).await?;
         for round in 0..ROUNDS {
             let observed = self.observe(&stored.intent, means).await?;
             if round == 0 {
@@ -341,6 +342,21 @@ impl<'a> Operation<'a> {
             self.session.reporter.event(&Event::note(note));
         }
         found.is_some()
+    }
+
+    /// An inventory that was named is the cluster's from here on, also where nothing else is written: the next command,
+    /// without it, would put the old one's labels back.
+    async fn keep_inventory(&self, stored: &Stored) -> Result<()> {
+        let session = self.session;
+        if session.resolved.settings.hosts.is_none() {
+            return Ok(());
+        }
+        let there: Option<Stored> = session.store.read(session.cluster()).await?;
+        let hosts = &stored.intent.spec.hosts;
+        if there.is_some_and(|there| there.intent.spec.hosts != *hosts) {
+            self.write(stored).await?;
+        }
+        Ok(())
     }
 
     /// What the user's own balancer should have behind it.
