@@ -1,5 +1,6 @@
 //! The command line: one file per command, clap's types and a few lines each.
 
+mod certs;
 mod context;
 mod down;
 mod env;
@@ -65,6 +66,8 @@ enum Command {
     Unlock(unlock::Args),
     /// Encrypt the cluster's keys where they are kept, or decrypt them
     State(state::Args),
+    /// List certificates and when they expire, or renew them
+    Certs(certs::Args),
     /// Print a kubeconfig for the cluster's administrator
     Kubeconfig(kubeconfig::Args),
     /// Show each setting, its value, and where that comes from
@@ -131,6 +134,7 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::History(args) => history::run(args).await,
         Command::State(args) => state::run(args).await,
         Command::Unlock(args) => unlock::run(args).await,
+        Command::Certs(args) => certs::run(args).await,
         Command::Kubeconfig(args) => kubeconfig::run(args).await,
         Command::Env(args) => env::run(args),
         Command::Local(args) => local::run(args).await,

@@ -1,6 +1,7 @@
 //! What a cluster is: plain data, and the arithmetic of quorum. Nothing here does anything.
 
 mod addons;
+mod certificates;
 mod edit;
 mod endpoint;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod observed;
 mod quorum;
 
 pub use addons::{AddonState, ServingView};
+pub use certificates::{Certificate, Certificates, Life, ReplicaCertificates, Severity, Skew};
 pub use edit::{
     FreeHosts, RemovalRequest, Zones, add_replicas, begin_teardown, choose_removal,
     replace_replica, with_first_host,

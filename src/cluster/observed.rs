@@ -1,8 +1,8 @@
 //! What is there, as far as it could be seen.
 
 use super::{
-    AddonState, Backend, ClusterSpec, Endpoint, HoldView, Intent, Quorum, ReplicaIntent,
-    ServingView,
+    AddonState, Backend, Certificates, ClusterSpec, Endpoint, HoldView, Intent, Quorum,
+    ReplicaIntent, ServingView, Skew,
 };
 use hakube_provider::Inventory;
 use serde::{Deserialize, Serialize};
@@ -33,8 +33,15 @@ pub struct Observed {
     /// Kubelets that ask for certificates to serve with.
     #[serde(default)]
     pub serving: Vec<ServingView>,
-    /// Whether the user's kubeconfig has the cluster's context with its CA and address.
+    /// Whether the user's kubeconfig has the cluster's context with its CA and address, and a certificate that isn't
+    /// about to expire.
     pub kubeconfig: bool,
+    /// How far the clock of each replica is ahead of that of the operator's host, where its API server answers.
+    #[serde(default)]
+    pub clocks: BTreeMap<String, Skew>,
+    /// What ends when.
+    #[serde(default)]
+    pub certificates: Certificates,
 }
 
 /// What is known of etcd.

@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 use crate::pki::{Authorities, ClientIdentity};
 use async_trait::async_trait;
 use base64::Engine as _;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use k8s_openapi::api::core::v1::{Node, Secret};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -132,6 +134,12 @@ impl Kubernetes for KubeClient {
         let url = format!("https://{endpoint}/readyz");
         let answer = self.endpoint.get(url).send().await;
         answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    async fn date(&self, at: &Door) -> Option<Timestamp> {
+        let answer = self.ask(at, "/version").await.ok()?;
+        let date = answer.headers().get(reqwest::header::DATE)?.to_str().ok()?;
+        rfc2822::DateTimeParser::new().parse_timestamp(date).ok()
     }
 
     async fn nodes(&self, endpoint: SocketAddr) -> Result<Vec<NodeView>> {

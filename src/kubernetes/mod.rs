@@ -15,6 +15,7 @@ use crate::channel::Door;
 use crate::cluster::{AddonState, ApiView, NodeView};
 use crate::error::Result;
 use async_trait::async_trait;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -37,6 +38,9 @@ pub trait Kubernetes: Send + Sync {
 
     /// Whether the endpoint's `/readyz` answers 200 right now, on a new connection.
     async fn is_ready(&self, endpoint: SocketAddr) -> bool;
+
+    /// What time it is by the clock of the machine behind a door, where its API server says so.
+    async fn date(&self, at: &Door) -> Option<Timestamp>;
 
     /// The nodes that have registered.
     async fn nodes(&self, endpoint: SocketAddr) -> Result<Vec<NodeView>>;

@@ -3,6 +3,7 @@
 //! All choices are made here: which step, on what, after which other. Running makes none.
 
 mod addons;
+mod certificates;
 mod demand;
 mod endpoint;
 mod foundation;
@@ -17,6 +18,7 @@ mod teardown;
 #[cfg(test)]
 mod tests;
 
+pub use certificates::{RenewRequest, expired, renewal};
 pub use step::{Action, Plan, QuorumChange, Step};
 
 use crate::cluster::{EtcdView, Intent, Observed, Phase};
@@ -31,6 +33,9 @@ use step::Draft;
 pub fn plan(intent: &Intent, observed: &Observed) -> Result<Plan> {
     if intent.phase == Phase::Absent {
         return Ok(teardown::plan(intent, observed));
+    }
+    if let Some(renewals) = certificates::expired(intent, observed) {
+        return Ok(renewals);
     }
     check_known(intent, observed)?;
     let mut draft = Draft::new(observed.etcd.quorum());
@@ -47,6 +52,7 @@ pub fn plan(intent: &Intent, observed: &Observed) -> Result<Plan> {
         addons::after_nodes(intent, observed, &mut draft);
         addons::await_ready(intent, &mut draft);
     }
+    certificates::plan(intent, observed, &mut draft);
     check_strangers(intent, observed, &draft)?;
     check_hidden(intent, observed, &draft)?;
     check_quorum(intent, observed, &draft)?;

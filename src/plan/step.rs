@@ -55,6 +55,13 @@ pub enum Action {
     EnsureMachine(MachineSpec),
     /// The replica has its certificates, keys and addresses.
     DeliverSecrets(MachineRef),
+    /// The replica has new certificates in the place of its old ones.
+    RenewCertificates(MachineRef),
+    /// Through some of these etcd can be read, and the API server of some is ready: they serve with new certificates.
+    AwaitRenewed {
+        /// The replicas.
+        replicas: Vec<MachineRef>,
+    },
     /// The first member of a new etcd runs.
     FormEtcd(MachineRef),
     /// The replica's member has joined as a learner and runs.

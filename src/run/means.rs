@@ -1,6 +1,7 @@
 //! The means by which anything is seen or done. Each is a trait, so that tests have means of their own.
 
 use crate::channel::Channel;
+use crate::clock::Clock;
 use crate::etcd::Etcd;
 use crate::kubeconfig;
 use crate::kubernetes::Kubernetes;
@@ -35,6 +36,8 @@ pub struct Means {
     pub timeout: Duration,
     /// How long nodes may take to be ready, all together.
     pub nodes_timeout: Duration,
+    /// What certificates and tokens are dated by.
+    pub clock: Clock,
     /// How often a condition is looked at while it is waited for.
     pub pace: Duration,
 }

@@ -1,11 +1,11 @@
 //! What is there, asked of everyone at the same time.
 
-use super::{Means, hold, serving};
+use super::{Means, certificates, hold, serving};
 use crate::addons;
 use crate::channel::Door;
 use crate::cluster::{
-    AddonState, ApiView, Endpoint, EtcdView, HoldView, Intent, MemberRole, MemberView, NodeView,
-    Observed, ServingView,
+    AddonState, ApiView, Certificate, Endpoint, EtcdView, HoldView, Intent, MemberRole, MemberView,
+    NodeView, Observed, ServingView, Skew,
 };
 use crate::error::Result;
 use crate::etcd::{CLIENT_PORT, EtcdResult, Member, MemberStatus, peer_url};
@@ -21,13 +21,17 @@ use std::net::SocketAddr;
 /// The provider can't be asked. Everything else that doesn't answer is reported as such.
 pub async fn observe(intent: &Intent, means: &Means) -> Result<Observed> {
     let inventory = means.provider.inspect(&intent.spec.cluster).await?;
-    let (etcd, apis, holds, seen) = tokio::join!(
+    let (etcd, apis, holds, clocks, certificates, seen) = tokio::join!(
         etcd_view(&inventory, means),
         api_views(intent, &inventory, means),
         hold_views(intent, &inventory, means),
+        clocks(intent, &inventory, means),
+        certificates::look(intent, &inventory, means),
         endpoint_view(intent, &inventory, means),
     );
-    let kubeconfig = has_context(intent, &inventory, means);
+    let is_due = |certificate: &Certificate| certificate.is_due(certificates.at);
+    let kubeconfig = has_context(intent, &inventory, means)
+        && !certificates.kubeconfig.as_ref().is_some_and(is_due);
     Ok(Observed {
         inventory,
         etcd,
@@ -38,10 +42,12 @@ pub async fn observe(intent: &Intent, means: &Means) -> Result<Observed> {
         addons: seen.addons,
         serving: seen.serving,
         kubeconfig,
+        clocks,
+        certificates,
     })
 }
 
-fn running(inventory: &Inventory) -> impl Iterator<Item = &Machine> {
+pub(super) fn running(inventory: &Inventory) -> impl Iterator<Item = &Machine> {
     inventory
         .machines
         .iter()
@@ -159,6 +165,20 @@ async fn api_views(
         Some((machine.name.clone(), view))
     });
     join_all(probes).await.into_iter().flatten().collect()
+}
+
+/// By how much the clocks of the replicas differ from this host's, at the middle of a question.
+async fn clocks(intent: &Intent, inventory: &Inventory, means: &Means) -> BTreeMap<String, Skew> {
+    let port = intent.spec.api.port;
+    let asked = running(inventory).map(|machine| async move {
+        let door = means.channel.reach(machine, port).await.ok()?;
+        let before = means.clock.now();
+        let there = means.kubernetes.date(&door).await?;
+        let half = means.clock.now().duration_since(before) / 2;
+        let ahead = there.duration_since(before) - half;
+        Some((machine.name.clone(), Skew(ahead.as_secs())))
+    });
+    join_all(asked).await.into_iter().flatten().collect()
 }
 
 async fn hold_views(

@@ -1,6 +1,7 @@
 //! The documents that authorities are kept as.
 
 use super::*;
+use base64::Engine as _;
 
 #[test]
 fn incomplete_or_mixed_up_documents_are_refused() {
@@ -32,6 +33,36 @@ fn incomplete_or_mixed_up_documents_are_refused() {
         matches!(&garbage, PkiError::Malformed { name, .. } if name == "etcd-ca.crt"),
         "{garbage}"
     );
+}
+
+#[test]
+fn an_authority_with_a_flipped_bit_is_refused() {
+    let documents = authorities().to_documents();
+    let pem = documents.0["kubernetes-ca.crt"].expose().to_owned();
+    let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap();
+    let whole = block.contents.len();
+    // In its validity, its name, its key, its extensions or its signature: wherever it is.
+    for at in (4..whole).step_by(7) {
+        let mut bytes = block.contents.clone();
+        bytes[at] ^= 4;
+        let encoded = base64::engine::general_purpose::STANDARD.encode(&bytes);
+        let lines: Vec<&str> = encoded
+            .as_bytes()
+            .chunks(64)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        let damaged = format!(
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            lines.join("\n")
+        );
+        let mut copy = documents.clone();
+        copy.0
+            .insert("kubernetes-ca.crt".into(), Secret::new(damaged));
+        assert!(
+            Authorities::from_documents(&copy).is_err(),
+            "byte {at} of {whole}"
+        );
+    }
 }
 
 #[test]

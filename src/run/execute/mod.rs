@@ -1,6 +1,7 @@
 //! One step, done. Every choice was the plan's; each step looks first and finds done what is done.
 
 mod addons;
+mod certificates;
 mod endpoint;
 mod finish;
 mod member;
@@ -97,7 +98,10 @@ impl<'a> Execution<'a> {
                 Ok(provider.delete(&self.intent.spec.cluster, resource).await?)
             }
             Action::EnsureBalancer(spec) => Ok(provider.ensure_balancer(spec).await?),
-            Action::DeliverSecrets(machine) => self.deliver_secrets(machine).await,
+            Action::DeliverSecrets(machine) | Action::RenewCertificates(machine) => {
+                self.deliver_secrets(machine).await
+            }
+            Action::AwaitRenewed { replicas } => self.await_renewed(replicas).await,
             Action::StartControlPlane(machine) => self.start_control_plane(machine).await,
             Action::FormEtcd(machine) => self.form_etcd(machine).await,
             Action::JoinEtcd(machine) => self.join_etcd(machine).await,

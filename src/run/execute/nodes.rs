@@ -12,7 +12,7 @@ use crate::run::letters::random;
 use crate::run::wait;
 use base64::Engine as _;
 use hakube_provider::{MachineRef, NodeGroupSpec};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use std::time::Duration;
 
 /// How long a bootstrap token admits nodes: kubeadm's own default.
@@ -27,7 +27,7 @@ impl Execution<'_> {
         let token = self.token.get_or_init(|| BootstrapToken {
             id: random(6),
             secret: Secret::new(random(16)),
-            expires: Timestamp::now() + TOKEN_LIFETIME,
+            expires: self.means.clock.now() + TOKEN_LIFETIME,
         });
         let endpoint = self.endpoint()?;
         self.means.kubernetes.admit_nodes(endpoint, token).await

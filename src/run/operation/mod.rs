@@ -1,6 +1,7 @@
 //! The commands that change a cluster. Each makes one edit to the stored intent, under the lock, and
 //! then runs the same loop: observe, plan, show, run, observe.
 
+mod certificates;
 mod down;
 mod keep;
 mod nodes;
@@ -13,6 +14,7 @@ mod replicate;
 mod status;
 mod up;
 
+pub use certificates::{certificates, renew};
 pub use down::down;
 pub use keep::{Keeping, keep};
 pub use nodes::{NodesRequest, nodes};
@@ -38,8 +40,8 @@ use crate::state::{Document, Holder, LockGuard, Operation as JournalEntry, Outco
 use async_trait::async_trait;
 use hakube_provider::{OperationKey, Provider};
 use status::look;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// A plan whose world keeps changing under it is given up after this many rounds.
@@ -54,6 +56,8 @@ struct Operation<'a> {
     entry: JournalEntry,
     /// Under which the provider knows its calls: that of what it goes on with, else its own.
     calls: String,
+    /// The steps that were done, for the journal.
+    steps: Mutex<Vec<StepRecord>>,
     /// Known once it is connected.
     provider: Option<Arc<dyn Provider>>,
 }
@@ -92,6 +96,7 @@ impl<'a> Operation<'a> {
             lock: None,
             calls: entry.id.clone(),
             entry,
+            steps: Mutex::new(Vec::new()),
             provider: None,
         }
     }
@@ -298,6 +303,14 @@ impl<'a> Operation<'a> {
 
     /// A cluster that goes away is only looked at for what is to be deleted.
     async fn observe(&self, intent: &Intent, means: &Means) -> Result<Observed> {
+        let observed = self.look(intent, means).await?;
+        if intent.phase == Phase::Present && self.renew_expired(intent, &observed, means).await? {
+            return self.look(intent, means).await;
+        }
+        Ok(observed)
+    }
+
+    async fn look(&self, intent: &Intent, means: &Means) -> Result<Observed> {
         looked(means.timeout, async || match intent.phase {
             Phase::Present => observe(intent, means).await,
             Phase::Absent => Ok(Observed {
@@ -341,20 +354,25 @@ impl<'a> Operation<'a> {
     }
 
     fn record(&mut self, report: &RunReport, gap: Option<Duration>) {
-        self.entry
-            .steps
-            .extend(report.steps.iter().map(|step| StepRecord {
-                key: step.key.clone(),
-                seconds: step.took.as_secs_f64(),
-                outcome: match &step.error {
-                    None => Outcome::Done,
-                    Some(error) => Outcome::Failed {
-                        error: error.to_string(),
-                    },
-                },
-            }));
+        self.note(report);
         let gap = gap.map(|gap| u64::try_from(gap.as_millis()).unwrap_or(u64::MAX));
         self.entry.endpoint_gap_ms = self.entry.endpoint_gap_ms.max(gap);
+    }
+
+    /// Writes steps down, for the journal.
+    fn note(&self, report: &RunReport) {
+        let records = report.steps.iter().map(|step| StepRecord {
+            key: step.key.clone(),
+            seconds: step.took.as_secs_f64(),
+            outcome: match &step.error {
+                None => Outcome::Done,
+                Some(error) => Outcome::Failed {
+                    error: error.to_string(),
+                },
+            },
+        });
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        steps.extend(records);
     }
 
     async fn finished(&self, stored: &mut Stored) -> Result<()> {
@@ -366,6 +384,8 @@ impl<'a> Operation<'a> {
 
     /// Writes the journal, gives the lock back and sums up.
     async fn end(mut self, result: &Result<()>) {
+        let steps = self.steps.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.entry.steps = std::mem::take(steps);
         let reporter = &self.session.reporter;
         if let Some(lock) = self.lock.take() {
             self.entry.finished = Some(self.session.clock.now());

@@ -5,7 +5,8 @@ use crate::cluster::{AddonState, Endpoint, EtcdView, Intent, MemberRole, Observe
 use crate::error::{Error, Result};
 use crate::kubeconfig;
 use crate::output::{
-    AddonStatus, EndpointStatus, NodeStatus, ReplicaStatus, ServingStatus, Status, UnfinishedStatus,
+    AddonStatus, ClockStatus, EndpointStatus, ExpiryStatus, NodeStatus, ReplicaStatus,
+    ServingStatus, Status, UnfinishedStatus,
 };
 use crate::pki::Secret;
 use crate::plan::{Action, plan};
@@ -98,6 +99,8 @@ fn describe(stored: &Stored, observed: &Observed, running: Option<String>) -> St
         addons: addons(intent, observed),
         hollow_nodes: !intent.runs_pods() && observed.addons.is_some(),
         serving_requests: serving_requests(observed),
+        certificates: ExpiryStatus::new(&observed.certificates),
+        clocks: clocks(observed),
         drift: drift(intent, observed, running.is_some()),
         unreachable: observed.inventory.unreachable.clone(),
         running,
@@ -206,6 +209,20 @@ fn addons(intent: &Intent, observed: &Observed) -> Vec<AddonStatus> {
         }
     };
     states.map(status).collect()
+}
+
+/// Clocks by which certificates and tokens are judged otherwise than by this host's.
+fn clocks(observed: &Observed) -> Vec<ClockStatus> {
+    let clocks = observed.clocks.iter();
+    clocks
+        .filter_map(|(replica, &ahead)| {
+            Some(ClockStatus {
+                replica: replica.clone(),
+                ahead_seconds: ahead.0,
+                severity: ahead.severity()?,
+            })
+        })
+        .collect()
 }
 
 fn serving_requests(observed: &Observed) -> Vec<ServingStatus> {

@@ -146,6 +146,7 @@ impl World {
     fn is_out_of_reach(&self, step: &Step) -> bool {
         match &step.action {
             Action::DeliverSecrets(machine)
+            | Action::RenewCertificates(machine)
             | Action::FormEtcd(machine)
             | Action::JoinEtcd(machine)
             | Action::StartControlPlane(machine)
@@ -229,6 +230,8 @@ impl World {
                 );
                 self.equipped.insert(machine.name.clone());
             }
+            // Nothing expires here.
+            Action::RenewCertificates(_) | Action::AwaitRenewed { .. } => {}
             Action::FormEtcd(machine) => {
                 self.form_etcd(machine);
                 self.intent.formed = true;

@@ -61,6 +61,10 @@ impl Kubernetes for Process {
         self.look(|world| world.answers_at(at.ip())).await
     }
 
+    async fn date(&self, _: &Door) -> Option<jiff::Timestamp> {
+        None
+    }
+
     async fn nodes(&self, endpoint: SocketAddr) -> Result<Vec<NodeView>> {
         self.look(|world| answer(world, endpoint).map(|()| world.nodes()))
             .await
