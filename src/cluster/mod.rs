@@ -12,6 +12,7 @@ mod names;
 mod nodes;
 mod observed;
 mod quorum;
+mod tokens;
 
 pub use addons::{AddonState, ServingView};
 pub use certificates::{Certificate, Certificates, Life, ReplicaCertificates, Severity, Skew};
@@ -25,6 +26,7 @@ pub use names::Names;
 pub use nodes::{NodeGroupPart, add_nodes, scale_nodes};
 pub use observed::{ApiView, EtcdView, MemberRole, MemberView, NodeView, Observed};
 pub use quorum::Quorum;
+pub use tokens::{TOKEN_LIFETIME, TokenView};
 
 /// What Kubernetes marks a control plane's nodes with: the label, and the taint of the same name.
 /// <https://kubernetes.io/docs/reference/labels-annotations-taints/#node-role-kubernetes-io-control-plane>

@@ -2,7 +2,7 @@
 
 use super::{
     AddonState, Backend, Certificates, ClusterSpec, Endpoint, HoldView, Intent, Quorum,
-    ReplicaIntent, ServingView, Skew,
+    ReplicaIntent, ServingView, Skew, TokenView,
 };
 use hakube_provider::Inventory;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,9 @@ pub struct Observed {
     pub endpoint_ready: bool,
     /// The nodes that have registered; `None` when the API couldn't be asked.
     pub nodes: Option<Vec<NodeView>>,
+    /// The tokens that hakube let nodes join with; `None` when the API couldn't be asked.
+    #[serde(default)]
+    pub tokens: Option<Vec<TokenView>>,
     /// The addons that should be there, or are, by their names; `None` when the API couldn't be asked, or is a
     /// stand-in's.
     #[serde(default)]

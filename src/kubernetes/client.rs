@@ -1,10 +1,10 @@
 //! The real thing: reqwest for probes, kube for objects.
 
 use super::objects::{Objects, Problem};
-use super::{BootstrapToken, Kubernetes, ServingRequest, addons, csr};
+use super::{BootstrapToken, Kubernetes, ServingRequest, addons, csr, tokens};
 use crate::addons::{Addon, node_bindings};
 use crate::channel::Door;
-use crate::cluster::{AddonState, ApiView, CONTROL_PLANE_LABEL, NodeView};
+use crate::cluster::{AddonState, ApiView, CONTROL_PLANE_LABEL, NodeView, TokenView};
 use crate::error::{Error, Result};
 use crate::pki::{Authorities, ClientIdentity};
 use async_trait::async_trait;
@@ -194,7 +194,19 @@ impl Kubernetes for KubeClient {
             create(&bindings, &binding).await?;
         }
         let secrets: Api<Secret> = Api::namespaced(client, "kube-system");
-        create(&secrets, &token_secret(token)).await
+        create(&secrets, &tokens::secret(token)).await
+    }
+
+    async fn tokens(&self, endpoint: SocketAddr) -> Result<Vec<TokenView>> {
+        tokens::list(self.kube(endpoint)?).await
+    }
+
+    async fn note_template(&self, endpoint: SocketAddr, id: &str, template: &str) -> Result<()> {
+        tokens::note_template(self.kube(endpoint)?, id, template).await
+    }
+
+    async fn extend_token(&self, endpoint: SocketAddr, id: &str, until: Timestamp) -> Result<()> {
+        tokens::extend(self.kube(endpoint)?, id, until).await
     }
 
     async fn addons(
@@ -244,7 +256,7 @@ impl Kubernetes for KubeClient {
 
 /// A call's answer, or why there is none. The client's own timeouts don't cover a TLS handshake with a
 /// process that is paused.
-async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
+pub(super) async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
     match tokio::time::timeout(CALL, call).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err(format!(
@@ -287,30 +299,5 @@ fn node_view(node: Node) -> NodeView {
         zone: labels.get(ZONE_LABEL).cloned().unwrap_or_default(),
         control_plane: labels.contains_key(CONTROL_PLANE_LABEL),
         ready,
-    }
-}
-
-fn token_secret(token: &BootstrapToken) -> Secret {
-    let data = [
-        ("token-id", token.id.clone()),
-        ("token-secret", token.secret.expose().to_owned()),
-        (
-            "expiration",
-            token.expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        ),
-        ("usage-bootstrap-authentication", "true".to_owned()),
-        ("description", "hakube: nodes join with it".to_owned()),
-    ];
-    Secret {
-        metadata: kube::api::ObjectMeta {
-            name: Some(format!("bootstrap-token-{}", token.id)),
-            namespace: Some("kube-system".into()),
-            ..Default::default()
-        },
-        type_: Some("bootstrap.kubernetes.io/token".into()),
-        string_data: Some(BTreeMap::from(
-            data.map(|(key, value)| (key.to_owned(), value)),
-        )),
-        ..Secret::default()
     }
 }

@@ -6,13 +6,14 @@ mod compare;
 mod csr;
 mod objects;
 mod serving;
+mod tokens;
 
 pub use client::KubeClient;
 pub use serving::{Machines, ServingRequest, decide as decide_serving};
 
 use crate::addons::Addon;
 use crate::channel::Door;
-use crate::cluster::{AddonState, ApiView, NodeView};
+use crate::cluster::{AddonState, ApiView, NodeView, TokenView};
 use crate::error::Result;
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -54,6 +55,15 @@ pub trait Kubernetes: Send + Sync {
     /// Lets nodes join with this token: the secret itself, and the bindings that let its bearers
     /// ask for certificates and get them.
     async fn admit_nodes(&self, endpoint: SocketAddr, token: &BootstrapToken) -> Result<()>;
+
+    /// The tokens that hakube let nodes join with.
+    async fn tokens(&self, endpoint: SocketAddr) -> Result<Vec<TokenView>>;
+
+    /// Notes in the cluster that a token is in this template of machines.
+    async fn note_template(&self, endpoint: SocketAddr, id: &str, template: &str) -> Result<()>;
+
+    /// The token admits nodes until then.
+    async fn extend_token(&self, endpoint: SocketAddr, id: &str, until: Timestamp) -> Result<()>;
 
     /// How the wanted addons are, by their names; and those that are there and aren't wanted.
     async fn addons(

@@ -1,7 +1,7 @@
 //! What `hakube certs` lists, and what `hakube status` says of it. The fields are a contract that others script against.
 
 use super::Table;
-use crate::cluster::{Certificate, Certificates, Severity};
+use crate::cluster::{Certificate, Certificates, Severity, TokenView};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -33,9 +33,24 @@ pub struct CertificateList {
     pub cluster: String,
     /// Replica by replica, then the user's kubeconfig, then the authorities.
     pub certificates: Vec<CertificateStatus>,
+    /// What nodes join with.
+    pub tokens: Vec<TokenStatus>,
     /// The replicas whose certificates couldn't be read, and why.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unknown: BTreeMap<String, String>,
+}
+
+/// A token that nodes join with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TokenStatus {
+    /// Its public half.
+    pub id: String,
+    /// The machine templates that it is in.
+    pub templates: Vec<String>,
+    /// After this it admits nobody, RFC 3339.
+    pub expires: Option<String>,
+    /// Whether that is over.
+    pub expired: bool,
 }
 
 /// What `status` says of certificates.
@@ -96,10 +111,17 @@ fn count(days: i64) -> String {
 
 impl CertificateList {
     /// Everything that was seen of a cluster's certificates.
-    pub fn new(cluster: &str, seen: &Certificates) -> Self {
+    pub fn new(cluster: &str, seen: &Certificates, tokens: &[TokenView]) -> Self {
+        let token = |token: &TokenView| TokenStatus {
+            id: token.id.clone(),
+            templates: token.templates.iter().cloned().collect(),
+            expires: token.expires.map(|expires| expires.to_string()),
+            expired: token.is_expired(seen.at),
+        };
         Self {
             cluster: cluster.to_owned(),
             certificates: all(seen),
+            tokens: tokens.iter().map(token).collect(),
             unknown: unknown(seen),
         }
     }
@@ -119,6 +141,21 @@ impl CertificateList {
             ]);
         }
         let mut text = table.render();
+        if !self.tokens.is_empty() {
+            let mut tokens = Table::new(&["TOKEN", "TEMPLATES", "EXPIRES"]);
+            for token in &self.tokens {
+                let expires = token.expires.clone().unwrap_or_else(|| "-".to_owned());
+                tokens.row([
+                    token.id.clone(),
+                    token.templates.join(", "),
+                    match token.expired {
+                        true => format!("{expires} EXPIRED"),
+                        false => expires,
+                    },
+                ]);
+            }
+            let _ = write!(text, "\n{}", tokens.render());
+        }
         for (replica, why) in &self.unknown {
             let _ = writeln!(text, "certificates of {replica}: UNKNOWN: {why}");
         }

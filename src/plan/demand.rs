@@ -51,6 +51,7 @@ impl Action {
             | Self::HandLeadership { .. }
             | Self::RemoveMember { .. }
             | Self::AdmitNodes
+            | Self::ExtendTokens { .. }
             | Self::AwaitNodes { .. }
             | Self::RegisterReplica(_)
             | Self::AwaitReplicaNodes { .. }

@@ -15,6 +15,7 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     groups.retain(|group| !unreachable.contains_key(&group.zone));
     let mut done: Vec<Key> = vec![AWAIT.to_owned()];
     done.extend(resize(intent, observed, &groups, draft));
+    done.extend(extend_tokens(intent, observed, draft));
     done.extend(delete_groups(observed, &groups, draft));
     let all_seen = unreachable.is_empty();
     if all_seen {
@@ -31,7 +32,21 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     }
 }
 
-/// Groups that aren't there, or not of their size. Each gets a new template: the token in the one that it
+/// A group makes a machine anew at any time (after a preemption, or when it was deleted by hand), from the template that it
+/// has.
+fn extend_tokens(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Option<Key> {
+    let tokens = observed.tokens_due(intent);
+    (!tokens.is_empty()).then(|| {
+        draft.add(
+            "extend-tokens",
+            "let nodes join for another day, with the token that they boot with",
+            Action::ExtendTokens { tokens },
+            &[AWAIT.to_owned()],
+        )
+    })
+}
+
+/// Groups that aren't there, or not of their size, or whose token is gone. Each gets a new template: the token in the one that it
 /// has may have expired, and a template can't be changed.
 fn resize(
     intent: &Intent,
@@ -39,7 +54,10 @@ fn resize(
     groups: &[NodeGroupPart],
     draft: &mut Draft,
 ) -> Vec<Key> {
-    let differs = |group: &&NodeGroupPart| size_now(observed, &group.name) != Some(group.size);
+    let differs = |group: &&NodeGroupPart| {
+        size_now(observed, &group.name) != Some(group.size)
+            || has_lost_token(intent, observed, group)
+    };
     let differing: Vec<&NodeGroupPart> = groups.iter().filter(differs).collect();
     if differing.is_empty() {
         return Vec::new();
@@ -63,6 +81,9 @@ fn resize(
         .map(|(number, group)| {
             let says = match size_now(observed, &group.name) {
                 None => format!("make {} in {}", nodes(group.size), group.zone),
+                Some(now) if now == group.size => {
+                    format!("let new nodes in {} join with a new token", group.zone)
+                }
                 Some(now) => format!("from {now} to {} in {}", nodes(group.size), group.zone),
             };
             draft.add(
@@ -73,6 +94,15 @@ fn resize(
             )
         })
         .collect()
+}
+
+/// Whether machines that the group makes from now on can't join. Hosts are given a token when they are leased, and are
+/// never made anew.
+fn has_lost_token(intent: &Intent, observed: &Observed, group: &NodeGroupPart) -> bool {
+    let groups = &observed.inventory.node_groups;
+    let found = groups.iter().find(|found| found.name == group.name);
+    intent.spec.hosts.is_none()
+        && found.is_some_and(|found| observed.has_lost_token(&found.template))
 }
 
 /// A number of nodes, in words.

@@ -106,6 +106,11 @@ pub enum Action {
     Delete(ResourceId),
     /// Nodes may join, with a token that expires.
     AdmitNodes,
+    /// These tokens admit nodes for another while: machines that a group makes anew join with them.
+    ExtendTokens {
+        /// Their public halves.
+        tokens: Vec<String>,
+    },
     /// The group has its size.
     EnsureNodeGroup(NodeGroupSpec),
     /// Nodes are ready.

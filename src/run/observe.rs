@@ -5,7 +5,7 @@ use crate::addons;
 use crate::channel::Door;
 use crate::cluster::{
     AddonState, ApiView, Certificate, Endpoint, EtcdView, HoldView, Intent, MemberRole, MemberView,
-    NodeView, Observed, ServingView, Skew,
+    NodeView, Observed, ServingView, Skew, TokenView,
 };
 use crate::error::Result;
 use crate::etcd::{CLIENT_PORT, EtcdResult, Member, MemberStatus, peer_url};
@@ -39,6 +39,7 @@ pub async fn observe(intent: &Intent, means: &Means) -> Result<Observed> {
         holds,
         endpoint_ready: seen.ready,
         nodes: seen.nodes,
+        tokens: seen.tokens,
         addons: seen.addons,
         serving: seen.serving,
         kubeconfig,
@@ -209,6 +210,7 @@ fn endpoint(intent: &Intent, inventory: &Inventory) -> Option<SocketAddr> {
 struct EndpointView {
     ready: bool,
     nodes: Option<Vec<NodeView>>,
+    tokens: Option<Vec<TokenView>>,
     addons: Option<BTreeMap<String, AddonState>>,
     serving: Vec<ServingView>,
 }
@@ -220,17 +222,31 @@ async fn endpoint_view(intent: &Intent, inventory: &Inventory, means: &Means) ->
     if inventory.machines.is_empty() || !means.kubernetes.is_ready(endpoint).await {
         return EndpointView::default();
     }
-    let (nodes, addons, serving) = tokio::join!(
+    let (nodes, tokens, addons, serving) = tokio::join!(
         means.kubernetes.nodes(endpoint),
+        token_views(inventory, endpoint, means),
         addon_states(intent, endpoint, means),
         serving_views(intent, endpoint, means),
     );
     EndpointView {
         ready: true,
         nodes: nodes.ok(),
+        tokens,
         addons,
         serving,
     }
+}
+
+/// Without groups of nodes nobody joins by a token.
+async fn token_views(
+    inventory: &Inventory,
+    endpoint: SocketAddr,
+    means: &Means,
+) -> Option<Vec<TokenView>> {
+    if inventory.node_groups.is_empty() {
+        return None;
+    }
+    means.kubernetes.tokens(endpoint).await.ok()
 }
 
 /// How addons are, where there are any: stand-ins have none.

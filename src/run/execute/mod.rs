@@ -115,6 +115,7 @@ impl<'a> Execution<'a> {
             Action::ReleaseAddress(machine) => self.release_address(machine).await,
             Action::AwaitEndpoint => self.await_endpoint().await,
             Action::AdmitNodes => self.admit_nodes().await,
+            Action::ExtendTokens { tokens } => self.extend_tokens(tokens).await,
             Action::EnsureNodeGroup(spec) => self.ensure_node_group(spec).await,
             Action::AwaitNodes { count, needed } => self.await_nodes(step, *count, *needed).await,
             Action::RegisterReplica(machine) => self.register_replica(machine).await,

@@ -1,6 +1,7 @@
 //! Nodes: let in, made, waited for.
 
 use super::Execution;
+use crate::cluster::TOKEN_LIFETIME;
 use crate::error::{Error, Result};
 use crate::kubeconfig::{self, Access, Credentials};
 use crate::kubernetes::BootstrapToken;
@@ -12,11 +13,7 @@ use crate::run::letters::random;
 use crate::run::wait;
 use base64::Engine as _;
 use hakube_provider::{MachineRef, NodeGroupSpec};
-use jiff::SignedDuration;
 use std::time::Duration;
-
-/// How long a bootstrap token admits nodes: kubeadm's own default.
-const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 
 /// How long nodes are waited for that needn't be ready: kube-up's CLUSTER_READY_ADDITIONAL_TIME_SECONDS.
 const LATECOMERS: Duration = Duration::from_secs(30);
@@ -33,8 +30,28 @@ impl Execution<'_> {
         self.means.kubernetes.admit_nodes(endpoint, token).await
     }
 
+    /// Machines that a group makes later join with the token in its template: it lives on while the group may.
+    pub(super) async fn extend_tokens(&self, tokens: &[String]) -> Result<()> {
+        let endpoint = self.endpoint()?;
+        let until = self.means.clock.now() + TOKEN_LIFETIME;
+        for id in tokens {
+            self.means
+                .kubernetes
+                .extend_token(endpoint, id, until)
+                .await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn ensure_node_group(&self, spec: &NodeGroupSpec) -> Result<()> {
         let kubeconfig = self.bootstrap_kubeconfig()?;
+        if let Some(token) = self.token.get() {
+            // Before the template is there: a token in use must be known as such.
+            let kubernetes = &self.means.kubernetes;
+            kubernetes
+                .note_template(self.endpoint()?, &token.id, &spec.template)
+                .await?;
+        }
         let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
         let mut spec = spec.clone();
         spec.machine.user_data = spec

@@ -21,6 +21,7 @@ pub async fn certificates(session: &Session) -> Result<CertificateList> {
     Ok(CertificateList::new(
         &stored.intent.spec.cluster,
         &observed.certificates,
+        observed.tokens.as_deref().unwrap_or_default(),
     ))
 }
 

@@ -128,7 +128,13 @@ fn drift(intent: &Intent, observed: &Observed, running: bool) -> Vec<String> {
         Ok(plan) => {
             // Whose kubeconfig lacks the context is no difference of the cluster's.
             let steps = plan.steps.into_iter();
-            let steps = steps.filter(|step| step.action != Action::WriteKubeconfig);
+            let has_expired = observed.has_expired_token(intent);
+            let steps = steps.filter(|step| match step.action {
+                Action::WriteKubeconfig => false,
+                // Extended in good time, nothing differs.
+                Action::ExtendTokens { .. } => has_expired,
+                _ => true,
+            });
             drift.extend(steps.map(|step| step.says));
         }
         Err(refusal) => drift.push(refusal.message),

@@ -249,7 +249,9 @@ impl World {
             Action::HandLeadership { from } => self.hand_leadership(from),
             Action::RemoveMember { replica, member } => self.remove_member(replica, *member),
             Action::Delete(resource) => self.delete(resource),
-            Action::AdmitNodes => assert!(self.endpoint_answers(), "nobody to admit nodes"),
+            Action::ExtendTokens { .. } | Action::AdmitNodes => {
+                assert!(self.endpoint_answers(), "nobody to admit nodes")
+            }
             Action::EnsureNodeGroup(spec) => self.ensure_node_group(spec),
             Action::AwaitNodes { count, .. } => {
                 assert!(self.endpoint_answers(), "nobody to ask for nodes");
