@@ -16,6 +16,7 @@ mod support;
 
 mod bad_cloud;
 mod bad_input;
+mod certificates;
 mod chaos;
 mod compute_engine;
 mod contracts;

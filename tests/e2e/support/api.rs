@@ -2,8 +2,8 @@
 
 use super::Home;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Node};
-use kube::api::{ListParams, ObjectMeta, PostParams};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Secret};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -104,6 +104,28 @@ impl Api {
                 _ => return all,
             }
         }
+    }
+
+    /// The tokens that nodes join with expired long ago.
+    pub async fn expire_tokens(&self) {
+        let secrets: kube::Api<Secret> = kube::Api::namespaced(self.client.clone(), "kube-system");
+        let end = k8s_openapi::ByteString(b"2026-01-01T00:00:00Z".to_vec());
+        let patch = serde_json::json!({"data": {"expiration": end}});
+        for secret in secrets.list(&ListParams::default()).await.unwrap() {
+            let name = secret.metadata.name.unwrap();
+            if name.starts_with("bootstrap-token-") {
+                let patch = Patch::Merge(&patch);
+                let parameters = PatchParams::default();
+                secrets.patch(&name, &parameters, &patch).await.unwrap();
+            }
+        }
+    }
+
+    /// The node is no longer registered.
+    pub async fn forget_node(&self, name: &str) {
+        let nodes: kube::Api<Node> = kube::Api::all(self.client.clone());
+        let parameters = DeleteParams::default();
+        nodes.delete(name, &parameters).await.unwrap();
     }
 
     /// The nodes that are ready.
