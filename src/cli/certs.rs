@@ -20,7 +20,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Renew certificates now: those with less than a third of their life left, or those that are named
+    /// Renew certificates that have less than a third of their life left, or all now
     ///
     /// One replica at a time; each must serve again before the next one's turn. `repair` and every command that
     /// changes the cluster renew what has less than a third of its life left, too.

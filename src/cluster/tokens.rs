@@ -65,12 +65,19 @@ impl Observed {
             .any(|token| token.is_expired(now))
     }
 
-    /// Whether the token in a template is gone: nobody knows its secret half but machines made from that template.
-    pub fn has_lost_token(&self, template: &str) -> bool {
-        let mut tokens = match &self.tokens {
-            Some(tokens) => tokens.iter(),
-            None => return false,
+    /// The templates of groups whose token is gone. Hosts are given one when they are leased, and are never made anew.
+    pub fn templates_without_token(&self, intent: &Intent) -> Vec<String> {
+        let (Some(tokens), None) = (&self.tokens, &intent.spec.hosts) else {
+            return Vec::new();
         };
-        !tokens.any(|token| token.is_in(template))
+        let groups = self.inventory.node_groups.iter();
+        let names = &intent.spec.names;
+        let templates = groups
+            .map(|group| &group.template)
+            .filter(|template| names.node_template_number(template).is_some());
+        let lost: BTreeSet<&String> = templates
+            .filter(|template| !tokens.iter().any(|token| token.is_in(template)))
+            .collect();
+        lost.into_iter().cloned().collect()
     }
 }

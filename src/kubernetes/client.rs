@@ -193,16 +193,14 @@ impl Kubernetes for KubeClient {
                 .map_err(|error| Error::failed("could not let nodes join").because(error))?;
             create(&bindings, &binding).await?;
         }
-        let secrets: Api<Secret> = Api::namespaced(client, "kube-system");
-        create(&secrets, &tokens::secret(token)).await
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), "kube-system");
+        create(&secrets, &tokens::secret(token)).await?;
+        // One that was there already may end sooner.
+        tokens::extend(client, &token.id, token.expires).await
     }
 
     async fn tokens(&self, endpoint: SocketAddr) -> Result<Vec<TokenView>> {
         tokens::list(self.kube(endpoint)?).await
-    }
-
-    async fn note_template(&self, endpoint: SocketAddr, id: &str, template: &str) -> Result<()> {
-        tokens::note_template(self.kube(endpoint)?, id, template).await
     }
 
     async fn extend_token(&self, endpoint: SocketAddr, id: &str, until: Timestamp) -> Result<()> {

@@ -26,6 +26,8 @@ pub struct BootstrapToken {
     pub id: String,
     /// The secret half.
     pub secret: crate::pki::Secret,
+    /// The template of machines that it is in.
+    pub template: String,
     /// After this it admits nobody.
     pub expires: jiff::Timestamp,
 }
@@ -52,15 +54,12 @@ pub trait Kubernetes: Send + Sync {
     /// The node is no longer registered. One that wasn't is no error.
     async fn forget_node(&self, endpoint: SocketAddr, name: &str) -> Result<()>;
 
-    /// Lets nodes join with this token: the secret itself, and the bindings that let its bearers
-    /// ask for certificates and get them.
+    /// Lets nodes join with this token until it expires: the secret itself, which may be there already, and the
+    /// bindings that let its bearers ask for certificates and get them.
     async fn admit_nodes(&self, endpoint: SocketAddr, token: &BootstrapToken) -> Result<()>;
 
     /// The tokens that hakube let nodes join with.
     async fn tokens(&self, endpoint: SocketAddr) -> Result<Vec<TokenView>>;
-
-    /// Notes in the cluster that a token is in this template of machines.
-    async fn note_template(&self, endpoint: SocketAddr, id: &str, template: &str) -> Result<()>;
 
     /// The token admits nodes until then.
     async fn extend_token(&self, endpoint: SocketAddr, id: &str, until: Timestamp) -> Result<()>;

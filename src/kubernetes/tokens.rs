@@ -31,6 +31,10 @@ pub(super) fn secret(token: &BootstrapToken) -> Secret {
         metadata: kube::api::ObjectMeta {
             name: Some(name(&token.id)),
             namespace: Some(NAMESPACE.into()),
+            annotations: Some(BTreeMap::from([(
+                format!("{TEMPLATE}{}", token.template),
+                String::new(),
+            )])),
             ..Default::default()
         },
         type_: Some(TYPE.into()),
@@ -52,12 +56,6 @@ pub(super) async fn list(client: Client) -> Result<Vec<TokenView>> {
             .transient()
     })?;
     Ok(list.items.into_iter().filter_map(view).collect())
-}
-
-/// Notes that the token is in this template.
-pub(super) async fn note_template(client: Client, id: &str, template: &str) -> Result<()> {
-    let patch = json!({"metadata": {"annotations": {format!("{TEMPLATE}{template}"): ""}}});
-    change(client, id, patch).await
 }
 
 /// The token admits nodes until then.

@@ -22,6 +22,7 @@
 //! operating system's random generator through ring.
 
 mod authority;
+mod bootstrap;
 mod error;
 mod leaf;
 mod leaves;

@@ -50,7 +50,7 @@ impl Action {
             | Self::AwaitEndpoint
             | Self::HandLeadership { .. }
             | Self::RemoveMember { .. }
-            | Self::AdmitNodes
+            | Self::AdmitNodes { .. }
             | Self::ExtendTokens { .. }
             | Self::AwaitNodes { .. }
             | Self::RegisterReplica(_)

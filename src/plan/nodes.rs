@@ -16,6 +16,7 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     let mut done: Vec<Key> = vec![AWAIT.to_owned()];
     done.extend(resize(intent, observed, &groups, draft));
     done.extend(extend_tokens(intent, observed, draft));
+    done.extend(restore_tokens(intent, observed, draft));
     done.extend(delete_groups(observed, &groups, draft));
     let all_seen = unreachable.is_empty();
     if all_seen {
@@ -46,7 +47,20 @@ fn extend_tokens(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Opt
     })
 }
 
-/// Groups that aren't there, or not of their size, or whose token is gone. Each gets a new template: the token in the one that it
+/// Kubernetes deletes tokens that have expired. Machines that their group made anew since wait for theirs.
+fn restore_tokens(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Option<Key> {
+    let templates = observed.templates_without_token(intent);
+    (!templates.is_empty()).then(|| {
+        draft.add(
+            "restore-tokens",
+            "let nodes join again, with the token that they boot with",
+            Action::AdmitNodes { templates },
+            &[AWAIT.to_owned()],
+        )
+    })
+}
+
+/// Groups that aren't there, or not of their size. Each gets a new template: the token in the one that it
 /// has may have expired, and a template can't be changed.
 fn resize(
     intent: &Intent,
@@ -54,36 +68,35 @@ fn resize(
     groups: &[NodeGroupPart],
     draft: &mut Draft,
 ) -> Vec<Key> {
-    let differs = |group: &&NodeGroupPart| {
-        size_now(observed, &group.name) != Some(group.size)
-            || has_lost_token(intent, observed, group)
-    };
+    let differs = |group: &&NodeGroupPart| size_now(observed, &group.name) != Some(group.size);
     let differing: Vec<&NodeGroupPart> = groups.iter().filter(differs).collect();
     if differing.is_empty() {
         return Vec::new();
     }
+    let next = templates(observed)
+        .filter_map(|name| intent.spec.names.node_template_number(name))
+        .max()
+        .map_or(0, |last| last.saturating_add(1));
+    let names = (next..)
+        .zip(&differing)
+        .map(|(number, _)| intent.spec.names.node_template(number));
     let admit = draft.add(
         "admit-nodes",
         "let nodes join, with a token that expires",
-        Action::AdmitNodes,
+        Action::AdmitNodes {
+            templates: names.collect(),
+        },
         &[AWAIT.to_owned(), addons::before_nodes()],
     );
     let mut needs = vec![admit];
     if !intent.spec.has_firewalls() {
         needs.push("network".to_owned());
     }
-    let next = templates(observed)
-        .filter_map(|name| intent.spec.names.node_template_number(name))
-        .max()
-        .map_or(0, |last| last.saturating_add(1));
     (next..)
         .zip(differing)
         .map(|(number, group)| {
             let says = match size_now(observed, &group.name) {
                 None => format!("make {} in {}", nodes(group.size), group.zone),
-                Some(now) if now == group.size => {
-                    format!("let new nodes in {} join with a new token", group.zone)
-                }
                 Some(now) => format!("from {now} to {} in {}", nodes(group.size), group.zone),
             };
             draft.add(
@@ -94,15 +107,6 @@ fn resize(
             )
         })
         .collect()
-}
-
-/// Whether machines that the group makes from now on can't join. Hosts are given a token when they are leased, and are
-/// never made anew.
-fn has_lost_token(intent: &Intent, observed: &Observed, group: &NodeGroupPart) -> bool {
-    let groups = &observed.inventory.node_groups;
-    let found = groups.iter().find(|found| found.name == group.name);
-    intent.spec.hosts.is_none()
-        && found.is_some_and(|found| observed.has_lost_token(&found.template))
 }
 
 /// A number of nodes, in words.

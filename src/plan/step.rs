@@ -104,8 +104,11 @@ pub enum Action {
     },
     /// The resource is gone.
     Delete(ResourceId),
-    /// Nodes may join, with a token that expires.
-    AdmitNodes,
+    /// Nodes may join for another while, with the tokens in these templates of machines.
+    AdmitNodes {
+        /// The templates. They need not be there yet.
+        templates: Vec<String>,
+    },
     /// These tokens admit nodes for another while: machines that a group makes anew join with them.
     ExtendTokens {
         /// Their public halves.

@@ -98,3 +98,29 @@ fn the_login_key_is_one_to_ssh() {
     let private = russh::keys::decode_secret_key(login.private.expose(), None).unwrap();
     assert_eq!(private.public_key().to_openssh().unwrap(), login.public);
 }
+
+#[test]
+fn the_token_of_a_template_is_always_the_same_and_no_other_template_has_it() {
+    let authorities = authorities();
+    let (id, secret) = authorities.bootstrap_token("kubernetes", "template-0");
+    let is_plain = |text: &str| {
+        let mut letters = text.chars();
+        letters.all(|c| c.is_ascii_digit() || c.is_ascii_lowercase())
+    };
+    assert!(id.len() == 6 && is_plain(&id), "{id}");
+    assert!(secret.expose().len() == 16 && is_plain(secret.expose()));
+
+    let restored = Authorities::from_documents(&authorities.to_documents()).unwrap();
+    let again = restored.bootstrap_token("kubernetes", "template-0");
+    assert_eq!((&again.0, again.1.expose()), (&id, secret.expose()));
+
+    let others = [
+        authorities.bootstrap_token("kubernetes", "template-1"),
+        authorities.bootstrap_token("other", "template-0"),
+        super::authorities().bootstrap_token("kubernetes", "template-0"),
+    ];
+    for (other, other_secret) in others {
+        assert_ne!(other, id);
+        assert_ne!(other_secret.expose(), secret.expose());
+    }
+}

@@ -2,14 +2,13 @@
 
 use super::Execution;
 use crate::cluster::TOKEN_LIFETIME;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kubeconfig::{self, Access, Credentials};
 use crate::kubernetes::BootstrapToken;
 use crate::machine::{BOOTSTRAP_KUBECONFIG, KUBELET_CLIENT_CA};
 use crate::output::Event;
 use crate::pki::Secret;
 use crate::plan::Step;
-use crate::run::letters::random;
 use crate::run::wait;
 use base64::Engine as _;
 use hakube_provider::{MachineRef, NodeGroupSpec};
@@ -19,15 +18,29 @@ use std::time::Duration;
 const LATECOMERS: Duration = Duration::from_secs(30);
 
 impl Execution<'_> {
-    /// A token that expires is the one secret that a node boots with.
-    pub(super) async fn admit_nodes(&self) -> Result<()> {
-        let token = self.token.get_or_init(|| BootstrapToken {
-            id: random(6),
-            secret: Secret::new(random(16)),
-            expires: self.means.clock.now() + TOKEN_LIFETIME,
-        });
+    /// A token that expires is the one secret that a node boots with. That of a template which is in use may be gone, as
+    /// Kubernetes deletes expired ones: it is the same again.
+    pub(super) async fn admit_nodes(&self, templates: &[String]) -> Result<()> {
         let endpoint = self.endpoint()?;
-        self.means.kubernetes.admit_nodes(endpoint, token).await
+        for template in templates {
+            let token = self.token_of(template);
+            self.means.kubernetes.admit_nodes(endpoint, &token).await?;
+        }
+        Ok(())
+    }
+
+    /// The token in a template, derived from the authority's key: nobody has to keep it.
+    fn token_of(&self, template: &str) -> BootstrapToken {
+        let (id, secret) = self
+            .means
+            .authorities
+            .bootstrap_token(&self.intent.spec.cluster, template);
+        BootstrapToken {
+            id,
+            secret,
+            template: template.to_owned(),
+            expires: self.means.clock.now() + TOKEN_LIFETIME,
+        }
     }
 
     /// Machines that a group makes later join with the token in its template: it lives on while the group may.
@@ -44,14 +57,7 @@ impl Execution<'_> {
     }
 
     pub(super) async fn ensure_node_group(&self, spec: &NodeGroupSpec) -> Result<()> {
-        let kubeconfig = self.bootstrap_kubeconfig()?;
-        if let Some(token) = self.token.get() {
-            // Before the template is there: a token in use must be known as such.
-            let kubernetes = &self.means.kubernetes;
-            kubernetes
-                .note_template(self.endpoint()?, &token.id, &spec.template)
-                .await?;
-        }
+        let kubeconfig = self.bootstrap_kubeconfig(&spec.template)?;
         let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
         let mut spec = spec.clone();
         spec.machine.user_data = spec
@@ -65,10 +71,8 @@ impl Execution<'_> {
         Ok(self.means.provider.ensure_node_group(&spec).await?)
     }
 
-    fn bootstrap_kubeconfig(&self) -> Result<Secret> {
-        let token = self.token.get().ok_or_else(|| {
-            Error::failed("there is no token for nodes to join with").hint("hakube reconcile")
-        })?;
+    fn bootstrap_kubeconfig(&self, template: &str) -> Result<Secret> {
+        let token = self.token_of(template);
         Ok(kubeconfig::render(&Access {
             cluster: self.intent.spec.cluster.clone(),
             user: "kubelet-bootstrap".to_owned(),

@@ -230,13 +230,17 @@ fn the_token_in_a_template_is_extended_while_its_group_may_make_machines() {
     assert_eq!(site.world.tokens.len(), 1);
 }
 
+/// Kubernetes deletes a token that has expired, and machines that boot with it wait.
 #[test]
-fn a_token_that_is_gone_is_replaced_with_the_template_that_it_was_in() {
+fn a_token_that_is_gone_is_the_same_again() {
     let mut site = Site::new(&[("NUM_NODES", "2")]);
     runs(&mut site, &Command::Up);
+    let before = site.world.tokens[0].clone();
     site.world.tokens.clear();
+    assert_eq!(site.status().drift.len(), 1);
     runs(&mut site, &Command::Repair);
-    assert_eq!(site.world.tokens.len(), 1);
+    assert_eq!(site.world.tokens[0].id, before.id);
+    assert_eq!(site.world.tokens[0].templates, before.templates);
     assert_eq!(site.status().drift, [""; 0]);
 }
 

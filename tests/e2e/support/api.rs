@@ -111,13 +111,19 @@ impl Api {
         let secrets: kube::Api<Secret> = kube::Api::namespaced(self.client.clone(), "kube-system");
         let end = k8s_openapi::ByteString(b"2026-01-01T00:00:00Z".to_vec());
         let patch = serde_json::json!({"data": {"expiration": end}});
-        for secret in secrets.list(&ListParams::default()).await.unwrap() {
-            let name = secret.metadata.name.unwrap();
-            if name.starts_with("bootstrap-token-") {
-                let patch = Patch::Merge(&patch);
-                let parameters = PatchParams::default();
-                secrets.patch(&name, &parameters, &patch).await.unwrap();
-            }
+        for name in tokens(&secrets).await {
+            let patch = Patch::Merge(&patch);
+            let parameters = PatchParams::default();
+            secrets.patch(&name, &parameters, &patch).await.unwrap();
+        }
+    }
+
+    /// The tokens that nodes join with are gone.
+    pub async fn delete_tokens(&self) {
+        let secrets: kube::Api<Secret> = kube::Api::namespaced(self.client.clone(), "kube-system");
+        for name in tokens(&secrets).await {
+            let parameters = DeleteParams::default();
+            secrets.delete(&name, &parameters).await.unwrap();
         }
     }
 
@@ -175,4 +181,15 @@ fn is_ready(node: &Node) -> bool {
     conditions
         .into_iter()
         .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+async fn tokens(secrets: &kube::Api<Secret>) -> Vec<String> {
+    let list = secrets.list(&ListParams::default()).await.unwrap();
+    let names = list
+        .items
+        .into_iter()
+        .filter_map(|secret| secret.metadata.name);
+    names
+        .filter(|name| name.starts_with("bootstrap-token-"))
+        .collect()
 }

@@ -249,7 +249,7 @@ impl World {
             Action::HandLeadership { from } => self.hand_leadership(from),
             Action::RemoveMember { replica, member } => self.remove_member(replica, *member),
             Action::Delete(resource) => self.delete(resource),
-            Action::ExtendTokens { .. } | Action::AdmitNodes => {
+            Action::ExtendTokens { .. } | Action::AdmitNodes { .. } => {
                 assert!(self.endpoint_answers(), "nobody to admit nodes")
             }
             Action::EnsureNodeGroup(spec) => self.ensure_node_group(spec),

@@ -99,12 +99,11 @@ impl Kubernetes for Process {
     async fn admit_nodes(&self, endpoint: SocketAddr, token: &BootstrapToken) -> Result<()> {
         self.call("admit nodes", Nothing, |world| {
             answer(world, endpoint)?;
-            let (templates, expires) = (BTreeSet::new(), Some(token.expires));
-            let id = token.id.clone();
+            world.tokens.retain(|found| found.id != token.id);
             world.tokens.push(TokenView {
-                id,
-                templates,
-                expires,
+                id: token.id.clone(),
+                templates: BTreeSet::from([token.template.clone()]),
+                expires: Some(token.expires),
             });
             Ok(())
         })
@@ -114,18 +113,6 @@ impl Kubernetes for Process {
     async fn tokens(&self, endpoint: SocketAddr) -> Result<Vec<TokenView>> {
         self.look(|world| answer(world, endpoint).map(|()| world.tokens.clone()))
             .await
-    }
-
-    async fn note_template(&self, endpoint: SocketAddr, id: &str, template: &str) -> Result<()> {
-        self.call(&format!("token is in {template}"), Nothing, |world| {
-            answer(world, endpoint)?;
-            let tokens = world.tokens.iter_mut().filter(|token| token.id == id);
-            for token in tokens {
-                token.templates.insert(template.to_owned());
-            }
-            Ok(())
-        })
-        .await
     }
 
     async fn extend_token(&self, endpoint: SocketAddr, id: &str, until: Timestamp) -> Result<()> {
