@@ -2,6 +2,7 @@
 
 mod abandon;
 mod artifacts;
+mod certs;
 mod context;
 mod down;
 mod env;
@@ -69,6 +70,8 @@ enum Command {
     Unlock(unlock::Args),
     /// Encrypt the cluster's keys where they are kept, or decrypt them
     State(state::Args),
+    /// List certificates and when they expire, or renew them
+    Certs(certs::Args),
     /// Print a kubeconfig for the cluster's administrator
     Kubeconfig(kubeconfig::Args),
     /// Show each setting, its value, and where that comes from
@@ -138,6 +141,7 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::History(args) => history::run(args).await,
         Command::State(args) => state::run(args).await,
         Command::Unlock(args) => unlock::run(args).await,
+        Command::Certs(args) => certs::run(args).await,
         Command::Kubeconfig(args) => kubeconfig::run(args).await,
         Command::Env(args) => env::run(args),
         Command::Artifacts(args) => artifacts::run(args).await,

@@ -2,6 +2,7 @@
 
 mod abandon;
 mod addons;
+mod certificates;
 mod edit;
 mod endpoint;
 #[cfg(test)]
@@ -12,9 +13,11 @@ mod names;
 mod nodes;
 mod observed;
 mod quorum;
+mod tokens;
 
 pub use abandon::abandoned;
 pub use addons::{AddonState, ServingView};
+pub use certificates::{Certificate, Certificates, Life, ReplicaCertificates, Severity, Skew};
 pub use edit::{
     FreeHosts, RemovalRequest, Zones, add_replicas, begin_teardown, choose_removal,
     replace_replica, replica_names, with_first_host,
@@ -27,6 +30,7 @@ pub use observed::{
     Alarm, AlarmView, ApiView, DataCondition, EtcdView, MemberRole, MemberView, NodeView, Observed,
 };
 pub use quorum::Quorum;
+pub use tokens::{TOKEN_LIFETIME, TokenView};
 
 /// What Kubernetes marks a control plane's nodes with: the label, and the taint of the same name.
 /// <https://kubernetes.io/docs/reference/labels-annotations-taints/#node-role-kubernetes-io-control-plane>

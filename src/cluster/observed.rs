@@ -1,6 +1,9 @@
 //! What is there, as far as it could be seen.
 
-use super::{AddonState, Backend, Endpoint, HoldView, Intent, Quorum, ReplicaIntent, ServingView};
+use super::{
+    AddonState, Backend, Certificates, Endpoint, HoldView, Intent, Quorum, ReplicaIntent,
+    ServingView, Skew, TokenView,
+};
 use crate::machine::EtcdConditionKind;
 use hakube_provider::Inventory;
 use serde::{Deserialize, Serialize};
@@ -30,6 +33,9 @@ pub struct Observed {
     pub endpoint_ready: bool,
     /// The nodes that have registered; `None` when the API couldn't be asked.
     pub nodes: Option<Vec<NodeView>>,
+    /// The tokens that hakube let nodes join with; `None` when the API couldn't be asked.
+    #[serde(default)]
+    pub tokens: Option<Vec<TokenView>>,
     /// The addons that should be there, or are, by their names; `None` when the API couldn't be asked, or is a
     /// stand-in's.
     #[serde(default)]
@@ -37,8 +43,15 @@ pub struct Observed {
     /// Kubelets that ask for certificates to serve with.
     #[serde(default)]
     pub serving: Vec<ServingView>,
-    /// Whether the user's kubeconfig has the cluster's context with its CA and address.
+    /// Whether the user's kubeconfig has the cluster's context with its CA and address, and a certificate that isn't
+    /// about to expire.
     pub kubeconfig: bool,
+    /// How far the clock of each replica is ahead of that of the operator's host, where its API server answers.
+    #[serde(default)]
+    pub clocks: BTreeMap<String, Skew>,
+    /// What ends when.
+    #[serde(default)]
+    pub certificates: Certificates,
 }
 
 /// What is known of etcd.

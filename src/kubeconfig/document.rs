@@ -93,6 +93,13 @@ impl Document {
         })
     }
 
+    /// The client certificate (PEM) of the user of this name, where it is in the document itself.
+    pub fn client_certificate(&self, name: &str) -> Option<String> {
+        let user = self.entry("users", name)?;
+        let data = user.pointer("/user/client-certificate-data")?.as_str()?;
+        String::from_utf8(STANDARD.decode(data).ok()?).ok()
+    }
+
     /// Puts the three entries in: in the place of those of the same name, else at the end.
     pub fn set(&mut self, access: &Access) {
         self.put("clusters", access.cluster_entry());

@@ -15,7 +15,7 @@ mod render;
 mod tests;
 
 pub use error::KubeconfigError;
-pub use paths::{Paths, check, install, reaches, uninstall};
+pub use paths::{Paths, check, client_certificate, install, reaches, uninstall};
 pub use render::{Access, Credentials, render, server_url};
 
 /// Result of this module.

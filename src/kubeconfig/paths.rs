@@ -57,6 +57,16 @@ pub fn reaches(paths: &Paths, name: &str, server: &str, ca: &str) -> bool {
     })
 }
 
+/// The client certificate (PEM) that the user of this name has in the first file that has such a user, and that file.
+/// A user who is known otherwise has none.
+pub fn client_certificate(paths: &Paths, name: &str) -> Option<(PathBuf, String)> {
+    paths.iter().find_map(|path| {
+        let document = read(path).ok().flatten()?;
+        let certificate = document.client_certificate(name)?;
+        Some((path.to_owned(), certificate))
+    })
+}
+
 /// Whether [`install`] could write entries of this name now: every file is a kubeconfig, and the one
 /// that would be written can be locked. Blocks on files.
 pub fn check(paths: &Paths, name: &str) -> Result<()> {

@@ -36,9 +36,14 @@ pub enum Credentials {
         /// Its private key (PEM).
         key: Secret,
     },
-    /// A client certificate with its key in a file of the machine that reads the kubeconfig, so that a renewed one
-    /// counts at once.
-    File(String),
+    /// A client certificate and its key in files of the machine that reads the kubeconfig, so that a renewed one counts
+    /// without a restart. Relative paths start where the kubeconfig is.
+    Files {
+        /// The certificate's file.
+        certificate: String,
+        /// Its private key's.
+        key: String,
+    },
     /// A bearer token.
     Token(Secret),
 }
@@ -62,7 +67,9 @@ impl Access {
                 "client-certificate-data": STANDARD.encode(certificate),
                 "client-key-data": STANDARD.encode(key.expose()),
             }),
-            Credentials::File(path) => json!({"client-certificate": path, "client-key": path}),
+            Credentials::Files { certificate, key } => {
+                json!({"client-certificate": certificate, "client-key": key})
+            }
             Credentials::Token(token) => json!({"token": token.expose()}),
         };
         json!({"name": self.user, "user": user})

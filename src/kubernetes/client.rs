@@ -2,15 +2,17 @@
 
 use super::labels;
 use super::objects::{Objects, Problem};
-use super::{BootstrapToken, Kubernetes, ServingRequest, addons, csr, drain};
+use super::{BootstrapToken, Kubernetes, ServingRequest, addons, csr, drain, tokens};
 use super::{Evicted, Eviction, PodOnNode};
 use crate::addons::{Addon, node_bindings};
 use crate::channel::Door;
-use crate::cluster::{AddonState, ApiView, CONTROL_PLANE_LABEL, NodeView};
+use crate::cluster::{AddonState, ApiView, CONTROL_PLANE_LABEL, NodeView, TokenView};
 use crate::error::{Error, Result};
 use crate::pki::{Authorities, ClientIdentity};
 use async_trait::async_trait;
 use base64::Engine as _;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use k8s_openapi::api::core::v1::{Node, Secret};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -139,6 +141,12 @@ impl Kubernetes for KubeClient {
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 
+    async fn date(&self, at: &Door) -> Option<Timestamp> {
+        let answer = self.ask(at, "/version").await.ok()?;
+        let date = answer.headers().get(reqwest::header::DATE)?.to_str().ok()?;
+        rfc2822::DateTimeParser::new().parse_timestamp(date).ok()
+    }
+
     async fn nodes(&self, endpoint: SocketAddr) -> Result<Vec<NodeView>> {
         let nodes: Api<Node> = Api::all(self.kube(endpoint)?);
         let list = in_time(async { nodes.list(&ListParams::default()).await }).await;
@@ -217,8 +225,18 @@ impl Kubernetes for KubeClient {
                 .map_err(|error| Error::failed("could not let nodes join").because(error))?;
             create(&bindings, &binding).await?;
         }
-        let secrets: Api<Secret> = Api::namespaced(client, "kube-system");
-        create(&secrets, &token_secret(token)).await
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), "kube-system");
+        create(&secrets, &tokens::secret(token)).await?;
+        // One that was there already may end sooner.
+        tokens::extend(client, &token.id, token.expires).await
+    }
+
+    async fn tokens(&self, endpoint: SocketAddr) -> Result<Vec<TokenView>> {
+        tokens::list(self.kube(endpoint)?).await
+    }
+
+    async fn extend_token(&self, endpoint: SocketAddr, id: &str, until: Timestamp) -> Result<()> {
+        tokens::extend(self.kube(endpoint)?, id, until).await
     }
 
     async fn addons(
@@ -316,30 +334,5 @@ fn node_view(node: Node) -> NodeView {
         ready,
         cordoned: spec.unschedulable == Some(true),
         inventory_labels,
-    }
-}
-
-fn token_secret(token: &BootstrapToken) -> Secret {
-    let data = [
-        ("token-id", token.id.clone()),
-        ("token-secret", token.secret.expose().to_owned()),
-        (
-            "expiration",
-            token.expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        ),
-        ("usage-bootstrap-authentication", "true".to_owned()),
-        ("description", "hakube: nodes join with it".to_owned()),
-    ];
-    Secret {
-        metadata: kube::api::ObjectMeta {
-            name: Some(format!("bootstrap-token-{}", token.id)),
-            namespace: Some("kube-system".into()),
-            ..Default::default()
-        },
-        type_: Some("bootstrap.kubernetes.io/token".into()),
-        string_data: Some(BTreeMap::from(
-            data.map(|(key, value)| (key.to_owned(), value)),
-        )),
-        ..Secret::default()
     }
 }

@@ -8,6 +8,7 @@ mod drain;
 mod labels;
 mod objects;
 mod serving;
+mod tokens;
 
 pub use client::KubeClient;
 pub use drain::{Evicted, Eviction, PodOnNode};
@@ -15,9 +16,10 @@ pub use serving::{Machines, ServingRequest, decide as decide_serving};
 
 use crate::addons::Addon;
 use crate::channel::Door;
-use crate::cluster::{AddonState, ApiView, NodeView};
+use crate::cluster::{AddonState, ApiView, NodeView, TokenView};
 use crate::error::Result;
 use async_trait::async_trait;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -27,6 +29,8 @@ pub struct BootstrapToken {
     pub id: String,
     /// The secret half.
     pub secret: crate::pki::Secret,
+    /// The template of machines that it is in.
+    pub template: String,
     /// After this it admits nobody.
     pub expires: jiff::Timestamp,
 }
@@ -40,6 +44,9 @@ pub trait Kubernetes: Send + Sync {
 
     /// Whether the endpoint's `/readyz` answers 200 right now, on a new connection.
     async fn is_ready(&self, endpoint: SocketAddr) -> bool;
+
+    /// What time it is by the clock of the machine behind a door, where its API server says so.
+    async fn date(&self, at: &Door) -> Option<Timestamp>;
 
     /// The nodes that have registered.
     async fn nodes(&self, endpoint: SocketAddr) -> Result<Vec<NodeView>>;
@@ -67,9 +74,15 @@ pub trait Kubernetes: Send + Sync {
     /// Makes the pod leave its node, or asks whether it may.
     async fn evict(&self, endpoint: SocketAddr, pod: &PodOnNode, how: Eviction) -> Result<Evicted>;
 
-    /// Lets nodes join with this token: the secret itself, and the bindings that let its bearers
-    /// ask for certificates and get them.
+    /// Lets nodes join with this token until it expires: the secret itself, which may be there already, and the
+    /// bindings that let its bearers ask for certificates and get them.
     async fn admit_nodes(&self, endpoint: SocketAddr, token: &BootstrapToken) -> Result<()>;
+
+    /// The tokens that hakube let nodes join with.
+    async fn tokens(&self, endpoint: SocketAddr) -> Result<Vec<TokenView>>;
+
+    /// The token admits nodes until then.
+    async fn extend_token(&self, endpoint: SocketAddr, id: &str, until: Timestamp) -> Result<()>;
 
     /// How the wanted addons are, by their names; and those that are there and aren't wanted.
     async fn addons(

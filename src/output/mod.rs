@@ -3,6 +3,7 @@
 //! stdout is data, stderr is talk: with `-o json` a changing command puts one event a line on stdout;
 //! people get plain lines on stderr, and progress bars where that is a terminal.
 
+mod certificates;
 mod event;
 mod human;
 mod json;
@@ -10,6 +11,7 @@ mod prompt;
 mod status;
 mod table;
 
+pub use certificates::{CertificateList, ClockStatus, ExpiryStatus};
 pub use event::{Event, StepEvent, Summary};
 pub use human::Human;
 pub use json::JsonLines;

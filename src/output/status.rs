@@ -1,6 +1,6 @@
 //! What `hakube status` tells. The fields are a contract that others script against.
 
-use super::Table;
+use super::{ClockStatus, ExpiryStatus, Table};
 use crate::cluster::{Backend, Quorum};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -34,6 +34,11 @@ pub struct Status {
     /// Kubelets' requests for serving certificates that are left to the administrator.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub serving_requests: Vec<ServingStatus>,
+    /// When certificates end.
+    pub certificates: ExpiryStatus,
+    /// Replicas whose clocks differ from that of this host.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clocks: Vec<ClockStatus>,
     /// What was begun and not finished.
     pub unfinished: Option<UnfinishedStatus>,
     /// What is running right now, and who runs it.
@@ -184,6 +189,8 @@ impl Status {
             let _ = writeln!(text, "  backend {backend}");
         }
         let _ = writeln!(text, "{}", self.quorum_line());
+        text.push_str(&self.certificates.render());
+        text.extend(self.clocks.iter().map(ClockStatus::render));
         if let Some(running) = &self.running {
             let _ = writeln!(text, "running now: {running}");
         } else if let Some(unfinished) = &self.unfinished {

@@ -21,6 +21,39 @@ const KUBELET: &str = "kubelet-ca";
 const SERVICE_ACCOUNT: &str = "service-account";
 const LOGIN: &str = "ssh-login";
 
+/// An authority that signs certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signer {
+    /// Of the API server and its clients.
+    Kubernetes,
+    /// Of etcd's members and their clients.
+    Etcd,
+    /// Of the API server as a client of aggregated API servers.
+    FrontProxy,
+    /// Of kubelets.
+    Kubelet,
+}
+
+impl Signer {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Kubernetes,
+        Self::Etcd,
+        Self::FrontProxy,
+        Self::Kubelet,
+    ];
+
+    /// Its name in the store and in its certificate.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kubernetes => KUBERNETES,
+            Self::Etcd => ETCD,
+            Self::FrontProxy => FRONT_PROXY,
+            Self::Kubelet => KUBELET,
+        }
+    }
+}
+
 /// The authorities as PEM documents by name (`etcd-ca.crt`, `etcd-ca.key`, …): what the state store
 /// keeps as `pki.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +155,25 @@ impl Authorities {
         &self.etcd.certificate
     }
 
+    /// An authority's own certificate (PEM).
+    pub fn certificate_of(&self, signer: Signer) -> &str {
+        &self.authority(signer).certificate
+    }
+
+    /// When an authority's own certificate ends, and with it all that it signed.
+    pub fn end_of(&self, signer: Signer) -> Timestamp {
+        self.authority(signer).expires
+    }
+
+    fn authority(&self, signer: Signer) -> &Authority {
+        match signer {
+            Signer::Kubernetes => &self.kubernetes,
+            Signer::Etcd => &self.etcd,
+            Signer::FrontProxy => &self.front_proxy,
+            Signer::Kubelet => &self.kubelet,
+        }
+    }
+
     /// The key by which hakube logs in on the cluster's machines. Clusters that were made before there
     /// was one have none, and no machine that wants one.
     pub fn login(&self) -> Option<&LoginKey> {
@@ -194,6 +246,10 @@ impl Authority {
         let (_, block) = x509_parser::pem::parse_x509_pem(certificate.as_bytes())
             .map_err(|e| malformed(e.to_string()))?;
         let parsed = block.parse_x509().map_err(|e| malformed(e.to_string()))?;
+        // Parsers don't look at an authority's own signature. A document that was damaged must not be spread.
+        if block.label != "CERTIFICATE" || parsed.verify_signature(None).is_err() {
+            return Err(PkiError::Damaged { name: name.into() });
+        }
         if parsed.public_key().raw != key.subject_public_key_info() {
             return Err(PkiError::Mismatch { name: name.into() });
         }

@@ -41,6 +41,15 @@ pub enum PkiError {
         /// The authority's name.
         name: String,
     },
+    /// A certificate isn't what its authority signed.
+    #[error(
+        "the certificate of `{name}` is damaged: its signature doesn't fit what is in it; restore \
+         pki.json from a backup"
+    )]
+    Damaged {
+        /// The authority's name.
+        name: String,
+    },
     /// Nothing can be signed any more.
     #[error(
         "the certificate of `{name}` expired on {since}; the authority has to be replaced first"

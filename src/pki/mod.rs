@@ -22,8 +22,10 @@
 //! operating system's random generator through ring.
 
 mod authority;
+mod bootstrap;
 mod error;
 mod leaf;
+mod leaves;
 mod login;
 mod operator;
 mod replica;
@@ -33,13 +35,14 @@ mod validity;
 #[cfg(test)]
 mod tests;
 
-pub use authority::{Authorities, AuthorityDocuments};
+pub use authority::{Authorities, AuthorityDocuments, Signer};
 pub use error::PkiError;
+pub use leaves::{LEAVES, LeafFile};
 pub use login::LoginKey;
 pub use operator::{ClientIdentity, admin, etcd_client_identity};
 pub use replica::{NodeFiles, ReplicaIdentity, SecretFile, replica_files};
 pub use secret::Secret;
-pub use validity::{Lifetimes, expiry};
+pub use validity::{Lifetimes, expiry, life};
 
 /// Result of this module.
 pub type Result<T, E = PkiError> = std::result::Result<T, E>;

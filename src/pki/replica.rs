@@ -161,14 +161,19 @@ pub fn replica_files(
 
     for component in ["controller-manager", "scheduler"] {
         let user = format!("system:kube-{component}");
-        let Issued { certificate, key } = issuing(kubernetes, Leaf::client(&user))?;
+        let stem = format!("pki/{component}");
+        files.pair(&stem, issuing(kubernetes, Leaf::client(&user))?);
+        // By file: client-go reads a renewed certificate within minutes, without a restart.
         let kubeconfig = render(&Access {
             cluster: "kubernetes".into(),
             context: format!("{user}@kubernetes"),
             user,
             server: identity.api_server_url(),
             ca: kubernetes.certificate.clone(),
-            credentials: Credentials::Certificate { certificate, key },
+            credentials: Credentials::Files {
+                certificate: format!("{stem}.crt"),
+                key: format!("{stem}.key"),
+            },
         });
         files.secret(&format!("{component}.kubeconfig"), kubeconfig);
     }
@@ -183,7 +188,10 @@ pub fn replica_files(
             user,
             server: identity.api_server_url(),
             ca: kubernetes.certificate.clone(),
-            credentials: Credentials::File(paths.current.to_owned()),
+            credentials: Credentials::Files {
+                certificate: paths.current.to_owned(),
+                key: paths.current.to_owned(),
+            },
         });
         let pem = Secret::new(format!("{certificate}{}", key.expose()));
         files.extend([(paths.first, pem), (paths.kubeconfig, kubeconfig)].map(

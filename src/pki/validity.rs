@@ -4,8 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use x509_parser::pem::Pem;
+use x509_parser::time::ASN1Time;
 
 use super::{PkiError, Result};
+use crate::cluster::Life;
 
 /// How far a certificate's validity reaches back, so that a machine whose clock is behind, by a wrong time
 /// zone at worst, accepts one that was made just now; and so that a cluster lives on when the clock is set
@@ -28,6 +30,15 @@ impl Default for Lifetimes {
             ca_days: 3650,
             leaf_days: 365,
         }
+    }
+}
+
+impl Lifetimes {
+    /// The end of a certificate that is signed now, by an authority that ends then.
+    pub fn leaf_end(self, now: Timestamp, authority: Timestamp) -> Timestamp {
+        let lifetime = SignedDuration::from_hours(24 * i64::from(self.leaf_days));
+        now.checked_add(lifetime)
+            .map_or(authority, |end| end.min(authority))
     }
 }
 
@@ -70,6 +81,11 @@ fn whole_seconds(at: Timestamp) -> OffsetDateTime {
 
 /// When the certificate in `pem` ends; of a bundle, when the first of them does.
 pub fn expiry(pem: &str) -> Result<Timestamp> {
+    life(pem).map(|life| life.expires)
+}
+
+/// From when to when the certificate in `pem` is valid; of a bundle, all of them.
+pub fn life(pem: &str) -> Result<Life> {
     let malformed = |reason: String| PkiError::Malformed {
         name: "certificate".into(),
         expected: "a PEM certificate",
@@ -79,9 +95,21 @@ pub fn expiry(pem: &str) -> Result<Timestamp> {
         .map(|block| {
             let block = block.map_err(|e| malformed(e.to_string()))?;
             let certificate = block.parse_x509().map_err(|e| malformed(e.to_string()))?;
-            Timestamp::from_second(certificate.validity().not_after.timestamp())
-                .map_err(|e| malformed(e.to_string()))
+            let at = |time: ASN1Time| {
+                Timestamp::from_second(time.timestamp()).map_err(|e| malformed(e.to_string()))
+            };
+            let validity = certificate.validity();
+            Ok(Life {
+                begins: at(validity.not_before)?,
+                expires: at(validity.not_after)?,
+            })
         })
-        .reduce(|first, next| Ok(first?.min(next?)))
+        .reduce(|first, next| {
+            let (first, next) = (first?, next?);
+            Ok(Life {
+                begins: first.begins.max(next.begins),
+                expires: first.expires.min(next.expires),
+            })
+        })
         .unwrap_or_else(|| Err(malformed("there is none in it".into())))
 }

@@ -39,6 +39,8 @@ impl Action {
             Self::EnsureNodeGroup(spec) => Change::NodeGroup(spec),
             Self::Delete(resource) => Change::Delete(resource),
             Self::DeliverSecrets(_)
+            | Self::RenewCertificates(_)
+            | Self::AwaitRenewed { .. }
             | Self::FormEtcd(_)
             | Self::JoinEtcd(_)
             | Self::PromoteMember(_)
@@ -48,7 +50,8 @@ impl Action {
             | Self::AwaitEndpoint
             | Self::HandLeadership { .. }
             | Self::RemoveMember { .. }
-            | Self::AdmitNodes
+            | Self::AdmitNodes { .. }
+            | Self::ExtendTokens { .. }
             | Self::AwaitNodes { .. }
             | Self::RegisterReplica(_)
             | Self::AwaitReplicaNodes { .. }

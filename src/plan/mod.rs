@@ -3,6 +3,7 @@
 //! All choices are made here: which step, on what, after which other. Running makes none.
 
 mod addons;
+mod certificates;
 mod demand;
 mod drain;
 mod endpoint;
@@ -20,6 +21,7 @@ mod teardown;
 #[cfg(test)]
 mod tests;
 
+pub use certificates::{RenewRequest, expired, renewal};
 pub use step::{Action, Plan, QuorumChange, Step};
 pub use subject::Subject;
 
@@ -35,6 +37,9 @@ use step::Draft;
 pub fn plan(intent: &Intent, observed: &Observed) -> Result<Plan> {
     if intent.phase == Phase::Absent {
         return Ok(teardown::plan(intent, observed));
+    }
+    if let Some(renewals) = certificates::expired(intent, observed) {
+        return Ok(renewals);
     }
     check_known(intent, observed)?;
     let mut draft = Draft::new(observed.etcd.quorum());
@@ -53,6 +58,7 @@ pub fn plan(intent: &Intent, observed: &Observed) -> Result<Plan> {
         addons::after_nodes(intent, observed, &mut draft);
         addons::await_ready(intent, &mut draft);
     }
+    certificates::plan(intent, observed, &mut draft);
     check_strangers(intent, observed, &draft)?;
     check_hidden(intent, observed, &draft)?;
     check_quorum(intent, observed, &draft)?;

@@ -16,6 +16,8 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     let groups = known_groups(intent, observed);
     let mut done: Vec<Key> = vec![AWAIT.to_owned()];
     done.extend(resize(intent, observed, draft));
+    done.extend(extend_tokens(intent, observed, draft));
+    done.extend(restore_tokens(intent, observed, draft));
     done.extend(delete_groups(intent, observed, draft));
     let all_seen = unreachable.is_empty();
     if all_seen {
@@ -99,6 +101,33 @@ fn leaving(group: &NodeGroup, size: u32, observed: &Observed) -> Vec<String> {
     machines.into_iter().take(count).cloned().collect()
 }
 
+/// A group makes a machine anew at any time (after a preemption, or when it was deleted by hand), from the template that it
+/// has.
+fn extend_tokens(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Option<Key> {
+    let tokens = observed.tokens_due(intent);
+    (!tokens.is_empty()).then(|| {
+        draft.add(
+            "extend-tokens",
+            "let nodes join for another day, with the token that they boot with",
+            Action::ExtendTokens { tokens },
+            &[AWAIT.to_owned()],
+        )
+    })
+}
+
+/// Kubernetes deletes tokens that have expired. Machines that their group made anew since wait for theirs.
+fn restore_tokens(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Option<Key> {
+    let templates = observed.templates_without_token(intent);
+    (!templates.is_empty()).then(|| {
+        draft.add(
+            "restore-tokens",
+            "let nodes join again, with the token that they boot with",
+            Action::AdmitNodes { templates },
+            &[AWAIT.to_owned()],
+        )
+    })
+}
+
 /// Groups that aren't there, or not of their size. Each gets a new template: the token in the one that it
 /// has may have expired, and a template can't be changed.
 fn resize(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Vec<Key> {
@@ -110,20 +139,25 @@ fn resize(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Vec<Key> {
     if resized.is_empty() {
         return Vec::new();
     }
+    let next = templates(observed)
+        .filter_map(|name| intent.spec.names.node_template_number(name))
+        .max()
+        .map_or(0, |last| last.saturating_add(1));
+    let names = (next..)
+        .zip(&resized)
+        .map(|(number, _)| intent.spec.names.node_template(number));
     let admit = draft.add(
         "admit-nodes",
         "let nodes join, with a token that expires",
-        Action::AdmitNodes,
+        Action::AdmitNodes {
+            templates: names.collect(),
+        },
         &[AWAIT.to_owned(), addons::before_nodes()],
     );
     let mut needs = vec![admit];
     if !intent.spec.has_firewalls() {
         needs.push("network".to_owned());
     }
-    let next = templates(observed)
-        .filter_map(|name| intent.spec.names.node_template_number(name))
-        .max()
-        .map_or(0, |last| last.saturating_add(1));
     (next..)
         .zip(resized)
         .map(|(number, (group, change))| {

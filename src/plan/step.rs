@@ -59,6 +59,13 @@ pub enum Action {
     EnsureMachine(MachineSpec),
     /// The replica has its certificates, keys and addresses.
     DeliverSecrets(MachineRef),
+    /// The replica has new certificates in the place of its old ones.
+    RenewCertificates(MachineRef),
+    /// Through some of these etcd can be read, and the API server of some is ready: they serve with new certificates.
+    AwaitRenewed {
+        /// The replicas.
+        replicas: Vec<MachineRef>,
+    },
     /// The first member of a new etcd runs.
     FormEtcd(MachineRef),
     /// The replica's member has joined as a learner and runs.
@@ -106,8 +113,16 @@ pub enum Action {
     },
     /// The resource is gone.
     Delete(ResourceId),
-    /// Nodes may join, with a token that expires.
-    AdmitNodes,
+    /// Nodes may join for another while, with the tokens in these templates of machines.
+    AdmitNodes {
+        /// The templates. They need not be there yet.
+        templates: Vec<String>,
+    },
+    /// These tokens admit nodes for another while: machines that a group makes anew join with them.
+    ExtendTokens {
+        /// Their public halves.
+        tokens: Vec<String>,
+    },
     /// The group has its size.
     EnsureNodeGroup(NodeGroupSpec),
     /// Nodes are ready.

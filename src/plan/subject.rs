@@ -27,6 +27,7 @@ impl Action {
             | Self::PromoteMember(machine)
             | Self::StartControlPlane(machine)
             | Self::RegisterReplica(machine)
+            | Self::RenewCertificates(machine)
             | Self::ShareAddress { machine, .. }
             | Self::ReleaseAddress(machine) => Subject::Replica(&machine.name),
             Self::HandLeadership { from: name } | Self::RemoveMember { replica: name, .. } => {
@@ -44,9 +45,11 @@ impl Action {
                 ResourceKind::NodeGroup | ResourceKind::MachineTemplate => Subject::Nodes,
                 _ => Subject::Cluster,
             },
-            Self::AdmitNodes | Self::EnsureNodeGroup(_) => Subject::Nodes,
+            Self::AdmitNodes { .. } | Self::EnsureNodeGroup(_) => Subject::Nodes,
             Self::AwaitNodes { .. }
             | Self::AwaitReplicaNodes { .. }
+            | Self::AwaitRenewed { .. }
+            | Self::ExtendTokens { .. }
             | Self::ForgetNodes { .. }
             | Self::LabelNodes { .. }
             | Self::ApplyAddon { .. }

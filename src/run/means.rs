@@ -2,6 +2,7 @@
 
 use super::drain::Drain;
 use crate::channel::Channel;
+use crate::clock::Clock;
 use crate::etcd::Etcd;
 use crate::kubeconfig;
 use crate::kubernetes::Kubernetes;
@@ -38,6 +39,8 @@ pub struct Means {
     pub nodes_timeout: Duration,
     /// How nodes are drained.
     pub drain: Drain,
+    /// What certificates and tokens are dated by.
+    pub clock: Clock,
     /// How often a condition is looked at while it is waited for.
     pub pace: Duration,
 }

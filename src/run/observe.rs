@@ -2,12 +2,12 @@
 
 mod data;
 
-use super::{Means, hold, serving};
+use super::{Means, certificates, hold, serving};
 use crate::addons;
 use crate::channel::Door;
 use crate::cluster::{
-    AddonState, AlarmView, ApiView, Endpoint, EtcdView, HoldView, Intent, MemberRole, MemberView,
-    NodeView, Observed, ServingView,
+    AddonState, AlarmView, ApiView, Certificate, Endpoint, EtcdView, HoldView, Intent, MemberRole,
+    MemberView, NodeView, Observed, ServingView, Skew, TokenView,
 };
 use crate::error::Result;
 use crate::etcd::{CLIENT_PORT, EtcdResult, Member, MemberStatus, peer_url};
@@ -23,14 +23,18 @@ use std::net::SocketAddr;
 /// The provider can't be asked. Everything else that doesn't answer is reported as such.
 pub async fn observe(intent: &Intent, means: &Means) -> Result<Observed> {
     let inventory = means.provider.inspect(&intent.spec.cluster).await?;
-    let (etcd, apis, holds, seen) = tokio::join!(
+    let (etcd, apis, holds, clocks, certificates, seen) = tokio::join!(
         etcd_seen(&inventory, means),
         api_views(intent, &inventory, means),
         hold_views(intent, &inventory, means),
+        clocks(intent, &inventory, means),
+        certificates::look(intent, &inventory, means),
         endpoint_view(intent, &inventory, means),
     );
-    let kubeconfig = has_context(intent, &inventory, means);
     let data = data::conditions(intent, &inventory, &etcd.view, means).await;
+    let is_due = |certificate: &Certificate| certificate.is_due(certificates.at);
+    let kubeconfig = has_context(intent, &inventory, means)
+        && !certificates.kubeconfig.as_ref().is_some_and(is_due);
     Ok(Observed {
         inventory,
         etcd: etcd.view,
@@ -40,13 +44,16 @@ pub async fn observe(intent: &Intent, means: &Means) -> Result<Observed> {
         holds,
         endpoint_ready: seen.ready,
         nodes: seen.nodes,
+        tokens: seen.tokens,
         addons: seen.addons,
         serving: seen.serving,
         kubeconfig,
+        clocks,
+        certificates,
     })
 }
 
-fn running(inventory: &Inventory) -> impl Iterator<Item = &Machine> {
+pub(super) fn running(inventory: &Inventory) -> impl Iterator<Item = &Machine> {
     inventory
         .machines
         .iter()
@@ -191,6 +198,20 @@ async fn api_views(
     join_all(probes).await.into_iter().flatten().collect()
 }
 
+/// By how much the clocks of the replicas differ from this host's, at the middle of a question.
+async fn clocks(intent: &Intent, inventory: &Inventory, means: &Means) -> BTreeMap<String, Skew> {
+    let port = intent.spec.api.port;
+    let asked = running(inventory).map(|machine| async move {
+        let door = means.channel.reach(machine, port).await.ok()?;
+        let before = means.clock.now();
+        let there = means.kubernetes.date(&door).await?;
+        let half = means.clock.now().duration_since(before) / 2;
+        let ahead = there.duration_since(before) - half;
+        Some((machine.name.clone(), Skew(ahead.as_secs())))
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
 async fn hold_views(
     intent: &Intent,
     inventory: &Inventory,
@@ -219,6 +240,7 @@ fn endpoint(intent: &Intent, inventory: &Inventory) -> Option<SocketAddr> {
 struct EndpointView {
     ready: bool,
     nodes: Option<Vec<NodeView>>,
+    tokens: Option<Vec<TokenView>>,
     addons: Option<BTreeMap<String, AddonState>>,
     serving: Vec<ServingView>,
 }
@@ -230,17 +252,31 @@ async fn endpoint_view(intent: &Intent, inventory: &Inventory, means: &Means) ->
     if inventory.machines.is_empty() || !means.kubernetes.is_ready(endpoint).await {
         return EndpointView::default();
     }
-    let (nodes, addons, serving) = tokio::join!(
+    let (nodes, tokens, addons, serving) = tokio::join!(
         means.kubernetes.nodes(endpoint),
+        token_views(inventory, endpoint, means),
         addon_states(intent, endpoint, means),
         serving_views(intent, endpoint, means),
     );
     EndpointView {
         ready: true,
         nodes: nodes.ok(),
+        tokens,
         addons,
         serving,
     }
+}
+
+/// Without groups of nodes nobody joins by a token.
+async fn token_views(
+    inventory: &Inventory,
+    endpoint: SocketAddr,
+    means: &Means,
+) -> Option<Vec<TokenView>> {
+    if inventory.node_groups.is_empty() {
+        return None;
+    }
+    means.kubernetes.tokens(endpoint).await.ok()
 }
 
 /// How addons are, where there are any: stand-ins have none.

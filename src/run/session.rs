@@ -183,6 +183,7 @@ impl Session {
             shared_loopback: backend.shared_loopback,
             kubeconfig: kubeconfig::Paths::new(&settings.kubeconfig),
             context: settings.kube_context.clone(),
+            clock: self.clock,
             timeout: settings.timeout,
             nodes_timeout: settings.nodes_timeout,
             drain: Drain::within(settings.drain_timeout),

@@ -37,6 +37,7 @@ async fn documents_have_their_fields_in_json_and_yaml() {
         "etcd_quorum_reads",
         "replicas",
         "nodes",
+        "certificates",
         "unfinished",
         "running",
         "drift",

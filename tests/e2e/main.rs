@@ -17,6 +17,7 @@ mod support;
 mod artifacts;
 mod bad_cloud;
 mod bad_input;
+mod certificates;
 mod chaos;
 mod compute_engine;
 mod contracts;

@@ -75,9 +75,10 @@ pub(super) fn files(
     let guard_unit = guard.then_some(metadata_guard::UNIT);
     let before = match registration {
         Registration::Node { .. } => Vec::new(),
-        // The kubelet keeps a link to its certificate of the moment; the first one is hakube's.
+        // The kubelet keeps a link to its certificate of the moment; the first one is hakube's, and so is one that
+        // hakube renewed since, because the kubelet's may have expired while the machine was off.
         Registration::Replica => vec![format!(
-            "/bin/sh -c '[ -e {current} ] || ln -sf {first} {current}'",
+            "/bin/sh -c '[ {current} -nt {first} ] || ln -sf {first} {current}'",
             first = NODE_FILES.first,
             current = NODE_FILES.current,
         )],

@@ -1,6 +1,7 @@
 //! The documents that authorities are kept as.
 
 use super::*;
+use base64::Engine as _;
 
 #[test]
 fn incomplete_or_mixed_up_documents_are_refused() {
@@ -35,6 +36,36 @@ fn incomplete_or_mixed_up_documents_are_refused() {
 }
 
 #[test]
+fn an_authority_with_a_flipped_bit_is_refused() {
+    let documents = authorities().to_documents();
+    let pem = documents.0["kubernetes-ca.crt"].expose().to_owned();
+    let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap();
+    let whole = block.contents.len();
+    // In its validity, its name, its key, its extensions or its signature: wherever it is.
+    for at in (4..whole).step_by(7) {
+        let mut bytes = block.contents.clone();
+        bytes[at] ^= 4;
+        let encoded = base64::engine::general_purpose::STANDARD.encode(&bytes);
+        let lines: Vec<&str> = encoded
+            .as_bytes()
+            .chunks(64)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        let damaged = format!(
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            lines.join("\n")
+        );
+        let mut copy = documents.clone();
+        copy.0
+            .insert("kubernetes-ca.crt".into(), Secret::new(damaged));
+        assert!(
+            Authorities::from_documents(&copy).is_err(),
+            "byte {at} of {whole}"
+        );
+    }
+}
+
+#[test]
 fn debug_output_shows_no_key() {
     let authorities = authorities();
     let shown = format!(
@@ -66,4 +97,30 @@ fn the_login_key_is_one_to_ssh() {
     let login = authorities().login().unwrap().clone();
     let private = russh::keys::decode_secret_key(login.private.expose(), None).unwrap();
     assert_eq!(private.public_key().to_openssh().unwrap(), login.public);
+}
+
+#[test]
+fn the_token_of_a_template_is_always_the_same_and_no_other_template_has_it() {
+    let authorities = authorities();
+    let (id, secret) = authorities.bootstrap_token("kubernetes", "template-0");
+    let is_plain = |text: &str| {
+        let mut letters = text.chars();
+        letters.all(|c| c.is_ascii_digit() || c.is_ascii_lowercase())
+    };
+    assert!(id.len() == 6 && is_plain(&id), "{id}");
+    assert!(secret.expose().len() == 16 && is_plain(secret.expose()));
+
+    let restored = Authorities::from_documents(&authorities.to_documents()).unwrap();
+    let again = restored.bootstrap_token("kubernetes", "template-0");
+    assert_eq!((&again.0, again.1.expose()), (&id, secret.expose()));
+
+    let others = [
+        authorities.bootstrap_token("kubernetes", "template-1"),
+        authorities.bootstrap_token("other", "template-0"),
+        super::authorities().bootstrap_token("kubernetes", "template-0"),
+    ];
+    for (other, other_secret) in others {
+        assert_ne!(other, id);
+        assert_ne!(other_secret.expose(), secret.expose());
+    }
 }

@@ -19,6 +19,29 @@ const SERVER: (bool, bool) = (false, true);
 const BOTH: (bool, bool) = (true, true);
 
 #[test]
+fn every_certificate_that_ends_is_listed_with_its_authority() {
+    let authorities = authorities();
+    let files = files(&authorities);
+    let listed: Vec<&str> = LEAVES.iter().map(|leaf| leaf.path).collect();
+    for leaf in LEAVES {
+        let pem = text(&files, leaf.path.strip_prefix("/etc/kubernetes/").unwrap());
+        let issuer = describe_issuer(pem);
+        assert_eq!(
+            issuer,
+            format!("CN={}", leaf.signer.name()),
+            "{}",
+            leaf.path
+        );
+    }
+    let others = files.values().filter(|file| {
+        let is_authority = file.path.ends_with("ca.crt");
+        file.path.ends_with(".crt") && !is_authority && !listed.contains(&file.path.as_str())
+    });
+    let others: Vec<&str> = others.map(|file| file.path.as_str()).collect();
+    assert_eq!(others, [""; 0], "these expire, and nobody would know");
+}
+
+#[test]
 fn a_replica_gets_exactly_its_files_and_no_authority_key_but_the_kubelets() {
     let authorities = authorities();
     let files = files(&authorities);
@@ -35,6 +58,8 @@ fn a_replica_gets_exactly_its_files_and_no_authority_key_but_the_kubelets() {
     644 /etc/kubernetes/pki/apiserver.crt
     600 /etc/kubernetes/pki/apiserver.key
     644 /etc/kubernetes/pki/ca.crt
+    644 /etc/kubernetes/pki/controller-manager.crt
+    600 /etc/kubernetes/pki/controller-manager.key
     644 /etc/kubernetes/pki/etcd/ca.crt
     644 /etc/kubernetes/pki/etcd/peer.crt
     600 /etc/kubernetes/pki/etcd/peer.key
@@ -48,6 +73,8 @@ fn a_replica_gets_exactly_its_files_and_no_authority_key_but_the_kubelets() {
     644 /etc/kubernetes/pki/kubernetes-ca.crt
     600 /etc/kubernetes/pki/sa.key
     644 /etc/kubernetes/pki/sa.pub
+    644 /etc/kubernetes/pki/scheduler.crt
+    600 /etc/kubernetes/pki/scheduler.key
     600 /etc/kubernetes/scheduler.kubeconfig
     ");
 
@@ -291,4 +318,9 @@ pub(super) fn describe(pem: &str) -> (String, BTreeSet<String>, (bool, bool)) {
 
 fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
     names.map(str::to_owned).into()
+}
+
+fn describe_issuer(pem: &str) -> String {
+    let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap();
+    block.parse_x509().unwrap().issuer().to_string()
 }

@@ -85,14 +85,19 @@ fn component_kubeconfigs_point_at_the_replicas_own_address_and_trust_only_the_ku
             let bytes = STANDARD.decode(data).unwrap();
             String::from_utf8(bytes).unwrap()
         };
+        // Beside the kubeconfig, so that a machine of the local cloud finds its own.
+        let named = |pointer: &str| {
+            let file = config.pointer(pointer).unwrap().as_str().unwrap();
+            text(&files, file).to_owned()
+        };
         assert_eq!(
             decode("/clusters/0/cluster/certificate-authority-data"),
             authorities.kubernetes_ca()
         );
         let client = ClientIdentity {
             ca: decode("/clusters/0/cluster/certificate-authority-data"),
-            certificate: decode("/users/0/user/client-certificate-data"),
-            key: Secret::new(decode("/users/0/user/client-key-data")),
+            certificate: named("/users/0/user/client-certificate"),
+            key: Secret::new(named("/users/0/user/client-key")),
         };
         assert_eq!(
             describe(&client.certificate).0,

@@ -4,6 +4,7 @@
 
 mod addons;
 mod blocked;
+mod certificates;
 mod crashes;
 mod growing;
 mod histories;

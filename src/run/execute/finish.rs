@@ -67,9 +67,10 @@ pub fn admin_access(
     means: &crate::run::Means,
     endpoint: std::net::SocketAddr,
 ) -> Result<Access> {
-    let admin = pki::admin(&means.authorities, intent.spec.pki, jiff::Timestamp::now()).map_err(
-        |error| Error::failed("could not sign the administrator's certificate").because(error),
-    )?;
+    let admin =
+        pki::admin(&means.authorities, intent.spec.pki, means.clock.now()).map_err(|error| {
+            Error::failed("could not sign the administrator's certificate").because(error)
+        })?;
     Ok(Access {
         cluster: means.context.clone(),
         user: means.context.clone(),

@@ -1,6 +1,7 @@
 //! One step, done. Every choice was the plan's; each step looks first and finds done what is done.
 
 mod addons;
+mod certificates;
 mod endpoint;
 mod finish;
 mod member;
@@ -15,14 +16,13 @@ use super::gap::GapMeter;
 use crate::channel::{self, Door};
 use crate::cluster::Intent;
 use crate::error::{Error, Result};
-use crate::kubernetes::BootstrapToken;
 use crate::output::Reporter;
 use crate::plan::{Action, Step};
 use async_trait::async_trait;
 use hakube_provider::{Inventory, Machine, MachineRef, MachineSpec};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Takes down what must never be forgotten, before a step that relies on it goes on.
@@ -41,7 +41,6 @@ pub struct Execution<'a> {
     ledger: &'a dyn Ledger,
     reporter: &'a dyn Reporter,
     directory: Directory,
-    token: OnceLock<BootstrapToken>,
     /// On the endpoint while its address may move.
     meter: tokio::sync::Mutex<Option<GapMeter>>,
     gap: Mutex<Option<Duration>>,
@@ -62,7 +61,6 @@ impl<'a> Execution<'a> {
             ledger,
             reporter,
             directory: Directory::new(inventory),
-            token: OnceLock::new(),
             meter: tokio::sync::Mutex::new(None),
             gap: Mutex::new(None),
         }
@@ -99,7 +97,10 @@ impl<'a> Execution<'a> {
                 Ok(provider.delete(&self.intent.spec.cluster, resource).await?)
             }
             Action::EnsureBalancer(spec) => Ok(provider.ensure_balancer(spec).await?),
-            Action::DeliverSecrets(machine) => self.deliver_secrets(machine).await,
+            Action::DeliverSecrets(machine) | Action::RenewCertificates(machine) => {
+                self.deliver_secrets(machine).await
+            }
+            Action::AwaitRenewed { replicas } => self.await_renewed(replicas).await,
             Action::StartControlPlane(machine) => self.start_control_plane(machine).await,
             Action::FormEtcd(machine) => self.form_etcd(machine).await,
             Action::JoinEtcd(machine) => self.join_etcd(machine).await,
@@ -112,7 +113,8 @@ impl<'a> Execution<'a> {
             Action::ShareAddress { machine, among } => self.share_address(machine, among).await,
             Action::ReleaseAddress(machine) => self.release_address(machine).await,
             Action::AwaitEndpoint => self.await_endpoint().await,
-            Action::AdmitNodes => self.admit_nodes().await,
+            Action::AdmitNodes { templates } => self.admit_nodes(templates).await,
+            Action::ExtendTokens { tokens } => self.extend_tokens(tokens).await,
             Action::EnsureNodeGroup(spec) => self.ensure_node_group(spec).await,
             Action::AwaitNodes {
                 count,

@@ -1,7 +1,8 @@
 //! Nodes: let in, made, waited for.
 
 use super::Execution;
-use crate::error::{Error, Result};
+use crate::cluster::TOKEN_LIFETIME;
+use crate::error::Result;
 use crate::kubeconfig::{self, Access, Credentials};
 use crate::kubernetes::BootstrapToken;
 use crate::machine::{BOOTSTRAP_KUBECONFIG, KUBELET_CLIENT_CA};
@@ -9,16 +10,11 @@ use crate::output::Event;
 use crate::pki::Secret;
 use crate::plan::Step;
 use crate::run::drain::drain;
-use crate::run::letters::random;
 use crate::run::wait;
 use base64::Engine as _;
 use hakube_provider::{MachineRef, NodeGroupSpec};
-use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-/// How long a bootstrap token admits nodes: kubeadm's own default.
-const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 
 /// A node that was ready before and comes back takes no longer.
 const SICK: Duration = Duration::from_secs(60);
@@ -27,19 +23,46 @@ const SICK: Duration = Duration::from_secs(60);
 const LATECOMERS: Duration = Duration::from_secs(30);
 
 impl Execution<'_> {
-    /// A token that expires is the one secret that a node boots with.
-    pub(super) async fn admit_nodes(&self) -> Result<()> {
-        let token = self.token.get_or_init(|| BootstrapToken {
-            id: random(6),
-            secret: Secret::new(random(16)),
-            expires: Timestamp::now() + TOKEN_LIFETIME,
-        });
+    /// A token that expires is the one secret that a node boots with. That of a template which is in use may be gone, as
+    /// Kubernetes deletes expired ones: it is the same again.
+    pub(super) async fn admit_nodes(&self, templates: &[String]) -> Result<()> {
         let endpoint = self.endpoint()?;
-        self.means.kubernetes.admit_nodes(endpoint, token).await
+        for template in templates {
+            let token = self.token_of(template);
+            self.means.kubernetes.admit_nodes(endpoint, &token).await?;
+        }
+        Ok(())
+    }
+
+    /// The token in a template, derived from the authority's key: nobody has to keep it.
+    fn token_of(&self, template: &str) -> BootstrapToken {
+        let (id, secret) = self
+            .means
+            .authorities
+            .bootstrap_token(&self.intent.spec.cluster, template);
+        BootstrapToken {
+            id,
+            secret,
+            template: template.to_owned(),
+            expires: self.means.clock.now() + TOKEN_LIFETIME,
+        }
+    }
+
+    /// Machines that a group makes later join with the token in its template: it lives on while the group may.
+    pub(super) async fn extend_tokens(&self, tokens: &[String]) -> Result<()> {
+        let endpoint = self.endpoint()?;
+        let until = self.means.clock.now() + TOKEN_LIFETIME;
+        for id in tokens {
+            self.means
+                .kubernetes
+                .extend_token(endpoint, id, until)
+                .await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn ensure_node_group(&self, spec: &NodeGroupSpec) -> Result<()> {
-        let kubeconfig = self.bootstrap_kubeconfig()?;
+        let kubeconfig = self.bootstrap_kubeconfig(&spec.template)?;
         let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
         let mut spec = spec.clone();
         spec.machine.user_data = spec
@@ -53,10 +76,8 @@ impl Execution<'_> {
         Ok(self.means.provider.ensure_node_group(&spec).await?)
     }
 
-    fn bootstrap_kubeconfig(&self) -> Result<Secret> {
-        let token = self.token.get().ok_or_else(|| {
-            Error::failed("there is no token for nodes to join with").hint("hakube reconcile")
-        })?;
+    fn bootstrap_kubeconfig(&self, template: &str) -> Result<Secret> {
+        let token = self.token_of(template);
         Ok(kubeconfig::render(&Access {
             cluster: self.intent.spec.cluster.clone(),
             user: "kubelet-bootstrap".to_owned(),

@@ -23,7 +23,7 @@ impl Execution<'_> {
             node: spec.replicas_are_nodes().then_some(machine::NODE_FILES),
             extra_sans: spec.api.extra_sans.clone(),
         };
-        let now = jiff::Timestamp::now();
+        let now = self.means.clock.now();
         let mut files = pki::replica_files(&self.means.authorities, &identity, spec.pki, now)
             .map_err(|error| {
                 Error::failed(format!(

@@ -2,6 +2,7 @@
 //! then runs the same loop: observe, plan, show, run, observe.
 
 mod abandon;
+mod certificates;
 mod conditions;
 mod down;
 mod keep;
@@ -16,6 +17,7 @@ mod status;
 mod up;
 
 pub use abandon::abandon;
+pub use certificates::{certificates, renew};
 pub use down::down;
 pub use keep::{Keeping, keep};
 pub use nodes::{NodesRequest, nodes};
@@ -41,7 +43,7 @@ use crate::state::{Document, Holder, LockGuard, Operation as JournalEntry, Outco
 use async_trait::async_trait;
 use hakube_provider::{OperationKey, Provider};
 use status::look;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as Notes, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -57,6 +59,8 @@ struct Operation<'a> {
     entry: JournalEntry,
     /// Under which the provider knows its calls: that of what it goes on with, else its own.
     calls: String,
+    /// The steps that were done, for the journal.
+    steps: Notes<Vec<StepRecord>>,
     /// Known once it is connected.
     provider: Option<Arc<dyn Provider>>,
 }
@@ -95,6 +99,7 @@ impl<'a> Operation<'a> {
             lock: None,
             calls: entry.id.clone(),
             entry,
+            steps: Notes::new(Vec::new()),
             provider: None,
         }
     }
@@ -379,6 +384,14 @@ impl<'a> Operation<'a> {
 
     /// A cluster that goes away is only looked at for what is to be deleted.
     async fn observe(&self, intent: &Intent, means: &Means) -> Result<Observed> {
+        let observed = self.look(intent, means).await?;
+        if intent.phase == Phase::Present && self.renew_expired(intent, &observed, means).await? {
+            return self.look(intent, means).await;
+        }
+        Ok(observed)
+    }
+
+    async fn look(&self, intent: &Intent, means: &Means) -> Result<Observed> {
         looked(means.timeout, async || match intent.phase {
             Phase::Present => observe(intent, means).await,
             Phase::Absent => Ok(Observed {
@@ -416,20 +429,25 @@ impl<'a> Operation<'a> {
     }
 
     fn record(&mut self, report: &RunReport, gap: Option<Duration>) {
-        self.entry
-            .steps
-            .extend(report.steps.iter().map(|step| StepRecord {
-                key: step.key.clone(),
-                seconds: step.took.as_secs_f64(),
-                outcome: match &step.error {
-                    None => Outcome::Done,
-                    Some(error) => Outcome::Failed {
-                        error: error.to_string(),
-                    },
-                },
-            }));
+        self.note(report);
         let gap = gap.map(|gap| u64::try_from(gap.as_millis()).unwrap_or(u64::MAX));
         self.entry.endpoint_gap_ms = self.entry.endpoint_gap_ms.max(gap);
+    }
+
+    /// Writes steps down, for the journal.
+    fn note(&self, report: &RunReport) {
+        let records = report.steps.iter().map(|step| StepRecord {
+            key: step.key.clone(),
+            seconds: step.took.as_secs_f64(),
+            outcome: match &step.error {
+                None => Outcome::Done,
+                Some(error) => Outcome::Failed {
+                    error: error.to_string(),
+                },
+            },
+        });
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        steps.extend(records);
     }
 
     async fn finished(&self, stored: &mut Stored) -> Result<()> {
@@ -442,6 +460,8 @@ impl<'a> Operation<'a> {
 
     /// Writes the journal, gives the lock back and sums up.
     async fn end(mut self, result: &Result<()>) {
+        let steps = self.steps.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.entry.steps = std::mem::take(steps);
         let reporter = &self.session.reporter;
         if let Some(lock) = self.lock.take() {
             self.entry.finished = Some(self.session.clock.now());

@@ -6,7 +6,8 @@ use crate::cluster::{AddonState, Endpoint, EtcdView, Intent, MemberRole, Observe
 use crate::error::{Error, Result};
 use crate::kubeconfig;
 use crate::output::{
-    AddonStatus, EndpointStatus, NodeStatus, ReplicaStatus, ServingStatus, Status, UnfinishedStatus,
+    AddonStatus, ClockStatus, EndpointStatus, ExpiryStatus, NodeStatus, ReplicaStatus,
+    ServingStatus, Status, UnfinishedStatus,
 };
 use crate::pki::Secret;
 use crate::plan::{Action, plan};
@@ -100,6 +101,8 @@ fn describe(stored: &Stored, observed: &Observed, running: Option<String>) -> St
         hollow_nodes: !intent.runs_pods() && observed.addons.is_some(),
         serving_requests: serving_requests(observed),
         conditions: conditions(stored, observed, running.is_some()),
+        certificates: ExpiryStatus::new(&observed.certificates),
+        clocks: clocks(observed),
         drift: drift(intent, observed, running.is_some()),
         unreachable: observed.inventory.unreachable.clone(),
         running,
@@ -127,7 +130,13 @@ fn drift(intent: &Intent, observed: &Observed, running: bool) -> Vec<String> {
         Ok(plan) => {
             // Whose kubeconfig lacks the context is no difference of the cluster's.
             let steps = plan.steps.into_iter();
-            let steps = steps.filter(|step| step.action != Action::WriteKubeconfig);
+            let has_expired = observed.has_expired_token(intent);
+            let steps = steps.filter(|step| match step.action {
+                Action::WriteKubeconfig => false,
+                // Extended in good time, nothing differs.
+                Action::ExtendTokens { .. } => has_expired,
+                _ => true,
+            });
             drift.extend(steps.map(|step| step.says));
         }
         Err(refusal) => drift.push(refusal.message),
@@ -209,6 +218,20 @@ fn addons(intent: &Intent, observed: &Observed) -> Vec<AddonStatus> {
         }
     };
     states.map(status).collect()
+}
+
+/// Clocks by which certificates and tokens are judged otherwise than by this host's.
+fn clocks(observed: &Observed) -> Vec<ClockStatus> {
+    let clocks = observed.clocks.iter();
+    clocks
+        .filter_map(|(replica, &ahead)| {
+            Some(ClockStatus {
+                replica: replica.clone(),
+                ahead_seconds: ahead.0,
+                severity: ahead.severity()?,
+            })
+        })
+        .collect()
 }
 
 fn serving_requests(observed: &Observed) -> Vec<ServingStatus> {

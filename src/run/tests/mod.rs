@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod addons;
+mod certificates;
 mod converged;
 mod crashes;
 mod drain;

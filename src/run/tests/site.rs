@@ -5,14 +5,14 @@ use crate::clock::Clock;
 use crate::cluster::{ClusterSpec, Phase, RemovalRequest, fixtures};
 use crate::error::{Error, Result};
 use crate::machine::Programs;
-use crate::output::{Event, Reporter, Status};
+use crate::output::{CertificateList, Event, Reporter, Status};
 use crate::pki::{Authorities, Lifetimes};
 use crate::run::backend::Backend;
 use crate::run::connect::{Clients, Connect};
 use crate::run::session::Purpose;
 use crate::run::{
-    ReplaceRequest, ReplicateRequest, Session, Stored, abandon, down, reconcile, remove_replica,
-    repair, replace, replicate, status, up,
+    RenewRequest, ReplaceRequest, ReplicateRequest, Session, Stored, abandon, certificates, down,
+    reconcile, remove_replica, renew, repair, replace, replicate, status, up,
 };
 use crate::settings::{Resolved, Settings, Sources, resolve};
 use crate::state::Store;
@@ -42,6 +42,7 @@ pub enum Command {
     Remove(RemovalRequest),
     Replace(String),
     Repair,
+    Renew(RenewRequest),
     Down,
     Reconcile,
     Abandon,
@@ -58,6 +59,7 @@ impl Command {
                 replace(session, &ReplaceRequest { name, force: false }).await
             }
             Self::Repair => repair(session).await,
+            Self::Renew(request) => renew(session, request).await,
             Self::Down => down(session).await,
             Self::Reconcile => reconcile(session).await,
             Self::Abandon => abandon(session).await,
@@ -142,19 +144,31 @@ impl Site {
 
     /// What `hakube status` tells.
     pub fn status(&self) -> Status {
-        let world = Arc::new(Mutex::new(self.world.clone()));
+        self.looks(async |session| status(&session).await)
+    }
+
+    /// What `hakube certs` lists.
+    pub fn certificates(&self) -> CertificateList {
+        self.looks(async |session| certificates(&session).await)
+    }
+
+    fn looks<T>(&self, look: impl AsyncFnOnce(Session) -> Result<T>) -> T {
+        let mut world = self.world.clone();
+        world.ahead = self.clock_ahead;
+        let world = Arc::new(Mutex::new(world));
         process().block_on(async {
             let process = Arc::new(Process::new(world, None, BTreeMap::new()));
             let session = self.session(&process, &Arc::new(Recorder::default()), false);
-            status(&session)
+            look(session)
                 .await
-                .unwrap_or_else(|error| panic!("status: {error}\n{:#?}", self.world))
+                .unwrap_or_else(|error| panic!("{error}\n{:#?}", self.world))
         })
     }
 
     /// Runs a command in a process of its own.
     pub fn run(&mut self, command: &Command, fate: Fate) -> End {
         self.set_the_stage(command);
+        self.world.ahead = self.clock_ahead;
         let world = Arc::new(Mutex::new(self.world.clone()));
         let runtime = process();
         let events = Arc::new(Recorder::default());

@@ -32,7 +32,7 @@ use self::health::Health;
 use self::request::{RequestInfo, parse_query};
 use self::status::{ApiError, ApiResult};
 use self::storage::Store;
-use crate::error::Result;
+use crate::error::{Result, StartError};
 use crate::flags::Flags;
 use crate::serve::{self, Body, PeerChain};
 use crate::tls;
@@ -57,12 +57,15 @@ pub async fn run(flags: &Flags, version: Version) -> Result<()> {
         }
         None => None,
     };
-    let chain = tls::certificates(&flags.read("tls-cert-file")?)
+    tls::certificates(&flags.read("tls-cert-file")?)
         .map_err(|why| flags.bad_content("tls-cert-file", why))?;
-    let key = tls::private_key(&flags.read("tls-private-key-file")?)
+    tls::private_key(&flags.read("tls-private-key-file")?)
         .map_err(|why| flags.bad_content("tls-private-key-file", why))?;
+    let path = |flag: &str| flags.path(flag).unwrap_or_default();
+    let files = tls::KeyFiles::load(path("tls-cert-file"), path("tls-private-key-file"))
+        .map_err(StartError::Tls)?;
     let verifier = client_ca.clone().map(|inner| Arc::new(AskOnly(inner)) as _);
-    let config = tls::server(chain, key, verifier)?;
+    let config = tls::server_of_files(files, verifier)?;
 
     let address = flags.listen_address()?;
     let listener = serve::listen(&address).await?;

@@ -3,6 +3,8 @@
 //! All reads are linearizable, as the real API server's are since 1.13. Writes are transactions that
 //! compare the revision first, so that two API servers in front of two members never lose an update.
 
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use etcd_client::{
@@ -16,6 +18,7 @@ use thiserror::Error;
 use super::status::ApiError;
 use crate::error::{Result, StartError};
 use crate::flags::Flags;
+use crate::tls;
 
 /// How long etcd may take to answer; its own limit for a write is 7 s.
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -111,38 +114,109 @@ impl From<StoreError> for ApiError {
     }
 }
 
+/// How often it is looked whether the certificate that etcd knows this server by was renewed.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// A connection to the replica's etcd. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    client: Client,
+    client: Arc<RwLock<Client>>,
     prefix: String,
 }
 
-impl Store {
-    /// Prepares the connection that the flags describe; etcd need not be there yet.
-    pub async fn connect(flags: &Flags) -> Result<Self> {
+/// How etcd is reached.
+struct Connection {
+    ca: Option<Vec<u8>>,
+    has_identity: bool,
+    servers: Vec<String>,
+}
+
+impl Connection {
+    async fn open(&self, identity: Option<(Vec<u8>, Vec<u8>)>) -> Result<Client> {
         let mut tls = TlsOptions::new();
-        if flags.text("etcd-cafile").is_some() {
-            tls = tls.ca_certificate(Certificate::from_pem(flags.read("etcd-cafile")?));
+        if let Some(ca) = &self.ca {
+            tls = tls.ca_certificate(Certificate::from_pem(ca));
         }
-        if flags.text("etcd-certfile").is_some() {
-            tls = tls.identity(Identity::from_pem(
-                flags.read("etcd-certfile")?,
-                flags.read("etcd-keyfile")?,
-            ));
+        if let Some((certificate, key)) = identity {
+            tls = tls.identity(Identity::from_pem(certificate, key));
         }
-        flags.required("etcd-servers")?;
-        let servers = flags.list("etcd-servers");
         let mut options = ConnectOptions::new()
             .with_connect_timeout(Duration::from_secs(2))
             .with_keep_alive(Duration::from_secs(10), Duration::from_secs(5))
             .with_keep_alive_while_idle(true);
-        if servers.iter().any(|server| server.starts_with("https://")) {
+        if self
+            .servers
+            .iter()
+            .any(|server| server.starts_with("https://"))
+        {
             options = options.with_tls(tls);
         }
-        let client = Client::connect(servers, Some(options))
+        Client::connect(&self.servers, Some(options))
             .await
-            .map_err(|error| StartError::Usage(format!("--etcd-servers: {error}")))?;
+            .map_err(|error| StartError::Usage(format!("--etcd-servers: {error}")))
+    }
+}
+
+/// Connects anew whenever the certificate was renewed. Watches go on over the connection that they have.
+async fn follow(
+    client: Arc<RwLock<Client>>,
+    connection: Connection,
+    files: [PathBuf; 2],
+    mut seen: tls::Stamp,
+) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = tls::stamp(&[&files[0], &files[1]]);
+        if now == seen {
+            continue;
+        }
+        let (Ok(certificate), Ok(key)) = (std::fs::read(&files[0]), std::fs::read(&files[1]))
+        else {
+            continue;
+        };
+        // One that doesn't fit its key is between two states: it is looked at again.
+        match connection.open(Some((certificate, key))).await {
+            Ok(renewed) => {
+                *client.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+                seen = now;
+                tracing::info!("connected to etcd with a renewed certificate");
+            }
+            Err(error) => tracing::warn!(%error, "goes on with the connection that it has"),
+        }
+    }
+}
+
+impl Store {
+    /// Prepares the connection that the flags describe; etcd need not be there yet. It is made again when the
+    /// certificate's files change.
+    pub async fn connect(flags: &Flags) -> Result<Self> {
+        let path = |flag: &str| flags.path(flag).unwrap_or_default();
+        let files = [path("etcd-certfile"), path("etcd-keyfile")];
+        let connection = Connection {
+            ca: match flags.text("etcd-cafile") {
+                Some(_) => Some(flags.read("etcd-cafile")?),
+                None => None,
+            },
+            has_identity: flags.text("etcd-certfile").is_some(),
+            servers: {
+                flags.required("etcd-servers")?;
+                flags
+                    .list("etcd-servers")
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect()
+            },
+        };
+        let stamp = tls::stamp(&[&files[0], &files[1]]);
+        let identity = match connection.has_identity {
+            true => Some((flags.read("etcd-certfile")?, flags.read("etcd-keyfile")?)),
+            false => None,
+        };
+        let client = connection.open(identity).await?;
+        let client = Arc::new(RwLock::new(client));
+        if connection.has_identity {
+            tokio::spawn(follow(Arc::clone(&client), connection, files, stamp));
+        }
         let prefix = flags
             .text("etcd-prefix")
             .unwrap_or("/registry")
@@ -151,8 +225,15 @@ impl Store {
         Ok(Self { client, prefix })
     }
 
-    fn kv(&self) -> KvClient {
+    fn client(&self) -> Client {
         self.client
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn kv(&self) -> KvClient {
+        self.client()
             .kv_client()
             .max_decoding_message_size(MAX_MESSAGE)
     }
@@ -197,7 +278,7 @@ impl Store {
             .with_revision(revision);
         let mut answer = within(
             TIMEOUT,
-            self.client
+            self.client()
                 .kv_client()
                 .get(start.unwrap_or(prefix), Some(options)),
         )
@@ -272,7 +353,7 @@ impl Store {
             .with_start_revision(revision);
         within(
             TIMEOUT,
-            self.client
+            self.client()
                 .watch_client()
                 .max_decoding_message_size(MAX_MESSAGE)
                 .watch(prefix, Some(options)),
@@ -303,7 +384,7 @@ impl Store {
         }
         if target > 0 {
             let compaction = self
-                .client
+                .client()
                 .kv_client()
                 .compact(target, None::<CompactionOptions>)
                 .await;

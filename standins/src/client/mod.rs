@@ -2,7 +2,8 @@
 
 mod kubeconfig;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode, header};
@@ -38,6 +39,11 @@ impl ClientError {
         matches!(self, Self::Refused { code, .. } if *code == StatusCode::NOT_FOUND)
     }
 
+    /// It doesn't know who asks.
+    fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if *code == StatusCode::UNAUTHORIZED)
+    }
+
     /// Somebody else was there before: the name is taken, or the version has moved on.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if *code == StatusCode::CONFLICT)
@@ -58,13 +64,25 @@ fn causes(error: &reqwest::Error) -> String {
 /// A connection to the server that a kubeconfig names.
 #[derive(Clone)]
 pub struct ApiClient {
-    http: reqwest::Client,
+    http: Arc<RwLock<reqwest::Client>>,
     server: String,
+    flag: String,
+    path: PathBuf,
 }
 
 impl ApiClient {
     /// Of the current context of the kubeconfig at `path`, which `flag` named.
     pub fn from_kubeconfig(flag: &str, path: &Path) -> Result<Self> {
+        let (http, server) = Self::read(flag, path)?;
+        Ok(Self {
+            http: Arc::new(RwLock::new(http)),
+            server,
+            flag: flag.to_owned(),
+            path: path.to_owned(),
+        })
+    }
+
+    fn read(flag: &str, path: &Path) -> Result<(reqwest::Client, String)> {
         let content = |reason: String| StartError::Content {
             flag: flag.to_owned(),
             path: path.to_owned(),
@@ -101,10 +119,14 @@ impl ApiClient {
             .no_proxy()
             .build()
             .map_err(|error| StartError::Tls(error.to_string()))?;
-        Ok(Self {
-            http,
-            server: access.server.trim_end_matches('/').to_owned(),
-        })
+        Ok((http, access.server.trim_end_matches('/').to_owned()))
+    }
+
+    fn http(&self) -> reqwest::Client {
+        self.http
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// `https://…`, for logs.
@@ -139,13 +161,38 @@ impl ApiClient {
         .await
     }
 
+    /// Who isn't known any more may have been given another certificate: it is read, and shown once.
     async fn send(
         &self,
         method: Method,
         path: &str,
         body: Option<(&str, &Value)>,
     ) -> Result<Value, ClientError> {
-        let mut request = self.http.request(method, format!("{}{path}", self.server));
+        let refused = match self.send_once(method.clone(), path, body).await {
+            Err(error) if error.is_unauthorized() => error,
+            answer => return answer,
+        };
+        match Self::read(&self.flag, &self.path) {
+            Ok((http, _)) => {
+                *self.http.write().unwrap_or_else(PoisonError::into_inner) = http;
+                self.send_once(method, path, body).await
+            }
+            Err(error) => {
+                tracing::warn!(%error, "goes on with the credentials that it has");
+                Err(refused)
+            }
+        }
+    }
+
+    async fn send_once(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, &Value)>,
+    ) -> Result<Value, ClientError> {
+        let mut request = self
+            .http()
+            .request(method, format!("{}{path}", self.server));
         if let Some((media_type, body)) = body {
             request = request
                 .header(header::CONTENT_TYPE, media_type)

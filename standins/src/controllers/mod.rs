@@ -64,7 +64,7 @@ async fn serve_health(flags: &Flags) -> Result<()> {
             flags.required("bind-address")?.to_owned(),
         ])?,
     };
-    let config = tls::server(chain, key, None)?;
+    let config = tls::server(chain, key)?;
     let address = flags.listen_address()?;
     let listener = serve::listen(&address).await?;
     tracing::info!(%address, "serving health");

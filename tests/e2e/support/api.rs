@@ -2,8 +2,8 @@
 
 use super::Home;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Node};
-use kube::api::{ListParams, ObjectMeta, PostParams};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Secret};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -106,6 +106,34 @@ impl Api {
         }
     }
 
+    /// The tokens that nodes join with expired long ago.
+    pub async fn expire_tokens(&self) {
+        let secrets: kube::Api<Secret> = kube::Api::namespaced(self.client.clone(), "kube-system");
+        let end = k8s_openapi::ByteString(b"2026-01-01T00:00:00Z".to_vec());
+        let patch = serde_json::json!({"data": {"expiration": end}});
+        for name in tokens(&secrets).await {
+            let patch = Patch::Merge(&patch);
+            let parameters = PatchParams::default();
+            secrets.patch(&name, &parameters, &patch).await.unwrap();
+        }
+    }
+
+    /// The tokens that nodes join with are gone.
+    pub async fn delete_tokens(&self) {
+        let secrets: kube::Api<Secret> = kube::Api::namespaced(self.client.clone(), "kube-system");
+        for name in tokens(&secrets).await {
+            let parameters = DeleteParams::default();
+            secrets.delete(&name, &parameters).await.unwrap();
+        }
+    }
+
+    /// The node is no longer registered.
+    pub async fn forget_node(&self, name: &str) {
+        let nodes: kube::Api<Node> = kube::Api::all(self.client.clone());
+        let parameters = DeleteParams::default();
+        nodes.delete(name, &parameters).await.unwrap();
+    }
+
     /// The nodes that are ready.
     pub async fn ready_nodes(&self) -> BTreeSet<String> {
         let nodes: kube::Api<Node> = kube::Api::all(self.client.clone());
@@ -153,4 +181,15 @@ fn is_ready(node: &Node) -> bool {
     conditions
         .into_iter()
         .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+async fn tokens(secrets: &kube::Api<Secret>) -> Vec<String> {
+    let list = secrets.list(&ListParams::default()).await.unwrap();
+    let names = list
+        .items
+        .into_iter()
+        .filter_map(|secret| secret.metadata.name);
+    names
+        .filter(|name| name.starts_with("bootstrap-token-"))
+        .collect()
 }

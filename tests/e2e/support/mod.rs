@@ -1,5 +1,6 @@
 //! What the tests stand on: a home of their own, and clients that aren't hakube's.
 
+mod aging;
 mod api;
 mod cluster;
 mod emulator;

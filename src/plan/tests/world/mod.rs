@@ -150,6 +150,7 @@ impl World {
     fn is_out_of_reach(&self, step: &Step) -> bool {
         match &step.action {
             Action::DeliverSecrets(machine)
+            | Action::RenewCertificates(machine)
             | Action::FormEtcd(machine)
             | Action::JoinEtcd(machine)
             | Action::StartControlPlane(machine)
@@ -233,6 +234,8 @@ impl World {
                 );
                 self.equipped.insert(machine.name.clone());
             }
+            // Nothing expires here.
+            Action::RenewCertificates(_) | Action::AwaitRenewed { .. } => {}
             Action::FormEtcd(machine) => {
                 self.form_etcd(machine);
                 self.intent.formed = true;
@@ -250,7 +253,9 @@ impl World {
             Action::HandLeadership { from } => self.hand_leadership(from),
             Action::RemoveMember { replica, member } => self.remove_member(replica, *member),
             Action::Delete(resource) => self.delete(resource),
-            Action::AdmitNodes => assert!(self.endpoint_answers(), "nobody to admit nodes"),
+            Action::ExtendTokens { .. } | Action::AdmitNodes { .. } => {
+                assert!(self.endpoint_answers(), "nobody to admit nodes")
+            }
             Action::EnsureNodeGroup(spec) => self.ensure_node_group(spec),
             Action::AwaitNodes { count, .. } => {
                 assert!(self.endpoint_answers(), "nobody to ask for nodes");

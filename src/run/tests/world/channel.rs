@@ -27,6 +27,18 @@ impl Channel for Process {
 
     async fn read(&self, machine: &MachineRef, path: &str) -> Result<Option<Vec<u8>>> {
         let name = &machine.name;
+        // Certificates are read so often that a crash at each would be most of all crashes, and reading changes nothing.
+        if path.starts_with("/etc/kubernetes/pki/") {
+            return self
+                .look(|world| {
+                    let found = world.cloud.machines.get(name);
+                    if !found.is_some_and(|found| found.is_up(world.now)) {
+                        return Err(Error::failed(format!("{name} boots")).transient());
+                    }
+                    Ok(world.file(name, path).map(|text| text.clone().into_bytes()))
+                })
+                .await;
+        }
         self.call(&format!("read {path} on {name}"), Nothing, |world| {
             let found = world.cloud.machines.get(name);
             if !found.is_some_and(|found| found.is_up(world.now)) {

@@ -4,11 +4,12 @@ use super::api::Process;
 use super::{ENDPOINT, Moves::Nothing, USERS_BALANCER, World};
 use crate::addons::Addon;
 use crate::channel::Door;
-use crate::cluster::{AddonState, ApiView, NodeView};
+use crate::cluster::{AddonState, ApiView, NodeView, TokenView};
 use crate::error::{Error, Result};
 use crate::kubernetes::{BootstrapToken, Evicted, Eviction, Kubernetes, PodOnNode, ServingRequest};
 use async_trait::async_trait;
-use std::collections::BTreeMap;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 impl World {
@@ -65,6 +66,15 @@ impl Kubernetes for Process {
         self.look(|world| world.answers_at(at.ip())).await
     }
 
+    async fn date(&self, at: &Door) -> Option<Timestamp> {
+        self.look(|world| {
+            let skew = world.clocks.get(&at.machine).copied().unwrap_or_default();
+            let answers = world.answers_at(at.at.ip());
+            answers.then(|| Timestamp::now() + world.ahead + skew)
+        })
+        .await
+    }
+
     async fn nodes(&self, endpoint: SocketAddr) -> Result<Vec<NodeView>> {
         self.look(|world| answer(world, endpoint).map(|()| world.nodes()))
             .await
@@ -99,6 +109,20 @@ impl Kubernetes for Process {
             } else {
                 world.cordoned.remove(node);
             }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn admit_nodes(&self, endpoint: SocketAddr, token: &BootstrapToken) -> Result<()> {
+        self.call("admit nodes", Nothing, |world| {
+            answer(world, endpoint)?;
+            world.tokens.retain(|found| found.id != token.id);
+            world.tokens.push(TokenView {
+                id: token.id.clone(),
+                templates: BTreeSet::from([token.template.clone()]),
+                expires: Some(token.expires),
+            });
             Ok(())
         })
         .await
@@ -151,9 +175,21 @@ impl Kubernetes for Process {
         .await
     }
 
-    async fn admit_nodes(&self, endpoint: SocketAddr, _: &BootstrapToken) -> Result<()> {
-        self.call("admit nodes", Nothing, |world| answer(world, endpoint))
+    async fn tokens(&self, endpoint: SocketAddr) -> Result<Vec<TokenView>> {
+        self.look(|world| answer(world, endpoint).map(|()| world.tokens.clone()))
             .await
+    }
+
+    async fn extend_token(&self, endpoint: SocketAddr, id: &str, until: Timestamp) -> Result<()> {
+        self.call("extend token", Nothing, |world| {
+            answer(world, endpoint)?;
+            let tokens = world.tokens.iter_mut().filter(|token| token.id == id);
+            for token in tokens {
+                token.expires = Some(until);
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn addons(

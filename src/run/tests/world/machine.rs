@@ -5,12 +5,17 @@ use crate::etcd::peer_url;
 use crate::machine::{
     ARRANGEMENT, ETCD_CONDITION, ETCD_STARTED, JOIN_ENV, REPLICA_ENV, START, membership_in,
 };
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 /// From being made to taking files.
 pub const BOOT: Duration = Duration::from_secs(2);
+
+/// What API servers and etcd show to clients.
+const API_SERVER: &str = "/etc/kubernetes/pki/apiserver.crt";
+pub(super) const ETCD: &str = "/etc/kubernetes/pki/etcd/server.crt";
 
 /// A machine.
 #[derive(Debug, Clone)]
@@ -227,7 +232,18 @@ impl World {
             .etcd
             .and_then(|(id, _)| self.etcd.member(id))
             .is_some_and(|member| !member.learner);
-        started && votes && self.has_quorum() && !self.sick_apis.contains(name)
+        started
+            && votes
+            && self.has_quorum()
+            && !self.sick_apis.contains(name)
+            && self.is_trusted(machine, API_SERVER)
+    }
+
+    /// Whether a client takes what the machine serves with, at this time. A machine without certificates serves nobody.
+    pub(super) fn is_trusted(&self, machine: &Instance, path: &str) -> bool {
+        let life = machine.files.get(path).map(|pem| crate::pki::life(pem));
+        let now = Timestamp::now() + self.ahead;
+        life.is_some_and(|life| life.is_ok_and(|life| life.begins <= now && now < life.expires))
     }
 
     /// A file is there from now on; files that start something have what that needs.

@@ -2,6 +2,7 @@
 
 use super::api::Process;
 use super::etcd::HEALTH_INTERVAL;
+use super::machine::ETCD;
 use super::{Moves::Nothing, World};
 use crate::channel::Door;
 use crate::cluster::Alarm;
@@ -16,6 +17,9 @@ impl World {
             .machines
             .values()
             .find(|machine| machine.address == address)?;
+        if !self.is_trusted(machine, ETCD) {
+            return None;
+        }
         machine.etcd.map(|(id, _)| id)
     }
 

@@ -23,6 +23,8 @@ pub use kubernetes::Pod;
 pub use machine::DataDisk;
 pub use store::WatchedStore;
 
+use crate::cluster::TokenView;
+use jiff::SignedDuration;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -47,6 +49,12 @@ pub struct World {
     pub users_backends: Vec<String>,
     /// What etcd holds of addons.
     pub addons: BTreeMap<String, Vec<crate::addons::Object>>,
+    /// What nodes may join with.
+    pub tokens: Vec<TokenView>,
+    /// How far the time is ahead of the test's.
+    pub ahead: SignedDuration,
+    /// How far the clocks of machines are ahead of that.
+    pub clocks: BTreeMap<String, SignedDuration>,
     /// How many nodes never become ready.
     pub unready_nodes: usize,
     /// The replicas whose nodes are labelled.
