@@ -51,7 +51,7 @@ fn labels_follow_the_inventory(lab: &Lab, nodes: &[&str]) {
     assert_eq!(with("example.com/disk=ssd"), all);
     lab.kubectl(&["label", "nodes", "--all", "others=stay"]);
     lab.label_hosts("{example.com/speed: fast}");
-    lab.up(&["--nodes", "1"]);
+    lab.up_through_ssh(&["--nodes", "1"]);
     let changed = "example.com/speed=fast,!example.com/disk,others=stay";
     assert_eq!(with(changed), all);
     // What somebody takes off is put back.
