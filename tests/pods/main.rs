@@ -69,7 +69,7 @@ fn labels_follow_the_inventory(lab: &Lab, nodes: &[&str]) {
 
 /// One story, since a cluster takes a minute to make: what each chapter leaves is what the next one starts from.
 #[test]
-#[ignore = "takes five minutes and a quiet machine: scripts/test pods, scripts/test deep"]
+#[ignore = "takes six minutes and a quiet machine: scripts/test runs it after the others"]
 fn a_cluster_on_bare_hosts_runs_pods_through_every_change_and_leaves_the_hosts_as_they_were() {
     let Some(lab) = Lab::new("pods", &["r1", "r2", "r3", "n1", "n2"]) else {
         return;
