@@ -187,7 +187,7 @@ fn a_host_reaches_what_is_on_the_operators_loopback() {
         .spawn()
         .unwrap();
     hakube_yard::until("it listens", std::time::Duration::from_secs(60), || {
-        sh(&stage.hosts[0], "ss -Htln sport = :8000") != ""
+        !sh(&stage.hosts[0], "ss -Htln sport = :8000").is_empty()
     })
     .unwrap();
     stage.run_with(config, async move |hosts| {

@@ -77,11 +77,14 @@ fn a_power_cut_tells_the_others_nothing() {
     );
     let mut listener = b.command("python3").unwrap();
     let mut listener = listener.args(["-c", listen]).spawn().unwrap();
-    until("b listens", LIMIT, || sh(b, "ss -Htln sport = :5000") != "").unwrap();
+    until("b listens", LIMIT, || {
+        !sh(b, "ss -Htln sport = :5000").is_empty()
+    })
+    .unwrap();
     let mut client = a.command("python3").unwrap();
     let mut client = client.args(["-c", &connect]).spawn().unwrap();
     let connections = "ss -Htn state established sport = :5000";
-    until("a is connected", LIMIT, || sh(b, connections) != "").unwrap();
+    until("a is connected", LIMIT, || !sh(b, connections).is_empty()).unwrap();
 
     a.cut_power().unwrap();
     // An end of the connection would have come before the host was off.
