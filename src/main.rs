@@ -14,6 +14,7 @@ mod machine;
 mod output;
 mod pki;
 mod plan;
+mod proxies;
 mod run;
 mod settings;
 mod state;
@@ -25,6 +26,11 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // Everything that hakube keeps is its user's only, from birth.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    if let Err(error) = proxies::spare_loopback() {
+        output::print_warning(&format!(
+            "a proxy is set, and may be asked for what is on this host: {error}; set no_proxy=127.0.0.0/8"
+        ));
+    }
     // The one failure is that a provider is installed already, which is as good.
     rustls::crypto::ring::default_provider()
         .install_default()

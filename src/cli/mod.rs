@@ -109,7 +109,7 @@ pub fn run() -> ExitCode {
         }
         command => runtime().and_then(|runtime| runtime.block_on(dispatch(command))),
     };
-    match outcome {
+    match outcome.and_then(|()| output::check_printed()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::print_error(&error);

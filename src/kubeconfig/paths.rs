@@ -1,5 +1,6 @@
 //! Which kubeconfig files there are, and which of them a change goes to.
 
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use super::file::{KubeconfigFile, read};
@@ -35,6 +36,12 @@ impl Paths {
         self.iter().find(|path| path.exists()).unwrap_or(last)
     }
 
+    /// Whether new entries go to a device, as with KUBECONFIG=/dev/null: none are wanted.
+    fn discards(&self) -> bool {
+        let kind = std::fs::metadata(self.default_file()).map(|there| there.file_type());
+        kind.is_ok_and(|kind| kind.is_char_device())
+    }
+
     /// Where entries of this name are; else where new ones go.
     fn file_of(&self, name: &str) -> Result<&Path> {
         for path in self.iter() {
@@ -47,14 +54,15 @@ impl Paths {
 }
 
 /// Whether some file has a cluster of this name that is this server, verified with this authority
-/// (PEM). A file that can't be read has none.
+/// (PEM). A file that can't be read has none. Where new entries would go to a device, none are wanted: that is as good.
 pub fn reaches(paths: &Paths, name: &str, server: &str, ca: &str) -> bool {
-    paths.iter().any(|path| {
-        read(path)
-            .ok()
-            .flatten()
-            .is_some_and(|document| document.reaches(name, server, ca))
-    })
+    paths.discards()
+        || paths.iter().any(|path| {
+            read(path)
+                .ok()
+                .flatten()
+                .is_some_and(|document| document.reaches(name, server, ca))
+        })
 }
 
 /// The client certificate (PEM) that the user of this name has in the first file that has such a user, and that file.
@@ -70,6 +78,9 @@ pub fn client_certificate(paths: &Paths, name: &str) -> Option<(PathBuf, String)
 /// Whether [`install`] could write entries of this name now: every file is a kubeconfig, and the one
 /// that would be written can be locked. Blocks on files.
 pub fn check(paths: &Paths, name: &str) -> Result<()> {
+    if paths.discards() {
+        return Ok(());
+    }
     KubeconfigFile::load(paths.file_of(name)?).map(drop)
 }
 
@@ -77,6 +88,9 @@ pub fn check(paths: &Paths, name: &str) -> Result<()> {
 /// Returns the file that holds it. Blocks on files.
 pub fn install(paths: &Paths, access: &Access, make_current: bool) -> Result<PathBuf> {
     let path = paths.file_of(&access.context)?;
+    if paths.discards() {
+        return Ok(path.to_owned());
+    }
     // Of several files, the first to name a current context wins: so it is set in the default one,
     // which need not be the one that has the entries.
     let default = paths.default_file();

@@ -353,3 +353,12 @@ fn the_lock_of_a_hakube_that_was_killed_is_taken_over_and_kubectls_is_not() {
     assert!(matches!(error, KubeconfigError::Locked { .. }), "{error}");
     assert!(lock.exists());
 }
+
+/// KUBECONFIG=/dev/null is how people say that they want none.
+#[test]
+fn nothing_is_missing_from_a_device() {
+    let null = only(Path::new("/dev/null"));
+    assert!(reaches(&null, NAME, "https://127.0.0.1:6443", "any"));
+    // Nothing is tried that could replace it: the step that writes isn't planned.
+    check(&null, NAME).unwrap();
+}

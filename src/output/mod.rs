@@ -24,6 +24,8 @@ pub use table::Table;
 
 use crate::error::Error;
 use clap::ValueEnum;
+use std::io::{ErrorKind, Write as _};
+use std::sync::OnceLock;
 
 /// How a command's output is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -58,26 +60,52 @@ pub fn document(value: &impl serde::Serialize, format: Format) -> crate::error::
     }
 }
 
-/// Prints data on stdout. A reader that went away is not an error.
+/// Whether something that was printed on stdout got lost.
+static LOST: OnceLock<String> = OnceLock::new();
+
+/// Prints data on stdout. A reader that went away is not an error; another failure is the command's, at its end: see
+/// [`check_printed`].
 pub fn print(text: &str) {
-    use std::io::Write as _;
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout
+    let printed = stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
+    if let Err(error) = printed
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        LOST.get_or_init(|| error.to_string());
+    }
+}
+
+/// All that was printed is written.
+///
+/// # Errors
+/// It isn't: what was to be read is cut off.
+pub fn check_printed() -> crate::error::Result<()> {
+    match LOST.get() {
+        None => Ok(()),
+        Some(why) => Err(Error::failed("could not write the output to stdout")
+            .because(why)
+            .hint("make room where it goes, then run this again")),
+    }
 }
 
 /// Tells on stderr what happened, where nothing else reports.
 pub fn print_note(text: &str) {
-    eprintln!("{text}");
+    tell(&format!("{text}\n"));
 }
 
 /// Tells on stderr what is worth worrying about.
 pub fn print_warning(text: &str) {
-    eprintln!("warning: {text}");
+    tell(&format!("warning: {text}\n"));
 }
 
 /// Tells on stderr why a command ends.
 pub fn print_error(error: &Error) {
-    eprint!("{}", human::error_text(error));
+    tell(&human::error_text(error));
+}
+
+/// Nobody can be told that stderr is closed.
+fn tell(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }

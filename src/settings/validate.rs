@@ -9,7 +9,7 @@ use super::types::Zone;
 use crate::pki::Lifetimes;
 use ipnet::IpNet;
 use semver::Version;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Minor versions of Kubernetes 1 whose flags hakube knows.
 pub const KUBERNETES_MINORS: std::ops::RangeInclusive<u64> = 31..=36;
@@ -93,6 +93,7 @@ pub fn ranges(
         } else {
             size_problem(setting, *range, nodes.unwrap_or(0))
         };
+        let problem = problem.or_else(|| loopback_problem(*range));
         if let Some(problem) = problem {
             read.object(setting, &problem);
         }
@@ -113,6 +114,16 @@ pub fn ranges(
         }
     }
     families(read, &known);
+}
+
+/// Every host has the loopback's addresses itself; the local cloud's machines have theirs there, too.
+fn loopback_problem(range: IpNet) -> Option<String> {
+    let loopback = match range {
+        IpNet::V4(_) => IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8),
+        IpNet::V6(_) => IpNet::new_assert(IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
+    };
+    let overlaps = range.contains(&loopback) || loopback.contains(&range);
+    overlaps.then(|| format!("it overlaps the loopback's addresses, {loopback}"))
 }
 
 /// Pods and services talk to each other, so their ranges are of one family.

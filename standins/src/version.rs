@@ -49,11 +49,10 @@ impl Version {
     }
 
     fn parse(value: &str) -> Option<Self> {
-        let mut parts = value
-            .strip_prefix('v')
-            .unwrap_or(value)
-            .split('.')
-            .map(str::parse);
+        // What a release candidate or a build adds is left out: v1.36.0-rc.1, v1.35.2+build.7.
+        let number = value.strip_prefix('v').unwrap_or(value);
+        let number = number.split(['-', '+']).next().unwrap_or_default();
+        let mut parts = number.split('.').map(str::parse);
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
             (Some(Ok(major)), Some(Ok(minor)), Some(Ok(patch)), None) => Some(Self {
                 major,
@@ -116,6 +115,14 @@ mod tests {
             "v1.31.4+hakube.stand-in"
         );
         assert_eq!(args.next().unwrap(), "--v=2");
+    }
+
+    #[test]
+    fn release_candidates_and_builds_are_versions() {
+        let shown = |text| Version::parse(text).map(|version| version.kubernetes());
+        assert_eq!(shown("v1.36.0-rc.1").unwrap(), "v1.36.0");
+        assert_eq!(shown("1.35.2+build.7").unwrap(), "v1.35.2");
+        assert_eq!(shown("v1.36-rc.1"), None);
     }
 
     #[test]

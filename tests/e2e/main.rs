@@ -40,3 +40,4 @@ mod repair;
 mod secrets;
 mod shared_vpc;
 mod simultaneous;
+mod surroundings;

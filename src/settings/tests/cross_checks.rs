@@ -79,6 +79,16 @@ fn a_network_of_another_project_is_used_by_its_subnetwork() {
 }
 
 #[test]
+fn a_range_over_the_loopback_is_refused() {
+    for (variable, value) in [
+        ("CLUSTER_IP_RANGE", "127.128.0.0/9"),
+        ("SERVICE_CLUSTER_IP_RANGE", "127.9.0.0/16"),
+    ] {
+        assert_refused(&[(variable, value)], &["the loopback's addresses"]);
+    }
+}
+
+#[test]
 fn ranges_that_touch_do_not_overlap() {
     resolved(&[
         ("CLUSTER_IP_RANGE", "10.1.0.0/16"),

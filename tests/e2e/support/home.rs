@@ -111,6 +111,15 @@ impl Home {
         self.spawn(command, &[], arguments).end().await
     }
 
+    /// The same, where what it prints can't be written.
+    pub async fn run_with_lost_output(&self, arguments: &str) -> Outcome {
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", r#"exec "$@" >/dev/full"#, "sh", HAKUBE])
+            .args(arguments.split_whitespace());
+        self.spawn(command, &[], arguments).end().await
+    }
+
     /// Starts `hakube` with these arguments, and lets it run.
     pub fn start(&self, arguments: &str) -> Running {
         self.start_with(&[], arguments)
