@@ -15,10 +15,7 @@ async fn a_proxy_is_never_asked_for_what_is_on_loopback() {
     }
     home.set("no_proxy", "localhost,127.0.0.1,::1");
     home.run("up").await.succeeded();
-    home.run("status")
-        .await
-        .succeeded()
-        .says(&["1 of 1 voters healthy"]);
+    assert_eq!(home.status().await["endpoint"]["ready"], true);
     assert!(proxy.accept().is_err(), "the proxy was asked");
     home.run("down --yes").await.succeeded();
 }
@@ -26,7 +23,7 @@ async fn a_proxy_is_never_asked_for_what_is_on_loopback() {
 #[tokio::test]
 async fn output_that_is_lost_is_a_failure() {
     let home = Home::new();
-    for arguments in ["env --template", "local machines"] {
+    for arguments in ["env --template", "env"] {
         let outcome = home.run_with_lost_output(arguments).await;
         outcome.exited(1).says(&["could not write the output"]);
     }
@@ -36,11 +33,16 @@ async fn output_that_is_lost_is_a_failure() {
 async fn a_release_candidate_comes_up_and_a_device_gets_no_kubeconfig() {
     let mut home = Home::new();
     home.set("KUBE_VERSION", "v1.36.0-rc.1");
-    home.set("KUBECONFIG", "/dev/null");
+    // A device of its own: root could replace the machine's.
+    let device = home.beside("null");
+    let made = std::process::Command::new("mknod")
+        .arg(&device)
+        .args(["c", "1", "3"])
+        .status();
+    let own = made.is_ok_and(|status| status.success());
+    let null = if own { device } else { "/dev/null".into() };
+    home.set("KUBECONFIG", null.to_str().unwrap());
     home.run("up").await.succeeded();
-    home.run("status")
-        .await
-        .succeeded()
-        .says(&["survives 0 failures"]);
+    assert_eq!(home.status().await["endpoint"]["ready"], true);
     home.run("down --yes").await.succeeded();
 }
