@@ -61,10 +61,7 @@ pub(super) async fn list(client: Client) -> Result<Vec<TokenView>> {
 /// The token admits nodes until then.
 pub(super) async fn extend(client: Client, id: &str, until: Timestamp) -> Result<()> {
     let expiration = k8s_openapi::ByteString(expiration(until).into_bytes());
-    change(client, id, json!({"data": {"expiration": expiration}})).await
-}
-
-async fn change(client: Client, id: &str, patch: serde_json::Value) -> Result<()> {
+    let patch = json!({"data": {"expiration": expiration}});
     let secrets: Api<Secret> = Api::namespaced(client, NAMESPACE);
     let params = PatchParams::default();
     let changed = in_time(async {

@@ -129,13 +129,8 @@ impl Programs {
 
     /// The servers on a loopback that machines download from.
     pub fn on_loopback(&self) -> BTreeSet<SocketAddr> {
-        let programs = self.replica(IsNode::Yes).into_iter();
-        let urls = programs.filter_map(|(_, program)| match program {
-            Program::Artifact(artifact) => Some(&artifact.url),
-            Program::Installed(_) | Program::StandIn { .. } => None,
-        });
-        let images = self.images().iter().map(|archive| &archive.url);
-        urls.chain(images).filter_map(|url| loopback(url)).collect()
+        let urls = self.downloads(true);
+        urls.iter().filter_map(|url| loopback(url)).collect()
     }
 
     /// The URLs of what a replica downloads, which is a node too where `is_node`.

@@ -2,7 +2,7 @@
 //! anything else.
 
 use super::step::{Action, Draft, Key, Plan, key};
-use crate::cluster::{Intent, Observed, ReplicaIntent};
+use crate::cluster::{Intent, Observed, ReplicaIntent, replica_names};
 use crate::error::{Error, Result};
 use hakube_provider::MachineRef;
 
@@ -91,16 +91,11 @@ pub fn renewal(intent: &Intent, observed: &Observed, request: &RenewRequest) -> 
 
 fn named<'a>(intent: &'a Intent, observed: &Observed, name: &str) -> Result<&'a ReplicaIntent> {
     let Some(replica) = intent.replica(name) else {
-        let names: Vec<&str> = intent
-            .replicas
-            .iter()
-            .map(|one| one.name.as_str())
-            .collect();
         return Err(Error::bad_input(format!(
             "cluster {} has no replica {name}",
             intent.spec.cluster
         ))
-        .hint(format!("its replicas are: {}", names.join(", "))));
+        .hint(format!("its replicas are: {}", replica_names(intent))));
     };
     if has_some(observed, replica) {
         return Ok(replica);

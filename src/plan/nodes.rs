@@ -15,10 +15,11 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     let unreachable = &observed.inventory.unreachable;
     let groups = known_groups(intent, observed);
     let mut done: Vec<Key> = vec![AWAIT.to_owned()];
-    done.extend(resize(intent, observed, draft));
+    let changes = changes(intent, observed);
+    done.extend(resize(intent, observed, &changes, draft));
     done.extend(extend_tokens(intent, observed, draft));
     done.extend(restore_tokens(intent, observed, draft));
-    done.extend(delete_groups(intent, observed, draft));
+    done.extend(delete_groups(&changes, draft));
     let all_seen = unreachable.is_empty();
     if all_seen {
         delete_templates(intent, observed, &groups, &done, draft);
@@ -130,8 +131,12 @@ fn restore_tokens(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Op
 
 /// Groups that aren't there, or not of their size. Each gets a new template: the token in the one that it
 /// has may have expired, and a template can't be changed.
-fn resize(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Vec<Key> {
-    let changes = changes(intent, observed);
+fn resize(
+    intent: &Intent,
+    observed: &Observed,
+    changes: &[NodeChange],
+    draft: &mut Draft,
+) -> Vec<Key> {
     let resized: Vec<(&NodeGroupPart, &NodeChange)> = changes
         .iter()
         .filter_map(|change| Some((change.wanted.as_ref()?, change)))
@@ -197,15 +202,15 @@ fn size_now(observed: &Observed, group: &str) -> Option<u32> {
         .map(|found| found.size)
 }
 
-fn delete_groups(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Vec<Key> {
-    let changes = changes(intent, observed).into_iter();
-    changes
+fn delete_groups(changes: &[NodeChange], draft: &mut Draft) -> Vec<Key> {
+    let deleted = changes.iter();
+    deleted
         .filter(|change| change.wanted.is_none())
         .map(|change| {
             let resource = ResourceId {
                 kind: ResourceKind::NodeGroup,
-                scope: Scope::Zone(change.zone),
-                name: change.name,
+                scope: Scope::Zone(change.zone.clone()),
+                name: change.name.clone(),
             };
             draft.delete(resource, &[DRAIN.to_owned()])
         })

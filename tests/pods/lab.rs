@@ -251,6 +251,11 @@ impl Lab {
             .unwrap_or_else(|error| panic!("kubectl {}: {error}", arguments.join(" ")))
     }
 
+    /// Waits until all pods of a workload are as it says, and ready.
+    pub fn rolled_out(&self, workload: &str) {
+        self.kubectl(&["rollout", "status", workload, "--timeout=120s"]);
+    }
+
     /// `kubectl`, until it succeeds and says what is wanted.
     pub fn await_kubectl(
         &self,

@@ -1,6 +1,7 @@
 //! Clients that never stop: one writes and reads through the endpoint, one calls the Service from a pod.
 
 use super::lab::{ENDPOINT, Lab, run};
+use super::workload::IMAGE;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
@@ -49,7 +50,7 @@ impl<'a> Traffic<'a> {
         lab.kubectl(&[
             "run",
             "caller",
-            "--image=registry.k8s.io/e2e-test-images/agnhost:2.63.0",
+            &format!("--image={IMAGE}"),
             "--restart=Never",
             // Nothing recreates it, so its node may not go.
             "--overrides={\"spec\":{\"nodeName\":\"n1\"}}",

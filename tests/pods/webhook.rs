@@ -81,7 +81,7 @@ pub fn runs(lab: &Lab) {
         .replace("CERTIFICATE", encoded(&certificate).trim())
         .replace("KEY", encoded(&key).trim());
     apply(lab, "webhook", &manifest);
-    lab.kubectl(&["rollout", "status", "deployment/webhook", "--timeout=120s"]);
+    lab.rolled_out("deployment/webhook");
 }
 
 /// Each replica's API server asks it, and heeds its answer.

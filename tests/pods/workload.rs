@@ -4,7 +4,7 @@ use super::lab::{Lab, PATIENCE, run};
 use hakube_yard::until;
 use std::process::Stdio;
 
-const IMAGE: &str = "registry.k8s.io/e2e-test-images/agnhost:2.63.0";
+pub const IMAGE: &str = "registry.k8s.io/e2e-test-images/agnhost:2.63.0";
 
 pub fn apply(lab: &Lab, name: &str, manifest: &str) {
     let file = lab.file(&format!("{name}.yaml"));
@@ -60,7 +60,7 @@ metadata: {name: web}
 spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
 ",
     );
-    lab.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]);
+    lab.rolled_out("deployment/web");
 }
 
 /// A PodDisruptionBudget: so many of the Deployment's four pods are needed.
@@ -91,7 +91,7 @@ spec: {minAvailable: COUNT, selector: {matchLabels: {app: web}}}
 /// Its pods are recreated where nodes are ready.
 pub fn its_pods_restart(lab: &Lab) {
     lab.kubectl(&["rollout", "restart", "deployment/web"]);
-    lab.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]);
+    lab.rolled_out("deployment/web");
     lab.await_kubectl(
         "the pods before are gone",
         &["get", "pods", "--selector=app=web", "--no-headers"],
@@ -113,7 +113,7 @@ pub fn its_pods_come_to(lab: &Lab, node: &str) {
         ],
         |text| text.lines().count() == 4,
     );
-    lab.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]);
+    lab.rolled_out("deployment/web");
 }
 
 /// A node that was away runs what the API says, and nothing else.
@@ -148,7 +148,7 @@ pub fn its_pods_are_spread_over(lab: &Lab, nodes: &[&str]) {
 }
 
 pub fn a_service_answers_by_its_name_and_from_every_host(lab: &Lab, hosts: &[&str]) {
-    lab.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]);
+    lab.rolled_out("deployment/web");
     let address = lab.kubectl(&[
         "get",
         "service",
@@ -265,7 +265,7 @@ spec:
         "job/once",
         "--timeout=120s",
     ]);
-    lab.kubectl(&["rollout", "status", "statefulset/set", "--timeout=120s"]);
+    lab.rolled_out("statefulset/set");
     let ask = [
         "exec",
         "set-0",

@@ -44,9 +44,8 @@ use crate::state::{Document, Holder, LockGuard, Operation as JournalEntry, Outco
 use async_trait::async_trait;
 use hakube_provider::{OperationKey, Provider};
 use status::look;
-use std::sync::{Arc, Mutex as Notes, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Mutex;
 
 /// A plan whose world keeps changing under it is given up after this many rounds.
 const ROUNDS: usize = 4;
@@ -61,7 +60,7 @@ struct Operation<'a> {
     /// Under which the provider knows its calls: that of what it goes on with, else its own.
     calls: String,
     /// The steps that were done, for the journal.
-    steps: Notes<Vec<StepRecord>>,
+    steps: Mutex<Vec<StepRecord>>,
     /// Known once it is connected.
     provider: Option<Arc<dyn Provider>>,
 }
@@ -100,7 +99,7 @@ impl<'a> Operation<'a> {
             lock: None,
             calls: entry.id.clone(),
             entry,
-            steps: Notes::new(Vec::new()),
+            steps: Mutex::new(Vec::new()),
             provider: None,
         }
     }
@@ -275,11 +274,17 @@ impl<'a> Operation<'a> {
             if report.interrupted {
                 return Err(interrupted(self.name));
             }
-            if report.failure().is_some() {
-                if self.has_lost_more(stored, &observed, means).await {
+            if let Some(error) = report.failure() {
+                if stored.intent.phase == Phase::Absent {
+                    return Err(error.clone());
+                }
+                let Ok(now) = self.observe(&stored.intent, means).await else {
+                    return Err(error.clone());
+                };
+                if self.has_lost_more(&observed, &now) {
                     continue;
                 }
-                return self.failed(stored, means, &report).await;
+                return self.failed(stored, &now, &report).await;
             }
             if stored.intent.phase == Phase::Absent {
                 return Ok(());
@@ -339,7 +344,7 @@ impl<'a> Operation<'a> {
         let session = self.session;
         let ledger = StoredLedger {
             lock: self.lock.as_ref(),
-            stored: Mutex::new(stored.clone()),
+            stored: tokio::sync::Mutex::new(stored.clone()),
         };
         let intent = stored.intent.clone();
         let reporter = session.reporter.as_ref();
@@ -446,7 +451,7 @@ fn interrupted(name: &str) -> Error {
 /// Remembers in the store what can't be observed.
 struct StoredLedger<'a> {
     lock: Option<&'a LockGuard>,
-    stored: Mutex<Stored>,
+    stored: tokio::sync::Mutex<Stored>,
 }
 
 impl StoredLedger<'_> {

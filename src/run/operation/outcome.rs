@@ -1,12 +1,12 @@
 //! What a run of a plan that failed in part comes to.
 
 use super::Operation;
-use crate::cluster::{Observed, Phase};
+use crate::cluster::Observed;
 use crate::error::{Error, Result};
 use crate::output::Event;
 use crate::plan::plan;
+use crate::run::Stored;
 use crate::run::scheduler::RunReport;
-use crate::run::{Means, Stored};
 
 impl Operation<'_> {
     /// Some steps failed, and what didn't need them was done. If that was all of the operation, it is finished, and what is
@@ -17,20 +17,14 @@ impl Operation<'_> {
     pub(super) async fn failed(
         &self,
         stored: &mut Stored,
-        means: &Means,
+        now: &Observed,
         report: &RunReport,
     ) -> Result<()> {
         let failures = || report.steps.iter().filter_map(|step| step.error.as_ref());
         let Some(first) = failures().next() else {
             return Ok(());
         };
-        if stored.intent.phase == Phase::Absent {
-            return Err(first.clone());
-        }
-        let Ok(observed) = self.observe(&stored.intent, means).await else {
-            return Err(first.clone());
-        };
-        let Ok(left) = plan(&stored.intent, &observed) else {
+        let Ok(left) = plan(&stored.intent, now) else {
             return Err(first.clone());
         };
         if left.is_empty() {
@@ -56,18 +50,7 @@ impl Operation<'_> {
 
     /// Whether a step failed because a member turned out to have lost its data: a machine that was off can't tell
     /// before it runs. That makes another plan.
-    pub(super) async fn has_lost_more(
-        &self,
-        stored: &Stored,
-        before: &Observed,
-        means: &Means,
-    ) -> bool {
-        if stored.intent.phase == Phase::Absent {
-            return false;
-        }
-        let Ok(now) = self.observe(&stored.intent, means).await else {
-            return false;
-        };
+    pub(super) fn has_lost_more(&self, before: &Observed, now: &Observed) -> bool {
         let mut found = now.data.iter();
         let found =
             found.find(|(name, data)| data.kind.is_loss() && !before.data.contains_key(*name));
