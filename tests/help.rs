@@ -1,4 +1,4 @@
-//! What `--help` says: people learn the commands from it, and scripts rely on the flags.
+//! The output of `--help`: people learn the commands from it, and scripts rely on the flags.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -6,7 +6,7 @@ use assert_cmd::Command;
 
 fn hakube(args: &[&str]) -> Command {
     let mut command = Command::cargo_bin("hakube").unwrap();
-    // As wide as text gets, whatever the terminal.
+    // The widest text, whatever the terminal.
     command.env_clear().env("COLUMNS", "100").args(args);
     command
 }
@@ -38,7 +38,7 @@ fn commands(help: &str) -> Vec<String> {
         .collect()
 }
 
-/// Every command's help, and that of its own commands, one after another.
+/// Every command's help, and that of its subcommands, in order.
 fn all(path: &[&str], text: &mut String) {
     let help = help(path);
     let name = [&["hakube"], path].concat().join(" ");
@@ -62,7 +62,7 @@ fn of_every_command() {
     }
 }
 
-/// What others run is for them alone to know.
+/// Internal commands, which only other programs run, are hidden.
 #[test]
 fn inner_commands_are_hidden() {
     let text = help(&[]) + &help(&["local"]);
@@ -72,7 +72,7 @@ fn inner_commands_are_hidden() {
 }
 
 #[test]
-fn a_misspelt_command_is_bad_input_and_meets_a_suggestion() {
+fn a_misspelt_command_is_bad_input_and_gets_a_suggestion() {
     let output = hakube(&["replicat"])
         .assert()
         .code(2)

@@ -1,4 +1,4 @@
-"""Drives hakube through a cluster's life and prints how long that took. Called by scripts/bench."""
+"""Runs hakube through a cluster's life and prints how long each command took. Called by scripts/bench."""
 
 import argparse
 import datetime
@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ZONES = ["europe-west1-b", "europe-west1-c", "europe-west1-d"]
-# hakube's words for the one wait that is etcd's own.
+# The note about the one wait that etcd imposes.
 ETCD_WAIT = re.compile(r"waited ([0-9.]+) s for etcd")
-# How long a machine of the local cloud boots after the operation that made it, at Compute Engine's pace.
+# Seconds that a machine of the local cloud boots after its insert operation, at Compute Engine's pace.
 BOOT = 12.0
 SWAP = {("deleteAccessConfig", "instances"), ("insert", "forwardingRules")}
 # Events are timed when they are read, operations when they happen.
@@ -39,7 +39,7 @@ class Step:
 
 @dataclass
 class Outcome:
-    """What one command said and took."""
+    """One command's events and duration."""
 
     seconds: float = 0.0
     peak_mb: float = 0.0
@@ -60,7 +60,7 @@ class Outcome:
 
 
 class Home:
-    """A HAKUBE_HOME, gone with all of its processes at the end."""
+    """A HAKUBE_HOME that is deleted with all of its processes at the end."""
 
     def __init__(self, hakube, time_scale):
         self.hakube = hakube
@@ -69,7 +69,7 @@ class Home:
             "PATH": os.environ["PATH"],
             "HOME": str(self.directory),
             "HAKUBE_HOME": str(self.directory),
-            # What is measured is hakube, not a download.
+            # Measure hakube, not a download.
             "HAKUBE_STAND_INS": "true",
             "KUBECONFIG": str(self.directory / "kubeconfig"),
             "HAKUBE_TIME_SCALE": str(time_scale),
@@ -84,7 +84,7 @@ class Home:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def run(self, *arguments):
-        """Runs a command that reports events; what it says on standard error is shown if it fails."""
+        """Runs a command that prints events. Its standard error is shown if it fails."""
         outcome = Outcome()
         command = [self.hakube, *arguments, "--output", "json"]
         with tempfile.TemporaryFile() as errors:
@@ -106,7 +106,7 @@ class Home:
         return json.loads(subprocess.check_output(command, env=self.environment))
 
     def ask(self, path, method="GET"):
-        """An answer of the local cloud."""
+        """A response of the local cloud."""
         daemon = self.daemon()
         request = urllib.request.Request(
             daemon["url"].rstrip("/") + path.replace("PROJECT", daemon["project"]),
@@ -130,13 +130,13 @@ class Home:
         return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
     def operations(self):
-        """What the local cloud has done so far, as Compute Engine's API lists it."""
+        """The local cloud's operations so far."""
         scopes = self.ask("/compute/v1/projects/PROJECT/aggregated/operations")["items"].values()
         return [Operation.parse(each) for scope in scopes for each in scope.get("operations", [])]
 
 
 class PeakMemory:
-    """The largest resident set of a process. The kernel forgets it with the process, so it is read often."""
+    """The largest resident set of a process, polled, because the kernel drops it when the process exits."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -184,7 +184,7 @@ class Operation:
         return self.ended - self.began
 
     def step(self, steps):
-        """The step that waited for it: of those that were under way, the first to end after it."""
+        """The step that waited for it: of those in progress, the first to end after it."""
         under_way = (
             key for key, step in steps.items()
             if step.began - SLACK <= self.began and self.ended <= step.ended + SLACK
@@ -193,14 +193,14 @@ class Operation:
 
 
 def longest_chain(steps, operations):
-    """The time that a command can't be faster than: along the plan's longest chain, operations and boots."""
+    """A lower bound for a command's duration: operations and boots along the plan's longest chain."""
     own = {key: [] for key in steps}
     for operation in operations:
         if key := operation.step(steps):
             own[key].append(operation)
-    # A machine boots after its operation is done; the next step, its secrets, waits for that.
+    # A machine boots after its operation is done. The next step, its secrets, waits for that.
     chains = {}
-    for key, step in steps.items():  # each comes after those that it needs
+    for key, step in steps.items():  # in topological order
         before = max((chains[need] for need in step.needs), default=0.0)
         boot = BOOT if key.startswith("secrets/") and step.needs else 0.0
         chains[key] = before + covered(own[key]) + boot
@@ -208,7 +208,7 @@ def longest_chain(steps, operations):
 
 
 def covered(operations):
-    """The time in which at least one of them was under way."""
+    """The time during which at least one of them was in progress."""
     total, until = 0.0, 0.0
     for operation in sorted(operations, key=lambda each: each.began):
         total += max(0.0, operation.ended - max(until, operation.began))
@@ -217,7 +217,7 @@ def covered(operations):
 
 
 def live(hakube, time_scale):
-    """A cluster's life, from nothing to three replicas and back."""
+    """A cluster's life, from nothing to three replicas and back to nothing."""
     with Home(hakube, time_scale) as home:
         outcomes = {"up": home.run("up", "--zone", ZONES[0])}
         outcomes["1 to 2"] = home.run("replicate", "--zone", ZONES[1])
@@ -252,7 +252,7 @@ def unpaced(hakube, runs):
 
 
 def crowded(hakube, instances):
-    """`hakube status` in a project that is full of somebody else's instances."""
+    """`hakube status` in a project with many other instances."""
     with Home(hakube, 0) as home:
         home.environment["NUM_NODES"] = "0"
         home.run("up", "--zone", ZONES[0])
@@ -272,14 +272,14 @@ def crowded(hakube, instances):
 
 
 def hollow(hakube, nodes):
-    """A cluster of so many nodes, until all are ready."""
+    """A cluster with that many nodes, until all are ready."""
     with Home(hakube, 0) as home:
         home.environment["NUM_NODES"] = str(nodes)
         outcome = home.run("up", "--zone", ZONES[0])
         status = json.loads(subprocess.check_output([hakube, "status", "--output", "json"], env=home.environment))
         ready = sum(node["ready"] is True for node in status["nodes"])
         if ready != nodes:
-            raise SystemExit(f"hakube up has ended with {ready} of {nodes} nodes ready")
+            raise SystemExit(f"hakube up ended with {ready} of {nodes} nodes ready")
         memory = resident_below(home.directory)
         table(
             f"hakube up with NUM_NODES={nodes}, until all are ready",
@@ -293,7 +293,7 @@ def hollow(hakube, nodes):
 
 
 def resident_below(directory):
-    """Megabytes of all processes that this home has started, each shared page counted in parts (PSS)."""
+    """Memory in MB of all processes of this home (PSS)."""
     total = 0
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -321,7 +321,7 @@ def paced(hakube, runs):
 
 
 def swap_ms(operations):
-    """The address leaves the machine, the forwarding rule takes it."""
+    """The duration of the two operations that move the address."""
     two = [each for each in operations if (each.verb, each.kind) in SWAP]
     return 1000 * sum(operation.seconds for operation in two)
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Holds what clients asked the local cloud, and what it answered, against Google's description of the
-Compute Engine API (its discovery document).
+"""Checks requests to the local cloud and its responses against Google's description of the Compute Engine API
+(its discovery document).
 
     conformance.py DISCOVERY_DOCUMENT EXCHANGES_DIRECTORY
 
 Prints each violation once, then `N exchanges checked, V violations`; exits with 1 if there are any.
 
-Checked are: that method and path exist; query parameters; the request's body, if the client is Google's for
-Rust, which is hakube's, or the request was accepted (tests of other clients ask for nonsense to see it
-refused); the answer. Fields that the document doesn't know are violations.
+It checks that method and path exist, query parameters, the response, and the request's body if the client is
+hakube's (Google's for Rust) or the request was accepted: tests of other clients send invalid requests on
+purpose. Fields that the document doesn't have are violations.
 """
 
 import functools
@@ -22,8 +22,8 @@ import jsonschema
 
 SERVICE = "/compute/v1/"
 TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$"
-# Query parameters that aren't in the document, and that gcloud sends all the same: its client was generated
-# from another edition. Nobody else may.
+# Query parameters that gcloud sends although they aren't in the document: its client was generated from another
+# edition. No other client may send them.
 GCLOUDS_OWN = {"returnPartialSuccess"}
 NAME = r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?"
 FORMATS = {
@@ -103,7 +103,7 @@ class Described:
 
     def __init__(self, document):
         self.schemas = {name: schema_of(part) for name, part in document["schemas"].items()}
-        # Of all Google APIs: https://docs.cloud.google.com/apis/docs/system-parameters
+        # Parameters of all Google APIs: https://docs.cloud.google.com/apis/docs/system-parameters
         alt = document["parameters"]["alt"]
         date = {"type": "string", "location": "query", "pattern": r"\d{4}-\d\d-\d\d"}
         self.common = document["parameters"] | {"$alt": alt, "$apiVersion": date}
@@ -127,7 +127,7 @@ class Described:
 
     @functools.lru_cache(maxsize=None)
     def method(self, verb, path):
-        """The method that a request is for, if there is one."""
+        """The method of a request, if it exists."""
         parts = path.removeprefix(SERVICE).split("/")
         for template, method in self.methods.get((verb, len(parts)), []):
             if all(self._fits(method, wanted, part) for wanted, part in zip(template, parts)):
@@ -145,7 +145,7 @@ class Described:
         return self.validator({"$ref": f"#/$defs/{name}", "$defs": self.schemas})
 
     def faults_of_body(self, described, body, asked_by=None):
-        """What is wrong with a request's or an answer's body."""
+        """Violations in the body of a request or response."""
         if described is None:
             return ["there should be no body"] if body else []
         if body is None:
@@ -154,7 +154,7 @@ class Described:
         return faults(self._validator_of(described["$ref"]), body)
 
     def faults_of_query(self, method, query, client):
-        """What is wrong with a request's query parameters."""
+        """Violations in a request's query parameters."""
         wrong = []
         known = self.common | method.get("parameters", {})
         given = urllib.parse.parse_qs(query, keep_blank_values=True)
@@ -189,7 +189,7 @@ def is_value(described, text):
 
 
 def faults(validator, body):
-    # Positions in lists would make the same fault many.
+    # Without positions in lists, the same fault is reported once.
     return [
         f"{'.'.join('[]' if isinstance(p, int) else p for p in error.absolute_path) or 'body'}: {error.message}"
         for error in validator.iter_errors(body)
@@ -200,7 +200,7 @@ REFUSAL = jsonschema.Draft202012Validator(ERROR)
 
 
 def faults_of(api, exchange):
-    """All that is wrong with one exchange."""
+    """All violations in one exchange."""
     method = api.method(exchange["method"], exchange["path"])
     accepted = exchange["status"] < 300
     wrong = []
@@ -221,7 +221,7 @@ def faults_of(api, exchange):
 
 
 def form(value):
-    """A value in which everything that no check looks at is the same."""
+    """A value reduced to what the checks depend on."""
     if isinstance(value, dict):
         return tuple(sorted((key, form(part)) for key, part in value.items()))
     if isinstance(value, list):

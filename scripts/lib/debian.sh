@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 #
-# Where this machine gets its own Debian packages from. Sourced by the scripts that make images of them.
+# This machine's own Debian package sources. Sourced by the scripts that build images.
 
-# Prints the sources of SUITE, as apt reads them. Only the system's own: another source here might hold other
-# versions of its packages.
+# Prints the sources of SUITE in apt's format. Only Debian's own: other sources might have other versions of its
+# packages.
 debian_sources() { # SUITE
     local file
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 #
-# What makes a host with libvirt out of namespaces. Sourced by hypervisor and rack, whose mounts are their own.
+# Turns namespaces into a libvirt host. Sourced by hypervisor and rack, which have their own mount namespaces.
 
-# Libvirt's files are in that directory, so that they are there again when the host is.
+# Keeps libvirt's files in that directory, so that they survive a restart of the host.
 keep_files_in() { # DIRECTORY
     local files=$1 part
     for part in /var/lib/libvirt /var/log/libvirt /etc/libvirt/qemu /etc/libvirt/storage; do
@@ -12,19 +12,19 @@ keep_files_in() { # DIRECTORY
     mkdir --parents /var/lib/libvirt/{dnsmasq,images,network,qemu,boot} /etc/libvirt/qemu/networks
 }
 
-# What libvirt learns about QEMU takes it most of a minute, once.
+# libvirt probes QEMU once, for most of a minute. Keep the result.
 keep_cache() {
     mkdir --parents "$CACHE/libvirt" /var/cache/libvirt
     mount --bind "$CACHE/libvirt" /var/cache/libvirt
 }
 
-# Guests are emulated here: not everywhere does a /dev/kvm that opens run any. Where it opens and doesn't, libvirt
-# looks again before each start, for half a minute.
+# Guests are emulated: a /dev/kvm that opens doesn't work everywhere. Where it opens and fails, libvirt probes it before
+# each start, for half a minute.
 hide_kvm() {
     [[ -e /dev/kvm ]] || return 0
     install --mode 600 /dev/null /run/no-kvm
     mount --bind /run/no-kvm /dev/kvm
-    # Else each guest gets a /dev of its own, for which nothing may be mounted there.
+    # Otherwise libvirt gives each guest its own /dev, which fails with the mount above.
     printf 'namespaces = []\n' >/run/qemu.conf
     mount --bind /run/qemu.conf /etc/libvirt/qemu.conf
 }
@@ -34,7 +34,7 @@ start_libvirt() {
     libvirtd --daemon
 }
 
-# Waits until libvirt answers; fails when it doesn't.
+# Waits until libvirt responds. Fails after a timeout.
 libvirt_answers() { # URI
     local _
     for _ in $(seq 100); do

@@ -1,25 +1,24 @@
-//! Small stand-ins for Kubernetes components, for machines where the real ones can't be had.
+//! Small stand-ins for Kubernetes components, for machines where the real ones aren't available.
 //!
-//! They take the real components' flags and certificates, so that everything around them (units,
-//! kubeconfigs, etcd, load balancers, health checks) is exercised for real; they say what they are on
-//! the first line of their log and in every version string. They run no containers.
+//! They take the real components' flags and certificates, so everything around them (units, kubeconfigs,
+//! etcd, load balancers, health checks) is the real thing. The first line of their log and every version
+//! string identify them. They run no containers.
 //!
 //! | component | what the stand-in does |
 //! |---|---|
-//! | `kube-apiserver` | authenticates, authorises, and keeps a few resources in the replica's own etcd |
+//! | `kube-apiserver` | authenticates, authorises, and stores config maps, secrets, nodes, leases and cluster role bindings in the replica's own etcd |
 //! | `kube-controller-manager` | holds its lease; its leader marks silent nodes `Unknown` |
 //! | `kube-scheduler` | holds its lease |
-//! | `kubelet` | registers its node and keeps its lease |
+//! | `kubelet` | joins by TLS bootstrap, registers its node and keeps its lease |
+//!
+//! The API server reads and writes whole objects, as hakube, `kubectl get`, `create` and `delete` do. It has no
+//! watches, no selectors other than equality, and no validation.
 
 mod apiserver;
 mod client;
 mod controllers;
-mod error;
 mod flags;
 mod kubelet;
-mod leader_election;
-mod serve;
-mod tls;
 mod version;
 
 use std::ffi::{OsStr, OsString};
@@ -27,8 +26,7 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::error::{Result, StartError};
-use crate::flags::{COMMON, Flag, Flags};
+use crate::flags::Flags;
 pub use crate::kubelet::HOLLOW_LABEL;
 pub use crate::version::VERSION_MARK;
 use crate::version::Version;
@@ -41,7 +39,10 @@ pub const COMPONENTS: [&str; 4] = [
     Component::Kubelet.name(),
 ];
 
-/// A component, as code has it.
+/// The error is the last line of the log.
+type Result<T, E = String> = std::result::Result<T, E>;
+
+/// A component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Component {
     ApiServer,
@@ -73,11 +74,11 @@ impl Component {
         }
     }
 
-    /// What the stand-in is short of, for the first line of its log.
+    /// The stand-in's limitations, for the first line of its log.
     fn honesty(self) -> &'static str {
         match self {
             Self::ApiServer => {
-                "it keeps a few kinds of objects in etcd; it has no admission, no RBAC evaluation, no pods"
+                "it stores a few kinds of objects in etcd; it has no watches, no RBAC evaluation, no pods"
             }
             Self::ControllerManager => {
                 "it holds its lease and watches node leases; it runs no other controller"
@@ -86,35 +87,17 @@ impl Component {
             Self::Kubelet => "it registers its node and keeps its lease; it runs no pods",
         }
     }
-
-    fn flags(self) -> &'static [&'static [Flag]] {
-        match self {
-            Self::ApiServer => &[flags::apiserver::FLAGS, COMMON],
-            Self::ControllerManager => &[
-                flags::controllers::CONTROLLER_MANAGER,
-                flags::controllers::SHARED,
-                COMMON,
-            ],
-            Self::Scheduler => &[
-                flags::controllers::SCHEDULER,
-                flags::controllers::SHARED,
-                COMMON,
-            ],
-            Self::Kubelet => &[flags::kubelet::FLAGS, COMMON],
-        }
-    }
 }
 
-/// Runs the stand-in that `args` name: the component, then optionally `--stand-in-version=v1.36.0`,
-/// then the component's own flags. Returns on SIGTERM or SIGINT (status 0) and on errors (status 1).
+/// Runs the stand-in that `args` name: the component, then optionally `--stand-in-version=v1.36.0`, then the
+/// component's own flags. Returns on SIGTERM or SIGINT (status 0) and on errors (status 1).
 ///
 /// It takes over the process: it installs the TLS provider and, if there is none yet, a log to stderr.
-pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let mut args = args.peekable();
+pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let name = args.next().unwrap_or_default();
     let Some(component) = Component::parse(&name) else {
         eprintln!(
-            "no stand-in for {:?}; there is one for each of: {}",
+            "no stand-in for {:?}; available are: {}",
             name.to_string_lossy(),
             COMPONENTS.join(", ")
         );
@@ -129,65 +112,48 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn start(
-    component: Component,
-    mut args: std::iter::Peekable<impl Iterator<Item = OsString>>,
-) -> Result<()> {
+fn start(component: Component, args: impl Iterator<Item = OsString>) -> Result<()> {
+    let mut args = args.peekable();
     let version = Version::take(&mut args)?;
-    let flags = Flags::parse(component.name(), component.flags(), args)?;
-    if flags.bool("help") || flags.given("version") {
-        println!("Kubernetes {version}");
-        return Ok(());
-    }
+    let table = match component {
+        Component::ApiServer => flags::API_SERVER,
+        Component::ControllerManager => flags::CONTROLLER_MANAGER,
+        Component::Scheduler => flags::SCHEDULER,
+        Component::Kubelet => flags::KUBELET,
+    };
+    let flags = Flags::parse(table, args)?;
     eprintln!(
         "this is hakube's stand-in for {} {}, not Kubernetes: {}",
         component.name(),
         version.kubernetes(),
         component.honesty()
     );
-    log_to_stderr(&flags);
-    // tonic and reqwest look for a process-wide provider.
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new("info"))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .try_init()
+        .ok();
+    // tonic and kube need a process-wide provider.
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
 
-    // One thread: a stand-in is idle most of the time, and several share a small machine.
+    // One thread: a stand-in is mostly idle, and several share a small machine.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|source| StartError::System {
-            what: "can't start the async runtime",
-            source,
-        })?;
+        .map_err(|error| format!("can't start the async runtime: {error}"))?;
     let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = component_main(component, &flags, version) => outcome,
             outcome = stop_signal() => outcome,
         }
     });
-    // Connections and blocking reads must not hold up an exit that was asked for.
+    // Open connections and blocking reads must not delay the exit.
     runtime.shutdown_background();
     outcome
-}
-
-/// `--v=4` and above adds each request; what the libraries have to say stays out of it.
-fn log_to_stderr(flags: &Flags) {
-    let verbose = flags
-        .text("v")
-        .and_then(|level| level.parse::<u32>().ok())
-        .is_some_and(|level| level >= 4);
-    let filter = if verbose {
-        concat!("info,", env!("CARGO_CRATE_NAME"), "=debug")
-    } else {
-        "info"
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .try_init()
-        .ok();
 }
 
 async fn component_main(component: Component, flags: &Flags, version: Version) -> Result<()> {
@@ -195,15 +161,12 @@ async fn component_main(component: Component, flags: &Flags, version: Version) -
         Component::ApiServer => apiserver::run(flags, version).await,
         Component::ControllerManager => controllers::controller_manager(flags).await,
         Component::Scheduler => controllers::scheduler(flags).await,
-        Component::Kubelet => kubelet::run(flags, version).await,
+        Component::Kubelet => kubelet::run(flags, &version).await,
     }
 }
 
 async fn stop_signal() -> Result<()> {
-    let failed = |source| StartError::System {
-        what: "can't wait for signals",
-        source,
-    };
+    let failed = |error| format!("can't wait for signals: {error}");
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     tokio::select! {

@@ -1,4 +1,4 @@
-//! The stand-ins by themselves, for tests and for trying things out: `hakube-stand-in kube-apiserver --…`, or
+//! The stand-ins as their own program, for tests and experiments: `hakube-stand-in kube-apiserver --…`, or
 //! under a component's own name. Clusters run them as `hakube stand-in …`.
 
 use std::ffi::OsString;

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# gcloud against the local cloud: an address, machines and a balancer through their lives, and what gcloud
-# says when something is refused.
+# gcloud against the local cloud: creates, changes and deletes addresses, machines and balancers, and checks
+# gcloud's errors.
 #
-#   URL=http://127.64.0.1:8780 TOKEN_FILE=... PROJECT=... gcloud.sh machines|balancers|pools|groups|catalogue
+#   URL=http://127.64.0.1:8780 TOKEN_FILE=... PROJECT=... gcloud.sh machines|balancers|pools|groups|networks|catalogue
 set -euo pipefail
 
 CLOUDSDK_CONFIG=$(mktemp --directory)
@@ -13,7 +13,7 @@ export CLOUDSDK_AUTH_ACCESS_TOKEN_FILE=$TOKEN_FILE
 export CLOUDSDK_CORE_PROJECT=$PROJECT
 export CLOUDSDK_CORE_DISABLE_PROMPTS=1 CLOUDSDK_CORE_DISABLE_USAGE_REPORTING=1
 export CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK=1
-# It is told not to look for a metadata server: that would be another network's.
+# No lookup of a metadata server, which would be another network's.
 export CLOUDSDK_CORE_CHECK_GCE_METADATA=false NO_GCE_CHECK=true
 export CLOUDSDK_COMPUTE_ZONE=europe-west1-b CLOUDSDK_COMPUTE_REGION=europe-west1
 
@@ -27,20 +27,20 @@ value() { # FIELD COMMAND...
 
 same() { # FOUND WANTED
     [[ $1 == "$2" ]] || {
-        echo "'$1' where '$2' was expected, in line ${BASH_LINENO[0]}" >&2
+        echo "line ${BASH_LINENO[0]}: expected '$2', found '$1'" >&2
         exit 1
     }
 }
 
-# Fails with these words, or the script does.
+# Asserts that a command fails with an error that contains WORDS.
 refused() { # WORDS COMMAND...
     local said
     if said=$(compute "${@:2}" 2>&1); then
-        echo "was not refused: ${*:2}" >&2
+        echo "expected an error: ${*:2}" >&2
         exit 1
     fi
     [[ $said == *"$1"* ]] || {
-        echo "'$1' isn't in: $said" >&2
+        echo "expected '$1' in: $said" >&2
         exit 1
     }
 }
@@ -83,7 +83,14 @@ machines() {
     compute instances reset two
     same "$(value 'machineType.basename()' instances describe two)" e2-medium
 
-    compute instances delete one two
+    compute instances create custom --custom-cpu 2 --custom-memory 4GB --scopes storage-ro --no-address
+    [[ $(value 'serviceAccounts[0].email' instances describe custom) == *@* ]]
+    refused "does not emulate" instances create six --stack-type IPV4_IPV6
+    refused "does not emulate" disks create copy --source-snapshot none
+    compute disks create boot --image-family debian-12 --image-project debian-cloud
+    [[ $(value sourceImage disks describe boot) == */debian-12-* ]]
+    compute disks delete boot
+    compute instances delete one two custom
     compute addresses delete front
 }
 
@@ -130,6 +137,7 @@ pools() {
     compute forwarding-rules create web --address front --ports 18491 --target-pool web
     same "$(value IPAddress forwarding-rules describe web)" "$address"
     [[ $(compute target-pools get-health web) == *UNHEALTHY* ]]
+    same "$(value 'healthStatus[0].ipAddress' target-pools get-health web | sort -u)" "$address"
     refused "already being used by" target-pools delete web
     refused "already being used by" http-health-checks delete web
     compute forwarding-rules set-target web --target-pool other
@@ -160,12 +168,47 @@ groups() {
     same "$(compute instance-groups managed list-instances nodes --format 'value(instance.basename())' | wc -l)" 2
     compute instance-groups managed resize nodes --size 1
     member=$(compute instance-groups managed list-instances nodes --format 'value(instance.basename())')
+    same "$(value name instance-groups managed list-instances nodes)" "$member"
     before=$(value id instances describe "$member")
     compute instance-groups managed recreate-instances nodes --instances "$member"
     compute instance-groups managed wait-until nodes --stable
     [[ $(value id instances describe "$member") != "$before" ]]
+    compute instance-templates create larger --machine-type e2-medium
+    compute instance-groups managed set-instance-template nodes --template larger
+    same "$(value 'machineType.basename()' instances describe "$member")" e2-small
+    compute instance-groups managed update-instances nodes --all-instances
+    compute instance-groups managed wait-until nodes --version-target-reached
+    same "$(value 'machineType.basename()' instances describe "$member")" e2-medium
+    compute instance-groups managed rolling-action start-update nodes --version template=nodes
+    compute instance-groups managed rolling-action replace nodes
+    compute instance-groups managed rolling-action restart nodes
+    compute instance-groups managed wait-until nodes --stable
+    same "$(value 'versions[0].instanceTemplate.basename()' instance-groups managed describe nodes)" nodes
     compute instance-groups managed delete nodes
+    compute instance-templates delete nodes larger
+}
+
+networks() {
+    local block
+    same "$(value name firewall-rules list --filter network=default --sort-by name | tr '\n' ' ')" \
+        "default-allow-icmp default-allow-internal default-allow-rdp default-allow-ssh "
+    block=$(value ipCidrRange networks subnets describe default | cut -d. -f1,2)
+    compute networks subnets create pods --network default --range "$block.140.0/22" \
+        --secondary-range pods=10.64.0.0/14
+    compute networks subnets update pods --add-secondary-ranges services=10.0.0.0/16
+    compute instance-templates create nodes --machine-type e2-small \
+        --network-interface network=default,subnet=pods,aliases=pods:/24
+    compute instances create one --machine-type e2-small \
+        --network-interface network=default,subnet=pods,aliases=pods:/24
+    same "$(value 'networkInterfaces[0].aliasIpRanges[0].ipCidrRange' instances describe one)" 10.64.0.0/24
+    refused "already being used by" networks subnets update pods --remove-secondary-ranges pods
+    compute firewall-rules create accounts --allow tcp:18492 --target-service-accounts a@p.test
+    same "$(value 'targetServiceAccounts' firewall-rules describe accounts)" a@p.test
+    compute firewall-rules delete accounts
+    refused "auto subnet mode" networks subnets delete default
+    compute instances delete one
     compute instance-templates delete nodes
+    compute networks subnets delete pods
 }
 
 catalogue() {
@@ -175,16 +218,28 @@ catalogue() {
         --range "$(value ipCidrRange networks subnets describe default)"
     compute networks delete own
 
-    # What there is before anybody makes anything.
+    # Built-in resources.
     for list in zones regions machine-types images networks operations "networks subnets" disks; do
         # shellcheck disable=SC2086  # two words
         [[ $list == disks || -n $(compute $list list --format 'value(name)') ]] || {
-            echo "there are no $list" >&2
+            echo "no $list found" >&2
             exit 1
         }
     done
     [[ $(value 'quotas[].metric' project-info describe) == *CPUS_ALL_REGIONS* ]]
     refused "does not emulate" snapshots list
+    refused "does not emulate" routers create none --network default
+    for list in "networks name=default" "zones region=europe-west1" "routes network:default" \
+        "images family:debian-12" "regions name~^europe"; do
+        # shellcheck disable=SC2086  # two words
+        set -- $list
+        [[ -n $(compute "$1" list --filter "$2" --format 'value(name)') ]] || {
+            echo "no $1 found by $2" >&2
+            exit 1
+        }
+    done
+    [[ $(value name images list --project cos-cloud --no-standard-images \
+        --filter "family:cos-121-lts architecture:X86_64") == cos-121-* ]]
 }
 
 "$1"

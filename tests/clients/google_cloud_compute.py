@@ -2,8 +2,8 @@
 
     URL=http://127.64.0.1:8780 TOKEN_FILE=... PROJECT=... google_cloud_compute.py
 
-Takes an address, an instance and a forwarding rule through their lives, and looks at what comes out when
-something is refused: the client's own exceptions, with Compute Engine's reasons.
+Creates, changes and deletes an address, an instance and a forwarding rule, and checks that errors are the
+client's own exceptions with Compute Engine's reasons.
 """
 
 import os
@@ -25,7 +25,7 @@ def client(kind, credentials=CREDENTIALS):
 
 
 def refused(expected, reason, call):
-    """Asserts that a call fails with this exception and reason; returns its words."""
+    """Asserts that a call fails with this exception and reason; returns its message."""
     try:
         call()
     except exceptions.GoogleAPICallError as error:
@@ -226,7 +226,7 @@ def target_pool(member):
 
 
 def settings(member):
-    """What else kube-up's scripts and gcloud's common commands ask for."""
+    """Other requests of kube-up's scripts and gcloud's common commands."""
     projects = client(compute.ProjectsClient)
     metadata = projects.get(project=PROJECT).common_instance_metadata
     wanted = compute.Metadata(
@@ -293,13 +293,14 @@ def managed_group():
         network_interfaces=[compute.NetworkInterface(network="global/networks/default")],
     )
     template = compute.InstanceTemplate(name="nodes", properties=properties)
+    template_link = "global/instanceTemplates/nodes"
     templates.insert(project=PROJECT, instance_template_resource=template).result(timeout=60)
     managers = client(compute.InstanceGroupManagersClient)
     manager = compute.InstanceGroupManager(
         name="nodes", base_instance_name="node", target_size=1, instance_template="global/instanceTemplates/nodes"
     )
     managers.insert(**place(instance_group_manager_resource=manager)).result(timeout=60)
-    # Beside it is a group of its name.
+    # Its instance group has the same name.
     groups = client(compute.InstanceGroupsClient)
     assert managers.get(**place(instance_group_manager="nodes")).instance_group == groups.get(
         **place(instance_group="nodes")
@@ -319,9 +320,62 @@ def managed_group():
     managers.abandon_instances(**request).result(timeout=60)
     assert managers.get(**place(instance_group_manager="nodes")).target_size == 1
     client(compute.InstancesClient).delete(**place(instance="chosen")).result(timeout=60)
+    listed = managers.list_managed_instances(**place(instance_group_manager="nodes"))
+    assert all(member.name.startswith("node-") for member in listed)
+    change = compute.InstanceGroupManager(
+        update_policy=compute.InstanceGroupManagerUpdatePolicy(type_="PROACTIVE"),
+        versions=[compute.InstanceGroupManagerVersion(name="next", instance_template=template_link)],
+    )
+    request = place(instance_group_manager="nodes", instance_group_manager_resource=change)
+    managers.patch(**request).result(timeout=60)
+    listed = managers.list_managed_instances(**place(instance_group_manager="nodes"))
+    assert [member.version.name for member in listed] == ["next"]
     managers.delete(**place(instance_group_manager="nodes")).result(timeout=60)
     refused(exceptions.NotFound, "notFound", lambda: groups.get(**place(instance_group="nodes")))
     templates.delete(project=PROJECT, instance_template="nodes").result(timeout=60)
+
+
+def networks():
+    rules = client(compute.FirewallsClient).list(
+        compute.ListFirewallsRequest(project=PROJECT, filter=r'network eq ".*\bdefault\b.*"')
+    )
+    assert "default-allow-ssh" in [rule.name for rule in rules]
+    subnets = client(compute.SubnetworksClient)
+    first, second, *_ = subnets.get(**regional(subnetwork="default")).ip_cidr_range.split(".")
+    subnet = compute.Subnetwork(
+        name="pods",
+        network="global/networks/default",
+        ip_cidr_range=f"{first}.{second}.150.0/24",
+        secondary_ip_ranges=[compute.SubnetworkSecondaryRange(range_name="pods", ip_cidr_range="10.64.0.0/14")],
+    )
+    subnets.insert(**regional(subnetwork_resource=subnet)).result(timeout=60)
+    api = client(compute.InstancesClient)
+    image = "projects/debian-cloud/global/images/family/debian-12"
+    nic = compute.NetworkInterface(
+        subnetwork=f"regions/{REGION}/subnetworks/pods",
+        alias_ip_ranges=[compute.AliasIpRange(ip_cidr_range="/24", subnetwork_range_name="pods")],
+    )
+    body = compute.Instance(
+        name="pods",
+        machine_type=f"zones/{ZONE}/machineTypes/custom-2-4096",
+        disks=[
+            compute.AttachedDisk(
+                boot=True,
+                auto_delete=True,
+                initialize_params=compute.AttachedDiskInitializeParams(source_image=image),
+            )
+        ],
+        network_interfaces=[nic],
+        service_accounts=[compute.ServiceAccount(email="default", scopes=["storage-ro"])],
+    )
+    api.insert(**place(instance_resource=body)).result(timeout=60)
+    made = api.get(**place(instance="pods"))
+    assert made.network_interfaces[0].alias_ip_ranges[0].ip_cidr_range == "10.64.0.0/24"
+    assert "@" in made.service_accounts[0].email
+    body.name, body.resource_policies = "other", ["none"]
+    refused(exceptions.BadRequest, "notImplemented", lambda: api.insert(**place(instance_resource=body)))
+    api.delete(**place(instance="pods")).result(timeout=60)
+    subnets.delete(**regional(subnetwork="pods")).result(timeout=60)
 
 
 def cleanup():
@@ -332,15 +386,15 @@ def cleanup():
     assert not list(client(compute.AddressesClient).list(**regional()))
 
 
-def strangers():
+def invalid_token():
     api = client(compute.ZonesClient, Credentials("not the token"))
-    # The client tries to refresh a token that isn't good, and has nothing to do that with.
+    # The client tries to refresh an invalid token, and has no way to.
     try:
         list(api.list(project=PROJECT))
     except Exception as error:  # pylint: disable=broad-exception-caught
         assert "refresh" in str(error), error
     else:
-        raise AssertionError("a stranger was let in")
+        raise AssertionError("an invalid token was accepted")
 
 
 if __name__ == "__main__":
@@ -350,5 +404,6 @@ if __name__ == "__main__":
     target_pool(member)
     settings(member)
     managed_group()
+    networks()
     cleanup()
-    strangers()
+    invalid_token()

@@ -26,7 +26,7 @@ def service():
 
 
 def together(compute, requests):
-    """The answers, or the errors, by the requests' names."""
+    """The responses, or the errors, by the requests' names."""
     answers = {}
     batch = compute.new_batch_http_request(
         callback=lambda name, answer, error: answers.update({name: error or answer})

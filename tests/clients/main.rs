@@ -1,6 +1,6 @@
-//! Clients of Compute Engine that nobody here wrote, against the local cloud that the built program serves:
-//! Google's Python clients, which `scripts/test` installs, and gcloud where it is there. A test whose client
-//! isn't there says so.
+//! Independent clients of Compute Engine against the local cloud that the built program serves: Google's
+//! Python clients, which `scripts/test` installs, and gcloud if it is installed. A test without its client
+//! is skipped with a message.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-const PROJECT: &str = "somebody-elses";
+const PROJECT: &str = "independent-project";
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// `hakube local serve`, as others use it.
+/// `hakube local serve`, as users run it.
 struct Cloud {
     daemon: Child,
     home: TempDir,
@@ -41,18 +41,21 @@ impl Cloud {
             if let Some(url) = said["url"].as_str() {
                 break url.to_owned();
             }
-            assert!(Instant::now() < deadline, "hakube local serve doesn't");
+            assert!(
+                Instant::now() < deadline,
+                "hakube local serve did not become ready"
+            );
             std::thread::sleep(Duration::from_millis(10));
         };
         Self { daemon, home, url }
     }
 
     /// Runs a client's script to its end, which must be a good one.
-    fn pleases(&self, program: &Path, script: &str, arguments: &[&str]) {
+    fn accepts(&self, program: &Path, script: &str, arguments: &[&str]) {
         let output = Command::new(program)
             .arg(
                 Path::new(env!("CARGO_MANIFEST_DIR"))
-                    .join("tests/clients")
+                    .join("../../tests/clients")
                     .join(script),
             )
             .args(arguments)
@@ -75,7 +78,7 @@ impl Cloud {
 
 impl Drop for Cloud {
     fn drop(&mut self) {
-        // It shuts its machines down before it ends.
+        // It shuts its machines down before it exits.
         let pid = Pid::from_raw(i32::try_from(self.daemon.id()).unwrap());
         let _ = kill(pid, Signal::SIGTERM);
         let _ = self.daemon.wait();
@@ -95,15 +98,15 @@ fn in_path(program: &str) -> Option<PathBuf> {
 
 fn with_python(script: &str) {
     match python() {
-        Some(python) => Cloud::serve().pleases(&python, script, &[]),
+        Some(python) => Cloud::serve().accepts(&python, script, &[]),
         None => eprintln!(
-            "skipped: {script}: Google's Python clients aren't here (HAKUBE_GOOGLE_PYTHON)"
+            "skipped: {script}: Google's Python clients are missing (HAKUBE_GOOGLE_PYTHON)"
         ),
     }
 }
 
 #[test]
-fn google_cloud_compute_takes_resources_through_their_lives() {
+fn google_cloud_compute_creates_changes_and_deletes_resources() {
     with_python("google_cloud_compute.py");
 }
 
@@ -114,25 +117,30 @@ fn googleapiclient_sends_batches() {
 
 fn with_gcloud(what: &str) {
     if in_path("gcloud").is_none() {
-        eprintln!("skipped: gcloud.sh {what}: there is no gcloud in PATH");
+        eprintln!("skipped: gcloud.sh {what}: gcloud is not in PATH");
         return;
     }
-    Cloud::serve().pleases(Path::new("bash"), "gcloud.sh", &[what]);
+    Cloud::serve().accepts(Path::new("bash"), "gcloud.sh", &[what]);
 }
 
 #[test]
-fn gcloud_takes_addresses_and_machines_through_their_lives() {
+fn gcloud_creates_changes_and_deletes_addresses_and_machines() {
     with_gcloud("machines");
 }
 
 #[test]
-fn gcloud_makes_a_balancer_and_takes_it_away() {
+fn gcloud_creates_and_deletes_a_balancer() {
     with_gcloud("balancers");
 }
 
 #[test]
-fn gcloud_makes_a_target_pool_and_takes_it_away() {
+fn gcloud_creates_and_deletes_a_target_pool() {
     with_gcloud("pools");
+}
+
+#[test]
+fn gcloud_manages_networks() {
+    with_gcloud("networks");
 }
 
 #[test]
@@ -141,6 +149,6 @@ fn gcloud_manages_groups() {
 }
 
 #[test]
-fn gcloud_lists_what_there_is_and_is_told_what_there_is_not() {
+fn gcloud_lists_resources_and_reports_missing_ones() {
     with_gcloud("catalogue");
 }

@@ -1,11 +1,11 @@
-//! Time passes: certificates and tokens are renewed while a cluster serves, and after they have expired.
+//! Certificates and tokens are renewed while a cluster serves, and after they have expired.
 
 use crate::support::{
     Api, Emulator, Home, Outcome, Writer, assert_agreement, eventually, replica_names,
 };
 use serde_json::Value;
 
-/// The steps that were done, by their keys, in the order in which they ended.
+/// The keys of completed steps, in the order of completion.
 fn done(outcome: &Outcome) -> Vec<String> {
     let events = outcome.events();
     let done = events
@@ -37,7 +37,7 @@ async fn certificates_are_renewed_replica_by_replica_and_no_request_fails() {
     assert_eq!(first_day(&home).await, 19);
     let etcds = home.etcds();
 
-    // A new connection for each write, so that every handshake counts.
+    // A new connection for each write, so that every handshake is tested.
     let kubeconfig = home.kubeconfig();
     let writer = Writer::start(move |name| {
         let kubeconfig = kube::config::Kubeconfig::read_from(&kubeconfig).unwrap();
@@ -59,7 +59,7 @@ async fn certificates_are_renewed_replica_by_replica_and_no_request_fails() {
     let status = assert_agreement(&home, 3).await;
     assert_eq!(status["certificates"]["severity"], "ok", "{status:#}");
 
-    // Those who connect anew rely on what was renewed: the replicas among each other, too.
+    // New connections use the renewed certificates, also among the replicas.
     for name in replica_names(&status) {
         home.kill_machine(&name).await;
         home.run("repair").await.succeeded();
@@ -69,16 +69,16 @@ async fn certificates_are_renewed_replica_by_replica_and_no_request_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cluster_whose_certificates_have_expired_is_brought_back() {
+async fn a_cluster_with_expired_certificates_is_repaired() {
     let home = Home::new();
     home.run("up").await.succeeded();
     home.run("replicate --count 2").await.succeeded();
     Api::of(&home).await.write("before").await.unwrap();
     home.let_certificates_age(-3).await;
-    // Everybody connects anew, and nobody trusts anybody.
+    // All components reconnect, with certificates that are no longer valid.
     home.run("local stop").await.succeeded();
     home.run("local start").await.succeeded();
-    let status = eventually("all machines run, and nothing answers", async || {
+    let status = eventually("all machines run, but nothing responds", async || {
         let status = home.status().await;
         let replicas = status["replicas"].as_array().unwrap();
         let run = replicas.iter().all(|one| one["machine"] == "running");
@@ -102,9 +102,9 @@ async fn a_cluster_whose_certificates_have_expired_is_brought_back() {
     home.run("down --yes").await.succeeded();
 }
 
-/// After a preemption a group makes a machine anew, from a template whose token may have expired.
+/// After a preemption, a group recreates a machine from a template whose token may have expired.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_is_made_anew_when_its_token_has_expired_joins_after_repair() {
+async fn a_node_recreated_with_an_expired_token_joins_after_repair() {
     let mut home = Home::new();
     home.set("NUM_NODES", "1");
     home.run("up").await.succeeded();
@@ -127,7 +127,7 @@ async fn a_node_that_is_made_anew_when_its_token_has_expired_joins_after_repair(
             .await;
         api.forget_node(name).await;
         let drift = home.status().await["drift"].to_string();
-        assert!(drift.contains("let nodes join"), "{drift}");
+        assert!(drift.contains("bootstrap token"), "{drift}");
 
         home.run("repair").await.succeeded();
         assert_eq!(api.ready_nodes().await.len(), 1);

@@ -1,6 +1,6 @@
-//! `--provider gce` from the command line, over ssh: against the emulator's API as if it were Google's,
-//! with nothing of the local cloud's own ways. Its guest agents listen on port 22, which takes root or
-//! net.ipv4.ip_unprivileged_port_start=22; without, these tests say that they are skipped.
+//! `--provider gce` on the command line, over ssh: the emulator's API takes the place of Google's, and none
+//! of the local cloud's own features is used. Its guest agents listen on port 22, which needs root or
+//! net.ipv4.ip_unprivileged_port_start=22; otherwise these tests are skipped with a message.
 
 use crate::secrets::{authorities, machines};
 use crate::support::{
@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
-/// Metadata that a replica may have.
+/// Metadata keys that a replica may have.
 const METADATA: [&str; 5] = [
     "block-project-ssh-keys",
     "enable-guest-attributes",
@@ -21,8 +21,8 @@ const METADATA: [&str; 5] = [
     "user-data",
 ];
 
-/// A home whose every command is about a Compute Engine that happens to be an emulator, which lives as
-/// long as the second; `None` where that can't be.
+/// A home whose commands use the emulator as Compute Engine. The emulator runs until the second value is
+/// dropped. `None` if port 22 isn't available.
 async fn home() -> Option<(Home, Running)> {
     home_with("", |_| ()).await
 }
@@ -32,14 +32,14 @@ pub async fn home_with(
     arguments: &str,
     prepare: impl FnOnce(&mut Home),
 ) -> Option<(Home, Running)> {
-    // Taken by nobody, or nobody's business: an sshd on all addresses keeps the agents' out as well.
+    // An sshd on all addresses would also block the agents.
     if let Err(error) = TcpListener::bind("127.63.0.1:22") {
-        eprintln!("skipped: port 22 can't be listened on here: {error}");
+        eprintln!("skipped: can't listen on port 22: {error}");
         return None;
     }
     let mut home = Home::new();
     prepare(&mut home);
-    // Its project has an id as Google's have.
+    // A project ID in Google's format.
     let serve = format!(
         "local serve --project my-project-1234 {arguments} --home {}",
         home.path().display()
@@ -60,7 +60,7 @@ pub async fn home_with(
     ] {
         let file = programs.join(name);
         let script =
-            format!("#!/bin/sh\nexec {HAKUBE} stand-in {name} --stand-in-version=1.36.0 \"$@\"\n");
+            format!("#!/bin/sh\nexec {HAKUBE} stand-in {name} --stand-in-version=1.36.3 \"$@\"\n");
         std::fs::write(&file, script).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -100,8 +100,8 @@ async fn one_two_one_none_over_ssh() {
     assert_metadata_has_no_secret(&home, &emulator).await;
     assert_keys_are_private(&home);
 
-    // The address has moved from the first machine to the balancer and moves back: whoever is logged in
-    // there by it is thrown out, and finds the machine again.
+    // The address moved from the first machine to the balancer and moves back. An ssh session to it is cut,
+    // and reconnects.
     home.run("down --replica -o json").await.succeeded();
     assert_agreement(&home, 1).await;
     assert_api_works(&home, &server, "two-to-one").await;
@@ -110,7 +110,7 @@ async fn one_two_one_none_over_ssh() {
     assert_gone(&home, &before).await;
 }
 
-/// Its machines are reached at their internal addresses, of which the endpoint's is none's own.
+/// Machines are reached at their internal addresses. The endpoint's address belongs to no machine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_private_cluster_over_ssh() {
     let Some((mut home, _daemon)) = home().await else {
@@ -152,9 +152,9 @@ async fn assert_metadata_has_no_secret(home: &Home, emulator: &Emulator) {
             instance["name"]
         );
         let text = instance.to_string();
-        // Plain, and in base64.
-        for mark in ["PRIVATE KEY", "UFJJVkFURSBLRV", emulator.token()] {
-            assert!(!text.contains(mark), "{mark} in {}", instance["name"]);
+        // In plain text and in base64.
+        for secret in ["PRIVATE KEY", "UFJJVkFURSBLRV", emulator.token()] {
+            assert!(!text.contains(secret), "{secret} in {}", instance["name"]);
         }
         for secret in &secrets {
             assert!(
@@ -167,7 +167,7 @@ async fn assert_metadata_has_no_secret(home: &Home, emulator: &Emulator) {
     }
 }
 
-/// What was put over ssh is as private as what the local cloud's own way puts.
+/// Files written over ssh are as private as those written by the local cloud.
 fn assert_keys_are_private(home: &Home) {
     let root = home.machine_root("europe-west1-b", "kubernetes-master");
     for (file, mode) in [
@@ -198,37 +198,31 @@ fn walk(directory: &std::path::Path) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_does_not_say_from_where_ssh_comes_is_asked() {
+async fn a_missing_ssh_source_is_an_error() {
     let Some((mut home, _daemon)) = home().await else {
         return;
     };
     home.set("HAKUBE_SSH_SOURCE", "");
     let before = Emulator::of(&home).await.inventory().await;
-    home.run("up")
-        .await
-        .exited(2)
-        .says(&["--ssh-source", "doesn't open that port to the world"]);
+    home.run("up").await.exited(2).says(&["--ssh-source"]);
     assert_eq!(Emulator::of(&home).await.inventory().await, before);
 }
 
-/// Nobody but the named may come: the emulator's firewall keeps the operator out, and hakube says what
-/// to look at.
+/// Only named sources are allowed: the emulator's firewall blocks the operator, and hakube suggests what to
+/// check.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_firewall_that_keeps_the_operator_out_is_named() {
+async fn a_firewall_that_blocks_the_operator_is_reported() {
     let Some((mut home, _daemon)) = home().await else {
         return;
     };
+    // The default network's own rule lets everyone in.
+    let emulator = Emulator::of(&home).await;
+    emulator.delete("global/firewalls/default-allow-ssh").await;
     home.set("HAKUBE_SSH_SOURCE", "203.0.113.7/32");
     home.set("HAKUBE_TIMEOUT", "2s");
     let outcome = home.run("up").await.exited(1);
-    outcome.says(&[
-        "could not reach the ssh server of kubernetes-master",
-        "--ssh-source",
-    ]);
-    let firewall: Value = Emulator::of(&home)
-        .await
-        .get("global/firewalls/kubernetes-master-ssh")
-        .await;
+    outcome.says(&["kubernetes-master", "--ssh-source"]);
+    let firewall: Value = emulator.get("global/firewalls/kubernetes-master-ssh").await;
     assert_eq!(
         firewall["sourceRanges"],
         serde_json::json!(["203.0.113.7/32"])

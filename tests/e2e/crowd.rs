@@ -1,8 +1,8 @@
-//! A project full of somebody else's instances.
+//! A project full of other users' instances.
 
 use crate::support::Home;
 
-/// What a command asks for, by the log of the local cloud.
+/// A command's requests, from the log of the local cloud.
 async fn requests_of(home: &Home, arguments: &str) -> Vec<String> {
     let cloud = home.cloud();
     let before = cloud.requests(0).await.unwrap();
@@ -19,9 +19,9 @@ async fn requests_of(home: &Home, arguments: &str) -> Vec<String> {
     requests
 }
 
-/// Each page has up to 500 of them, so that 1200 would take three for each kind.
+/// A page has at most 500 instances, so listing all 1200 would take three pages.
 #[tokio::test(flavor = "multi_thread")]
-async fn status_asks_for_as_many_pages_in_a_full_project_as_in_an_empty_one() {
+async fn status_requests_as_many_pages_in_a_full_project_as_in_an_empty_one() {
     let mut home = Home::new();
     home.set("NUM_NODES", "0");
     home.run("up").await.succeeded();

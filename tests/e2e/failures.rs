@@ -1,4 +1,4 @@
-//! Machines that die, and what hakube refuses to do about it.
+//! Failed machines, and the changes that hakube refuses to make.
 
 use crate::support::{
     Api, Emulator, Home, Writer, assert_agreement, assert_api_works, eventually, replica,
@@ -6,7 +6,7 @@ use crate::support::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_leaders_machine_of_three_dies_and_is_replaced() {
+async fn the_leaders_machine_of_three_fails_and_is_replaced() {
     let home = Home::new();
     home.run("up").await.succeeded();
     let api = Api::of(&home).await;
@@ -42,13 +42,13 @@ async fn the_leaders_machine_of_three_dies_and_is_replaced() {
         (&false.into(), &false.into())
     );
 
-    // It may be out of reach only, so that has to be said.
+    // It may only be unreachable, so --force is needed.
     let refusal = home.run(&format!("down --replica {dead}")).await.exited(3);
     refusal.says(&[
         "2 of 3 voters healthy",
         &format!("hakube down --replica {dead} --force"),
     ]);
-    // --force is about the dead one: nothing takes a healthy one below quorum.
+    // --force is only about the failed replica: it removes no healthy one below quorum.
     for force in ["", " --force"] {
         let refusal = home
             .run(&format!("down --replica {alive}{force}"))
@@ -56,8 +56,8 @@ async fn the_leaders_machine_of_three_dies_and_is_replaced() {
             .exited(3);
         refusal.says(&[
             alive,
-            "2 of 3 voters healthy",
-            "1 of 2 voters healthy, 2 needed",
+            "etcd would lose its quorum",
+            "then: 1 of 2 voters healthy",
         ]);
     }
     assert_eq!(
@@ -110,7 +110,7 @@ async fn without_quorum_nothing_is_removed() {
         "{status:#}"
     );
 
-    // The one that is left starts and finds no quorum: it accepts connections and never answers.
+    // The remaining replica starts and has no quorum: it accepts connections and never responds.
     home.run("local stop").await.succeeded();
     home.run("local start").await.succeeded();
     let status = home.status().await;
@@ -124,7 +124,7 @@ async fn without_quorum_nothing_is_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frozen_machine_is_down_until_it_goes_on() {
+async fn a_frozen_machine_is_down_until_it_resumes() {
     let home = Home::new();
     home.run("up").await.succeeded();
     home.run("replicate --count 2").await.succeeded();
@@ -145,7 +145,7 @@ async fn a_frozen_machine_is_down_until_it_goes_on() {
     home.run(&format!("local resume {frozen}"))
         .await
         .succeeded();
-    eventually("the thawed replica is healthy", async || {
+    eventually("the resumed replica is healthy", async || {
         let status = home.status().await;
         let replica = replica(&status, &frozen);
         (replica["etcd_healthy"] == true && replica["api_ready"] == true).then_some(())

@@ -1,6 +1,6 @@
-//! kube-up's own way of saying it: environment variables.
+//! kube-up's environment variables.
 
-use crate::support::{Api, Home, assert_agreement, eventually, replica_names, replicas_in};
+use crate::support::{Api, Etcd, Home, assert_agreement, eventually, replica_names, replicas_in};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn its_variables_add_and_remove_replicas() {
@@ -14,7 +14,7 @@ async fn its_variables_add_and_remove_replicas() {
     let status = assert_agreement(&home, 1).await;
     assert_eq!(status["etcd_quorum_reads"], true);
 
-    // MULTIZONE isn't said again: replicas inherit it.
+    // MULTIZONE isn't set again: replicas inherit it.
     for zone in ["europe-west1-c", "europe-west1-d"] {
         let add = [
             ("KUBE_REPLICATE_EXISTING_MASTER", "true"),
@@ -43,7 +43,7 @@ async fn its_variables_add_and_remove_replicas() {
     ];
     home.run_with(&by_name, "down").await.succeeded();
     let status = assert_agreement(&home, 1).await;
-    assert_eq!(replica_names(&status), d, "the one that wasn't named stays");
+    assert_eq!(replica_names(&status), d, "the other one is kept");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,7 +55,7 @@ async fn a_second_zone_needs_multizone() {
         .await
         .exited(3)
         .says(&["MULTIZONE=true", "europe-west1-b"]);
-    // Too late: it is the cluster that is made for several zones, not the replica.
+    // Too late: the cluster is created for several zones, not the replica.
     let add = [
         ("MULTIZONE", "true"),
         ("KUBE_REPLICATE_EXISTING_MASTER", "true"),
@@ -69,10 +69,13 @@ async fn a_second_zone_needs_multizone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn quorum_reads_that_cannot_be_switched_off_are_not_switched_off_in_silence() {
+async fn disabling_quorum_reads_is_reported_as_impossible() {
     let home = Home::new();
     let off = [("ENABLE_ETCD_QUORUM_READ", "false")];
-    let warning = ["ENABLE_ETCD_QUORUM_READ is false", "can't be switched off"];
+    let warning = [
+        "ENABLE_ETCD_QUORUM_READ is false",
+        "quorum reads can't be switched off",
+    ];
     home.run_with(&off, "up").await.succeeded().says(&warning);
     assert_eq!(
         home.status().await["etcd_quorum_reads"],
@@ -81,9 +84,9 @@ async fn quorum_reads_that_cannot_be_switched_off_are_not_switched_off_in_silenc
     );
 }
 
-/// etcd, the stand-ins and a kubelet refuse what they don't know.
+/// etcd, the stand-ins and a kubelet reject unknown settings.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn components_hear_what_its_variables_say() {
+async fn components_get_the_settings_of_its_variables() {
     let home = Home::new();
     let variables = [
         ("NUM_NODES", "1"),
@@ -103,7 +106,8 @@ async fn components_hear_what_its_variables_say() {
     assert!(!up.stderr.contains("has no effect"), "{}", up.stderr);
     let status = home.status().await;
     assert_eq!(status["nodes"][0]["ready"], true, "{status:#}");
-    // etcd goes on without what it doesn't know, and says so; the interval has a name in every version.
+    // etcd ignores settings that it doesn't know, with a warning. The interval has the same name in every
+    // version.
     let root = home.machine_root("europe-west1-b", "kubernetes-master");
     let log = root.with_file_name("logs").join("etcd.service.log");
     let log = std::fs::read_to_string(log).unwrap();
@@ -120,26 +124,30 @@ async fn components_hear_what_its_variables_say() {
     .await;
 }
 
-/// A cluster stays as it was made, and whoever asks for something else is told so.
+/// A cluster keeps its settings. A later, different setting is reported.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_cluster_was_made_without_has_no_effect_on_it() {
+async fn settings_of_an_existing_cluster_can_not_be_added() {
     let home = Home::new();
     home.run("up").await.succeeded();
-    // As an older hakube wrote it, which knew of no such setting.
+    // As an older hakube wrote it, without this setting.
+    let status = home.status().await;
+    let etcd = Etcd::of(&home, &status["replicas"][0]).await;
+    etcd.forget_record().await;
     let intent = home.path().join("state/kubernetes/intent.json");
     let mut stored: serde_json::Value =
         serde_json::from_slice(&std::fs::read(&intent).unwrap()).unwrap();
     let given = stored["intent"]["given"].as_object_mut().unwrap();
     given.remove("EVICTION_HARD").unwrap();
+    stored["format"] = 2.into();
+    for member in ["revision", "sha256"] {
+        stored.as_object_mut().unwrap().remove(member).unwrap();
+    }
     std::fs::write(&intent, serde_json::to_vec(&stored).unwrap()).unwrap();
 
-    let words = [
-        "EVICTION_HARD has no effect",
-        "was made before hakube knew it",
-    ];
+    let words = ["EVICTION_HARD has no effect"];
     let later = [("EVICTION_HARD", "memory.available<1Gi")];
     home.run_with(&later, "up").await.succeeded().says(&words);
-    // This one is for whoever has a node too few.
+    // This setting takes effect in any case.
     let later = [("ALLOWED_NOTREADY_NODES", "1")];
     home.run_with(&later, "up").await.succeeded();
 }

@@ -1,12 +1,12 @@
-//! The main job, as kube-up's documentation has it: one replica, two, three, two, one, none, while
-//! clients go on writing.
+//! The main use, as in kube-up's documentation: one replica, two, three, two, one, none, while clients
+//! write.
 
 use crate::support::{
     Api, Emulator, Etcd, Home, Outcome, Writer, assert_agreement, assert_api_works, assert_gone,
 };
 use serde_json::Value;
 
-/// A change to the cluster, and what must be true after it.
+/// A change to the cluster, and the expected result.
 struct Step {
     name: &'static str,
     command: &'static str,
@@ -75,7 +75,7 @@ async fn one_two_three_two_one_none_across_zones() {
             false,
         ),
     ];
-    // The first replica goes too: the address is the cluster's, not the machine's.
+    // The first replica is removed, too: the address belongs to the cluster, not the machine.
     let shrinking = [
         step(
             "three-to-two",
@@ -120,13 +120,13 @@ async fn live(home: &Home, up: &str, growing: &[Step], shrinking: &[Step]) {
     assert_eq!(
         record.refused,
         [] as [&str; 0],
-        "a new member cost etcd's clients a write"
+        "a write to etcd failed when a member joined"
     );
     let there = etcd.written().await;
     assert_eq!(
         there.len(),
         record.acknowledged.len(),
-        "etcd has what it acknowledged"
+        "acknowledged writes to etcd exist"
     );
 
     for step in shrinking {
@@ -144,7 +144,7 @@ async fn live(home: &Home, up: &str, growing: &[Step], shrinking: &[Step]) {
     for step in growing.iter().chain(shrinking) {
         assert!(
             there.contains(step.name),
-            "what was written after {} is lost",
+            "the write after {} is lost",
             step.name
         );
     }
@@ -163,7 +163,7 @@ async fn take(home: &Home, step: &Step, server: &str) {
     assert_api_works(home, server, step.name).await;
 }
 
-/// The endpoint's gap is measured when its address moves, and only then.
+/// The endpoint's gap is measured if and only if its address moves.
 fn assert_gap(outcome: &Outcome, moves: bool) {
     let gap = &outcome.summary()["endpoint_gap_ms"];
     assert_eq!(gap.is_u64(), moves, "endpoint_gap_ms is {gap} in {outcome}");

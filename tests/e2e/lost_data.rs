@@ -1,4 +1,4 @@
-//! etcd's data is lost, damaged or out of date: no member comes up empty, and no acknowledged write is lost.
+//! etcd's data is lost, damaged or outdated: no member starts empty, and no acknowledged write is lost.
 
 use crate::support::{
     Api, Etcd, Home, Process, Writer, assert_agreement, eventually, replica, replicas_that_are,
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 const ZONE: &str = "europe-west1-b";
 
-/// A replica's etcd, its disk and its process.
+/// A replica's etcd: its disk and its process.
 struct Member {
     home: PathBuf,
     data: PathBuf,
@@ -30,7 +30,7 @@ impl Member {
         processes.find(|process| process.runs("etcd") && process.command.contains(&flag))
     }
 
-    /// `kill -9`, and while it can't write any more something happens to its data.
+    /// Kills etcd, and changes its data while it can't run.
     fn killed_while(&self, happens: impl FnOnce(&Path)) {
         let process = self.process().expect("etcd runs");
         process.signal(Signal::SIGSTOP);
@@ -39,7 +39,11 @@ impl Member {
     }
 }
 
-/// Nothing is left of a directory but itself.
+/// Kills the replica's etcd, and wipes its data.
+pub fn lose_data(home: &Home, replica: &str) {
+    Member::of(home, replica).killed_while(wipe);
+}
+
 fn wipe(directory: &Path) {
     for entry in std::fs::read_dir(directory).unwrap().flatten() {
         let path = entry.path();
@@ -50,7 +54,7 @@ fn wipe(directory: &Path) {
     }
 }
 
-/// Garbage where there was data, from so many bytes on.
+/// Overwrites data with garbage, from this offset on.
 fn overwrite(file: &Path, from: u64) {
     use std::os::unix::fs::FileExt as _;
     let file = std::fs::OpenOptions::new().write(true).open(file).unwrap();
@@ -70,7 +74,7 @@ fn damage_database(data: &Path) {
     overwrite(&data.join("member/snap/db"), 0);
 }
 
-/// What `status` says once it says this of a replica, with what it says to do.
+/// Waits for a condition of this kind on a replica, and returns its suggested commands.
 async fn condition(home: &Home, replica: &str, kind: &str) -> Vec<String> {
     eventually(&format!("{kind} of {replica}"), async || {
         let status = home.status().await;
@@ -98,7 +102,7 @@ async fn three() -> (Home, Writer, Value) {
     (home, writer, status)
 }
 
-/// It named what happened, `repair` heals it, and the client lost nothing.
+/// Checks that the problem is reported, `repair` fixes it, and the client lost no writes.
 async fn heals(home: &Home, writer: &Writer, replica: &str, kind: &str) {
     let fix = condition(home, replica, kind).await;
     assert_eq!(fix, ["hakube repair"]);
@@ -120,7 +124,7 @@ async fn lost_nothing(home: &Home, writer: Writer, status: &Value) {
         .filter(|name| !there.contains(*name))
         .collect();
     assert!(lost.is_empty(), "acknowledged and gone: {lost:?}");
-    // Each member has the same.
+    // All members have the same data.
     let mut all = Vec::new();
     for replica in status["replicas"].as_array().unwrap() {
         all.push(Etcd::of(home, replica).await.written().await);
@@ -130,7 +134,7 @@ async fn lost_nothing(home: &Home, writer: Writer, status: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_only_member_never_comes_up_empty_and_is_back_with_its_data() {
+async fn the_only_member_never_starts_empty_and_returns_with_its_data() {
     let home = Home::new();
     home.run("up").await.succeeded();
     let status = assert_agreement(&home, 1).await;
@@ -144,24 +148,20 @@ async fn the_only_member_never_comes_up_empty_and_is_back_with_its_data() {
         std::fs::create_dir(data).unwrap();
     });
     let fix = condition(&home, &name, "etcd-data-gone").await.join("\n");
-    assert!(
-        fix.contains("put it back") && fix.contains("snapshot"),
-        "{fix}"
-    );
+    assert!(fix.contains("hakube restore"), "{fix}");
     assert_eq!(home.status().await["quorum"], Value::Null);
     for command in ["repair", "reconcile", "up", "replicate"] {
-        home.run(command).await.exited(3).says(&[
-            &name,
-            "data is gone",
-            "restore etcd from a snapshot",
-        ]);
+        home.run(command)
+            .await
+            .exited(3)
+            .says(&[&name, "hakube restore"]);
     }
     assert!(member.process().is_none(), "an etcd without its data");
 
-    // Its disk is mounted again: nothing else is needed.
+    // Its disk is mounted again; nothing more is needed.
     std::fs::remove_dir_all(&member.data).unwrap();
     std::fs::rename(&aside, &member.data).unwrap();
-    eventually("etcd is back with its data", async || {
+    eventually("etcd runs with its data", async || {
         let api = Api::of(&home).await;
         api.has("precious").await.ok()?.then_some(())
     })
@@ -193,7 +193,7 @@ async fn a_member_with_damaged_data_is_repaired_and_no_write_is_lost() {
     lost_nothing(&home, writer, &status).await;
 }
 
-/// Its machine has the data of a member that is none any more.
+/// Its machine has the data of a removed member.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_was_removed_by_hand_is_repaired_and_no_write_is_lost() {
     let (home, writer, status) = three().await;
@@ -203,10 +203,10 @@ async fn a_member_that_was_removed_by_hand_is_repaired_and_no_write_is_lost() {
     etcd.remove(&names[0]).await;
     heals(&home, &writer, &names[0], "etcd-member-removed").await;
 
-    // And by itself, where somebody watches.
+    // `repair --watch` does it automatically.
     let watch = home.start("repair --watch --every 1");
     etcd.remove(&names[1]).await;
-    eventually("repair --watch heals", async || {
+    eventually("repair --watch fixes it", async || {
         let status = home.status().await;
         (status["quorum"]["healthy"] == 3 && status["conditions"] == Value::Null).then_some(())
     })
@@ -217,24 +217,19 @@ async fn a_member_that_was_removed_by_hand_is_repaired_and_no_write_is_lost() {
     lost_nothing(&home, writer, &status).await;
 }
 
-/// Whose data is right takes a person to say; what they do then is what `status` says.
+/// An operator must decide which data is right; the commands that `status` suggests work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn alarms_of_etcd_are_named_and_what_is_said_to_fix_them_does() {
+async fn the_alarm_corrupt_is_reported_with_commands_that_fix_it() {
     let (home, writer, status) = three().await;
     let leader = replicas_that_are(&status, "leader").remove(0);
     let etcd = Etcd::of(&home, replica(&status, &leader)).await;
     let suspect = replicas_that_are(&status, "voter").remove(0);
 
-    etcd.raise(AlarmType::Nospace, &suspect).await;
-    let fix = condition(&home, &suspect, "etcd-alarm-nospace").await;
-    assert!(fix.iter().any(|line| line == "etcdctl alarm disarm"));
-    etcd.disarm().await;
-
     etcd.raise(AlarmType::Corrupt, &suspect).await;
     let fix = condition(&home, &suspect, "etcd-alarm-corrupt").await;
     let commands = ["etcdctl alarm disarm", "hakube repair"];
     assert_eq!(fix[fix.len() - 2..], commands);
-    // Requests are refused, and members follow their leader all the same.
+    // Requests are rejected, yet members follow their leader.
     assert_eq!(home.status().await["quorum"]["healthy"], 3);
     etcd.remove(&suspect).await;
     etcd.disarm().await;
@@ -246,7 +241,7 @@ async fn alarms_of_etcd_are_named_and_what_is_said_to_fix_them_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_learner_that_somebody_adds_by_hand_is_left_alone() {
+async fn a_manually_added_learner_is_left_unchanged() {
     let home = Home::new();
     home.run("up").await.succeeded();
     home.run("replicate").await.succeeded();
@@ -258,7 +253,7 @@ async fn a_learner_that_somebody_adds_by_hand_is_left_alone() {
     home.run("replicate")
         .await
         .exited(3)
-        .says(&["hakube didn't make"]);
+        .says(&["hakube didn't create", "etcdctl member remove"]);
     assert!(etcd.peer_urls().await.iter().any(|known| known == url));
     home.run("down --yes").await.succeeded();
 }

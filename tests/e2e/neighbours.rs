@@ -1,15 +1,15 @@
-//! Two clusters in one project, one's name the beginning of the other's: neither command knows of the other's.
+//! Two clusters in one project, where one's name is a prefix of the other's.
 
 use crate::support::{Emulator, Home, assert_gone, replica_names};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn down_touches_one_of_two_whose_names_begin_alike() {
+async fn down_deletes_only_one_of_two_clusters_with_a_common_prefix() {
     let home = Home::new();
     home.run("local start").await.succeeded();
     let emulator = Emulator::of(&home).await;
     let before = emulator.inventory().await;
 
-    // Its machines' names begin as those of prod's replicas do.
+    // Its machines' names have the same prefix as the replicas of prod.
     home.run("up --cluster prod-master -o json")
         .await
         .succeeded();

@@ -1,17 +1,17 @@
-//! A plan lists the calls that it will make: held against the requests that the emulator got.
+//! A plan lists the calls that it will make, compared with the requests that the emulator received.
 
 use crate::support::{Home, Outcome};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// The changing requests that a local cloud has got.
+/// The mutating requests to a local cloud.
 pub struct Requests {
     directory: PathBuf,
     told: usize,
 }
 
 impl Requests {
-    /// Of the one that this home is going to have.
+    /// Records the requests of the home's future local cloud.
     pub fn of(home: &mut Home) -> Self {
         let directory = home.beside("exchanges");
         std::fs::create_dir(&directory).unwrap();
@@ -19,7 +19,7 @@ impl Requests {
         Self { directory, told: 0 }
     }
 
-    /// Those since this was asked last, as `POST projects/p/...`, sorted.
+    /// The requests since the last call, as `POST projects/p/...`, sorted.
     fn since_then(&mut self) -> Vec<String> {
         let all: Vec<String> = files(&self.directory)
             .iter()
@@ -30,7 +30,7 @@ impl Requests {
                 let path = path.strip_prefix("/compute/v1/").unwrap();
                 format!("{} {path}", exchange["method"].as_str().unwrap())
             })
-            // Reading by other means.
+            // These only read.
             .filter(|call| !call.ends_with("/wait") && !call.ends_with("/listInstances"))
             .collect();
         let mut new = all[self.told..].to_vec();
@@ -39,7 +39,7 @@ impl Requests {
         new
     }
 
-    /// They count in the check of all exchanges of a test run, too.
+    /// Adds them to the check of all exchanges of a test run.
     pub fn hand_over(&self) {
         let Ok(run) = std::env::var("LOCAL_CLOUD_EXCHANGES") else {
             return;
@@ -63,7 +63,7 @@ fn lines(file: &Path) -> Vec<Value> {
         .collect()
 }
 
-/// The calls that the command's plan listed, sorted.
+/// The calls in the command's plan, sorted.
 fn planned(outcome: &Outcome) -> Vec<String> {
     let events = outcome.events();
     let plan = events.iter().find(|event| event["event"] == "plan");
@@ -79,7 +79,7 @@ fn planned(outcome: &Outcome) -> Vec<String> {
     calls
 }
 
-/// Each command's plan, against what it then did.
+/// Compares each command's plan with its requests.
 pub async fn assert_foreseen(home: &Home, requests: &mut Requests, commands: &[&str]) {
     requests.since_then();
     for command in commands {
@@ -90,14 +90,14 @@ pub async fn assert_foreseen(home: &Home, requests: &mut Requests, commands: &[&
     }
 }
 
-/// From nothing to three replicas and back, with a network of its own and nodes that grow.
+/// From none to three replicas and back, with a separate network and nodes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plan_lists_the_calls_that_are_made() {
     let mut home = Home::new();
     let mut requests = Requests::of(&mut home);
     home.set("KUBE_GCE_NETWORK", "own");
     home.set("NUM_NODES", "1");
-    // A dry run says the same, and calls nothing.
+    // A dry run lists the same, and sends nothing.
     home.run("local start").await.succeeded();
     let dry = planned(&home.run("plan up -o json").await.succeeded());
     assert_eq!(requests.since_then(), [] as [String; 0]);
@@ -119,7 +119,7 @@ async fn a_plan_lists_the_calls_that_are_made() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_private_clusters_plan_does_so_too() {
+async fn a_private_clusters_plan_lists_them_too() {
     let mut home = Home::new();
     let mut requests = Requests::of(&mut home);
     home.set("KUBE_GCE_NETWORK", "own");

@@ -1,5 +1,5 @@
-//! KUBE_GCE_PRIVATE_CLUSTER: the endpoint's address is one of the subnetwork's, and moves as an external one
-//! does; no machine ever has an address that the world could reach.
+//! KUBE_GCE_PRIVATE_CLUSTER: the endpoint has an address of the subnetwork, which moves like an external
+//! one. No machine ever has an external address.
 
 use crate::support::{Api, Emulator, Home, assert_agreement, assert_api_works, assert_gone};
 use serde_json::{Value, json};
@@ -23,14 +23,14 @@ async fn one_two_one_none_with_internal_addresses_only() {
         assert_private(&home, &emulator, &server, replicas, command).await;
     }
 
-    // The same command again finds the address where it is.
+    // The repeated command finds the address in place.
     home.run("up -o json").await.succeeded();
     assert_private(&home, &emulator, &server, 1, "up-again").await;
     home.run("down --yes -o json").await.succeeded();
     assert_gone(&home, &before).await;
 }
 
-/// All parts agree, the API works at the address that it has had all the time, and every address is internal.
+/// Checks that the API works at the cluster's original address, and that every address is internal.
 async fn assert_private(
     home: &Home,
     emulator: &Emulator,
@@ -51,7 +51,7 @@ async fn assert_private(
         let nic = &machine["networkInterfaces"][0];
         let external = nic["accessConfigs"].as_array();
         assert!(external.is_none_or(Vec::is_empty), "after {after}: {nic}");
-        // The address is on the only machine, or on none.
+        // The address belongs to the only machine, or to none.
         let aliases = match replicas {
             1 => json!([{"ipCidrRange": format!("{}/32", address["address"].as_str().unwrap())}]),
             _ => json!([]),

@@ -1,12 +1,12 @@
-//! What every provider must do, by the Compute Engine provider over the local cloud.
+//! The contract of all providers, tested with the Compute Engine provider and the local cloud.
 
 use crate::support::Home;
 use async_trait::async_trait;
-use hakube_contract::{Wanted, World, contract};
+use hakube_contract::{Wanted, World, contract, group_spec, machine_spec};
 use hakube_gce::{Auth, Gce, GceConfig, Patience, PollPace};
 use hakube_provider::{
-    AddressSpec, BalancerSpec, DiskSpec, ExternalAddress, FirewallSource, FirewallSpec, MachineRef,
-    MachineSpec, NetworkSpec, NodeGroupSpec, OperationKey, Provider, Reach,
+    BalancerSpec, DiskSpec, ExternalAddress, FirewallSource, FirewallSpec, MachineRef, MachineSpec,
+    OperationKey, Provider, Reach,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,7 +15,7 @@ use std::time::Duration;
 const CLUSTER: &str = "kubernetes";
 const ZONE: &str = "europe-west1-b";
 
-/// A local cloud, with nothing in it.
+/// An empty local cloud.
 struct Cloud {
     home: Home,
     processes: AtomicU32,
@@ -34,29 +34,12 @@ impl Cloud {
 
 fn machine(name: &str) -> MachineSpec {
     MachineSpec {
-        cluster: CLUSTER.into(),
-        machine: MachineRef {
-            name: name.into(),
-            zone: ZONE.into(),
-        },
         machine_type: "e2-standard-2".into(),
         image: "projects/debian-cloud/global/images/family/debian-12".into(),
-        image_sha256: None,
-        boot_disk_gb: 20,
         boot_disk_kind: "pd-standard".into(),
-        data_disk: None,
-        network: "default".into(),
-        subnetwork: None,
         external: ExternalAddress::Ephemeral,
-        alias: None,
         tags: vec!["replica".into()],
-        labels: [("role".to_owned(), "replica".to_owned())].into(),
-        preemptible: false,
-        min_cpu_platform: None,
-        service_account: None,
-        scopes: Vec::new(),
-        user_data: "#cloud-config\n{}\n".into(),
-        login: None,
+        ..machine_spec(CLUSTER, name, ZONE)
     }
 }
 
@@ -86,19 +69,16 @@ impl World for Cloud {
         Arc::new(gce.await.unwrap())
     }
 
+    async fn switch_off(&self, machine: &MachineRef) -> bool {
+        self.home.kill_machine(&machine.name).await;
+        true
+    }
+
     fn wanted(&self) -> Wanted {
         let group = machine("kubernetes-minion-group");
         Wanted {
-            network: NetworkSpec {
-                cluster: CLUSTER.into(),
-                name: "default".into(),
-                subnetwork: None,
-            },
-            address: AddressSpec {
-                cluster: CLUSTER.into(),
-                name: "kubernetes-master-ip".into(),
-                reach: Reach::Anywhere,
-            },
+            network: hakube_contract::network_spec(CLUSTER, "default"),
+            address: hakube_contract::address_spec(CLUSTER, "kubernetes-master-ip"),
             machine: MachineSpec {
                 data_disk: Some(DiskSpec {
                     name: "kubernetes-master-pd".into(),
@@ -108,13 +88,7 @@ impl World for Cloud {
                 }),
                 ..machine("kubernetes-master")
             },
-            group: NodeGroupSpec {
-                name: "kubernetes-minion-group".into(),
-                template: "kubernetes-minion-template".into(),
-                size: 2,
-                leaving: Vec::new(),
-                machine: group,
-            },
+            group: group_spec(group, "kubernetes-minion-template", 2),
             firewall: Some(FirewallSpec {
                 cluster: CLUSTER.into(),
                 name: "kubernetes-master-https".into(),
@@ -122,6 +96,7 @@ impl World for Cloud {
                 source: FirewallSource::Tags(vec!["minion".into()]),
                 target_tag: "replica".into(),
                 tcp_ports: vec!["6443".into()],
+                udp_ports: Vec::new(),
             }),
             balancer: Some(BalancerSpec {
                 cluster: CLUSTER.into(),

@@ -1,11 +1,11 @@
-//! The local cloud's daemon dies, or its whole machine goes down; the cluster comes back.
+//! Crashes and restarts of the local cloud's daemon and of the whole machine.
 
 use crate::support::{Api, Etcd, Home, assert_agreement, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn machines_outlive_the_daemon_and_the_next_command_starts_it_again() {
+async fn machines_survive_the_daemon_and_the_next_command_restarts_it() {
     let home = Home::new();
     home.run("up").await.succeeded();
     home.run("replicate").await.succeeded();
@@ -34,13 +34,13 @@ async fn machines_outlive_the_daemon_and_the_next_command_starts_it_again() {
     assert_eq!(
         outcome.summary()["steps"],
         0,
-        "there was nothing to mend: {outcome}"
+        "nothing needed repair: {outcome}"
     );
     assert_eq!(home.etcds(), etcds, "no member was started again");
     assert_agreement(&home, 2).await;
     assert!(
         Api::of(&home).await.has("before").await.unwrap(),
-        "the endpoint answers again"
+        "the endpoint responds again"
     );
 }
 
@@ -60,7 +60,7 @@ async fn after_a_stop_and_a_start_the_cluster_is_back_with_its_data() {
         .says(&["hakube local start"]);
 
     home.run("local start").await.succeeded();
-    let status = eventually("all is well again", async || {
+    let status = eventually("all replicas are healthy again", async || {
         let status = home.status().await;
         (status["quorum"]["healthy"] == 3 && status["endpoint"]["ready"] == true).then_some(status)
     })
@@ -69,8 +69,8 @@ async fn after_a_stop_and_a_start_the_cluster_is_back_with_its_data() {
     assert!(home.etcds().is_disjoint(&etcds), "they are new processes");
     let again = Api::of(&home).await;
     assert_eq!(again.server, api.server);
-    assert!(again.has("before").await.unwrap(), "the data is there");
-    eventually("the node is back", async || {
+    assert!(again.has("before").await.unwrap(), "the data is kept");
+    eventually("the node is ready again", async || {
         (again.ready_nodes().await.len() == 1).then_some(())
     })
     .await;

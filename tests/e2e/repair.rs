@@ -1,11 +1,11 @@
-//! What differs from what was asked for is named, and put right.
+//! Drift is reported and fixed.
 
 use crate::support::{
     Api, Emulator, Home, Writer, assert_agreement, assert_api_works, replica_names,
     replicas_that_are,
 };
 
-/// The first replica is like any other; here it leads, and it is dead.
+/// The first replica is like any other; here it is the leader and fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_replica_and_then_a_healthy_one_are_replaced() {
     let home = Home::new();
@@ -43,7 +43,7 @@ async fn a_dead_replica_and_then_a_healthy_one_are_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_machine_deleted_by_hand_is_named_by_status_and_made_anew_by_repair() {
+async fn a_deleted_machine_is_reported_by_status_and_recreated_by_repair() {
     let home = Home::new();
     home.run("up").await.succeeded();
     home.run("replicate --count 2").await.succeeded();
@@ -56,7 +56,7 @@ async fn a_machine_deleted_by_hand_is_named_by_status_and_made_anew_by_repair() 
         .await;
     let status = home.status().await;
     let drift = status["drift"].to_string();
-    assert!(drift.contains(&format!("make machine {gone}")), "{drift}");
+    assert!(drift.contains(&format!("machine {gone}")), "{drift}");
 
     home.run("repair").await.succeeded();
     assert_agreement(&home, 3).await;
@@ -64,9 +64,9 @@ async fn a_machine_deleted_by_hand_is_named_by_status_and_made_anew_by_repair() 
     home.run("down --yes").await.succeeded();
 }
 
-/// Clients would be shut out from some day on, or others let in.
+/// Clients would be locked out some day, or others admitted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_firewall_that_is_deleted_or_changed_is_named_by_status_and_put_right_by_repair() {
+async fn a_deleted_or_changed_firewall_is_reported_by_status_and_fixed_by_repair() {
     let home = Home::new();
     home.run("up").await.succeeded();
     let emulator = Emulator::of(&home).await;
@@ -75,7 +75,7 @@ async fn a_firewall_that_is_deleted_or_changed_is_named_by_status_and_put_right_
     emulator.delete(path).await;
     let drift = home.status().await["drift"].to_string();
     assert!(
-        drift.contains("let clients reach kubernetes-master"),
+        drift.contains("allow clients to reach kubernetes-master"),
         "{drift}"
     );
     emulator
@@ -83,7 +83,7 @@ async fn a_firewall_that_is_deleted_or_changed_is_named_by_status_and_put_right_
             "global/firewalls",
             serde_json::json!({
                 "name": "kubernetes-master-https",
-                "description": "hakube-cluster=kubernetes",
+                "description": format!("hakube-cluster={}", home.mark()),
                 "network": "global/networks/default",
                 "sourceRanges": ["10.0.0.0/8"],
                 "targetTags": ["kubernetes-master"],
@@ -92,10 +92,7 @@ async fn a_firewall_that_is_deleted_or_changed_is_named_by_status_and_put_right_
         )
         .await;
     let drift = home.status().await["drift"].to_string();
-    assert!(
-        drift.contains("firewall kubernetes-master-https was changed"),
-        "{drift}"
-    );
+    assert!(drift.contains("kubernetes-master-https"), "{drift}");
     home.run("repair").await.succeeded();
     assert_eq!(emulator.get(path).await["sourceRanges"], right);
     assert_agreement(&home, 1).await;

@@ -1,4 +1,4 @@
-//! Where secrets may not be.
+//! Places where secrets must not be.
 
 use crate::support::{Emulator, Home};
 use reqwest::StatusCode;
@@ -6,13 +6,13 @@ use serde_json::Value;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// A secret, by a part of it that nothing else has.
+/// A secret, identified by a unique part of it.
 pub struct Secret {
     pub name: String,
     pub part: String,
 }
 
-/// Every file below a directory that is one.
+/// Every file below a directory, if it exists.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
@@ -26,10 +26,10 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The line of a PEM key that has the key proper.
+/// The line of a PEM key with the actual key.
 fn part_of_key(pem: &str) -> String {
-    // An Ed25519 key is the first of two lines, the second of which is the public half; in others the
-    // first is much the same in all.
+    // An Ed25519 key is in the first of two lines; the second is the public half. In other keys the first line
+    // is nearly constant.
     let line = if pem.lines().count() == 4 { 1 } else { 2 };
     pem.lines()
         .nth(line)
@@ -37,7 +37,7 @@ fn part_of_key(pem: &str) -> String {
         .to_owned()
 }
 
-/// The authorities' keys, which the store has.
+/// The authorities' keys in the store.
 pub fn authorities(home: &Home) -> Vec<Secret> {
     let text = std::fs::read_to_string(home.path().join("state/kubernetes/pki.json")).unwrap();
     let documents: Value = serde_json::from_str(&text).unwrap();
@@ -90,7 +90,7 @@ async fn secrets_are_in_no_metadata_no_argument_no_log_and_no_readable_file() {
         part: emulator.token().to_owned(),
     });
 
-    let mut public: Vec<(String, String)> = vec![("what was printed".to_owned(), said)];
+    let mut public: Vec<(String, String)> = vec![("the output".to_owned(), said)];
     for instance in emulator.all("instances").await {
         public.push((
             format!("metadata of {}", instance["name"]),
@@ -125,7 +125,7 @@ async fn secrets_are_in_no_metadata_no_argument_no_log_and_no_readable_file() {
             .any(|(place, _)| place.ends_with("etcd.service.log")),
         "units' logs are among them"
     );
-    // "-----BEGIN PRIVATE KEY-----" and "-----BEGIN EC PRIVATE KEY-----", plain and in base64.
+    // "-----BEGIN PRIVATE KEY-----" and "-----BEGIN EC PRIVATE KEY-----", in plain text and in base64.
     let marks = [
         "PRIVATE KEY-----",
         "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t",
@@ -167,12 +167,12 @@ fn assert_unreadable(file: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn authorities_keys_stay_in_the_store_but_for_the_one_that_signs_for_kubelets() {
+async fn only_the_authority_for_kubelets_leaves_the_store() {
     let home = Home::new();
     home.run("up").await.succeeded();
     home.run("replicate").await.succeeded();
     let on_machines = files(&home.path().join("local"));
-    // Service-account tokens are signed on every replica; that key is no authority's.
+    // Every replica signs service-account tokens; that key belongs to no authority.
     let may_go = ["kubelet-ca.key", "service-account.key"];
     for secret in authorities(&home) {
         let holders = on_machines.iter().filter(|file| {
@@ -193,7 +193,7 @@ async fn authorities_keys_stay_in_the_store_but_for_the_one_that_signs_for_kubel
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_local_clouds_api_wants_its_token() {
+async fn the_local_clouds_api_needs_its_token() {
     let home = Home::new();
     home.run("local start").await.succeeded();
     let emulator = Emulator::of(&home).await;
@@ -215,7 +215,7 @@ async fn the_local_clouds_api_wants_its_token() {
     assert_unreadable(&home.path().join("local/token"));
 }
 
-/// Everything that hakube keeps, as text.
+/// Everything that hakube stores, as text.
 fn kept(home: &Home) -> String {
     let mut text = String::new();
     let mut todo = vec![home.path().join("state")];
@@ -233,22 +233,21 @@ fn kept(home: &Home) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_that_are_encrypted_are_kept_nowhere_in_the_clear_and_can_be_again() {
-    use age::secrecy::ExposeSecret as _;
+async fn keys_can_be_encrypted_and_decrypted_again() {
     use std::os::unix::fs::PermissionsExt as _;
     let mut home = Home::new();
-    let identity = age::x25519::Identity::generate();
+    let identity = hakube_age::Identity::generate().unwrap();
     let file = home.beside("identity");
-    std::fs::write(&file, identity.to_string().expose_secret()).unwrap();
+    std::fs::write(&file, identity.expose().as_str()).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let recipient = identity.to_public().to_string();
     let file = file.to_str().unwrap().to_owned();
 
-    // Written so, they would be lost.
+    // Encrypted without an identity, they could never be read again.
     home.run(&format!("up --state-recipient {recipient}"))
         .await
         .exited(2)
-        .says(&["couldn't be read again", "HAKUBE_STATE_IDENTITY"]);
+        .says(&["could not be decrypted again", "HAKUBE_STATE_IDENTITY"]);
 
     home.set("HAKUBE_STATE_RECIPIENTS", &recipient);
     home.set("HAKUBE_STATE_IDENTITY", &file);
@@ -258,7 +257,7 @@ async fn keys_that_are_encrypted_are_kept_nowhere_in_the_clear_and_can_be_again(
     assert!(!text.contains("PRIVATE KEY"), "{text}");
     assert!(text.contains("BEGIN AGE ENCRYPTED FILE"), "{text}");
 
-    // Somebody without the key learns which it wants.
+    // Without the key, the error names the required one.
     for command in ["status", "repair", "replicate", "state decrypt"] {
         home.run_with(&[("HAKUBE_STATE_IDENTITY", "/dev/null")], command)
             .await
@@ -270,7 +269,7 @@ async fn keys_that_are_encrypted_are_kept_nowhere_in_the_clear_and_can_be_again(
     home.run("repair")
         .await
         .succeeded()
-        .says(&["in the clear", "hakube state encrypt"]);
+        .says(&["hakube state encrypt"]);
     home.run("state encrypt").await.succeeded();
     assert!(!kept(&home).contains("PRIVATE KEY"));
     home.run("down --yes").await.succeeded();

@@ -1,19 +1,19 @@
-//! A cluster on a network of another project, which it neither makes nor deletes: only its rules are there. Over
-//! ssh, so these are skipped where compute_engine's are.
+//! A cluster on a network of another project, in which it creates only firewall rules. Over ssh, so these
+//! are skipped like those of compute_engine.
 
 use crate::compute_engine::home_with;
 use crate::planned_calls::{Requests, assert_foreseen};
 use crate::support::{
     Api, Emulator, Home, Running, assert_agreement, assert_api_works, assert_gone,
 };
-use hakube_local::client::{Act, FaultRule};
+use hakube_local_client::{Act, FaultRule};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 const OWN: &str = "my-project-1234";
 const HOST: &str = "host-project";
 
-/// A home, its project and the host's, which has the network `backbone` and shares it.
+/// A home, its project, and the host project, which shares its network `backbone`.
 async fn home(prepare: impl FnOnce(&mut Home)) -> Option<(Home, Running, Emulator, Emulator)> {
     let (mut home, daemon) = home_with(&format!("--network-project {HOST}"), prepare).await?;
     home.set("NETWORK_PROJECT", HOST);
@@ -34,7 +34,7 @@ async fn make_network(host: &Emulator) {
     host.make("global/networks", network).await;
 }
 
-/// Another project's cluster of the same name and prefix was there first.
+/// Creates the firewall rule of another project's cluster with the same name and prefix.
 async fn make_rule_of_another(host: &Emulator) {
     let rule = json!({
         "name": "kubernetes-master-https",
@@ -46,7 +46,7 @@ async fn make_rule_of_another(host: &Emulator) {
     host.make("global/firewalls", rule).await;
 }
 
-/// The host's rules, networks and subnetworks, whole, by their links.
+/// The host's rules, networks and subnetworks, complete, by their links.
 async fn all_of(host: &Emulator) -> BTreeMap<String, Value> {
     let mut all = host.all("subnetworks").await;
     for collection in ["firewalls", "networks"] {
@@ -58,7 +58,7 @@ async fn all_of(host: &Emulator) -> BTreeMap<String, Value> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_two_one_none_beside_another_projects_cluster_of_the_same_name() {
+async fn one_two_one_none_next_to_another_projects_cluster_of_the_same_name() {
     let mut requests = None;
     let home = home(|home| requests = Some(Requests::of(home))).await;
     let Some((mut home, _daemon, own, host)) = home else {
@@ -73,25 +73,25 @@ async fn one_two_one_none_beside_another_projects_cluster_of_the_same_name() {
 
     let as_it_was = all_of(&host).await;
     home.run("up").await.exited(2).says(&[
-        "project my-project-1234 uses no shared VPC",
         "associated-projects add my-project-1234 --host-project host-project",
-        "network backbone of project host-project: there is no such network",
-        "subnetwork backbone in europe-west1 of project host-project: there is no such subnetwork",
+        "project my-project-1234 doesn't use a Shared VPC",
+        ": the network doesn't exist",
+        "subnetwork backbone",
+        ": the subnetwork doesn't exist",
     ]);
-    nothing_made("there is no network", &as_it_was).await;
+    nothing_made("missing network", &as_it_was).await;
     share(&host).await;
     make_network(&host).await;
     make_rule_of_another(&host).await;
     let as_it_was = all_of(&host).await;
     home.run("up").await.exited(5).says(&[
-        "firewall kubernetes-master-https of project host-project",
-        "it exists, without the mark of cluster my-project-1234/kubernetes",
-        "hakube-cluster=other-project/kubernetes",
+        "kubernetes-master-https",
+        "other-project/kubernetes",
         "KUBE_GCE_INSTANCE_PREFIX",
     ]);
-    nothing_made("a name is taken", &as_it_was).await;
+    nothing_made("name in use", &as_it_was).await;
 
-    // Of the same name still, with names of its own for what it makes.
+    // The same cluster name, with another prefix for its resources.
     home.set("CLUSTER_NAME", "kubernetes");
     home.set("KUBE_GCE_INSTANCE_PREFIX", "shop");
     assert_foreseen(&home, &mut requests, &["up -o json"]).await;
@@ -101,7 +101,7 @@ async fn one_two_one_none_beside_another_projects_cluster_of_the_same_name() {
     let rules = rules["items"].as_array().unwrap();
     let ours = rules
         .iter()
-        .filter(|it| it["description"] == format!("hakube-cluster={OWN}/kubernetes"));
+        .filter(|it| it["description"] == format!("hakube-cluster={OWN}/{}", home.mark()));
     assert_eq!(ours.count(), rules.len() - 1, "{rules:#?}");
     assert_eq!(own.inventory().await["firewalls"], before["firewalls"]);
     for (command, replicas) in [("replicate -o json", 2), ("down --replica -o json", 1)] {
@@ -121,7 +121,7 @@ async fn one_two_one_none_beside_another_projects_cluster_of_the_same_name() {
     assert_eq!(all_of(&host).await, as_it_was);
 }
 
-/// The endpoint's address is one of the host's subnetwork, reserved in the cluster's own project.
+/// The endpoint's address is in the host's subnetwork, and reserved in the cluster's own project.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_private_cluster_has_an_address_of_the_hosts_subnetwork() {
     let Some((mut home, _daemon, own, host)) = home(|_| ()).await else {
@@ -143,16 +143,20 @@ async fn a_private_cluster_has_an_address_of_the_hosts_subnetwork() {
             assert!(subnetwork.ends_with(&of_host), "{collection}: {subnetwork}");
         }
     }
-    // Without its state it is found by its marks, in both projects.
+    // Without its state it is found by its labels, in both projects.
+    let mark = home.mark();
     std::fs::remove_dir_all(home.path().join("state")).unwrap();
-    home.run("down --yes -o json").await.succeeded();
+    let (_, id) = mark.split_once('_').unwrap();
+    home.run(&format!("down --yes -o json --cluster-id {id}"))
+        .await
+        .succeeded();
     assert_gone(&home, &before).await;
     assert_eq!(all_of(&host).await, as_it_was);
 }
 
-/// Who may make rules is for the host's administrators to say.
+/// Only the host's administrators can grant the right to create rules.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_may_make_no_rules_in_the_host_is_told_whom_to_ask() {
+async fn missing_permissions_in_the_host_are_reported_with_a_fix() {
     let Some((home, _daemon, own, host)) = home(|_| ()).await else {
         return;
     };
@@ -163,9 +167,9 @@ async fn who_may_make_no_rules_in_the_host_is_told_whom_to_ask() {
     let rule = FaultRule::on("POST", format!("/{HOST}/global/firewalls$"), denied);
     home.cloud().set_faults(&[rule]).await.unwrap();
     home.run("up").await.exited(5).says(&[
-        "of project host-project",
+        "host-project",
         "forbidden",
-        "roles/compute.securityAdmin in project host-project",
+        "roles/compute.securityAdmin",
     ]);
     home.cloud().clear_faults().await.unwrap();
     home.run("down --yes").await.succeeded();
@@ -173,9 +177,9 @@ async fn who_may_make_no_rules_in_the_host_is_told_whom_to_ask() {
     assert_eq!(all_of(&host).await, as_it_was);
 }
 
-/// All that the account has in the host is the use of the subnetwork; the host's administrators make the rules.
+/// The account may only use the host's subnetwork; the host's administrators create the rules.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rules_that_others_make_are_not_even_looked_at() {
+async fn rules_that_others_manage_are_not_read() {
     let Some((mut home, _daemon, own, host)) = home(|_| ()).await else {
         return;
     };

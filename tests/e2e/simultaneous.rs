@@ -1,18 +1,18 @@
-//! Two hakubes started at the same instant.
+//! Two hakubes started at the same moment.
 
 use crate::counts;
 use crate::support::{Home, Outcome, eventually};
 use futures::future::select_all;
-use hakube_local::client::{Act, FaultRule, Moment};
+use hakube_local_client::{Act, FaultRule, Moment};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 const ROUNDS: usize = 200;
 
-/// Exactly one of them proceeds: it calls the provider, which doesn't answer. The other ends, and says
-/// who has the lock. Then the one is killed, so that the next two find a dead holder's lock.
+/// Exactly one of them proceeds: it calls the provider, which doesn't respond. The other exits and names the
+/// holder of the lock. Then the first is killed, so that the next two find a dead holder's lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_started_at_once_exactly_one_proceeds() {
+async fn of_two_simultaneous_starts_exactly_one_proceeds() {
     let home = Home::new();
     home.run("up").await.succeeded();
     let cloud = home.cloud();
@@ -46,7 +46,7 @@ async fn of_two_started_at_once_exactly_one_proceeds() {
     home.run("reconcile").await.succeeded();
 }
 
-/// The ordinal of the last call to the provider, if there was one after this one.
+/// The ordinal of the last call to the provider after this one, if any.
 async fn last_call(home: &Home, seen: u64) -> Option<u64> {
     let requests = home.cloud().requests(seen).await.unwrap();
     requests.last().map(|request| request.ordinal)

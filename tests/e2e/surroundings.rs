@@ -1,11 +1,11 @@
-//! What is around hakube: a proxy in the environment, an output that can't be written, a kubeconfig that nobody wants.
+//! The environment of hakube: a proxy, an output that can't be written, an unwanted kubeconfig.
 
 use crate::support::Home;
 use std::net::TcpListener;
 
 /// A proxy would get the local cloud's token.
 #[tokio::test]
-async fn a_proxy_is_never_asked_for_what_is_on_loopback() {
+async fn a_proxy_is_never_used_for_loopback() {
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     proxy.set_nonblocking(true).unwrap();
     let url = format!("http://{}", proxy.local_addr().unwrap());
@@ -16,12 +16,12 @@ async fn a_proxy_is_never_asked_for_what_is_on_loopback() {
     home.set("no_proxy", "localhost,127.0.0.1,::1");
     home.run("up").await.succeeded();
     assert_eq!(home.status().await["endpoint"]["ready"], true);
-    assert!(proxy.accept().is_err(), "the proxy was asked");
+    assert!(proxy.accept().is_err(), "the proxy was used");
     home.run("down --yes").await.succeeded();
 }
 
 #[tokio::test]
-async fn output_that_is_lost_is_a_failure() {
+async fn lost_output_is_a_failure() {
     let home = Home::new();
     for arguments in ["env --template", "env"] {
         let outcome = home.run_with_lost_output(arguments).await;
@@ -30,10 +30,10 @@ async fn output_that_is_lost_is_a_failure() {
 }
 
 #[tokio::test]
-async fn a_release_candidate_comes_up_and_a_device_gets_no_kubeconfig() {
+async fn a_release_candidate_starts_and_a_device_gets_no_kubeconfig() {
     let mut home = Home::new();
     home.set("KUBE_VERSION", "v1.36.0-rc.1");
-    // A device of its own: root could replace the machine's.
+    // A separate device: root could overwrite the machine's.
     let device = home.beside("null");
     let made = std::process::Command::new("mknod")
         .arg(&device)

@@ -1,6 +1,6 @@
-//! One command, one call of it, one fault.
+//! A command, one of its calls, and a fault.
 
-use hakube_local::client::FaultRule;
+use hakube_local_client::FaultRule;
 
 use crate::calls::Call;
 use crate::command::Command;
@@ -21,7 +21,6 @@ impl std::fmt::Display for Case {
     }
 }
 
-/// Each call with each fault.
 pub fn all(calls: &[(Command, Call)]) -> Vec<Case> {
     let cases = calls.iter().flat_map(|(command, call)| {
         let faults = faults(call).into_iter();
@@ -34,11 +33,11 @@ pub fn all(calls: &[(Command, Call)]) -> Vec<Case> {
     cases.collect()
 }
 
-/// Short, for a command that has nothing to wait for but what will never come.
+/// A short timeout, for commands that wait for something that never happens.
 const IMPATIENT: &str = "4s";
 
 impl Case {
-    /// Why it failed, if it did; then the world is in disorder.
+    /// Returns the reason of a failure, which leaves the world in an unknown state.
     pub async fn run(&self, world: &mut World) -> Result<(), String> {
         world.reach(self.command.before()).await?;
         let replica = world.last_replica().await?;
@@ -72,7 +71,7 @@ impl Case {
         };
         world.replicas = verdict.check(world).await?;
         if self.command == Command::ReplicateToTwoInOneZone {
-            // Others begin with replicas in two zones.
+            // Other commands start with replicas in two zones.
             world.reach(1).await?;
         }
         Ok(())

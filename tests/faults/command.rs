@@ -1,11 +1,11 @@
-//! The commands that meet faults, and where each begins.
+//! The commands that are tested with faults, and their initial states.
 
-/// A command, by what becomes of the cluster. Each begins where one before it may have ended, so that
-/// going from one to the next is cheap.
+/// A command, named after its result. Each starts from a state that an earlier one may end in, so
+/// transitions are cheap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Command {
     Up,
-    /// In the zone of the first.
+    /// In the zone of the first replica.
     ReplicateToTwoInOneZone,
     ReplicateToTwo,
     ReplicateToThree,
@@ -16,7 +16,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Each of them, in an order in which one begins where another ends.
+    /// All of them, in an order in which each starts where another ends.
     pub const ALL: [Self; 8] = [
         Self::Up,
         Self::ReplicateToTwoInOneZone,
@@ -28,7 +28,6 @@ impl Command {
         Self::Down,
     ];
 
-    /// What to call it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Up => "up",
@@ -42,7 +41,7 @@ impl Command {
         }
     }
 
-    /// The arguments, where this is the replica whose turn it is.
+    /// The arguments; `replica` is the one to act on.
     pub fn arguments(self, replica: &str) -> Vec<&str> {
         match self {
             Self::Up => vec!["up", "--zone", ZONES[0]],
@@ -55,7 +54,7 @@ impl Command {
         }
     }
 
-    /// How many replicas there are when it begins.
+    /// The number of replicas before the command.
     pub fn before(self) -> usize {
         match self {
             Self::Up => 0,
@@ -65,7 +64,7 @@ impl Command {
         }
     }
 
-    /// How many there are when it is done.
+    /// The number of replicas after the command.
     pub fn after(self) -> usize {
         match self {
             Self::Down => 0,
@@ -78,8 +77,8 @@ impl Command {
         }
     }
 
-    /// Whether it goes back to where it began by itself when it can't be done.
-    pub fn turns_back(self) -> bool {
+    /// Whether it is rolled back automatically on failure.
+    pub fn rolls_back(self) -> bool {
         matches!(
             self,
             Self::ReplicateToTwoInOneZone | Self::ReplicateToTwo | Self::ReplicateToThree
@@ -87,5 +86,5 @@ impl Command {
     }
 }
 
-/// Where the first, the second and the third replica are.
+/// The zones of the first, the second and the third replica.
 const ZONES: [&str; 3] = ["europe-west1-b", "europe-west1-c", "europe-west1-d"];

@@ -1,10 +1,10 @@
-//! What can go wrong with a call, and what must come of it.
+//! Faults of a call, and the expected results.
 
-use hakube_local::client::{Act, Moment};
+use hakube_local_client::{Act, Moment};
 
 use crate::calls::{Call, Kind};
 
-/// A fault, and how a command must end that meets it once.
+/// A fault, and the expected result of a command that meets it.
 #[derive(Debug, Clone)]
 pub struct Fault {
     pub name: &'static str,
@@ -14,19 +14,18 @@ pub struct Fault {
     pub expected: Expected,
 }
 
-/// How a command must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// It does its work, as if nothing had been.
-    RiddenOut,
-    /// It gives up and says why in these words. `replicate` leaves everything as it was; what has nothing
-    /// to go back to finishes when it is run again.
-    TurnedBack { words: &'static str },
-    /// It gives up within its timeout; when the fault is over, running on finishes.
+    /// It succeeds as if there were no fault.
+    Tolerated,
+    /// It fails with these words. `replicate` is rolled back; other commands finish when they are run again.
+    RolledBack { words: &'static str },
+    /// A step fails within its timeout. Then the command fails, and after the fault is over another run finishes
+    /// it; or the command finds that the call took effect.
     GivenUp { words: &'static str },
 }
 
-/// Everything that can go wrong with a call of that kind.
+/// All faults of that kind of call.
 pub fn faults(call: &Call) -> Vec<Fault> {
     let mut faults = anywhere();
     if call.kind != Kind::Read {
@@ -49,7 +48,7 @@ fn once(name: &'static str, act: Act) -> Fault {
         name,
         act,
         times: 1,
-        expected: Expected::RiddenOut,
+        expected: Expected::Tolerated,
     }
 }
 
@@ -83,8 +82,8 @@ fn anywhere() -> Vec<Fault> {
 }
 
 fn of_changes() -> Vec<Fault> {
-    let turned_back = |name, act, words| Fault {
-        expected: Expected::TurnedBack { words },
+    let rolled_back = |name, act, words| Fault {
+        expected: Expected::RolledBack { words },
         ..once(name, act)
     };
     let slow = Act::OperationStuck {
@@ -103,29 +102,29 @@ fn of_changes() -> Vec<Fault> {
                 Act::refuse(400, "resourceNotReady"),
             )
         },
-        turned_back(
+        rolled_back(
             "operation ZONE_RESOURCE_POOL_EXHAUSTED",
             Act::operation_error("ZONE_RESOURCE_POOL_EXHAUSTED"),
             "ZONE_RESOURCE_POOL_EXHAUSTED",
         ),
-        turned_back(
+        rolled_back(
             "operation QUOTA_EXCEEDED",
             Act::operation_error("QUOTA_EXCEEDED"),
             "QUOTA_EXCEEDED",
         ),
-        turned_back(
+        rolled_back(
             "403 quotaExceeded",
             Act::refuse(403, "quotaExceeded"),
-            "A fault rule says quotaExceeded.",
+            "Injected fault: quotaExceeded.",
         ),
-        turned_back(
+        rolled_back(
             "403 forbidden",
             Act::refuse(403, "forbidden"),
-            "A fault rule says forbidden.",
+            "Injected fault: forbidden.",
         ),
         Fault {
             expected: Expected::GivenUp {
-                words: "is still not done",
+                words: "isn't done after",
             },
             ..once("operation stays RUNNING", Act::operation_stuck())
         },

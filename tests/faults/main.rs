@@ -1,20 +1,19 @@
-//! The fault matrix: every call that each changing command makes to the provider, with everything that can
-//! go wrong with it, over the built binary, the local cloud and real etcd.
+//! The fault matrix: every provider call of each mutating command, with all faults, for the built binary,
+//! the local cloud and real etcd.
 //!
-//! - `HAKUBE_TEST_DEEP=1` runs all cases; otherwise a sample, chosen by a seed that is printed.
-//! - `HAKUBE_TEST_SEED=N` chooses the same sample again, `HAKUBE_TEST_CASES=N` its size.
+//! - `HAKUBE_TEST_DEEP=1` runs all cases; the default is a sample, chosen by a seed that is printed.
+//! - `HAKUBE_TEST_SEED=N` repeats the sample, `HAKUBE_TEST_CASES=N` sets its size.
 //! - `HAKUBE_TEST_ONLY=TEXT` runs the cases whose names contain the text.
 //! - `HAKUBE_TEST_BINARY=FILE` is the program to test, instead of the one just built.
 //!
-//! docs/emulator.md says how to write a case by hand.
+//! docs/emulator.md describes how to write a case manually.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "../shared/calls.rs"]
 mod calls;
 mod case;
 mod command;
-#[path = "../shared/counts.rs"]
-mod counts;
+use hakube_testing::counts;
 mod fault;
 mod recording;
 mod verdict;
@@ -32,7 +31,7 @@ const SAMPLE: usize = 60;
 const WORKERS: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn transient_faults_are_ridden_out_and_permanent_ones_turned_back() {
+async fn transient_faults_are_retried_and_permanent_ones_rolled_back() {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
@@ -40,7 +39,7 @@ async fn transient_faults_are_ridden_out_and_permanent_ones_turned_back() {
     let seed = variable("HAKUBE_TEST_SEED").unwrap_or_else(|| rand::random::<u32>().into());
     let (total, chosen) = (all.len(), choose(all, seed));
     let count = chosen.len();
-    assert!(count > 0, "there are no such cases");
+    assert!(count > 0, "no cases match");
     eprintln!("fault matrix: {count} of {total} cases, HAKUBE_TEST_SEED={seed}");
 
     let queue = Mutex::new(VecDeque::from(chosen));
@@ -54,7 +53,7 @@ async fn transient_faults_are_ridden_out_and_permanent_ones_turned_back() {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
-/// Takes cases until none is left. A world that a case has left in disorder is thrown away.
+/// Runs cases until none is left. After a failed case, the world is replaced.
 async fn work(queue: &Mutex<VecDeque<Case>>, failures: &Mutex<Vec<String>>) {
     let mut world = World::new();
     loop {
@@ -75,7 +74,7 @@ async fn work(queue: &Mutex<VecDeque<Case>>, failures: &Mutex<Vec<String>>) {
     }
 }
 
-/// The cases of this run, those of one command together: going from one to the next is cheap then.
+/// The cases of this run, grouped by command for cheap transitions.
 fn choose(mut all: Vec<Case>, seed: u64) -> Vec<Case> {
     if let Ok(text) = std::env::var("HAKUBE_TEST_ONLY") {
         all.retain(|case| case.to_string().contains(&text));

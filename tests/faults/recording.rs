@@ -1,10 +1,10 @@
-//! The calls that the commands make when nothing goes wrong.
+//! The calls that the commands make without faults.
 
 use crate::calls::{Call, distinct};
 use crate::command::Command;
 use crate::world::{PATIENT, World};
 
-/// What each command calls: every change, and each distinct read once.
+/// The calls of each command: every change, and each distinct read once.
 pub async fn record() -> Vec<(Command, Call)> {
     let mut world = World::new();
     let mut calls = Vec::new();

@@ -1,4 +1,4 @@
-//! Whether a command that met a fault did what it must.
+//! Checks the result of a command that met a fault.
 
 use std::collections::BTreeSet;
 
@@ -8,45 +8,55 @@ use crate::world::{Outcome, World};
 
 pub type Inventory = BTreeSet<String>;
 
-/// What to judge, and by what.
 pub struct Verdict<'a> {
     pub command: Command,
     pub arguments: &'a [&'a str],
     pub expected: Expected,
     pub outcome: &'a Outcome,
-    /// What was there when the command began.
+    /// The resources before the command.
     pub before: &'a Inventory,
 }
 
 impl Verdict<'_> {
-    /// Says how many replicas there are now, or what is wrong.
+    /// Returns the number of replicas now, or the problem.
     pub async fn check(&self, world: &World) -> Result<usize, String> {
         let outcome = self.outcome;
         if outcome.stderr.contains("panicked") {
             return Err(format!("it panicked: {outcome}"));
         }
         match self.expected {
-            Expected::RiddenOut if !outcome.ok() => Err("it isn't ridden out".to_owned()),
-            Expected::RiddenOut => settled(world, self.command.after()).await,
-            Expected::TurnedBack { words } => self.turned_back(world, words).await,
+            Expected::Tolerated if !outcome.ok() => Err("the fault wasn't handled".to_owned()),
+            Expected::Tolerated => settled(world, self.command.after()).await,
+            Expected::RolledBack { words } => self.rolled_back(world, words).await,
             Expected::GivenUp { words } => self.given_up(world, words).await,
         }
         .map_err(|why| format!("{why}\nafter: {outcome}"))
     }
 
-    async fn turned_back(&self, world: &World, words: &str) -> Result<usize, String> {
+    async fn rolled_back(&self, world: &World, words: &str) -> Result<usize, String> {
         self.refused(words)?;
-        if self.command.turns_back() {
+        if self.outcome.stderr.contains("has other problems") {
+            // The command did its own work, and leaves the rest to `repair`.
+            world.must(&["repair"]).await?;
+            settled(world, self.command.after()).await
+        } else if self.command.rolls_back() {
             self.as_before(world).await
         } else {
             self.again(world).await
         }
     }
 
-    /// The fault is over: the same again, or `reconcile`, which goes on with whatever was begun.
+    /// The fault is over: runs the command again, or `reconcile`, which finishes an interrupted change. The command
+    /// may find that the call took effect although its operation didn't end.
     async fn given_up(&self, world: &World, words: &str) -> Result<usize, String> {
+        if self.outcome.ok() {
+            for wanted in [words, "took effect after all"] {
+                self.says(wanted)?;
+            }
+            return settled(world, self.command.after()).await;
+        }
         self.refused(words)?;
-        if !self.command.turns_back() {
+        if !self.command.rolls_back() {
             return self.again(world).await;
         }
         world.must(&["reconcile"]).await?;
@@ -59,20 +69,26 @@ impl Verdict<'_> {
         }
     }
 
-    /// It failed, with these words and with advice.
+    /// Checks that it failed with these words and with advice.
     fn refused(&self, words: &str) -> Result<(), String> {
-        if self.outcome.code.is_none_or(|code| code == 0) {
-            return Err("it didn't fail".into());
+        if self.outcome.ok() {
+            return Err("it succeeded".into());
         }
         for wanted in ["error: ", words, "next: "] {
-            if !self.outcome.stderr.contains(wanted) {
-                return Err(format!("stderr doesn't say `{wanted}`"));
-            }
+            self.says(wanted)?;
         }
         Ok(())
     }
 
-    /// The same command again finishes.
+    fn says(&self, wanted: &str) -> Result<(), String> {
+        if self.outcome.stderr.contains(wanted) {
+            Ok(())
+        } else {
+            Err(format!("stderr doesn't contain `{wanted}`"))
+        }
+    }
+
+    /// Checks that the repeated command finishes.
     async fn again(&self, world: &World) -> Result<usize, String> {
         world.must(self.arguments).await?;
         settled(world, self.command.after()).await
@@ -89,8 +105,8 @@ impl Verdict<'_> {
     }
 }
 
-/// So many replicas, all of them well, an endpoint that answers, and nothing to do; of none there is
-/// nothing left.
+/// Checks for this many healthy replicas, an endpoint that responds, and an empty plan; with none, for no
+/// leftovers.
 async fn settled(world: &World, replicas: usize) -> Result<usize, String> {
     if replicas == 0 {
         return gone(world).await;
@@ -108,12 +124,10 @@ async fn settled(world: &World, replicas: usize) -> Result<usize, String> {
         && status["endpoint"]["ready"] == true
         && status["unfinished"].is_null();
     if !ok {
-        return Err(format!(
-            "{replicas} replicas were to be there and well: {status:#}"
-        ));
+        return Err(format!("expected {replicas} healthy replicas: {status:#}"));
     }
     let plan = world.must(&["reconcile", "--dry-run"]).await?;
-    if !format!("{}{}", plan.stdout, plan.stderr).contains("Nothing to do.") {
+    if !format!("{}{}", plan.stdout, plan.stderr).contains("Nothing to do") {
         return Err(format!(
             "there is still something to do: {}{plan}",
             plan.stdout
@@ -122,10 +136,10 @@ async fn settled(world: &World, replicas: usize) -> Result<usize, String> {
     Ok(replicas)
 }
 
-/// Nothing is there but what each project begins with.
+/// Checks that only each project's initial resources exist.
 async fn gone(world: &World) -> Result<usize, String> {
     let mut left = world.inventory().await?;
-    left.remove("networks/default");
+    left.retain(|name| name != "networks/default" && !name.starts_with("firewalls/default-allow-"));
     if left.is_empty() {
         Ok(0)
     } else {

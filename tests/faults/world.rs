@@ -1,11 +1,11 @@
-//! A HAKUBE_HOME of a worker's own, and the binary run in it.
+//! A worker's own HAKUBE_HOME, and hakube runs in it.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::process::Stdio;
 use std::time::Duration;
 
-use hakube_local::LocalCloud;
+use hakube_local_client::LocalCloud;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -17,17 +17,16 @@ fn program() -> OsString {
 }
 /// A command that takes longer hangs.
 const HANGS: Duration = Duration::from_secs(150);
-/// A timeout that only what never comes exceeds.
+/// A timeout that is exceeded only if something never happens.
 pub const PATIENT: &str = "40s";
 
 pub struct World {
     pub cloud: LocalCloud,
-    /// How many there are, in as many zones: the first is called as kube-up calls it.
+    /// The number of replicas, each in its own zone. The first has kube-up's name.
     pub replicas: usize,
     home: TempDir,
 }
 
-/// How a command ended.
 #[derive(Debug)]
 pub struct Outcome {
     pub code: Option<i32>,
@@ -60,7 +59,7 @@ impl World {
         }
     }
 
-    /// Runs hakube as somebody whose environment holds nothing else.
+    /// Runs hakube with an otherwise empty environment.
     pub async fn hakube(&self, arguments: &[&str], timeout: &str) -> Outcome {
         let mut command = tokio::process::Command::new(program());
         command
@@ -92,7 +91,6 @@ impl World {
         }
     }
 
-    /// Runs a command that must succeed.
     pub async fn must(&self, arguments: &[&str]) -> Result<Outcome, String> {
         let outcome = self.hakube(arguments, PATIENT).await;
         if outcome.ok() {
@@ -101,7 +99,7 @@ impl World {
         Err(format!("hakube {}: {outcome}", arguments.join(" ")))
     }
 
-    /// Brings the world to where a case begins: so many replicas, and a cloud that runs.
+    /// Prepares the initial state of a case: this many replicas, and a running cloud.
     pub async fn reach(&mut self, replicas: usize) -> Result<(), String> {
         self.must(&["local", "start"]).await?;
         while self.replicas != replicas {
@@ -120,7 +118,7 @@ impl World {
         Ok(())
     }
 
-    /// The name of the replica in the last zone: it comes and goes. None where there are none.
+    /// The name of the replica in the last zone, which is added and removed. Empty without replicas.
     pub async fn last_replica(&self) -> Result<String, String> {
         if self.replicas == 0 {
             return Ok(String::new());
@@ -135,13 +133,12 @@ impl World {
         Ok(name.ok_or("status names no replica")?.to_owned())
     }
 
-    /// `status -o json`.
     pub async fn status(&self) -> Result<Value, String> {
         let outcome = self.must(&["status", "-o", "json"]).await?;
         serde_json::from_str(&outcome.stdout).map_err(|error| format!("status: {error}"))
     }
 
-    /// `collection/name` of everything in the project, as the provider lists it.
+    /// `collection/name` of every resource in the project, as the provider lists it.
     pub async fn inventory(&self) -> Result<BTreeSet<String>, String> {
         let mut all = BTreeSet::new();
         let Some(cloud) = self.cloud.status().await.map_err(words)? else {
@@ -197,7 +194,7 @@ fn words(error: impl std::fmt::Display) -> String {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // The daemon outlives the command that started it; its directory must not go before it.
+        // The daemon outlives the command that started it, and must stop before its directory is deleted.
         let stopped = std::process::Command::new(program())
             .args(["local", "stop"])
             .env("HAKUBE_HOME", self.home.path())
@@ -205,7 +202,7 @@ impl Drop for World {
             .status();
         if !stopped.is_ok_and(|status| status.success()) {
             eprintln!(
-                "the local cloud in {} was not stopped",
+                "could not stop the local cloud in {}",
                 self.home.path().display()
             );
         }

@@ -1,15 +1,15 @@
-//! hakube is killed at each of a command's steps.
+//! hakube is killed at each step of a command.
 
 use super::lab::Lab;
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-/// A command has no more steps than this.
+/// More steps than any command has.
 const MOST: usize = 60;
 
-/// Gives a command again and again. Each time it is killed at the first step at which it hasn't been killed before, until
-/// none is left: then it finishes. How often it was killed.
+/// Repeats a command. Each run is killed at the first step at which no earlier run was, until a run
+/// finishes. Returns the number of kills.
 pub fn at_each_step(lab: &Lab, arguments: &[&str]) -> usize {
     let mut killed = BTreeSet::new();
     while killed.len() < MOST {
@@ -39,5 +39,5 @@ pub fn at_each_step(lab: &Lab, arguments: &[&str]) -> usize {
         child.wait().unwrap();
         killed.insert(key);
     }
-    panic!("it never ends: {killed:?}");
+    panic!("too many steps: {killed:?}");
 }

@@ -1,6 +1,10 @@
 //! Hosts, a mirror, and hakube and kubectl in their network.
 
+use super::cloud::{self, Cloud};
+use super::output::ready;
+pub use super::output::run;
 use super::state::State;
+pub use super::versions::Versions;
 use hakube_yard::{Host, HostSpec, Yard, until, until_some};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,27 +13,30 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const HAKUBE: &str = env!("CARGO_BIN_EXE_hakube");
-/// The address that replicas share.
+/// The address shared by the replicas.
 pub const ENDPOINT: &str = "10.77.0.100";
 const MIRROR_PORT: &str = "8000";
-/// A host boots in a second; the whole of a busy machine's patience.
+/// A host boots in a second on an idle machine.
 const BOOT: Duration = Duration::from_secs(90);
-/// For what takes a few seconds on a quiet machine.
+/// For things that take a few seconds on an idle machine.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Hosts and everything beside them.
+/// Hosts and their surroundings.
 pub struct Lab {
     yard: Yard,
+    /// The cloud whose instances the hosts are.
+    pub cloud: Option<Cloud>,
     directory: PathBuf,
     programs: PathBuf,
     mirror: PathBuf,
     server: Child,
     started: Instant,
+    versions: Versions,
 }
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        // The yard ends it otherwise.
+        // The yard would kill it otherwise.
         drop(self.server.kill());
         drop(self.server.wait());
         if std::thread::panicking() {
@@ -39,68 +46,70 @@ impl Drop for Lab {
 }
 
 impl Lab {
-    /// Boots the hosts; `None` where this machine is said to make none. Names that start with r may be replicas, others
-    /// nodes; the digit says which rack.
+    /// Boots the hosts; `None` if the environment says that this machine can't. Names with r may be
+    /// replicas, others are nodes; the digit is the rack.
     pub fn new(name: &str, hosts: &[&str]) -> Option<Self> {
-        const WITHOUT: &str = "HAKUBE_TESTS_WITHOUT_KUBERNETES";
-        if hakube_yard::without_hosts() || std::env::var_os(WITHOUT).is_some() {
-            return None;
-        }
-        let built = std::env::var_os("HAKUBE_TEST_KUBERNETES").map(PathBuf::from);
-        let built = built.unwrap_or_else(|| {
-            panic!("HAKUBE_TEST_KUBERNETES isn't set to what scripts/lib/kubernetes-programs prints: run scripts/test pods, or set {WITHOUT}=1")
-        });
+        Self::of(name, hosts, Versions::DEFAULT)
+    }
+
+    /// The same with other versions on the hosts.
+    pub fn of(name: &str, hosts: &[&str], versions: Versions) -> Option<Self> {
+        let built = versions.built()?;
         let yard = Yard::open(name).unwrap();
         let specs: Vec<HostSpec> = hosts.iter().map(|name| HostSpec::new(*name)).collect();
         let booted = yard.boot_all(&specs).unwrap();
         for host in &booted {
             host.wait_booted(BOOT).unwrap();
         }
+        let lab = Self::furnished(yard, &built, versions, None);
+        std::fs::write(lab.directory.join("hosts.yaml"), lab.inventory(&booted)).unwrap();
+        Some(lab)
+    }
+
+    /// Instances of the local cloud, which it boots as they are created.
+    pub fn in_cloud() -> Option<Self> {
+        let versions = Versions::DEFAULT;
+        let built = versions.built()?;
+        let (cloud, yard) = Cloud::start();
+        Some(Self::furnished(yard, &built, versions, Some(cloud)))
+    }
+
+    /// A lab in this yard's network, with a mirror.
+    fn furnished(yard: Yard, built: &Path, versions: Versions, cloud: Option<Cloud>) -> Self {
         let directory = yard.directory().join("operator");
         std::fs::create_dir(&directory).unwrap();
         let mirror = directory.join("mirror");
-        // Links, so that a test may exchange a file of its own mirror.
+        // Links, so a test can replace a file of its own mirror.
         let copied = Command::new("cp")
             .args(["--recursive", "--symbolic-link"])
             .arg(built.join("mirror"))
             .arg(&mirror)
             .status();
         assert!(copied.unwrap().success());
-        let server = yard
-            .command("python3")
-            .unwrap()
-            .args([
-                "-m",
-                "http.server",
-                MIRROR_PORT,
-                "--bind",
-                "0.0.0.0",
-                "--directory",
-            ])
+        let mut server = yard.command("python3").unwrap();
+        server
+            .args(["-m", "http.server", MIRROR_PORT, "--bind", "0.0.0.0"])
+            .arg("--directory")
             .arg(&mirror)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::null());
         let lab = Self {
             yard,
+            cloud,
             directory,
             programs: built.join("bin"),
             mirror,
-            server,
+            server: server.spawn().unwrap(),
             started: Instant::now(),
+            versions,
         };
-        std::fs::write(lab.directory.join("hosts.yaml"), lab.inventory(&booted)).unwrap();
         let url = format!("http://10.77.0.1:{MIRROR_PORT}/SHA256SUMS");
+        let curl = ["--silent", "--fail", "--output", "/dev/null", &url];
         until("the mirror serves", BOOT, || {
-            let answer = lab.command(
-                "curl",
-                &["--silent", "--fail", "--output", "/dev/null", &url],
-            );
-            answer.is_ok()
+            lab.command("curl", &curl).is_ok()
         })
         .unwrap();
-        Some(lab)
+        lab
     }
 
     fn inventory(&self, hosts: &[Host]) -> String {
@@ -134,7 +143,7 @@ impl Lab {
         text
     }
 
-    /// The hosts have these labels in the inventory from here on, in YAML's short form.
+    /// Changes the hosts' labels in the inventory, in YAML's short form.
     pub fn label_hosts(&self, labels: &str) {
         let file = self.file("hosts.yaml");
         let text = std::fs::read_to_string(&file).unwrap();
@@ -143,13 +152,20 @@ impl Lab {
         std::fs::write(file, changed).unwrap();
     }
 
-    /// Says where the story is, for who reads its output.
+    /// Prints the current chapter of the test.
     pub fn chapter(&self, what: &str) {
         eprintln!("== {:6.1} s  {what}", self.started.elapsed().as_secs_f64());
     }
 
     pub fn host(&self, name: &str) -> Host {
-        self.yard.host(name).unwrap()
+        match self.cloud {
+            Some(_) => cloud::host(&self.yard, name),
+            None => self.yard.host(name).unwrap(),
+        }
+    }
+
+    pub fn mirror(&self) -> &Path {
+        &self.mirror
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -162,7 +178,7 @@ impl Lab {
         self.yard.command(&program).unwrap()
     }
 
-    /// Runs one; what it said on its standard output, or on both.
+    /// Runs a command. Returns stdout, or both outputs on failure.
     pub fn command(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
         run(self.command_in(program).args(arguments))
     }
@@ -177,24 +193,39 @@ impl Lab {
             .env("HAKUBE_HOME", self.file("home"))
             .env("KUBECONFIG", self.file("kubeconfig"))
             .env("MULTIZONE", "true")
-            .env("KUBE_VERSION", "v1.36.3")
             .env("HAKUBE_TIMEOUT", "120s")
             .env("MIG_WAIT_UNTIL_STABLE_TIMEOUT", "180")
             .stdin(Stdio::null());
+        let Versions {
+            kubernetes, etcd, ..
+        } = self.versions;
+        if self.versions != Versions::DEFAULT {
+            command.envs([("KUBE_VERSION", kubernetes), ("ETCD_VERSION", etcd)]);
+        }
+        if let Some(cloud) = &self.cloud {
+            command
+                .envs(cloud.environment())
+                .env("ETCD_VERSION", etcd)
+                .env("HAKUBE_TIMEOUT", "240s");
+        }
         command
     }
 
-    /// `hakube`, which succeeds.
     pub fn hakube(&self, arguments: &[&str]) -> String {
+        self.succeeds(&mut self.hakube_command(arguments), arguments)
+    }
+
+    /// Any command of hakube; the arguments are for the log.
+    pub fn succeeds(&self, command: &mut Command, arguments: &[&str]) -> String {
         let began = Instant::now();
-        let output = run(&mut self.hakube_command(arguments));
+        let output = run(command);
         let text = output.unwrap_or_else(|error| panic!("hakube {}: {error}", arguments.join(" ")));
         let seconds = began.elapsed().as_secs_f64();
         eprintln!("   {seconds:6.1} s  hakube {}", arguments.join(" "));
         text
     }
 
-    /// `hakube`, which fails; what it said.
+    /// `hakube`, which must fail; its output.
     pub fn refused(&self, arguments: &[&str]) -> String {
         run(&mut self.hakube_command(arguments)).unwrap_err()
     }
@@ -224,7 +255,22 @@ impl Lab {
         self.hakube(&all)
     }
 
-    /// The same, which fails; what it said.
+    /// `hakube up` on the cloud's instances, from this mirror.
+    pub fn up_in_cloud(&self, arguments: &[&str]) -> String {
+        let sums = self.mirror.join("SHA256SUMS");
+        let url = format!("http://10.77.0.1:{MIRROR_PORT}");
+        let mut all = vec![
+            "up",
+            "--mirror",
+            &url,
+            "--sha256sums",
+            sums.to_str().unwrap(),
+        ];
+        all.extend(arguments);
+        self.hakube(&all)
+    }
+
+    /// The same on hosts, which must fail; its output.
     pub fn fails(&self, arguments: &[&str]) -> String {
         let (hosts, sums) = (self.file("hosts.yaml"), self.mirror.join("SHA256SUMS"));
         let url = format!("http://10.77.0.1:{MIRROR_PORT}");
@@ -234,7 +280,6 @@ impl Lab {
         run(&mut self.hakube_command(&all)).unwrap_err()
     }
 
-    /// `kubectl`, once.
     pub fn try_kubectl(&self, arguments: &[&str]) -> Result<String, String> {
         let mut command = self.command_in(self.programs.join("kubectl"));
         command
@@ -245,18 +290,17 @@ impl Lab {
         run(&mut command)
     }
 
-    /// `kubectl`, which succeeds.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
         self.try_kubectl(arguments)
             .unwrap_or_else(|error| panic!("kubectl {}: {error}", arguments.join(" ")))
     }
 
-    /// Waits until all pods of a workload are as it says, and ready.
+    /// Waits until all pods of a workload match its spec and are ready.
     pub fn rolled_out(&self, workload: &str) {
         self.kubectl(&["rollout", "status", workload, "--timeout=120s"]);
     }
 
-    /// `kubectl`, until it succeeds and says what is wanted.
+    /// `kubectl`, until it succeeds with an output that `wanted` accepts.
     pub fn await_kubectl(
         &self,
         what: &str,
@@ -273,20 +317,60 @@ impl Lab {
                 }
             })
         });
-        found
-            .unwrap_or_else(|error| panic!("{error}; kubectl {} says: {last}", arguments.join(" ")))
+        found.unwrap_or_else(|error| {
+            panic!("{error}; kubectl {} prints: {last}", arguments.join(" "))
+        })
     }
 
     pub fn kubectl_program(&self) -> PathBuf {
-        self.programs.join("kubectl")
+        self.program("kubectl")
     }
 
-    /// The names of the nodes that are ready, sorted.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
+    }
+
+    pub fn yard(&self) -> &Yard {
+        &self.yard
+    }
+
+    /// The administrator's keys as files. Returns their path prefix, before `.ca`, `.crt` and `.key`.
+    pub fn keys_of_admin(&self) -> PathBuf {
+        let stem = self.file("admin");
+        for (field, ending) in [
+            ("clusters[0].cluster.certificate-authority-data", "ca"),
+            ("users[0].user.client-certificate-data", "crt"),
+            ("users[0].user.client-key-data", "key"),
+        ] {
+            let path = format!("--output=jsonpath={{.{field}}}");
+            let text = self.kubectl(&["config", "view", "--raw", "--minify", &path]);
+            let decoded =
+                run(Command::new("sh").args(["-c", "printf %s \"$0\" | base64 --decode", &text]));
+            std::fs::write(stem.with_extension(ending), decoded.unwrap()).unwrap();
+        }
+        stem
+    }
+
+    /// The endpoint's address and port.
+    pub fn endpoint(&self) -> String {
+        let path = "--output=jsonpath={.clusters[0].cluster.server}";
+        let url = self.kubectl(&["config", "view", "--minify", path]);
+        url.trim_start_matches("https://").to_owned()
+    }
+
+    /// The URL of a replica's own API server.
+    pub fn api_server(&self, replica: &str) -> String {
+        let path = "--output=jsonpath={.status.addresses[?(@.type==\"InternalIP\")].address}";
+        let address = self.kubectl(&["get", "node", replica, path]);
+        let endpoint = self.endpoint();
+        let port = endpoint.rsplit(':').next().unwrap();
+        format!("https://{address}:{port}")
+    }
+
     pub fn ready_nodes(&self) -> Vec<String> {
         ready(&self.kubectl(&["get", "nodes", "--no-headers"]))
     }
 
-    /// Waits until exactly these nodes are ready.
     pub fn await_ready(&self, names: &[&str]) {
         self.await_kubectl(
             "the nodes are ready",
@@ -295,23 +379,25 @@ impl Lab {
         );
     }
 
-    /// Waits until that many members of etcd vote and are well.
+    /// Waits for this many healthy voting members of etcd.
     pub fn await_voters(&self, count: usize) {
-        let wanted = format!("etcd: {count} of {count} voters healthy");
         let mut last = String::new();
-        let found = until("all members of etcd are well", PATIENCE, || {
-            last = run(&mut self.hakube_command(&["status"])).unwrap_or_else(|error| error);
-            last.contains(&wanted)
+        let found = until("all members of etcd are healthy", PATIENCE, || {
+            let mut status = self.hakube_command(&["status", "--output", "json"]);
+            last = run(&mut status).unwrap_or_else(|error| error);
+            let status: serde_json::Value = serde_json::from_str(&last).unwrap_or_default();
+            let quorum = &status["quorum"];
+            quorum["voters"] == count && quorum["healthy"] == count
         });
-        found.unwrap_or_else(|error| panic!("{error}; hakube status says: {last}"));
+        found.unwrap_or_else(|error| panic!("{error}; hakube status prints: {last}"));
     }
 
-    /// Waits until clients have an answer at the endpoint.
+    /// Waits until clients get a response at the endpoint.
     pub fn await_api(&self, what: &str) {
         self.await_kubectl(what, &["get", "--raw=/readyz"], |text| text == "ok");
     }
 
-    /// The host that has the endpoint's address at the moment.
+    /// The host that has the endpoint's address.
     pub fn holder(&self, hosts: &[&str]) -> String {
         let has_it = |name: &&&str| {
             let shown = self
@@ -322,11 +408,10 @@ impl Lab {
         hosts
             .iter()
             .find(has_it)
-            .expect("nobody has the address")
+            .expect("no host has the address")
             .to_string()
     }
 
-    /// What every host is like at the moment.
     pub fn states(&self) -> BTreeMap<String, State> {
         let hosts = self.yard.hosts();
         hosts
@@ -339,17 +424,16 @@ impl Lab {
         State::of(&self.host(name))
     }
 
-    /// Waits until no cluster has the host.
     pub fn await_free(&self, name: &str, patience: Duration) {
         let host = self.host(name);
-        until("the host is given back", patience, || {
+        until("the host is released", patience, || {
             host.run(&["test", "!", "-e", "/etc/hakube"])
                 .is_ok_and(|ran| ran.status.success())
         })
         .unwrap();
     }
 
-    /// Another image takes the place of the one that the list of sums speaks of.
+    /// Replaces an image, whose checksum no longer matches the list.
     pub fn exchange_image(&self, name: &str) {
         let images = std::fs::read_dir(self.mirror.join("images")).unwrap();
         let mut files = images.map(|entry| entry.unwrap().path());
@@ -365,7 +449,7 @@ impl Lab {
         std::fs::write(&file, "another image").unwrap();
     }
 
-    /// For a story that ended badly.
+    /// Prints logs after a failed test.
     fn tell_what_went_on(&self) {
         for arguments in [
             &["get", "nodes,pods", "--all-namespaces", "--output=wide"][..],
@@ -392,33 +476,4 @@ impl Lab {
             }
         }
     }
-}
-
-fn ready(nodes: &str) -> Vec<String> {
-    let lines = nodes
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let mut names: Vec<String> = lines
-        .filter(|words| words.get(1) == Some(&"Ready"))
-        .map(|words| words[0].to_owned())
-        .collect();
-    names.sort();
-    names
-}
-
-/// Its standard output; both outputs where it failed.
-pub fn run(command: &mut Command) -> Result<String, String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| error.to_string())?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() {
-        return Ok(text);
-    }
-    Err(format!(
-        "{}: {text}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    ))
 }

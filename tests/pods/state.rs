@@ -1,14 +1,14 @@
-//! What a host is like: everything that a cluster could leave on it.
+//! The state of a host: everything that a cluster could leave on it.
 
 use hakube_yard::Host;
 use std::collections::BTreeSet;
 
-/// Lists of the host's files, units, interfaces, rules, mounts and programs that run.
+/// The host's files, units, interfaces, rules, mounts and running programs.
 #[derive(Debug, PartialEq, Eq)]
 pub struct State(BTreeSet<String>);
 
-/// Files with size and mode. Left out: what systemd recreates at each boot, what the system writes all the time, and the
-/// home of the ssh sessions.
+/// Files with size and mode, except those that systemd recreates at each boot or that the system writes all
+/// the time, and the home of the ssh sessions.
 const LOOK: &str = r#"
 find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/log/journal \
     -o -path /var/lib/systemd -o -path /var/cache -o -path /var/log/btmp -o -path /var/log/wtmp \
@@ -32,7 +32,7 @@ impl State {
         Self(ran.stdout.lines().map(str::to_owned).collect())
     }
 
-    /// Nothing of the host's was changed, and nothing is left on it.
+    /// Asserts that nothing was changed or left on the host.
     #[track_caller]
     pub fn assert_same_as(&self, before: &Self) {
         let left: Vec<&String> = self.0.difference(&before.0).collect();

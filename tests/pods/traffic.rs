@@ -1,13 +1,13 @@
-//! Clients that never stop: one writes and reads through the endpoint, one calls the Service from a pod.
+//! Continuous clients: one writes and reads through the endpoint, one calls the Service from a pod.
 
-use super::lab::{ENDPOINT, Lab, run};
+use super::lab::Lab;
 use super::workload::IMAGE;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
 const PAUSE: &str = "0.1";
 
-/// Writes a key each time, and prints it once it is acknowledged; each line has the time in milliseconds.
+/// Writes keys, and prints each acknowledged one; each line has the time in milliseconds.
 const WRITER: &str = r#"
 n=0
 while [ ! -e "$3" ]; do
@@ -20,12 +20,11 @@ while [ ! -e "$3" ]; do
 done
 "#;
 
-/// Says of each call to the Service whether it was answered.
+/// Prints whether each call to the Service succeeded.
 const CALLER: &str = "while [ ! -e /tmp/end ]; do \
     if curl --silent --fail --output /dev/null --max-time 5 http://$WEB/hostname; then echo ok; else echo failed; fi; \
     sleep 0.1; done";
 
-/// The clients, at work.
 pub struct Traffic<'a> {
     lab: &'a Lab,
     writer: Child,
@@ -35,7 +34,6 @@ pub struct Traffic<'a> {
     stop: PathBuf,
 }
 
-/// What they saw.
 pub struct Seen {
     acknowledged: Vec<String>,
     lost: Vec<String>,
@@ -46,14 +44,19 @@ pub struct Seen {
 
 impl<'a> Traffic<'a> {
     pub fn start(lab: &'a Lab) -> Self {
+        Self::start_on(lab, "n1")
+    }
+
+    /// The same with the pod on this node.
+    pub fn start_on(lab: &'a Lab, node: &str) -> Self {
         lab.kubectl(&["create", "configmap", "written"]);
         lab.kubectl(&[
             "run",
             "caller",
             &format!("--image={IMAGE}"),
             "--restart=Never",
-            // Nothing recreates it, so its node may not go.
-            "--overrides={\"spec\":{\"nodeName\":\"n1\"}}",
+            // No controller recreates it, so its node must not be removed.
+            &format!("--overrides={{\"spec\":{{\"nodeName\":\"{node}\"}}}}"),
             "--command",
             "--",
             "sleep",
@@ -65,27 +68,13 @@ impl<'a> Traffic<'a> {
             "pod/caller",
             "--timeout=60s",
         ]);
-        let stem = lab.file("admin");
-        for (field, ending) in [
-            ("clusters[0].cluster.certificate-authority-data", "ca"),
-            ("users[0].user.client-certificate-data", "crt"),
-            ("users[0].user.client-key-data", "key"),
-        ] {
-            let path = format!("--output=jsonpath={{.{field}}}");
-            let text = lab.kubectl(&["config", "view", "--raw", "--minify", &path]);
-            let decoded = run(std::process::Command::new("sh").args([
-                "-c",
-                "printf %s \"$0\" | base64 --decode",
-                &text,
-            ]));
-            std::fs::write(stem.with_extension(ending), decoded.unwrap()).unwrap();
-        }
+        let stem = lab.keys_of_admin();
         let (acknowledged, called, stop) = (
             lab.file("acknowledged"),
             lab.file("called"),
             lab.file("stop"),
         );
-        let endpoint = format!("{ENDPOINT}:6443");
+        let endpoint = lab.endpoint();
         let writer = lab
             .command_in("sh")
             .args([
@@ -101,7 +90,7 @@ impl<'a> Traffic<'a> {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // By the host's own runtime, since `kubectl exec` ends with the API server that it goes through.
+        // Through the host's own runtime: `kubectl exec` ends with the API server that it uses.
         let node = lab.kubectl(&["get", "pod", "caller", "--output=jsonpath={.spec.nodeName}"]);
         let id = lab.kubectl(&[
             "get",
@@ -110,7 +99,7 @@ impl<'a> Traffic<'a> {
             "--output=jsonpath={.status.containerStatuses[0].containerID}",
         ]);
         let id = id.trim_start_matches("containerd://");
-        // By its address: a name is asked of a DNS server that may have lost power, for as long as that isn't noticed.
+        // By its address: a name query may go to a DNS server that lost power, until that is noticed.
         let web = [
             "get",
             "service",
@@ -148,7 +137,7 @@ impl<'a> Traffic<'a> {
         }
     }
 
-    /// Ends them, and looks at what is there of what they wrote.
+    /// Stops them, and reads back their writes.
     pub fn end(mut self) -> Seen {
         std::fs::write(&self.stop, "").unwrap();
         self.writer.wait().unwrap();
@@ -183,7 +172,7 @@ impl<'a> Traffic<'a> {
 }
 
 impl Seen {
-    /// No acknowledged write is missing, and no call of the Service failed.
+    /// Asserts that no acknowledged write is missing, and that no call of the Service failed.
     #[track_caller]
     pub fn assert_nothing_was_lost(&self) {
         eprintln!(

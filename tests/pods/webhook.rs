@@ -1,4 +1,4 @@
-//! A validating webhook that a pod serves: API servers reach pods.
+//! A validating webhook in a pod: API servers reach pods.
 
 use super::lab::{Lab, run};
 use super::workload::apply;
@@ -84,7 +84,7 @@ pub fn runs(lab: &Lab) {
     lab.rolled_out("deployment/webhook");
 }
 
-/// Each replica's API server asks it, and heeds its answer.
+/// Checks that each replica's API server calls it and follows its decision.
 pub fn every_api_server_asks_it(lab: &Lab, replicas: &[&str]) {
     let manifest = lab.file("forbidden.yaml");
     let forbidden = "{apiVersion: v1, kind: ConfigMap, metadata: {name: forbidden, labels: {forbidden: 'yes'}}}";

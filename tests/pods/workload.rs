@@ -1,4 +1,4 @@
-//! What people do with a cluster.
+//! Common uses of a cluster.
 
 use super::lab::{Lab, PATIENCE, run};
 use hakube_yard::until;
@@ -26,7 +26,10 @@ fn pods(lab: &Lab) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Four pods behind a Service.
+pub fn a_pod(lab: &Lab) -> (String, String) {
+    pods(lab).remove(0)
+}
+
 pub fn a_deployment_runs(lab: &Lab) {
     apply(
         lab,
@@ -43,9 +46,10 @@ spec:
     spec:
       topologySpreadConstraints:
       - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, nodeTaintsPolicy: Honor, labelSelector: {matchLabels: {app: web}}, matchLabelKeys: [pod-template-hash]}
+      # Sooner than the default of 300 s, for nodes without power; longer than a kubelet's restart on a busy machine.
       tolerations:
-      - {key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 5}
-      - {key: node.kubernetes.io/not-ready, operator: Exists, effect: NoExecute, tolerationSeconds: 5}
+      - {key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 30}
+      - {key: node.kubernetes.io/not-ready, operator: Exists, effect: NoExecute, tolerationSeconds: 30}
       containers:
       - name: web
         image: IMAGE
@@ -63,7 +67,7 @@ spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
     lab.rolled_out("deployment/web");
 }
 
-/// A PodDisruptionBudget: so many of the Deployment's four pods are needed.
+/// A PodDisruptionBudget: this many of the Deployment's four pods are needed.
 pub fn so_many_pods_are_needed(lab: &Lab, count: usize) {
     let manifest = r"
 apiVersion: policy/v1
@@ -76,9 +80,9 @@ spec: {minAvailable: COUNT, selector: {matchLabels: {app: web}}}
         "budget",
         &manifest.replace("COUNT", &count.to_string()),
     );
-    // The controller has counted.
+    // Waits for the controller's status.
     lab.await_kubectl(
-        "the budget is known",
+        "the budget has a status",
         &[
             "get",
             "poddisruptionbudget/web-budget",
@@ -88,22 +92,22 @@ spec: {minAvailable: COUNT, selector: {matchLabels: {app: web}}}
     );
 }
 
-/// Its pods are recreated where nodes are ready.
+/// Its pods are recreated on ready nodes.
 pub fn its_pods_restart(lab: &Lab) {
     lab.kubectl(&["rollout", "restart", "deployment/web"]);
     lab.rolled_out("deployment/web");
     lab.await_kubectl(
-        "the pods before are gone",
+        "the old pods are gone",
         &["get", "pods", "--selector=app=web", "--no-headers"],
         |text| text.lines().count() == 4,
     );
 }
 
-/// All four run there, whatever is left of those elsewhere.
-pub fn its_pods_come_to(lab: &Lab, node: &str) {
+/// All four pods run on this node, even if old ones remain elsewhere.
+pub fn its_pods_move_to(lab: &Lab, node: &str) {
     let selector = format!("--field-selector=spec.nodeName={node},status.phase=Running");
     lab.await_kubectl(
-        "the pods are elsewhere",
+        "the pods have moved",
         &[
             "get",
             "pods",
@@ -116,7 +120,7 @@ pub fn its_pods_come_to(lab: &Lab, node: &str) {
     lab.rolled_out("deployment/web");
 }
 
-/// A node that was away runs what the API says, and nothing else.
+/// A node that was unreachable runs exactly the pods that the API assigns to it.
 pub fn a_node_has_no_other_pods_than_it_should(lab: &Lab, node: &str) {
     let selector = format!("--field-selector=spec.nodeName={node}");
     until("the node has only its own pods", PATIENCE, || {
@@ -158,7 +162,7 @@ pub fn a_service_answers_by_its_name_and_from_every_host(lab: &Lab, hosts: &[&st
     let url = format!("http://{address}/hostname");
     for name in hosts {
         let host = lab.host(name);
-        until("the Service answers on a host", PATIENCE, || {
+        until("the Service responds on a host", PATIENCE, || {
             let answer = host.run(&["curl", "--silent", "--fail", "--max-time", "3", &url]);
             answer.is_ok_and(|ran| ran.stdout.starts_with("web-"))
         })
@@ -176,7 +180,7 @@ pub fn a_service_answers_by_its_name_and_from_every_host(lab: &Lab, hosts: &[&st
         "5",
         "http://web.default.svc.cluster.local/hostname",
     ];
-    lab.await_kubectl("the Service answers by its name", &ask, |text| {
+    lab.await_kubectl("the Service responds by its name", &ask, |text| {
         text.starts_with("web-")
     });
 }
@@ -197,7 +201,7 @@ pub fn logs_exec_and_port_forward_work(lab: &Lab) {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let answered = until("the forwarded port answers", PATIENCE, || {
+    let answered = until("the forwarded port responds", PATIENCE, || {
         let answer = run(lab.command_in("curl").args([
             "--silent",
             "--fail",
@@ -277,23 +281,39 @@ spec:
         "5",
         "http://set-1.set:8080/hostname",
     ];
-    lab.await_kubectl("a pod of the set answers by its name", &ask, |text| {
+    lab.await_kubectl("a pod of the set responds by its name", &ask, |text| {
         text == "set-1"
     });
 }
 
-/// By an API that pods serve, and by what goes to a kubelet.
+/// Through an API that pods serve, and requests that go to a kubelet.
 pub fn every_api_server_reaches_pods(lab: &Lab, replicas: &[&str]) {
     let (pod, _) = pods(lab).remove(0);
     for name in replicas {
-        let server = format!("--server=https://{}:6443", lab.host(name).address());
+        let server = format!("--server={}", lab.api_server(name));
         let metrics = ["--raw=/apis/metrics.k8s.io/v1beta1/nodes"];
         let mut arguments = vec!["get", server.as_str()];
         arguments.extend(metrics);
-        lab.await_kubectl("the metrics API answers", &arguments, |text| {
+        lab.await_kubectl("the metrics API responds", &arguments, |text| {
             text.contains("NodeMetricsList")
         });
-        let logs = lab.kubectl(&["logs", &pod, "--tail=1", &server]);
-        assert!(!logs.is_empty(), "{name}");
+        // It has just started, and replaces its connections to kubelets once it has read their CA.
+        let logs = ["logs", &pod, "--tail=1", &server];
+        lab.await_kubectl("logs are readable", &logs, |text| !text.is_empty());
     }
+}
+
+/// A pod that is evicted serves until the proxies on all nodes know that it leaves.
+pub fn its_pods_stop_gracefully(lab: &Lab) {
+    let patch = r#"[{"op": "add", "path": "/spec/template/spec/containers/0/lifecycle",
+        "value": {"preStop": {"sleep": {"seconds": 8}}}}]"#;
+    lab.kubectl(&[
+        "patch",
+        "deployment",
+        "web",
+        "--type=json",
+        "--patch",
+        patch,
+    ]);
+    lab.rolled_out("deployment/web");
 }

@@ -1,18 +1,16 @@
-//! Calls to the provider, as the local cloud's log has them, named such that they can be met again in the
-//! next run.
+//! Calls to the provider, from the local cloud's log, with names that also match in the next run.
 
 use std::collections::BTreeMap;
 
-use hakube_local::client::{Act, FaultRule, LoggedRequest};
+use hakube_local_client::{Act, FaultRule, LoggedRequest};
 
-/// A call that a command makes to the provider.
 #[derive(Debug, Clone)]
 pub struct Call {
     pub method: String,
-    /// Below the project; the whole path of what isn't. Names that differ from run to run are regular
+    /// Below the project; the whole path for other calls. Names that differ between runs are regular
     /// expressions.
     pub path: String,
-    /// How many calls of the same method and path come before it.
+    /// The number of earlier calls with the same method and path.
     pub nth: u64,
     pub kind: Kind,
 }
@@ -20,9 +18,9 @@ pub struct Call {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Read,
-    /// Makes something that has a name.
+    /// Creates a named resource.
     Insert,
-    /// Changes something that was read before, by its fingerprint.
+    /// Changes a resource that was read before, by its fingerprint.
     Update,
     Other,
 }
@@ -30,7 +28,6 @@ pub enum Kind {
 const PROJECT: &str = "/compute/v1/projects/local/";
 
 impl Call {
-    /// The rule that meets it.
     pub fn rule(&self, act: Act) -> FaultRule {
         let project = if self.path.starts_with('/') {
             ""
@@ -52,7 +49,7 @@ impl std::fmt::Display for Call {
     }
 }
 
-/// Every change among these requests of one command, and each distinct read once.
+/// The calls among these requests of one command: every change, and each distinct read once.
 pub fn distinct(requests: &[LoggedRequest]) -> Vec<Call> {
     let mut counts = BTreeMap::new();
     let mut calls = Vec::new();
@@ -101,7 +98,7 @@ const COLLECTIONS: [&str; 9] = [
     "networks",
 ];
 
-/// A path that matches in the next run, too: the names of later replicas and of operations are random.
+/// A path that matches in the next run, too: names of later replicas and of operations are random.
 fn general(path: &str) -> String {
     let segments = path.split('/').map(|segment| {
         let suffix = segment.strip_prefix("kubernetes-master-").unwrap_or("");

@@ -1,22 +1,22 @@
-//! What a provider is doing, for the errors that may come of it.
+//! The operation a provider is performing, for its error messages.
 
 use crate::{ErrorKind, ProviderError};
 use std::borrow::Cow;
 use std::fmt::Display;
 
-/// What is being done, to which resource: the first half of every error's sentence.
+/// An action and its resource: the first half of every error message.
 #[derive(Debug, Clone)]
 pub struct Attempt {
     action: &'static str,
     resource: String,
 }
 
-/// A failure, as a provider's own service tells it.
+/// A failure as the provider's service reports it.
 pub trait Failure {
-    /// What it means.
+    /// The kind that the caller acts on.
     fn kind(&self) -> ErrorKind;
 
-    /// The service's words, with its code or reason where there is one.
+    /// The service's message, with its code or reason if it has one.
     fn words(&self) -> String;
 
     /// What the user can do about it.
@@ -32,7 +32,7 @@ impl Attempt {
         }
     }
 
-    /// The same resource, another action.
+    /// Another action on the same resource.
     #[must_use]
     pub fn to(&self, action: &'static str) -> Self {
         Self {
@@ -41,17 +41,17 @@ impl Attempt {
         }
     }
 
-    /// What is done to which resource: the same words for the same change.
+    /// The action and the resource. Stable: the same change has the same words.
     pub fn words(&self) -> String {
         format!("{} {}", self.action, self.resource)
     }
 
-    /// The error of this attempt, in our words.
+    /// An error of this attempt with hakube's own message.
     pub fn error(&self, kind: ErrorKind, message: impl Into<String>) -> ProviderError {
         ProviderError::new(kind, self.action, self.resource.as_str(), message)
     }
 
-    /// The error of this attempt, in the service's words.
+    /// An error of this attempt with the service's message.
     pub fn failed(&self, failure: &impl Failure) -> ProviderError {
         let error = self.error(failure.kind(), failure.words());
         match failure.hint() {

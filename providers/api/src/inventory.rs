@@ -1,4 +1,4 @@
-//! What is there: plain data that a provider reports.
+//! The resources that exist, as plain data that a provider reports.
 
 use crate::spec::{FirewallSource, FirewallSpec};
 use ipnet::IpNet;
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
-/// Where a resource lives.
+/// A resource's location.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -19,7 +19,7 @@ pub enum Scope {
     Zone(String),
 }
 
-/// The kinds of resource that a provider makes.
+/// A kind of resource that a provider creates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResourceKind {
@@ -33,19 +33,19 @@ pub enum ResourceKind {
     BackendGroup,
     /// A group of identical machines.
     NodeGroup,
-    /// What the machines of a group are made from.
+    /// The template for a group's machines.
     MachineTemplate,
     /// A machine.
     Machine,
     /// A disk.
     Disk,
-    /// What machines' boot disks are made from, where the provider keeps a copy for the cluster.
+    /// The source of machines' boot disks, if the provider keeps a copy for the cluster.
     Image,
     /// A reserved address.
     Address,
     /// A firewall rule.
     Firewall,
-    /// A range of addresses of a network in a region.
+    /// A range of addresses of a network, in a region.
     Subnetwork,
     /// A network.
     Network,
@@ -78,8 +78,21 @@ pub struct ResourceId {
     pub kind: ResourceKind,
     /// Where it lives.
     pub scope: Scope,
-    /// Its name, unique in its kind and scope.
+    /// Unique within its kind and scope.
     pub name: String,
+}
+
+impl ResourceId {
+    /// A resource of this kind and name.
+    pub fn new(kind: ResourceKind, scope: Scope, name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self { kind, scope, name }
+    }
+
+    /// A resource of a zone.
+    pub fn in_zone(kind: ResourceKind, zone: impl Into<String>, name: impl Into<String>) -> Self {
+        Self::new(kind, Scope::Zone(zone.into()), name)
+    }
 }
 
 impl fmt::Display for ResourceId {
@@ -102,17 +115,17 @@ pub struct Address {
     pub address: IpAddr,
 }
 
-/// What a machine is doing.
+/// A machine's lifecycle state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MachineState {
-    /// Being made or started.
+    /// Being created or started.
     Starting,
-    /// Running, as far as the provider can tell.
+    /// Running, according to the provider.
     Running,
     /// Being stopped or deleted.
     Stopping,
-    /// There, but not running.
+    /// Exists, but isn't running.
     Stopped,
 }
 
@@ -130,38 +143,38 @@ impl fmt::Display for MachineState {
 /// A machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
-    /// Its name, unique in the project and so usable as a host name.
+    /// Unique in the project, so usable as a host name.
     pub name: String,
     /// The zone it runs in.
     pub zone: String,
     /// What it is doing.
     pub state: MachineState,
-    /// Its address inside the network.
+    /// The address inside the network.
     pub internal_address: Option<IpAddr>,
-    /// The address by which it is reached from outside: the endpoint's own, or another.
+    /// The address for clients outside the network: the endpoint's or another one.
     pub external_address: Option<IpAddr>,
-    /// The addresses inside the network that it answers to besides its own: the endpoint's, where that is internal.
+    /// Further addresses inside the network that it accepts traffic for, such as an internal endpoint's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alias_addresses: Vec<IpAddr>,
-    /// All its labels.
+    /// All labels, the ownership label included.
     pub labels: BTreeMap<String, String>,
 }
 
 impl Machine {
-    /// Whether clients of that address, which isn't the machine's own in the network, get to it.
+    /// Whether traffic to this address, which isn't the machine's own in the network, reaches the machine.
     pub fn holds(&self, address: IpAddr) -> bool {
         self.external_address == Some(address) || self.alias_addresses.contains(&address)
     }
 }
 
-/// Where a machine's ssh server is, and how it proves to be that machine's.
+/// A machine's ssh server, and the host keys that authenticate it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SshServer {
-    /// The address by which it is reached from outside the provider's network, where there is one.
+    /// The address for clients outside the provider's network, if there is one.
     pub address: IpAddr,
-    /// Its TCP port.
+    /// The TCP port.
     pub port: u16,
-    /// Its public host keys, as OpenSSH writes them on one line without a comment. Never empty.
+    /// The public host keys, as OpenSSH writes them on one line without a comment. Never empty.
     pub host_keys: Vec<String>,
 }
 
@@ -172,7 +185,7 @@ pub struct Disk {
     pub name: String,
     /// Its zone.
     pub zone: String,
-    /// The machine that uses it.
+    /// The machine that it is attached to.
     pub user: Option<String>,
 }
 
@@ -183,20 +196,20 @@ pub struct BackendGroup {
     pub name: String,
     /// Its zone.
     pub zone: String,
-    /// The names of the machines in it.
+    /// The names of its machines.
     pub machines: Vec<String>,
 }
 
-/// The balancer, as much of it as exists.
+/// The balancer, as far as it exists.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Balancer {
     /// Whether the health check exists.
     pub health_check: bool,
-    /// The groups that exist.
+    /// The existing groups.
     pub groups: Vec<BackendGroup>,
-    /// The names of the groups that the backend service has; `None` when there is no backend service.
+    /// The names of the backend service's groups; `None` without a backend service.
     pub backends: Option<Vec<String>>,
-    /// The address that the forwarding rule holds; `None` when there is no rule.
+    /// The forwarding rule's address; `None` without a rule.
     pub forwarding: Option<IpAddr>,
 }
 
@@ -209,7 +222,7 @@ impl Balancer {
             && self.forwarding.is_none()
     }
 
-    /// The machines that the balancer sends traffic to.
+    /// The machines that receive the balancer's traffic.
     pub fn machines(&self) -> Vec<&str> {
         let in_service = self.backends.as_deref().unwrap_or_default();
         self.groups
@@ -227,35 +240,35 @@ pub struct NodeGroup {
     pub name: String,
     /// Its zone.
     pub zone: String,
-    /// The size it was asked to have.
+    /// The target size.
     pub size: u32,
-    /// The name of the template that its next machine is made from.
+    /// The name of the template for its next machine.
     pub template: String,
-    /// The names of the machines that it has.
+    /// The names of its machines.
     pub machines: Vec<String>,
 }
 
-/// What a firewall rule does, in words that are the same for rules that do the same: order means nothing.
+/// What a firewall rule does, in a canonical form: rules with the same effect are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Firewall {
     /// The rule's name.
     pub name: String,
     /// The network that it belongs to.
     pub network: String,
-    /// The ranges that are let in, in CIDR notation.
+    /// The ranges that may connect, in CIDR notation.
     pub source_ranges: BTreeSet<String>,
-    /// The tags of machines that are let in.
+    /// The tags of machines that may connect.
     pub source_tags: BTreeSet<String>,
-    /// The tags of machines that are reached; empty is all.
+    /// The tags of the machines that the rule applies to; empty means all.
     pub target_tags: BTreeSet<String>,
-    /// Protocols and ports, such as `tcp:2379-2380`, or `udp` for all of a protocol's.
+    /// Protocols and ports, such as `tcp:2379-2380`, or `udp` for all ports of a protocol.
     pub allowed: BTreeSet<String>,
-    /// Whether it does so at the moment.
+    /// Whether the rule is in force.
     pub enabled: bool,
 }
 
 impl From<&FirewallSpec> for Firewall {
-    /// What is there once the rule is made as it is wanted.
+    /// The rule as it is reported once it matches the spec.
     fn from(spec: &FirewallSpec) -> Self {
         let (source_ranges, source_tags) = match &spec.source {
             FirewallSource::Ranges(ranges) => (
@@ -264,27 +277,28 @@ impl From<&FirewallSpec> for Firewall {
             ),
             FirewallSource::Tags(tags) => (BTreeSet::new(), tags.iter().cloned().collect()),
         };
-        let tcp = |ports: &String| format!("tcp:{ports}");
+        let tcp = spec.tcp_ports.iter().map(|ports| format!("tcp:{ports}"));
+        let udp = spec.udp_ports.iter().map(|ports| format!("udp:{ports}"));
         Self {
             name: spec.name.clone(),
             network: spec.network.clone(),
             source_ranges,
             source_tags,
             target_tags: BTreeSet::from([spec.target_tag.clone()]),
-            allowed: spec.tcp_ports.iter().map(tcp).collect(),
+            allowed: tcp.chain(udp).collect(),
             enabled: true,
         }
     }
 }
 
-/// Everything that bears a cluster's mark.
+/// Everything that has a cluster's ownership label.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
     /// The endpoint's reserved address.
     pub address: Option<Address>,
-    /// The machines that were made one by one (not by a node group).
+    /// The machines that were created individually, not by a node group.
     pub machines: Vec<Machine>,
-    /// The disks that are not a machine's own boot disk.
+    /// The disks that aren't a machine's boot disk.
     pub disks: Vec<Disk>,
     /// The balancer.
     pub balancer: Balancer,
@@ -292,16 +306,16 @@ pub struct Inventory {
     pub node_groups: Vec<NodeGroup>,
     /// The firewall rules.
     pub firewalls: Vec<Firewall>,
-    /// Every resource found, those above included: what `delete` must bring to nothing. Machines and
-    /// disks that disappear with their owner (a group's machines, a machine's boot disk) are included
-    /// only when that owner is absent.
+    /// Every resource found, including those above: what `delete` must remove. Machines and disks
+    /// that disappear with their owner (a group's machines, a machine's boot disk) are listed only
+    /// if that owner doesn't exist.
     pub resources: Vec<ResourceId>,
-    /// The machines that couldn't be asked, and why not, where each answers for itself. Whether they are the cluster's
-    /// isn't known; nothing above speaks of them.
+    /// The unreachable machines and why, if each machine reports for itself. Whether they belong to
+    /// the cluster is unknown, and they appear nowhere above.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unreachable_machines: BTreeMap<String, String>,
-    /// The zones that couldn't be asked, and why not. What is in them isn't known, and nothing above speaks of
-    /// it. Empty where one answer covers all zones.
+    /// The unreachable zones and why. Their contents are unknown and appear nowhere above. Empty if
+    /// one response covers all zones.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unreachable: BTreeMap<String, String>,
 }
@@ -317,7 +331,7 @@ impl Inventory {
         self.firewalls.iter().find(|firewall| firewall.name == name)
     }
 
-    /// Whether a resource of that kind and name was found.
+    /// Whether a resource of this kind and name was found.
     pub fn has(&self, kind: ResourceKind, name: &str) -> bool {
         self.resources
             .iter()

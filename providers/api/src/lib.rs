@@ -1,27 +1,27 @@
-//! What hakube asks of a provider of machines, and nothing else.
+//! The interface that hakube requires of a provider of machines.
 //!
-//! A provider makes machines, one stable address, a balancer that can hold that address, and groups of
-//! identical machines. It knows nothing of Kubernetes, of etcd or of plans: names, zones and sizes are
-//! chosen before it is called, and it makes exactly that or says why not.
+//! A provider creates machines, one stable address, a balancer that can hold that address, and
+//! groups of identical machines. It knows nothing of Kubernetes, etcd or plans. The caller chooses
+//! names, zones and sizes; the provider creates exactly those or reports why it can't.
 //!
-//! Every method is idempotent: it looks first, and finds done what is done. Everything made bears the
-//! cluster's mark ([`MARK`]), and [`Provider::inspect`] finds it again by that mark alone.
+//! Every method is idempotent: it checks first and does only what is missing. Everything created has the
+//! cluster's ownership label ([`MARK`]), and [`Provider::inspect`] finds it by that label alone.
 
 mod attempt;
 mod calls;
 mod error;
 mod inventory;
-mod operation;
+mod owner;
 mod spec;
 
 pub use attempt::{Attempt, Failure};
-pub use calls::{Change, WireCall};
+pub use calls::{Change, Method, OperationKey, WireCall};
 pub use error::{ErrorKind, ProviderError, Result};
 pub use inventory::{
     Address, BackendGroup, Balancer, Disk, Firewall, Inventory, Machine, MachineState, NodeGroup,
     ResourceId, ResourceKind, Scope, SshServer,
 };
-pub use operation::OperationKey;
+pub use owner::{Namesake, Owner, namesakes, someone_elses};
 pub use spec::{
     AddressSpec, BalancerSpec, DiskSpec, EndpointSpec, EndpointTarget, ExternalAddress,
     FirewallSource, FirewallSpec, Login, MachineRef, MachineSpec, NetworkSpec, NodeGroupSpec,
@@ -31,93 +31,99 @@ pub use spec::{
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 
-/// The label (or, where a resource has no labels, the start of its description) that marks what
-/// belongs to a cluster. As a label: `hakube-cluster=<name>`; as a description: [`mark_description`].
+/// The key of the ownership label, or the start of the description of a resource that can't have
+/// labels. The label is `hakube-cluster=<name>_<id>` ([`Owner::mark`]), the description is
+/// [`mark_description`]. Wherever this crate has `cluster: &str`, it means that label's value.
 pub const MARK: &str = "hakube-cluster";
 
-/// The description that marks a resource which can't have labels: `hakube-cluster=<name>`, whole
-/// string, so that no cluster's mark is a prefix of another's. Where clusters of one name may meet, a
-/// provider's `owner` says more than the name.
+/// The description of an owned resource that can't have labels: `hakube-cluster=<name>_<id>`. It is
+/// compared as a whole, so one cluster's description is never a prefix of another's.
 pub fn mark_description(owner: &str) -> String {
     format!("{MARK}={owner}")
 }
 
 /// A provider of machines.
 ///
-/// Contract for all methods: idempotent (a second call with the same argument changes nothing and
-/// succeeds); safe to call again after a crash at any instant of an earlier call; errors carry a kind
-/// that the caller acts on ([`ErrorKind`]) and the provider's own words. No method retries beyond what
-/// its client library does inside one call.
+/// Contract for all methods: idempotent (a second call with the same argument succeeds and changes
+/// nothing); safe to repeat after a crash at any point of an earlier call; errors carry a kind that
+/// the caller acts on ([`ErrorKind`]) and the provider's own message. No method retries beyond what
+/// its client library does within one call.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// What can't work is found before anything is made: credentials, the project, zones, sizes, images,
-    /// quotas, names that are taken. All findings in one report; empty when all is well. What the provider
-    /// doesn't tell beforehand (room in a zone, say) shows when it is asked for.
+    /// Finds what would fail before anything is created: credentials, the project, zones, sizes,
+    /// images, quotas, names already taken. Reports all findings at once; empty means none. What
+    /// the provider doesn't reveal in advance (a zone's capacity, for instance) fails on creation.
     async fn preflight(&self, spec: &PreflightSpec) -> Result<Vec<ProviderError>>;
 
     /// The zones of the provider's region that can take machines, sorted.
     async fn zones(&self) -> Result<Vec<String>>;
 
-    /// The names that machines made one by one may have, by zone, the first to be taken first: where machines are there
-    /// already. `None` where they are made, and called as the caller likes.
+    /// Names for machines created individually, by zone, in the order in which to take them, if
+    /// machines exist beforehand. `None` if the provider creates machines under any name.
     async fn free_hosts(&self) -> Result<Option<BTreeMap<String, Vec<String>>>> {
         Ok(None)
     }
 
-    /// Everything that bears the cluster's mark, at this moment, from the provider itself.
+    /// Everything that has the cluster's ownership label now, as the provider itself reports it.
     async fn inspect(&self, cluster: &str) -> Result<Inventory>;
 
-    /// The network (and its subnetwork) exists. One that exists already without the cluster's mark is
-    /// used as it is and never deleted. One that isn't the provider's to make is [`ErrorKind::Invalid`] if
-    /// it is missing.
+    /// The clusters of this name, of any id, that have machines, disks or addresses here; sorted.
+    /// Leaves out what is unreachable.
+    async fn namesakes(&self, name: &str) -> Result<Vec<Namesake>>;
+
+    /// Ensures that the network and its subnetwork exist. An existing network without the ownership
+    /// label is used as it is and never deleted. A missing one that the provider can't create is
+    /// [`ErrorKind::Invalid`].
     async fn ensure_network(&self, spec: &NetworkSpec) -> Result<()>;
 
-    /// The firewall rule exists as specified; a rule of that name which differs is put right if it
-    /// bears the mark, else it is a [`ErrorKind::Conflict`].
+    /// Ensures that the firewall rule exists as specified. An existing rule that differs is fixed
+    /// if it has the ownership label; otherwise it is a [`ErrorKind::Conflict`].
     async fn ensure_firewall(&self, spec: &FirewallSpec) -> Result<()>;
 
-    /// The address is reserved. Never moves it.
+    /// Ensures that the address is reserved. Never moves it. If a certain address is required and
+    /// unavailable, returns [`ErrorKind::Conflict`] and reserves nothing. An existing reservation
+    /// of that name is used as it is.
     async fn ensure_address(&self, spec: &AddressSpec) -> Result<Address>;
 
-    /// The machine and its disks exist and the machine has been started. Returns it as it is then; the
-    /// programs on it may still be booting. A machine of that name without the mark is a
-    /// [`ErrorKind::Conflict`].
+    /// Ensures that the machine and its disks exist and that the machine has been started. Returns
+    /// the machine, whose programs may still be booting. A machine of that name that isn't the
+    /// cluster's is a [`ErrorKind::Conflict`].
     async fn ensure_machine(&self, spec: &MachineSpec) -> Result<Machine>;
 
-    /// Everything of the balancer that can exist before the endpoint's address sits on it, with exactly
-    /// these backends: added ones are added, others removed. Never touches the address.
+    /// Ensures that all parts of the balancer exist that don't need the endpoint's address, with
+    /// exactly these backends: missing ones are added, others removed. Never touches the address.
     async fn ensure_balancer(&self, spec: &BalancerSpec) -> Result<()>;
 
-    /// The endpoint's address sits on the target. This is the swap: the address is released from where
-    /// it is and put where it should be, with nothing in between. A target that already holds it: no
-    /// call that changes anything. The balancer must exist ([`Provider::ensure_balancer`]).
+    /// Ensures that the target holds the endpoint's address. This is the swap: the address is released from
+    /// its holder and assigned to the target, with no call in between. Changes nothing if the target holds it
+    /// already. The balancer must exist ([`Provider::ensure_balancer`]).
     async fn point_endpoint(&self, spec: &EndpointSpec, target: &EndpointTarget) -> Result<()>;
 
-    /// A group of `size` identical machines exists, made from the spec's template. Returns when the
-    /// group was asked for that size; its machines may still be booting.
+    /// Ensures that a group of `size` identical machines exists, created from the spec's template.
+    /// Returns once the group has that target size; its machines may still be booting.
     async fn ensure_node_group(&self, spec: &NodeGroupSpec) -> Result<()>;
 
-    /// The resource is gone when this returns. Absent is success. A resource that isn't the cluster's
-    /// (no mark) is a [`ErrorKind::Conflict`] and stays.
+    /// Deletes the resource and returns once it is gone. A missing resource is a success. A resource without
+    /// the cluster's ownership label is a [`ErrorKind::Conflict`] and isn't deleted.
     async fn delete(&self, cluster: &str, resource: &ResourceId) -> Result<()>;
 
-    /// One machine by name, `None` when there is none.
+    /// A machine by name; `None` if it doesn't exist.
     async fn machine(&self, machine: &MachineRef) -> Result<Option<Machine>>;
 
-    /// The machine's ssh server, `None` until it has booted far enough to have told the provider its
-    /// host keys. They come from the provider, never from the server itself: that is what makes it
-    /// safe to send secrets there.
+    /// The machine's ssh server; `None` until the machine has booted far enough to report its host
+    /// keys to the provider. The keys come from the provider, never from the server itself. That
+    /// makes it safe to send secrets there.
     async fn ssh_server(&self, machine: &MachineRef) -> Result<Option<SshServer>>;
 
-    /// The last part of the machine's console, for error messages.
+    /// The end of the machine's console output, for error messages.
     async fn console(&self, machine: &MachineRef) -> Result<String>;
 
-    /// The calls that a change will take if the cluster has what is `there`, for plans that are shown. Nothing
-    /// is called for it. A provider that has no API to call says nothing.
+    /// The calls that a change makes if `there` is what exists, for plans. Makes no calls. Empty
+    /// for a provider without an API.
     fn calls_for(&self, _change: &Change<'_>, _there: &Inventory) -> Vec<WireCall> {
         Vec::new()
     }
 
-    /// Calls made over the wire since this provider was built, polling included.
+    /// The number of calls made since this provider was built, polling included.
     fn calls(&self) -> u64;
 }

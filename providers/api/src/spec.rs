@@ -1,41 +1,51 @@
-//! What is wanted: plain data that a provider is given. All names are chosen by the caller.
+//! The desired resources, as plain data that a provider is given. The caller chooses all names.
 
+use crate::Attempt;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-/// What a preflight looks at: everything that is about to be made, in the words in which it will be asked
-/// for.
+/// What a preflight checks: everything that is about to be created, as it will be requested.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreflightSpec {
-    /// Networks that will be used, or made where they are missing.
+    /// Networks that will be used, and created if missing.
     pub networks: Vec<NetworkSpec>,
     /// Firewall rules.
     pub firewalls: Vec<FirewallSpec>,
     /// Addresses that will be reserved.
     pub addresses: Vec<AddressSpec>,
-    /// Machines made one by one.
+    /// Machines created individually.
     pub machines: Vec<MachineSpec>,
     /// Groups of machines.
     pub node_groups: Vec<NodeGroupSpec>,
-    /// Balancers, without their rule.
+    /// Balancers, without their forwarding rules.
     pub balancers: Vec<BalancerSpec>,
-    /// Endpoints whose address will go to a balancer: a forwarding rule each.
+    /// Endpoints whose address will move to a balancer: one forwarding rule each.
     pub rules: Vec<EndpointSpec>,
 }
 
-/// A network and, where addresses are given, its subnetwork in the provider's region.
+impl PreflightSpec {
+    /// All machines that will be created: individual ones, and one for each group, with its group.
+    pub fn all_machines(&self) -> impl Iterator<Item = (&MachineSpec, Option<&NodeGroupSpec>)> {
+        let single = self.machines.iter().map(|machine| (machine, None));
+        let groups = self.node_groups.iter();
+        single.chain(groups.map(|group| (&group.machine, Some(group))))
+    }
+}
+
+/// A network and, if a range is given, its subnetwork in the provider's region.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkSpec {
-    /// The cluster that it is made for.
+    /// The owner.
     pub cluster: String,
     /// The network's name.
     pub name: String,
-    /// The subnetwork's name and range; `None` lets the provider choose ranges for every region.
+    /// The subnetwork's name and range; with `None` the provider chooses ranges for every region.
     pub subnetwork: Option<(String, IpNet)>,
 }
 
-/// Who a firewall rule lets in.
+/// The sources that a firewall rule allows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FirewallSource {
@@ -45,30 +55,33 @@ pub enum FirewallSource {
     Tags(Vec<String>),
 }
 
-/// A rule that lets TCP traffic in.
+/// A rule that allows inbound TCP traffic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirewallSpec {
-    /// The cluster that it is made for.
+    /// The owner.
     pub cluster: String,
     /// The rule's name.
     pub name: String,
     /// The network that it belongs to.
     pub network: String,
-    /// Who is let in.
+    /// The allowed sources.
     pub source: FirewallSource,
-    /// Machines with this tag are reached.
+    /// The tag of the machines that the rule applies to.
     pub target_tag: String,
-    /// TCP ports or ranges of them: `6443`, `2379-2380`.
+    /// TCP ports or port ranges: `6443`, `2379-2380`.
     pub tcp_ports: Vec<String>,
+    /// UDP ports or port ranges.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub udp_ports: Vec<String>,
 }
 
-/// From where an address is reached.
+/// Where an address is reachable from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
-    /// From everywhere: an external address.
+    /// Everywhere: an external address.
     Anywhere,
-    /// From this network and what is connected to it: an address of its subnetwork of that name.
+    /// This network and what is connected to it: an address of this subnetwork.
     Within {
         /// The network.
         network: String,
@@ -77,18 +90,21 @@ pub enum Reach {
     },
 }
 
-/// An address to be reserved.
+/// An address to reserve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressSpec {
-    /// The cluster that it is made for.
+    /// The owner.
     pub cluster: String,
     /// The reservation's name.
     pub name: String,
-    /// From where it is reached.
+    /// Where it is reachable from.
     pub reach: Reach,
+    /// The required address, if the cluster had one and lost the reservation; `None` is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<IpAddr>,
 }
 
-/// A machine, named.
+/// A machine's name and zone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MachineRef {
     /// Its name.
@@ -97,113 +113,120 @@ pub struct MachineRef {
     pub zone: String,
 }
 
+impl MachineRef {
+    /// An action, as an infinitive, on this machine.
+    pub fn attempt(&self, action: &'static str) -> Attempt {
+        Attempt::new(action, format!("machine {} in {}", self.name, self.zone))
+    }
+}
+
 /// A data disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskSpec {
     /// The disk's name.
     pub name: String,
-    /// The name under which the machine's operating system finds it.
+    /// The name under which the machine's operating system sees it.
     pub device: String,
-    /// Its size in GB, as the provider counts them.
+    /// Size in GB, as the provider counts them.
     pub size_gb: u64,
     /// The provider's type of disk: `pd-ssd`.
     pub kind: String,
 }
 
-/// The address by which a machine is reached from outside, and from which it reaches out.
+/// A machine's address for traffic to and from the outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExternalAddress {
-    /// None at all.
+    /// No external address.
     None,
-    /// Any, for as long as the machine lives.
+    /// Any address, for the lifetime of the machine.
     Ephemeral,
     /// The reserved address of this name.
     Reserved(String),
 }
 
-/// Who may log in on a machine over ssh, and become root there without a password.
+/// A user who may log in to a machine over ssh and become root there without a password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {
-    /// The user's name on the machine.
+    /// The user name on the machine.
     pub user: String,
     /// The public key, as OpenSSH writes it on one line without a comment: `ssh-ed25519 AAAA…`.
     pub public_key: String,
 }
 
-/// A machine to be made, or (in a node group's template) machines.
+/// A machine to create, or the template of a node group's machines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineSpec {
-    /// The cluster that it is made for.
+    /// The owner.
     pub cluster: String,
     /// Its name and zone.
     pub machine: MachineRef,
-    /// The provider's name for its size: `e2-standard-2`.
+    /// The provider's name of its size: `e2-standard-2`.
     pub machine_type: String,
-    /// The provider's name for its image: `projects/debian-cloud/global/images/family/debian-12`.
+    /// The provider's name of its image: `projects/debian-cloud/global/images/family/debian-12`.
     pub image: String,
-    /// The SHA-256 that the image must have, in lower-case hexadecimal digits, where the provider itself doesn't
-    /// vouch for its images; `None` is any.
+    /// The image's required SHA-256, in lower-case hexadecimal digits, if the provider doesn't
+    /// vouch for its images itself; `None` is any.
     pub image_sha256: Option<String>,
     /// Size of the boot disk in GB.
     pub boot_disk_gb: u64,
     /// The provider's type of the boot disk: `pd-standard`.
     pub boot_disk_kind: String,
-    /// The data disk, deleted apart from the machine.
+    /// The data disk, which is deleted separately from the machine.
     pub data_disk: Option<DiskSpec>,
     /// The network, and the subnetwork where one is named.
     pub network: String,
-    /// The subnetwork; `None` where the network has one per region of itself.
+    /// The subnetwork; `None` if the network creates one per region automatically.
     pub subnetwork: Option<String>,
-    /// How it is reached from outside at first.
+    /// The external address at creation.
     pub external: ExternalAddress,
-    /// The reserved internal address, by its name, that it answers to at first besides its own.
+    /// The name of the reserved internal address that it also accepts traffic for at creation.
     pub alias: Option<String>,
-    /// Tags that firewall rules name.
+    /// Tags that firewall rules refer to.
     pub tags: Vec<String>,
-    /// Labels besides the mark.
+    /// Labels in addition to the ownership label.
     pub labels: BTreeMap<String, String>,
-    /// Whether the provider may take it back at any time, for less money.
+    /// Whether the provider may reclaim it at any time, at a lower price.
     pub preemptible: bool,
-    /// The provider's name for the oldest processors that will do: `Intel Ice Lake`; `None` is any.
+    /// The provider's name of the oldest acceptable CPU platform: `Intel Ice Lake`; `None` is any.
     pub min_cpu_platform: Option<String>,
-    /// As whom programs on it ask the provider; `None` is the project's own default.
+    /// The service account of programs on it; `None` is the project's default.
     pub service_account: Option<String>,
-    /// What they may ask for, in the provider's words; none at all when empty.
+    /// The service account's scopes, in the provider's notation; empty means no access.
     pub scopes: Vec<String>,
-    /// The `cloud-config` document that it boots with. No secrets.
+    /// The `cloud-config` document that it boots with. Contains no secrets.
     pub user_data: String,
-    /// Who may log in over ssh; nobody is `None`.
+    /// The user who may log in over ssh; `None` is no one.
     pub login: Option<Login>,
 }
 
-/// The balancer: everything but the address.
+/// The balancer, without its address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BalancerSpec {
-    /// The cluster that it is made for.
+    /// The owner.
     pub cluster: String,
-    /// The name of the backend service and of its health check.
+    /// The name of the backend service and its health check.
     pub name: String,
-    /// The network that the backends are in.
+    /// The backends' network.
     pub network: String,
-    /// From where clients come.
+    /// Where clients connect from.
     pub reach: Reach,
     /// The TCP port that clients and backends use.
     pub port: u16,
-    /// The path asked over HTTPS for a backend's health; 200 is healthy.
+    /// The HTTPS path of the health check; status 200 is healthy.
     pub health_path: String,
-    /// The machines behind it; a group for each zone that has any is named `<name>-<zone>`.
+    /// The machines behind it. Each zone that has any gets a group named `<name>-<zone>`.
     pub backends: Vec<MachineRef>,
 }
 
-/// The stable address and what can hold it.
+/// The stable address and its possible holders.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointSpec {
-    /// The cluster that it is made for.
+    /// The owner.
     pub cluster: String,
     /// The name of the reservation.
     pub address: String,
-    /// From where the address is reached ([`AddressSpec::reach`]).
+    /// Where the address is reachable from ([`AddressSpec::reach`]).
     pub reach: Reach,
     /// The name of the forwarding rule.
     pub rule: String,
@@ -211,11 +234,11 @@ pub struct EndpointSpec {
     pub balancer: String,
     /// The TCP port that clients use.
     pub port: u16,
-    /// What a machine that gives the address away gets instead.
+    /// The external address that a machine gets when it releases the endpoint's.
     pub released: ExternalAddress,
 }
 
-/// What holds the endpoint's address.
+/// The holder of the endpoint's address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndpointTarget {
@@ -225,24 +248,25 @@ pub enum EndpointTarget {
     Balancer,
 }
 
-/// A group of identical machines, made from a template.
+/// A group of identical machines, created from a template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeGroupSpec {
-    /// The group's name; its machines are named `<name>-<suffix>` by the provider.
+    /// The group's name. The provider names its machines `<name>-<suffix>`.
     pub name: String,
     /// The template's name.
     pub template: String,
     /// The number of machines.
     pub size: u32,
-    /// The machines that go first when it has more than that: their nodes are drained. Further ones are the
-    /// provider's choice.
+    /// The machines to remove first if the group has more than `size`: their nodes are drained. The
+    /// provider chooses any others.
     pub leaving: Vec<String>,
-    /// What each is made of. `machine.zone` is the group's zone, `machine.name` the names' stem.
+    /// The machines' spec. `machine.zone` is the group's zone, `machine.name` the prefix of their names.
     pub machine: MachineSpec,
 }
 
 impl NodeGroupSpec {
-    /// For a group that has so many machines: those that are named and go, and whether its size differs after that.
+    /// For a group of `now` machines: the named machines to remove, and whether the size still
+    /// differs after that.
     pub fn leaving_of(&self, now: u32) -> (&[String], bool) {
         let surplus = now.saturating_sub(self.size) as usize;
         let named = self.leaving.get(..surplus).unwrap_or(&self.leaving);

@@ -1,12 +1,11 @@
-//! The cases. Their names are what they hold.
+//! The cases. Their names state what must hold.
 
 use crate::{DELETION, Wanted, World};
 use hakube_provider::{
     ErrorKind, Inventory, Machine, MachineRef, MachineState, Provider, ResourceId, ResourceKind,
-    Scope,
 };
 
-/// All that is wanted, made.
+/// Creates everything wanted.
 async fn made(provider: &dyn Provider, wanted: &Wanted) -> Machine {
     provider.ensure_network(&wanted.network).await.unwrap();
     provider.ensure_address(&wanted.address).await.unwrap();
@@ -21,7 +20,7 @@ async fn made(provider: &dyn Provider, wanted: &Wanted) -> Machine {
     machine
 }
 
-/// What is there, in an order of its own: machines that boot meanwhile are alike.
+/// The inventory in a canonical order, regardless of which machines are still booting.
 async fn seen(provider: &dyn Provider, cluster: &str) -> Inventory {
     let mut inventory = provider.inspect(cluster).await.unwrap();
     for machine in &mut inventory.machines {
@@ -35,7 +34,7 @@ async fn seen(provider: &dyn Provider, cluster: &str) -> Inventory {
     inventory
 }
 
-/// Nothing of the cluster is there. An address that is the operator's isn't the cluster's.
+/// Asserts that nothing of the cluster exists. An operator's address isn't the cluster's.
 async fn assert_nothing(world: &impl World, provider: &dyn Provider, cluster: &str) {
     let mut inventory = seen(provider, cluster).await;
     if world.has_machines_already() {
@@ -52,7 +51,8 @@ fn of_kind(inventory: &Inventory, kind: ResourceKind) -> Vec<ResourceId> {
         .collect()
 }
 
-async fn delete_all(provider: &dyn Provider, cluster: &str) {
+/// Deletes everything of a cluster, in a possible order.
+pub async fn delete_all(provider: &dyn Provider, cluster: &str) {
     for kind in DELETION {
         let inventory = provider.inspect(cluster).await.unwrap();
         for resource in of_kind(&inventory, kind) {
@@ -73,7 +73,7 @@ pub async fn an_empty_world_has_nothing(world: &impl World) {
     assert!(provider.calls() > calls, "calls are counted");
 }
 
-pub async fn what_was_made_is_found_by_another_process(world: &impl World) {
+pub async fn created_resources_are_found_by_another_process(world: &impl World) {
     let wanted = world.wanted();
     made(&*world.provider().await, &wanted).await;
     let inventory = seen(&*world.provider().await, wanted.cluster()).await;
@@ -119,7 +119,7 @@ pub async fn what_was_made_is_found_by_another_process(world: &impl World) {
     for member in &group.machines {
         assert!(
             !inventory.has(ResourceKind::Machine, member),
-            "a group's machine goes with it"
+            "a group's machine isn't listed individually"
         );
     }
 }
@@ -139,7 +139,7 @@ pub async fn a_second_call_changes_nothing(world: &impl World) {
     assert!(world.has_machines_already() || address.name == known.name);
 }
 
-pub async fn a_machine_is_told_alike_by_every_method(world: &impl World) {
+pub async fn all_methods_report_a_machine_alike(world: &impl World) {
     let wanted = world.wanted();
     let provider = world.provider().await;
     let machine = made(&*provider, &wanted).await;
@@ -153,18 +153,18 @@ pub async fn a_machine_is_told_alike_by_every_method(world: &impl World) {
     for (key, value) in &wanted.machine.labels {
         assert_eq!(&machine.labels[key], value);
     }
-    let asked = provider
+    let queried = provider
         .machine(&wanted.machine.machine)
         .await
         .unwrap()
         .unwrap();
     let inspected = seen(&*provider, wanted.cluster()).await.machines.remove(0);
-    assert_eq!(alike(asked), alike(machine.clone()));
+    assert_eq!(alike(queried), alike(machine.clone()));
     assert_eq!(inspected, alike(machine));
     provider.console(&wanted.machine.machine).await.unwrap();
 }
 
-pub async fn what_isnt_there_is_none_and_its_deletion_a_success(world: &impl World) {
+pub async fn a_missing_resource_is_none_and_deleting_it_succeeds(world: &impl World) {
     let wanted = world.wanted();
     let provider = world.provider().await;
     let reference = &wanted.machine.machine;
@@ -178,22 +178,18 @@ pub async fn what_isnt_there_is_none_and_its_deletion_a_success(world: &impl Wor
         ResourceKind::NodeGroup,
     ];
     for kind in zonal {
-        let resource = ResourceId {
-            kind,
-            scope: Scope::Zone(reference.zone.clone()),
-            name: "nobody".to_owned(),
-        };
+        let resource = ResourceId::in_zone(kind, &reference.zone, "missing");
         provider.delete(wanted.cluster(), &resource).await.unwrap();
     }
     made(&*provider, &wanted).await;
     let elsewhere = MachineRef {
-        name: "nobody".to_owned(),
+        name: "missing".to_owned(),
         ..reference.clone()
     };
     assert_eq!(provider.machine(&elsewhere).await.unwrap(), None);
 }
 
-pub async fn another_clusters_mark_protects(world: &impl World) {
+pub async fn resources_of_another_cluster_are_protected(world: &impl World) {
     let wanted = world.wanted();
     let provider = world.provider().await;
     made(&*provider, &wanted).await;
@@ -216,7 +212,7 @@ pub async fn another_clusters_mark_protects(world: &impl World) {
     assert_eq!(seen(&*provider, wanted.cluster()).await, before);
 }
 
-pub async fn a_cluster_whose_name_begins_alike_is_another(world: &impl World) {
+pub async fn clusters_with_a_common_prefix_are_distinct(world: &impl World) {
     let wanted = world.wanted();
     let provider = world.provider().await;
     made(&*provider, &wanted).await;
@@ -229,6 +225,31 @@ pub async fn a_cluster_whose_name_begins_alike_is_another(world: &impl World) {
     for other in alike {
         assert_nothing(world, &*provider, &other).await;
     }
+}
+
+pub async fn clusters_of_the_same_name_are_distinct(world: &impl World) {
+    let [one, two] = ["twin_aaaaaaaaa1", "twin_aaaaaaaaa2"].map(|mark| world.wanted().of(mark));
+    let provider = world.provider().await;
+    assert_eq!(provider.namesakes("twin").await.unwrap(), []);
+    let machine = made(&*provider, &one).await;
+    let found = provider.namesakes("twin").await.unwrap();
+    let owners: Vec<String> = found.iter().map(|one| one.owner.mark()).collect();
+    assert_eq!(owners, [one.cluster()]);
+    for other in ["twi", "twin2", "twin_aaaaaaaaa1"] {
+        assert_eq!(provider.namesakes(other).await.unwrap(), [], "{other}");
+    }
+
+    assert_nothing(world, &*provider, two.cluster()).await;
+    let refused = provider.ensure_machine(&two.machine).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Conflict, "{refused}");
+    assert!(refused.message.contains("aaaaaaaaa1"), "{refused}");
+    let id = ResourceId::in_zone(ResourceKind::Machine, &machine.zone, &machine.name);
+    let refused = provider.delete(two.cluster(), &id).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Conflict, "{refused}");
+    assert_eq!(
+        seen(&*provider, one.cluster()).await.machines[0].name,
+        machine.name
+    );
 }
 
 pub async fn a_data_disk_outlives_its_machine(world: &impl World) {
@@ -255,7 +276,7 @@ pub async fn a_data_disk_outlives_its_machine(world: &impl World) {
         (&left.disks[0].name, &left.disks[0].user),
         (&disk.name, &None)
     );
-    // With its machine gone, nothing else of it is left but that disk.
+    // Without its machine, that disk is the only one left.
     assert_eq!(
         of_kind(&left, ResourceKind::Disk).len(),
         1,
@@ -270,7 +291,67 @@ pub async fn a_data_disk_outlives_its_machine(world: &impl World) {
     );
 }
 
-pub async fn a_group_has_as_many_as_it_was_asked_for(world: &impl World) {
+pub async fn a_stopped_machine_is_reported_and_restarted_unchanged(world: &impl World) {
+    let wanted = world.wanted();
+    let provider = world.provider().await;
+    let before = made(&*provider, &wanted).await;
+    let reference = &wanted.machine.machine;
+    let there = seen(&*provider, wanted.cluster()).await;
+    if !world.switch_off(reference).await {
+        return;
+    }
+    let again = world.provider().await;
+    let off = again.inspect(wanted.cluster()).await.unwrap();
+    assert_eq!(off.machines[0].state, MachineState::Stopped);
+    let started = again.ensure_machine(&wanted.machine).await.unwrap();
+    let runs = [MachineState::Starting, MachineState::Running];
+    assert!(runs.contains(&started.state), "{:?}", started.state);
+    assert_eq!(started.internal_address, before.internal_address);
+    let after = seen(&*again, wanted.cluster()).await;
+    assert_eq!(
+        (after.disks, after.resources),
+        (there.disks, there.resources)
+    );
+}
+
+pub async fn a_lost_address_is_reserved_again_or_none_is(world: &impl World) {
+    let wanted = world.wanted();
+    let provider = world.provider().await;
+    provider.ensure_network(&wanted.network).await.unwrap();
+    let first = provider.ensure_address(&wanted.address).await.unwrap();
+    let same = hakube_provider::AddressSpec {
+        wanted: Some(first.address),
+        ..wanted.address.clone()
+    };
+    // An existing reservation is used as it is.
+    let again = provider.ensure_address(&same).await.unwrap();
+    assert_eq!(again.address, first.address);
+    let there = seen(&*provider, wanted.cluster()).await;
+    for resource in of_kind(&there, ResourceKind::Address) {
+        provider.delete(wanted.cluster(), &resource).await.unwrap();
+    }
+    match provider.ensure_address(&same).await {
+        Ok(back) => assert_eq!(back.address, first.address),
+        Err(refused) => {
+            assert_eq!(refused.kind, ErrorKind::Conflict, "{refused}");
+            let left = provider.inspect(wanted.cluster()).await.unwrap();
+            assert_eq!(left.address, None);
+        }
+    }
+    let left = seen(&*provider, wanted.cluster()).await;
+    for resource in of_kind(&left, ResourceKind::Address) {
+        provider.delete(wanted.cluster(), &resource).await.unwrap();
+    }
+    // Certainly not available: https://www.rfc-editor.org/rfc/rfc5737
+    let unavailable = hakube_provider::AddressSpec {
+        wanted: Some(std::net::IpAddr::from([192, 0, 2, 77])),
+        ..wanted.address.clone()
+    };
+    let refused = provider.ensure_address(&unavailable).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Conflict, "{refused}");
+}
+
+pub async fn a_group_has_the_requested_size(world: &impl World) {
     let mut wanted = world.wanted();
     let provider = world.provider().await;
     made(&*provider, &wanted).await;
@@ -287,7 +368,7 @@ pub async fn a_group_has_as_many_as_it_was_asked_for(world: &impl World) {
             assert!(is_named_so || world.has_machines_already(), "{machine}");
         }
     }
-    // The one that was drained goes, and not the provider's choice.
+    // The drained machine is removed, not one of the provider's choice.
     let members = async || {
         let inventory = seen(&*provider, wanted.cluster()).await;
         inventory.node_groups[0].machines.clone()
@@ -298,7 +379,7 @@ pub async fn a_group_has_as_many_as_it_was_asked_for(world: &impl World) {
     smaller.leaving = vec![before[0].clone()];
     provider.ensure_node_group(&smaller).await.unwrap();
     assert_eq!(members().await, before[1..]);
-    // Done again, as after a crash, nothing else goes.
+    // A repetition, as after a crash, removes nothing else.
     provider.ensure_node_group(&smaller).await.unwrap();
     assert_eq!(members().await, before[1..]);
     wanted.group.template.push_str("-2");
@@ -310,7 +391,7 @@ pub async fn a_group_has_as_many_as_it_was_asked_for(world: &impl World) {
     assert_eq!(inventory.node_groups[0].template, wanted.group.template);
 }
 
-pub async fn all_is_gone_at_the_end(world: &impl World) {
+pub async fn everything_can_be_deleted_and_recreated(world: &impl World) {
     let wanted = world.wanted();
     let provider = world.provider().await;
     made(&*provider, &wanted).await;
@@ -322,11 +403,10 @@ pub async fn all_is_gone_at_the_end(world: &impl World) {
             provider.delete(wanted.cluster(), &resource).await.unwrap();
         }
     }
-    // And it can be made again.
     made(&*provider, &wanted).await;
 }
 
-pub async fn nothing_is_in_the_way_of_what_can_be_made(world: &impl World) {
+pub async fn preflight_passes_if_creation_would(world: &impl World) {
     let wanted = world.wanted();
     let provider = world.provider().await;
     let spec = hakube_provider::PreflightSpec {
@@ -339,7 +419,7 @@ pub async fn nothing_is_in_the_way_of_what_can_be_made(world: &impl World) {
         rules: Vec::new(),
     };
     assert_eq!(provider.preflight(&spec).await.unwrap(), []);
-    // It only looks.
+    // Preflight creates nothing.
     assert_nothing(world, &*provider, wanted.cluster()).await;
     made(&*provider, &wanted).await;
     assert_eq!(provider.preflight(&spec).await.unwrap(), []);

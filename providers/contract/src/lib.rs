@@ -1,5 +1,4 @@
-//! What every provider must do: the contracts of [`hakube_provider::Provider`]'s methods, as tests that run over
-//! any of them.
+//! The contract of [`hakube_provider::Provider`]'s methods, as tests that run on any provider.
 //!
 //! ```ignore
 //! #[tokio::test]
@@ -8,54 +7,61 @@
 //! }
 //! ```
 //!
-//! A case has a world of its own, with nothing in it. Cases ask only for what the contracts promise: what one
-//! provider does beyond them, its own tests say.
+//! Each case has its own, empty world. Cases require only what the contract promises. What a
+//! provider does beyond that is covered by its own tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cases;
 
+pub use cases::delete_all;
+
 use async_trait::async_trait;
 use hakube_provider::{
-    AddressSpec, BalancerSpec, FirewallSpec, MachineSpec, NetworkSpec, NodeGroupSpec, Provider,
-    ResourceKind,
+    AddressSpec, BalancerSpec, ExternalAddress, FirewallSpec, MachineRef, MachineSpec, NetworkSpec,
+    NodeGroupSpec, Provider, Reach, ResourceKind,
 };
 use std::sync::Arc;
 
-/// A place in which a provider makes things, empty at first.
+/// A provider's environment, empty at first.
 #[async_trait]
 pub trait World: Send + Sync {
-    /// The provider, connected as another process would be: it knows nothing of what came before.
+    /// The provider, connected as by another process: without knowledge of earlier calls.
     async fn provider(&self) -> Arc<dyn Provider>;
 
-    /// What the provider is asked for, in words that it understands.
+    /// The resources to create, in terms that the provider understands.
     fn wanted(&self) -> Wanted;
 
-    /// Whether the provider makes no machines: they are there already, with names, ssh servers and an address to share
-    /// of their own.
+    /// Switches a machine off like a power cut. Returns false if the provider can't switch it on
+    /// again, because someone has to do that on site.
+    async fn switch_off(&self, _machine: &MachineRef) -> bool {
+        false
+    }
+
+    /// Whether machines exist beforehand, with their own names, ssh servers and shared address.
     fn has_machines_already(&self) -> bool {
         false
     }
 }
 
-/// What a provider is asked for, for one cluster.
+/// The resources of one cluster.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     /// The network.
     pub network: NetworkSpec,
     /// The endpoint's address.
     pub address: AddressSpec,
-    /// A machine, with a data disk where the provider has them.
+    /// A machine, with a data disk if the provider has them.
     pub machine: MachineSpec,
     /// A group of machines.
     pub group: NodeGroupSpec,
-    /// A firewall rule, where the provider has them.
+    /// A firewall rule, if the provider has them.
     pub firewall: Option<FirewallSpec>,
-    /// A balancer without backends, where the provider has them.
+    /// A balancer without backends, if the provider has them.
     pub balancer: Option<BalancerSpec>,
 }
 
 impl Wanted {
-    /// The same for another cluster, under the same names.
+    /// The same resources, under the same names, for another cluster.
     #[must_use]
     pub fn of(mut self, cluster: &str) -> Self {
         let each = [
@@ -86,7 +92,66 @@ impl Wanted {
     }
 }
 
-/// Runs every case, each in a world of its own. Panics at the first that isn't kept, with its name.
+/// An address that is reachable from anywhere.
+pub fn address_spec(cluster: &str, name: &str) -> AddressSpec {
+    AddressSpec {
+        cluster: cluster.into(),
+        name: name.into(),
+        reach: Reach::Anywhere,
+        wanted: None,
+    }
+}
+
+/// A network whose ranges the provider chooses.
+pub fn network_spec(cluster: &str, name: &str) -> NetworkSpec {
+    NetworkSpec {
+        cluster: cluster.into(),
+        name: name.into(),
+        subnetwork: None,
+    }
+}
+
+/// A machine without anything that it can do without, for tests to add to.
+pub fn machine_spec(cluster: &str, name: &str, zone: &str) -> MachineSpec {
+    MachineSpec {
+        cluster: cluster.into(),
+        machine: MachineRef {
+            name: name.into(),
+            zone: zone.into(),
+        },
+        machine_type: String::new(),
+        image: String::new(),
+        image_sha256: None,
+        boot_disk_gb: 20,
+        boot_disk_kind: String::new(),
+        data_disk: None,
+        network: "default".into(),
+        subnetwork: None,
+        external: ExternalAddress::None,
+        alias: None,
+        tags: Vec::new(),
+        labels: [("role".to_owned(), "replica".to_owned())].into(),
+        preemptible: false,
+        min_cpu_platform: None,
+        service_account: None,
+        scopes: Vec::new(),
+        user_data: "#cloud-config\n{}\n".into(),
+        login: None,
+    }
+}
+
+/// A group of such machines.
+pub fn group_spec(machine: MachineSpec, template: &str, size: u32) -> NodeGroupSpec {
+    NodeGroupSpec {
+        name: machine.machine.name.clone(),
+        template: template.to_owned(),
+        size,
+        leaving: Vec::new(),
+        machine,
+    }
+}
+
+/// Runs every case, each in its own world. Prints each case's name and panics at the first failure.
 pub async fn contract<W: World>(world: impl AsyncFn() -> W) {
     macro_rules! run {
         ($($case:ident),+ $(,)?) => {
@@ -98,20 +163,23 @@ pub async fn contract<W: World>(world: impl AsyncFn() -> W) {
     }
     run!(
         an_empty_world_has_nothing,
-        what_was_made_is_found_by_another_process,
+        created_resources_are_found_by_another_process,
         a_second_call_changes_nothing,
-        a_machine_is_told_alike_by_every_method,
-        what_isnt_there_is_none_and_its_deletion_a_success,
-        another_clusters_mark_protects,
-        a_cluster_whose_name_begins_alike_is_another,
+        all_methods_report_a_machine_alike,
+        a_missing_resource_is_none_and_deleting_it_succeeds,
+        resources_of_another_cluster_are_protected,
+        clusters_with_a_common_prefix_are_distinct,
+        clusters_of_the_same_name_are_distinct,
         a_data_disk_outlives_its_machine,
-        a_group_has_as_many_as_it_was_asked_for,
-        all_is_gone_at_the_end,
-        nothing_is_in_the_way_of_what_can_be_made,
+        a_stopped_machine_is_reported_and_restarted_unchanged,
+        a_lost_address_is_reserved_again_or_none_is,
+        a_group_has_the_requested_size,
+        everything_can_be_deleted_and_recreated,
+        preflight_passes_if_creation_would,
     );
 }
 
-/// An order in which everything can be deleted: what uses something goes before it.
+/// An order in which everything can be deleted: users of a resource come before it.
 const DELETION: [ResourceKind; 13] = [
     ResourceKind::ForwardingRule,
     ResourceKind::BackendService,

@@ -1,14 +1,14 @@
-//! The balancer: everything but the address.
+//! The balancer, without its address.
 //!
-//! A regional passthrough balancer, external or internal: an HTTPS health check, a backend service, and an unmanaged
-//! group for each zone that has a backend.
+//! A regional passthrough balancer, external or internal: an HTTPS health check, a backend service,
+//! and one unmanaged instance group for each zone with a backend.
 
 mod groups;
 
 use crate::Gce;
 use crate::link::name_in;
 use crate::mark::ours;
-use crate::operation::{change, look};
+use crate::operation::{change, look, request};
 use futures::future::join_all;
 use google_cloud_compute_v1::model;
 use google_cloud_compute_v1::model::backend::BalancingMode;
@@ -18,40 +18,36 @@ use google_cloud_compute_v1::model::backend_service::{
 use google_cloud_compute_v1::model::health_check::Type as CheckType;
 pub(crate) use groups::{GroupChange, group_changes, surplus};
 use hakube_provider::{
-    Attempt, BackendGroup, BalancerSpec, Reach, ResourceId, ResourceKind, Result, Scope,
-    mark_description,
+    Attempt, BackendGroup, BalancerSpec, Reach, ResourceId, ResourceKind, Result, mark_description,
 };
 use std::collections::BTreeSet;
 
-/// How long connections to a backend that was taken out may live on, in seconds.
+/// The connection draining timeout of a removed backend, in seconds.
 const DRAINING_SECONDS: i32 = 10;
 
 impl Gce {
     /// See [`hakube_provider::Provider::ensure_balancer`].
-    pub(crate) async fn balancer_exists(&self, spec: &BalancerSpec) -> Result<()> {
+    pub(crate) async fn put_balancer(&self, spec: &BalancerSpec) -> Result<()> {
         let (check, groups) =
-            futures::join!(self.health_check_exists(spec), self.groups_exist(spec));
+            futures::join!(self.ensure_health_check(spec), self.ensure_groups(spec));
         check?;
         let (groups, changes) = groups?;
-        self.backend_service_exists(spec, &changes).await?;
-        // A backend service can't be patched to have no backends at all (an empty list isn't sent), so
-        // that its last groups stay, empty: they are backends without a machine.
+        self.ensure_backend_service(spec, &changes).await?;
+        // A patch can't remove all backends, because Google's client doesn't send an empty list. So
+        // the last groups stay as empty backends.
         if spec.backends.is_empty() {
             return Ok(());
         }
         let surplus = surplus(spec, &groups, &changes).into_iter().map(|group| {
-            let resource = ResourceId {
-                kind: ResourceKind::BackendGroup,
-                scope: Scope::Zone(group.zone.clone()),
-                name: group.name.clone(),
-            };
+            let resource =
+                ResourceId::in_zone(ResourceKind::BackendGroup, &group.zone, &group.name);
             async move { self.gone(&spec.cluster, &resource).await }
         });
         join_all(surplus).await.into_iter().collect()
     }
 
-    /// The groups as they were, and what was changed.
-    async fn groups_exist(
+    /// Returns the groups as they were, and the changes made.
+    async fn ensure_groups(
         &self,
         spec: &BalancerSpec,
     ) -> Result<(Vec<BackendGroup>, Vec<GroupChange>)> {
@@ -62,31 +58,19 @@ impl Gce {
         Ok((groups, changes))
     }
 
-    async fn health_check_exists(&self, spec: &BalancerSpec) -> Result<()> {
+    async fn ensure_health_check(&self, spec: &BalancerSpec) -> Result<()> {
         let attempt = self.regional_attempt("create", ResourceKind::HealthCheck, &spec.name);
-        let client = self.clients.health_checks().await?;
-        let get = client
-            .get()
-            .set_project(&self.config.project)
-            .set_region(&self.config.region)
-            .set_health_check(&spec.name);
+        let get = request!(self.health_checks.get in region).set_health_check(&spec.name);
         let wanted = health_check(spec);
         let Some(found) = look(&attempt, get.send()).await? else {
-            let insert = client
-                .insert()
-                .set_project(&self.config.project)
-                .set_region(&self.config.region)
-                .set_body(wanted);
+            let insert = request!(self.health_checks.insert in region).set_body(wanted);
             return self.insert(&attempt, change!(insert)).await;
         };
         let found = ours(&attempt, &spec.cluster, found)?;
-        if asks_the_same(&found, &wanted) {
+        if checks_the_same(&found, &wanted) {
             return Ok(());
         }
-        let patch = client
-            .patch()
-            .set_project(&self.config.project)
-            .set_region(&self.config.region)
+        let patch = request!(self.health_checks.patch in region)
             .set_health_check(&spec.name)
             .set_body(wanted);
         self.run(&attempt.to("update"), change!(patch)).await
@@ -95,17 +79,12 @@ impl Gce {
     async fn change_group(&self, spec: &BalancerSpec, change: &GroupChange) -> Result<()> {
         let BackendGroup { name, zone, .. } = &change.group;
         let attempt = Attempt::new("create", format!("backend group {name} in {zone}"));
-        let client = self.clients.instance_groups().await?;
         if change.make {
             let group = model::InstanceGroup::new()
                 .set_name(name)
                 .set_description(mark_description(&spec.cluster))
                 .set_network(self.network_link(&spec.network));
-            let insert = client
-                .insert()
-                .set_project(&self.config.project)
-                .set_zone(zone)
-                .set_body(group);
+            let insert = request!(self.instance_groups.insert in zone).set_body(group);
             self.insert(&attempt, change!(insert)).await?;
         }
         let references = |machines: &[String]| {
@@ -121,10 +100,7 @@ impl Gce {
                 .collect::<Vec<_>>()
         };
         if !change.add.is_empty() {
-            let add = client
-                .add_instances()
-                .set_project(&self.config.project)
-                .set_zone(zone)
+            let add = request!(self.instance_groups.add_instances in zone)
                 .set_instance_group(name)
                 .set_body(
                     model::InstanceGroupsAddInstancesRequest::new()
@@ -134,10 +110,7 @@ impl Gce {
                 .await?;
         }
         if !change.remove.is_empty() {
-            let remove = client
-                .remove_instances()
-                .set_project(&self.config.project)
-                .set_zone(zone)
+            let remove = request!(self.instance_groups.remove_instances in zone)
                 .set_instance_group(name)
                 .set_body(
                     model::InstanceGroupsRemoveInstancesRequest::new()
@@ -149,23 +122,19 @@ impl Gce {
         Ok(())
     }
 
-    async fn backend_service_exists(
+    async fn ensure_backend_service(
         &self,
         spec: &BalancerSpec,
         changes: &[GroupChange],
     ) -> Result<()> {
         let attempt = self.regional_attempt("create", ResourceKind::BackendService, &spec.name);
-        let client = self.clients.backend_services().await?;
         let backends: Vec<_> = changes
             .iter()
             .filter(|change| !change.group.machines.is_empty())
             .map(|change| self.backend(&change.group))
             .collect();
         let Some(found) = self.backend_service(&attempt, &spec.name).await? else {
-            let insert = client
-                .insert()
-                .set_project(&self.config.project)
-                .set_region(&self.config.region)
+            let insert = request!(self.backend_services.insert in region)
                 .set_body(self.backend_service_body(spec).set_backends(backends));
             return self.insert(&attempt, change!(insert)).await;
         };
@@ -173,10 +142,7 @@ impl Gce {
         if backends.is_empty() || group_names(&found.backends) == group_names(&backends) {
             return Ok(());
         }
-        let patch = client
-            .patch()
-            .set_project(&self.config.project)
-            .set_region(&self.config.region)
+        let patch = request!(self.backend_services.patch in region)
             .set_backend_service(&spec.name)
             .set_body(
                 model::BackendService::new()
@@ -186,20 +152,12 @@ impl Gce {
         self.update(&attempt.to("update"), change!(patch)).await
     }
 
-    /// The backend service of that name.
     pub(crate) async fn backend_service(
         &self,
         attempt: &Attempt,
         name: &str,
     ) -> Result<Option<model::BackendService>> {
-        let get = self
-            .clients
-            .backend_services()
-            .await?
-            .get()
-            .set_project(&self.config.project)
-            .set_region(&self.config.region)
-            .set_backend_service(name);
+        let get = request!(self.backend_services.get in region).set_backend_service(name);
         look(attempt, get.send()).await
     }
 
@@ -225,19 +183,9 @@ impl Gce {
             .set_group(self.zonal_link(&group.zone, "instanceGroups", &group.name))
             .set_balancing_mode(BalancingMode::Connection)
     }
-
-    /// An attempt on a resource of the provider's region.
-    pub(crate) fn regional_attempt(
-        &self,
-        action: &'static str,
-        kind: ResourceKind,
-        name: &str,
-    ) -> Attempt {
-        Attempt::new(action, format!("{kind} {name} in {}", self.config.region))
-    }
 }
 
-/// A backend is out two seconds after it stops to answer, and back as soon as it does again.
+/// A backend is unhealthy two seconds after it stops responding, and healthy again with its next response.
 fn health_check(spec: &BalancerSpec) -> model::HealthCheck {
     model::HealthCheck::new()
         .set_name(&spec.name)
@@ -254,12 +202,12 @@ fn health_check(spec: &BalancerSpec) -> model::HealthCheck {
         )
 }
 
-fn asks_the_same(one: &model::HealthCheck, other: &model::HealthCheck) -> bool {
-    let question = |check: &model::HealthCheck| {
+fn checks_the_same(one: &model::HealthCheck, other: &model::HealthCheck) -> bool {
+    let key = |check: &model::HealthCheck| {
         let https = check.https_health_check.clone().unwrap_or_default();
         (check.r#type.clone(), https.port, https.request_path)
     };
-    question(one) == question(other)
+    key(one) == key(other)
 }
 
 fn group_names(backends: &[model::Backend]) -> BTreeSet<(Option<&str>, Option<&str>)> {

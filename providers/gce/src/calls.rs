@@ -1,15 +1,14 @@
-//! Which calls a change takes, without making any: what a plan shows. Pure.
+//! The calls that a change would make, for plans. Pure.
 //!
-//! These are the decisions of the methods that make the calls, where those are pure themselves, and the same
-//! again where they aren't. A test of the built program holds what is said here against the requests that the
-//! emulator got (tests/e2e/planned_calls.rs).
+//! This reuses the pure decisions of the methods that make the calls, and repeats the others. An end-to-end
+//! test compares the result with the requests that the emulator received (tests/e2e/planned_calls.rs).
 
 use crate::Gce;
 use crate::balancer::{GroupChange, group_changes, surplus};
 use crate::config::GceConfig;
-use crate::endpoint::{self, Call};
+use crate::endpoint::{self, Call, NicChange};
 use hakube_provider::{
-    BalancerSpec, Change, EndpointSpec, EndpointTarget, Inventory, MachineRef, MachineSpec,
+    BalancerSpec, Change, EndpointSpec, EndpointTarget, Inventory, MachineRef, MachineSpec, Method,
     NetworkSpec, NodeGroupSpec, ResourceId, ResourceKind, Scope, WireCall,
 };
 
@@ -30,7 +29,7 @@ impl Paths<'_> {
                 let rules = format!("projects/{}/global/firewalls", self.0.network_project);
                 match there.firewall(&spec.name) {
                     None => vec![post(rules)],
-                    Some(_) => vec![call("PUT", format!("{rules}/{}", spec.name))],
+                    Some(_) => vec![call(Method::Put, format!("{rules}/{}", spec.name))],
                 }
             }
             Change::Address(_) if there.address.is_some() => Vec::new(),
@@ -39,11 +38,12 @@ impl Paths<'_> {
             Change::Balancer(spec) => self.balancer(spec, there),
             Change::Endpoint(spec, target) => self.endpoint(spec, target, there),
             Change::NodeGroup(spec) => self.node_group(spec, there),
-            Change::Delete(resource) => vec![call("DELETE", self.resource(resource))],
+            Change::Delete(resource) => vec![call(Method::Delete, self.resource(resource))],
         }
     }
 
-    /// A network without the mark may be there, which only a look tells: then there is no such call.
+    /// An existing network without the ownership label isn't in the inventory. The call shown here
+    /// is then not made.
     fn network(&self, spec: &NetworkSpec, there: &Inventory) -> Vec<WireCall> {
         if self.0.is_shared() {
             return Vec::new();
@@ -103,14 +103,14 @@ impl Paths<'_> {
                 found.sort_unstable();
                 if !wanted.is_empty() && wanted != found {
                     let path = self.regional(&format!("backendServices/{}", spec.name));
-                    calls.push(call("PATCH", path));
+                    calls.push(call(Method::Patch, path));
                 }
             }
         }
         if !spec.backends.is_empty() {
             for group in surplus(spec, &balancer.groups, &changes) {
                 let path = format!("instanceGroups/{}", group.name);
-                calls.push(call("DELETE", self.zonal(&group.zone, &path)));
+                calls.push(call(Method::Delete, self.zonal(&group.zone, &path)));
             }
         }
         calls
@@ -129,13 +129,17 @@ impl Paths<'_> {
         let calls = endpoint::calls(spec, target, there).into_iter();
         calls
             .map(|step| match &step {
-                Call::DeleteRule => call("DELETE", rule()),
+                Call::DeleteRule => call(Method::Delete, rule()),
                 Call::InsertRule => post(self.regional("forwardingRules")),
-                Call::RemoveConfig { machine, .. } => post(on(machine, "deleteAccessConfig")),
-                Call::AddConfig { machine, .. } => post(on(machine, "addAccessConfig")),
-                Call::RemoveAlias { machine, .. } | Call::AddAlias { machine, .. } => {
-                    call("PATCH", on(machine, "updateNetworkInterface"))
-                }
+                Call::On {
+                    machine, change, ..
+                } => match change {
+                    NicChange::RemoveConfig(_) => post(on(machine, "deleteAccessConfig")),
+                    NicChange::AddConfig(_) => post(on(machine, "addAccessConfig")),
+                    NicChange::RemoveAlias(_) | NicChange::AddAlias(_) => {
+                        call(Method::Patch, on(machine, "updateNetworkInterface"))
+                    }
+                },
             })
             .collect()
     }
@@ -189,15 +193,12 @@ impl Paths<'_> {
     }
 }
 
-fn call(method: &str, path: String) -> WireCall {
-    WireCall {
-        method: method.to_owned(),
-        path,
-    }
+fn call(method: Method, path: String) -> WireCall {
+    WireCall { method, path }
 }
 
 fn post(path: String) -> WireCall {
-    call("POST", path)
+    call(Method::Post, path)
 }
 
 fn collection(kind: ResourceKind) -> &'static str {

@@ -1,8 +1,8 @@
-//! Google's clients, one for each service, built when first used: each has connections and a store of root
-//! certificates of its own.
+//! Google's clients, one per service. Each is built on first use, because it has its own
+//! connections and root certificates.
 
 use crate::auth::Login;
-use crate::config::GceConfig;
+use crate::config::{GceConfig, Patience};
 use crate::error::sentence;
 use crate::rest::Rest;
 use crate::retry;
@@ -16,26 +16,25 @@ use google_cloud_compute_v1::client::{
 use google_cloud_gax::client_builder::{ClientBuilder, Error};
 use google_cloud_gax::retry_policy::RetryPolicy;
 use hakube_provider::{Attempt, ErrorKind, ProviderError, Result};
-use std::time::Duration;
 use tokio::sync::OnceCell;
 
 macro_rules! clients {
     ($($service:ident: $Client:ident),+ $(,)?) => {
-        /// The clients that were used so far.
+        /// The clients used so far.
         pub(crate) struct Clients {
             endpoint: Option<String>,
-            attempt: Duration,
+            patience: Patience,
             login: Login,
             rest: Rest,
             $($service: OnceCell<$Client>,)+
         }
 
         impl Clients {
-            /// No client yet.
+            /// Builds no client yet.
             pub(crate) fn new(config: &GceConfig, login: Login) -> Self {
-                let (endpoint, attempt) = (config.endpoint.clone(), config.patience.attempt);
+                let (endpoint, patience) = (config.endpoint.clone(), config.patience);
                 let rest = Rest::new(config, login.clone());
-                Self { endpoint, attempt, login, rest, $($service: OnceCell::new(),)+ }
+                Self { endpoint, patience, login, rest, $($service: OnceCell::new(),)+ }
             }
 
             $(pub(crate) async fn $service(&self) -> Result<&$Client> {
@@ -72,21 +71,21 @@ clients! {
 }
 
 impl Clients {
-    /// What makes the calls that none of them can.
+    /// For calls that Google's clients can't make.
     pub(crate) fn rest(&self) -> &Rest {
         &self.rest
     }
 
-    /// The policy for `operations.wait`.
+    /// The retry policy of `operations.wait`.
     pub(crate) fn wait_policy(&self) -> impl RetryPolicy + 'static + use<> {
-        retry::wait_policy(self.login.clone())
+        retry::wait_policy(self.login.clone(), self.patience)
     }
 
     fn set_up<F>(&self, builder: ClientBuilder<F, Credentials>) -> ClientBuilder<F, Credentials> {
         let builder = builder
             .with_credentials(self.login.credentials())
-            .with_attempt_timeout(self.attempt)
-            .with_retry_policy(retry::policy(self.login.clone()))
+            .with_attempt_timeout(self.patience.of_attempt())
+            .with_retry_policy(retry::policy(self.login.clone(), self.patience))
             .with_backoff_policy(retry::backoff());
         match &self.endpoint {
             Some(endpoint) => builder.with_endpoint(endpoint),
@@ -95,13 +94,13 @@ impl Clients {
     }
 }
 
-/// Google's clients want root certificates even where they will speak plain HTTP.
+/// Google's clients need root certificates even for plain HTTP.
 fn not_built(service: &str, error: &Error) -> ProviderError {
     let attempt = Attempt::new("build", format!("a client of {service}"));
     let failed = attempt.error(ErrorKind::Fatal, sentence(error));
     if error.is_transport() {
         return failed.with_hint(
-            "see that the package ca-certificates is installed, and that the endpoint is a URL",
+            "check that the package ca-certificates is installed and that the endpoint is a valid URL",
         );
     }
     failed

@@ -1,46 +1,55 @@
-//! What a provider is built from.
+//! The provider's configuration.
 
 use hakube_provider::OperationKey;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where Compute Engine is, as whom it is called, and how often it is asked whether it is done.
+/// Compute Engine's location, credentials and timing.
 #[derive(Debug, Clone)]
 pub struct GceConfig {
-    /// The project that everything is made in but what `network_project` says.
+    /// The project of all resources, except those in `network_project`.
     pub project: String,
-    /// The project of networks, subnetworks and firewall rules. Another one than `project` is the host of a shared
-    /// VPC: its networks are used and neither made nor deleted, and rules are made there.
+    /// The project of networks, subnetworks and firewall rules. If it isn't `project`, it is the
+    /// host project of a Shared VPC: its networks are used, but never created or deleted. Firewall
+    /// rules are created there.
     pub network_project: String,
-    /// Whether firewall rules are made at all, and looked for: where others make them, who runs this may not even be
-    /// allowed to look.
+    /// Whether firewall rules are created and inspected. If others manage them, the operator may
+    /// not even have permission to read them.
     pub firewalls: bool,
-    /// The region of the endpoint's address, of the balancer and of the subnetwork.
+    /// The region of the endpoint's address, the balancer and the subnetwork.
     pub region: String,
-    /// Another address of the API, such as `http://127.64.0.1:8780`; `None` is Google's own.
+    /// Another URL of the API, such as `http://127.64.0.1:8780`; `None` is Google's.
     pub endpoint: Option<String>,
-    /// Where Cloud Resource Manager is asked which permissions lack ([`RESOURCE_MANAGER`]); `None`: it isn't.
+    /// The Cloud Resource Manager to query for missing permissions ([`RESOURCE_MANAGER`]); `None`
+    /// skips the check.
     pub resource_manager: Option<String>,
-    /// As whom calls are made.
+    /// The credentials.
     pub auth: Auth,
-    /// How often an unfinished operation is asked about.
+    /// How often to poll an unfinished operation.
     pub poll: PollPace,
-    /// How long things may take.
+    /// Timeouts.
     pub patience: Patience,
-    /// Which operation of the caller's the calls are made for.
+    /// The caller's operation that the calls belong to.
     pub operation: OperationKey,
 }
 
-/// Google's own Cloud Resource Manager.
+/// Google's Cloud Resource Manager.
 pub const RESOURCE_MANAGER: &str = "https://cloudresourcemanager.googleapis.com";
 
-/// How long things may take.
+/// Timeouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// One attempt of a call may go unanswered for so long; then it is sent again.
+    /// For one attempt of a call; then the call is retried.
     pub attempt: Duration,
-    /// An operation may run for so long; then the caller is told that it still runs.
+    /// For an operation; then the caller gets an error saying that it still runs.
     pub operation: Duration,
+}
+
+impl Patience {
+    /// One attempt's timeout: at most the operation's.
+    pub(crate) fn of_attempt(self) -> Duration {
+        self.attempt.min(self.operation)
+    }
 }
 
 impl Default for Patience {
@@ -52,39 +61,39 @@ impl Default for Patience {
     }
 }
 
-/// As whom calls are made.
+/// Credentials.
 #[derive(Debug, Clone)]
 pub enum Auth {
     /// Google's application default credentials.
     Google(GoogleLogin),
-    /// The bearer token in this file, which only its owner may read. It is read for each call, so that a
+    /// The bearer token in this file, which only its owner may read. It is read for each call, so a
     /// new token takes effect at once.
     TokenFile(PathBuf),
 }
 
-/// Where Google's application default credentials are looked for, in the order of the fields.
+/// The sources of Google's application default credentials, in the order of the fields.
 ///
-/// A file may hold a user's login, a service account's key, an impersonated service account or a workload
-/// identity. Source of the order: <https://google.aip.dev/auth/4110>.
+/// A file may contain a user's login, a service account's key, an impersonated service account or a
+/// workload identity. Source of the order: <https://google.aip.dev/auth/4110>.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GoogleLogin {
-    /// The file that `$GOOGLE_APPLICATION_CREDENTIALS` names. If there is one, nothing else is tried.
+    /// The file in `$GOOGLE_APPLICATION_CREDENTIALS`. If set, no other source is tried.
     pub file: Option<PathBuf>,
-    /// gcloud's directory, in which `gcloud auth application-default login` leaves its file.
+    /// gcloud's directory, where `gcloud auth application-default login` writes its file.
     pub gcloud: Option<PathBuf>,
-    /// The metadata server of the machine that this runs on, as a URL; `None` is Compute Engine's own.
+    /// This machine's metadata server, as a URL; `None` is Compute Engine's.
     pub metadata: Option<String>,
-    /// The service account that is impersonated with what was found.
+    /// The service account to impersonate.
     pub impersonate: Option<String>,
 }
 
-/// How often an unfinished operation is asked about.
+/// How often to poll an unfinished operation.
 ///
-/// Asking already blocks for up to two minutes on the server's side (`operations.wait`), or for
-/// [`Patience::attempt`] if that is shorter, so this paces only what comes back unfinished.
+/// `operations.wait` itself blocks for up to two minutes on the server, or for
+/// [`Patience::attempt`] if that is shorter. So this is only the pause between those calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PollPace {
-    /// The pause after the first answer; it doubles from there.
+    /// The pause after the first response. It doubles after each further one.
     pub first: Duration,
     /// The longest pause.
     pub max: Duration,
@@ -100,9 +109,9 @@ impl Default for PollPace {
 }
 
 impl PollPace {
-    /// The pause after an answer, by how many came before it.
-    pub(crate) fn pause(&self, answers_before: u32) -> Duration {
-        let factor = 2_u32.saturating_pow(answers_before);
+    /// The pause after a response, given the number of earlier ones.
+    pub(crate) fn pause(&self, earlier: u32) -> Duration {
+        let factor = 2_u32.saturating_pow(earlier);
         self.first.saturating_mul(factor).min(self.max)
     }
 }
@@ -112,10 +121,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest() {
+    fn pauses_double_up_to_the_maximum() {
         let pace = PollPace::default();
         let millis: Vec<u128> = [0, 1, 2, 3, 4, 40]
-            .map(|answers| pace.pause(answers).as_millis())
+            .map(|earlier| pace.pause(earlier).as_millis())
             .to_vec();
         assert_eq!(millis, [500, 1000, 2000, 4000, 5000, 5000]);
     }

@@ -1,18 +1,16 @@
-//! Where the endpoint's address sits, and how it gets elsewhere.
+//! The endpoint's address: what holds it, and how it is moved.
 
 mod alias;
-mod foreseen;
 mod swap;
 
-pub(crate) use foreseen::calls;
-pub(crate) use swap::Call;
+pub(crate) use swap::{Call, NicChange, calls};
 
 use crate::Gce;
+use crate::address::reservation;
 use crate::link::name_in;
-use crate::machine::{access_config, alias_address, alias_range, aliases, machine_attempt};
+use crate::machine::{access_config, alias_address, alias_range, aliases};
 use crate::mark::{GROUP_LABEL, ours};
-use crate::network::reservation;
-use crate::operation::{change, look};
+use crate::operation::{change, look, request};
 use google_cloud_compute_v1::model;
 use google_cloud_compute_v1::model::forwarding_rule::{IPProtocol, LoadBalancingScheme};
 use google_cloud_compute_v1::model::instance::Status;
@@ -21,16 +19,13 @@ use hakube_provider::{
     Reach, ResourceKind, Result, mark_description,
 };
 use std::net::IpAddr;
-use swap::{AccessConfig, ConfigAddress, HeldAs, Nic, Situation};
-
-/// The interface of a machine that has not said its name.
-const FIRST_INTERFACE: &str = "nic0";
+use swap::{AccessConfig, ConfigAddress, FIRST_INTERFACE, HeldAs, Nic, Situation};
 
 impl Gce {
     /// See [`hakube_provider::Provider::point_endpoint`].
     ///
-    /// When the address can't be put where it should be, and never will, it is put back where it was: an
-    /// endpoint in the old place is worth more than none.
+    /// If the new holder permanently fails to get the address, it is returned to the old one: an
+    /// endpoint in the old place is better than none.
     pub(crate) async fn endpoint_at(
         &self,
         spec: &EndpointSpec,
@@ -75,9 +70,9 @@ impl Gce {
         mut error: ProviderError,
     ) -> ProviderError {
         match self.call(spec, address, undo).await {
-            Ok(()) => error.message.push_str("; the address is back where it was"),
+            Ok(()) => error.message.push_str("; the address was put back"),
             Err(second) => {
-                let message = format!("; and putting the address back failed too: {second}");
+                let message = format!("; putting the address back failed too: {second}");
                 error.message.push_str(&message);
             }
         }
@@ -90,14 +85,14 @@ impl Gce {
             self.forwarding_rule(spec),
             self.marked_instances(&spec.cluster)
         )?;
-        let attempt = self.address_attempt("point", &spec.address);
+        let attempt = self.regional_attempt("point", ResourceKind::Address, &spec.address);
         let Some(reserved) = reserved else {
             return Err(attempt.error(ErrorKind::Invalid, "it isn't reserved"));
         };
         let reserved = ours(&attempt, &spec.cluster, reserved)?;
         let situation = Situation {
             address: reservation(&attempt, &reserved)?.address,
-            held_as: held_as(&spec.reach),
+            held_as: HeldAs::of(&spec.reach),
             rule,
             machines: instances.iter().filter_map(nic).collect(),
         };
@@ -109,28 +104,18 @@ impl Gce {
         Ok(situation)
     }
 
-    /// The address that the forwarding rule holds.
+    /// The forwarding rule's address; `None` without a rule.
     async fn forwarding_rule(&self, spec: &EndpointSpec) -> Result<Option<IpAddr>> {
         let attempt = self.regional_attempt("read", ResourceKind::ForwardingRule, &spec.rule);
-        let get = self
-            .clients
-            .forwarding_rules()
-            .await?
-            .get()
-            .set_project(&self.config.project)
-            .set_region(&self.config.region)
-            .set_forwarding_rule(&spec.rule);
+        let get = request!(self.forwarding_rules.get in region).set_forwarding_rule(&spec.rule);
         let Some(found) = look(&attempt, get.send()).await? else {
             return Ok(None);
         };
         let found = ours(&attempt, &spec.cluster, found)?;
         let address = found.ip_address.and_then(|address| address.parse().ok());
-        address.map(Some).ok_or_else(|| {
-            attempt.error(
-                ErrorKind::Transient { retry_after: None },
-                "it has no address yet",
-            )
-        })
+        address
+            .map(Some)
+            .ok_or_else(|| attempt.error(ErrorKind::TRANSIENT, "it has no address yet"))
     }
 
     async fn released(&self, external: &ExternalAddress) -> Result<Option<ConfigAddress>> {
@@ -143,7 +128,7 @@ impl Gce {
         })
     }
 
-    /// Whatever would make the second call of the swap fail is found before the first.
+    /// Finds, before the first call of the swap, what would make the second one fail.
     async fn balancer_is_there(&self, spec: &EndpointSpec, target: &EndpointTarget) -> Result<()> {
         if *target != EndpointTarget::Balancer {
             return Ok(());
@@ -152,15 +137,15 @@ impl Gce {
         let attempt = self.regional_attempt("use", kind, &spec.balancer);
         match self.backend_service(&attempt, &spec.balancer).await? {
             Some(found) => ours(&attempt, &spec.cluster, found).map(drop),
-            None => Err(attempt.error(ErrorKind::Invalid, "there is no such backend service")),
+            None => Err(attempt.error(ErrorKind::Invalid, "the backend service doesn't exist")),
         }
     }
 
     fn machine_is_there(&self, situation: &Situation, target: &EndpointTarget) -> Result<()> {
         match target {
             EndpointTarget::Machine(machine) if !situation.has(machine) => {
-                let message = "the cluster has no such machine";
-                Err(machine_attempt("use", machine).error(ErrorKind::Invalid, message))
+                let message = "the cluster has no machine of that name";
+                Err(machine.attempt("use").error(ErrorKind::Invalid, message))
             }
             _ => Ok(()),
         }
@@ -170,37 +155,52 @@ impl Gce {
         match call {
             Call::InsertRule => self.insert_rule(spec, address).await,
             Call::DeleteRule => self.delete_rule(spec).await,
-            Call::RemoveConfig {
+            Call::On {
                 machine,
                 interface,
-                config,
-            } => self.remove_config(machine, interface, config).await,
-            Call::AddConfig {
-                machine,
-                interface,
-                address,
-            } => self.add_config(machine, interface, *address).await,
-            Call::RemoveAlias {
-                machine,
-                interface,
-                address,
-            } => {
-                let attempt = machine_attempt("take an address from", machine);
+                change,
+            } => self.change_nic(machine, interface, change).await,
+        }
+    }
+
+    async fn change_nic(
+        &self,
+        machine: &MachineRef,
+        interface: &str,
+        change: &NicChange,
+    ) -> Result<()> {
+        let give = machine.attempt("give an address to");
+        match change {
+            NicChange::RemoveConfig(name) => {
+                let delete = request!(self.instances.delete_access_config in &machine.zone)
+                    .set_instance(&machine.name)
+                    .set_network_interface(interface)
+                    .set_access_config(name);
+                let attempt = machine.attempt("release the address of");
+                self.run(&attempt, change!(delete)).await
+            }
+            NicChange::AddConfig(address) => {
+                let address = match address {
+                    ConfigAddress::Ephemeral => None,
+                    ConfigAddress::This(address) => Some(*address),
+                };
+                let add = request!(self.instances.add_access_config in &machine.zone)
+                    .set_instance(&machine.name)
+                    .set_network_interface(interface)
+                    .set_body(access_config(address));
+                self.run(&give, change!(add)).await
+            }
+            NicChange::RemoveAlias(address) => {
+                let attempt = machine.attempt("take an address from");
                 let without = |all: &mut Vec<model::AliasIpRange>| {
                     all.retain(|range| alias_address(range) != Some(*address));
                 };
                 self.change_aliases(&attempt, machine, interface, without)
                     .await
             }
-            Call::AddAlias {
-                machine,
-                interface,
-                address,
-            } => {
-                let attempt = machine_attempt("give an address to", machine);
+            NicChange::AddAlias(address) => {
                 let with = |all: &mut Vec<model::AliasIpRange>| all.push(alias_range(*address));
-                self.change_aliases(&attempt, machine, interface, with)
-                    .await
+                self.change_aliases(&give, machine, interface, with).await
             }
         }
     }
@@ -223,87 +223,23 @@ impl Gce {
                 .set_load_balancing_scheme(LoadBalancingScheme::Internal)
                 .set_network(self.network_link(network))
                 .set_subnetwork(self.subnetwork_link(subnetwork))
-                // From the network's other regions, too, as it was on a machine.
+                // Also from the network's other regions, as with a machine.
                 .set_allow_global_access(true),
         };
-        let insert = self
-            .clients
-            .forwarding_rules()
-            .await?
-            .insert()
-            .set_project(&self.config.project)
-            .set_region(&self.config.region)
-            .set_body(rule);
+        let insert = request!(self.forwarding_rules.insert in region).set_body(rule);
         self.insert(&attempt, change!(insert)).await
     }
 
     async fn delete_rule(&self, spec: &EndpointSpec) -> Result<()> {
         let attempt = self.regional_attempt("delete", ResourceKind::ForwardingRule, &spec.rule);
-        let delete = self
-            .clients
-            .forwarding_rules()
-            .await?
-            .delete()
-            .set_project(&self.config.project)
-            .set_region(&self.config.region)
-            .set_forwarding_rule(&spec.rule);
+        let delete =
+            request!(self.forwarding_rules.delete in region).set_forwarding_rule(&spec.rule);
         self.remove(&attempt, change!(delete)).await
     }
-
-    async fn remove_config(
-        &self,
-        machine: &MachineRef,
-        interface: &str,
-        config: &str,
-    ) -> Result<()> {
-        let attempt = machine_attempt("release the address of", machine);
-        let delete = self
-            .clients
-            .instances()
-            .await?
-            .delete_access_config()
-            .set_project(&self.config.project)
-            .set_zone(&machine.zone)
-            .set_instance(&machine.name)
-            .set_network_interface(interface)
-            .set_access_config(config);
-        self.run(&attempt, change!(delete)).await
-    }
-
-    async fn add_config(
-        &self,
-        machine: &MachineRef,
-        interface: &str,
-        address: ConfigAddress,
-    ) -> Result<()> {
-        let attempt = machine_attempt("give an address to", machine);
-        let body = access_config(match address {
-            ConfigAddress::Ephemeral => None,
-            ConfigAddress::This(address) => Some(address),
-        });
-        let add = self
-            .clients
-            .instances()
-            .await?
-            .add_access_config()
-            .set_project(&self.config.project)
-            .set_zone(&machine.zone)
-            .set_instance(&machine.name)
-            .set_network_interface(interface)
-            .set_body(body);
-        self.run(&attempt, change!(add)).await
-    }
 }
 
-fn held_as(reach: &Reach) -> HeldAs {
-    match reach {
-        Reach::Anywhere => HeldAs::AccessConfig,
-        Reach::Within { .. } => HeldAs::Alias,
-    }
-}
-
-/// The address is used, and none of the cluster's parts says that it holds it: a part that let go of it a
-/// moment ago, or someone else.
+/// The error if the address is in use, but no part of the cluster reports that it holds it. Either
+/// a part has just released it, or something else uses it.
 fn held_by(
     attempt: &Attempt,
     spec: &EndpointSpec,
@@ -316,18 +252,18 @@ fn held_by(
             .iter()
             .any(|nic| nic.machine.name == user);
     if own {
-        let kind = ErrorKind::Transient { retry_after: None };
-        return attempt.error(kind, format!("{user} is just letting go of it"));
+        let kind = ErrorKind::TRANSIENT;
+        return attempt.error(kind, format!("{user} is still releasing it"));
     }
     attempt
         .error(
             ErrorKind::Conflict,
-            format!("{user} uses it, which isn't the cluster's"),
+            format!("it is in use by {user}, which isn't the cluster's"),
         )
-        .with_hint("take the address from it, and do the same again")
+        .with_hint("release the address there, then run the command again")
 }
 
-/// The interface of a machine that may hold the endpoint's address: a node doesn't.
+/// A machine's interface that may hold the endpoint's address; `None` for a node.
 fn nic(instance: &model::Instance) -> Option<Nic> {
     if instance.labels.contains_key(GROUP_LABEL) {
         return None;

@@ -1,8 +1,8 @@
-//! Compute Engine's failures, in the vocabulary of [`hakube_provider`].
+//! Maps Compute Engine's failures to [`hakube_provider`]'s.
 //!
-//! A failure comes as an HTTP answer, as the end of an operation, or as no answer at all. All three become
-//! a [`Fault`], and the meaning of a fault is decided in one table. Reasons exist in two spellings
-//! (`quotaExceeded`, `QUOTA_EXCEEDED`): both are read as the second.
+//! A failure arrives as an HTTP response, as an operation's error, or as a missing response. All
+//! three become a [`Fault`], whose meaning is decided in one place. Reasons have two spellings
+//! (`quotaExceeded`, `QUOTA_EXCEEDED`). Both are normalized to the second.
 
 use google_cloud_compute_v1::errors::OperationError;
 use google_cloud_gax::error::Error;
@@ -11,37 +11,36 @@ use hakube_provider::{ErrorKind, Failure};
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// A failure, as Compute Engine tells it.
+/// A failure from Compute Engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// The HTTP status, of the answer or of the operation; none when there was no answer.
+    /// The HTTP status of the response or the operation; `None` without a response.
     pub(crate) status: Option<u16>,
-    /// The first reason given, `UPPER_SNAKE`.
+    /// The first reason, in `UPPER_SNAKE`.
     pub(crate) reason: Option<String>,
-    /// Its words.
     pub(crate) message: String,
-    /// The pause that it asked for.
+    /// The requested pause.
     pub(crate) retry_after: Option<Duration>,
-    /// Why there is no answer.
+    /// Why there is no valid response.
     pub(crate) unanswered: Option<Unanswered>,
 }
 
-/// Why there is no answer.
+/// Why there is no valid response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unanswered {
-    /// No connection, a broken one, or too late.
+    /// No connection, a broken connection, or a timeout.
     Network,
-    /// Half an answer, or somebody else's.
+    /// A truncated response, or one that isn't Compute Engine's.
     Garbled,
-    /// No credentials to ask with.
+    /// No credentials for the request.
     Credentials {
-        /// Whether they may be there later.
+        /// Whether a retry may succeed.
         transient: bool,
     },
 }
 
 impl Fault {
-    /// Whether the caller was too fast.
+    /// Whether the rate limit was exceeded.
     pub(crate) fn is_rate_limit(&self) -> bool {
         self.status == Some(429)
             || self.reason.as_deref().is_some_and(|reason| {
@@ -49,27 +48,28 @@ impl Fault {
             })
     }
 
-    /// Whether the resource isn't there.
+    /// Whether the resource doesn't exist.
     pub(crate) fn is_not_found(&self) -> bool {
         self.status == Some(404)
     }
 
-    /// Whether the resource is there already.
+    /// Whether the resource already exists.
     pub(crate) fn is_already_exists(&self) -> bool {
         self.reason
             .as_deref()
             .is_some_and(|reason| matches!(reason, "ALREADY_EXISTS" | "RESOURCE_ALREADY_EXISTS"))
     }
 
-    /// Whether the resource isn't what the caller saw of it, where the call has a fingerprint.
+    /// Whether the call's fingerprint is stale: the resource has changed since it was read.
     pub(crate) fn is_stale(&self) -> bool {
         self.status == Some(412) && self.constraint().is_none()
     }
 
-    /// The constraint of an organisation's policy that forbids it. Compute Engine has the same status and reason for
-    /// that and for a fingerprint that isn't right any more; only its words differ: `Constraint
+    /// The organization policy constraint that forbids the call. Compute Engine uses the same
+    /// status and reason for a stale fingerprint. Only the message differs: `Constraint
     /// constraints/compute.vmExternalIpAccess violated for project 123`.
-    /// Source: <https://cloud.google.com/resource-manager/docs/organization-policy/org-policy-constraints>
+    /// Source:
+    /// <https://cloud.google.com/resource-manager/docs/organization-policy/org-policy-constraints>
     fn constraint(&self) -> Option<&str> {
         let is_condition =
             self.status == Some(412) || self.reason.as_deref() == Some("CONDITION_NOT_MET");
@@ -89,7 +89,7 @@ impl Fault {
             reason if is_capacity(reason) => ErrorKind::NoCapacity,
             "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE"
             | "RESOURCE_NOT_READY"
-            // It changed since it was looked at: whoever calls again looks again.
+            // The resource changed since it was read. The next call reads it again.
             | "CONDITION_NOT_MET"
             | "RESOURCE_OPERATION_RATE_EXCEEDED"
             | "OPERATION_CANCELED_BY_USER"
@@ -136,7 +136,7 @@ impl Failure for Fault {
         if self.is_rate_limit() {
             return self.transient();
         }
-        // An address is held for a moment after it was released.
+        // An address stays in use for a moment after its release.
         if self.message.contains("IP address is in-use") {
             return self.transient();
         }
@@ -163,7 +163,7 @@ impl Failure for Fault {
     }
 }
 
-/// The constraint of an organisation's policy that is named in a message.
+/// The organization policy constraint that a message names.
 pub(crate) fn constraint_in(message: &str) -> Option<&str> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
     message
@@ -176,38 +176,38 @@ pub(crate) fn constraint_in(message: &str) -> Option<&str> {
         .find(|name| !name.is_empty())
 }
 
-/// What to do about an organisation's policy.
+/// The hint for an organization policy.
 fn policy_hint(constraint: &str) -> String {
     let otherwise = format!(
-        "ask the organisation's administrators; what it allows: `gcloud org-policies describe {constraint} \
+        "ask the organization's administrators; to see the policy, run `gcloud org-policies describe {constraint} \
          --effective --project PROJECT`"
     );
     if constraint == "compute.vmExternalIpAccess" {
         return format!(
-            "a cluster without external addresses is one with KUBE_GCE_PRIVATE_CLUSTER=true; or {otherwise}"
+            "set KUBE_GCE_PRIVATE_CLUSTER=true for a cluster without external addresses; or {otherwise}"
         );
     }
     otherwise
 }
 
 impl Fault {
-    /// What to do about what isn't an organisation's policy.
+    /// The hint for failures other than an organization policy.
     fn usual_hint(&self) -> Option<&'static str> {
         if self.unanswered == Some(Unanswered::Garbled) {
             return Some(
-                "see that the endpoint is Compute Engine's, and that no proxy answers in its place",
+                "check that the endpoint is Compute Engine's, and that no proxy responds in its place",
             );
         }
         let hint = match self.kind() {
             ErrorKind::Quota => {
-                "ask for more at https://console.cloud.google.com/iam-admin/quotas, or use fewer or smaller machines"
+                "request more at https://console.cloud.google.com/iam-admin/quotas, or use fewer or smaller machines"
             }
             ErrorKind::NoCapacity => {
-                "try another zone of the region, another machine type, or the same again later"
+                "use another zone of the region or another machine type, or retry later"
             }
             ErrorKind::Denied => match self.reason.as_deref() {
                 Some("ACCESS_NOT_CONFIGURED" | "SERVICE_DISABLED") => {
-                    "run `gcloud services enable compute.googleapis.com`, and wait a minute or two"
+                    "run `gcloud services enable compute.googleapis.com`, then wait a minute or two"
                 }
                 Some("BILLING_DISABLED") => {
                     "link the project to a billing account: https://console.cloud.google.com/billing/projects"
@@ -216,7 +216,7 @@ impl Fault {
                     "the account needs roles/compute.admin in the project, and roles/iam.serviceAccountUser on the machines' service account"
                 }
                 _ => {
-                    "run `gcloud auth application-default login`, or see whether the token file is the right one"
+                    "run `gcloud auth application-default login`, or check that the token file is the right one"
                 }
             },
             _ => return None,
@@ -232,7 +232,7 @@ fn is_capacity(reason: &str) -> bool {
         || reason == "STOCKOUT"
 }
 
-/// `quotaExceeded` and `QUOTA_EXCEEDED` are one reason.
+/// Normalizes `quotaExceeded` to `QUOTA_EXCEEDED`.
 fn upper_snake(reason: &str) -> String {
     if !reason.chars().any(|c| c.is_ascii_lowercase()) {
         return reason.to_owned();
@@ -249,7 +249,7 @@ fn upper_snake(reason: &str) -> String {
 
 impl From<&Error> for Fault {
     fn from(error: &Error) -> Self {
-        let error = telling(error);
+        let error = most_specific(error);
         let status = error.status();
         let reason = status.and_then(|status| {
             status.details.iter().find_map(|detail| match detail {
@@ -316,7 +316,7 @@ impl From<OperationError> for Fault {
         let message = if messages.is_empty() {
             error
                 .message
-                .unwrap_or_else(|| "the operation failed without a word".to_owned())
+                .unwrap_or_else(|| "the operation failed without a message".to_owned())
         } else {
             messages.join("; ")
         };
@@ -332,9 +332,9 @@ impl From<OperationError> for Fault {
     }
 }
 
-/// The error that tells most: a retry loop that gave up wraps the last answer. Of credentials that don't
-/// work, the outermost says which they are.
-fn telling(error: &Error) -> &Error {
+/// The most specific error: a retry loop that gave up wraps the last response. For failed
+/// credentials, the outermost error names them.
+fn most_specific(error: &Error) -> &Error {
     let mut best = error;
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source.filter(|_| !best.is_authentication()) {
@@ -346,7 +346,7 @@ fn telling(error: &Error) -> &Error {
     best
 }
 
-/// An error and its causes in one line.
+/// An error and its causes, on one line.
 pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut source = error.source();

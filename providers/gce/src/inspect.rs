@@ -1,14 +1,14 @@
-//! Everything that bears a cluster's mark.
+//! Lists everything with a cluster's ownership label.
 //!
-//! Lists are filtered by Compute Engine and once more here: a filter that a server ignores must not make
-//! someone else's machine ours.
+//! Compute Engine filters the lists, and they are filtered again here: if a server ignores a
+//! filter, another cluster's machine must not appear as ours.
 
 use crate::Gce;
+use crate::firewall::firewall;
 use crate::link::name_in;
 use crate::machine::machine;
-use crate::mark::{GROUP_LABEL, description_filter, label_filter, ours_once};
-use crate::network::firewall;
-use crate::operation::every;
+use crate::mark::{GROUP_LABEL, Marked, description_filter, label_filter, ours_once};
+use crate::operation::{every, every_zone, request};
 use futures::future::try_join_all;
 use google_cloud_compute_v1::model;
 use google_cloud_gax::options::RequestOptionsBuilder as _;
@@ -18,7 +18,7 @@ use hakube_provider::{
 };
 use std::collections::BTreeSet;
 
-/// What was found, in Compute Engine's own terms.
+/// The resources found, in Compute Engine's types.
 #[derive(Debug, Default)]
 struct Found {
     rules: Vec<model::ForwardingRule>,
@@ -35,7 +35,7 @@ struct Found {
     networks: Vec<model::Network>,
 }
 
-/// The marked resources of a service, in the region where the service has regions.
+/// The owned resources of a service; in the region, if the service is regional.
 macro_rules! list {
     ($gce:ident, $kind:ident, $cluster:ident, $service:ident $(, $set_region:ident)?) => {
         async {
@@ -57,21 +57,12 @@ macro_rules! list {
     };
 }
 
-/// The marked resources of a service in all zones.
+/// The owned resources of a service in all zones.
 macro_rules! list_zones {
     ($gce:ident, $cluster:ident, $service:ident, $filter:ident) => {
         async {
-            let attempt = Attempt::new("list", concat!("the project's ", stringify!($service)));
-            let list = $gce
-                .clients
-                .$service()
-                .await?
-                .aggregated_list()
-                .set_project(&$gce.config.project)
-                .set_filter($filter($cluster));
-            let scopes = every!(attempt, list);
-            let all = scopes.into_iter().flat_map(|(_, scope)| scope.$service);
-            Ok::<_, ProviderError>(ours_once($cluster, all.collect()))
+            let all = every_zone!($gce.$service, $filter($cluster)).await?;
+            Ok::<_, ProviderError>(ours_once($cluster, all))
         }
     };
 }
@@ -131,7 +122,8 @@ impl Gce {
         found.map_err(|error| self.config.for_the_host(ResourceKind::Firewall, error))
     }
 
-    /// None is made in a host project, and whoever runs this may not be allowed to list them there.
+    /// In a Shared VPC, subnetworks aren't the cluster's, and the operator may not have permission
+    /// to list them.
     async fn marked_subnetworks(&self, cluster: &str) -> Result<Vec<model::Subnetwork>> {
         if self.config.is_shared() {
             return Ok(Vec::new());
@@ -146,12 +138,11 @@ impl Gce {
         list!(self, Network, cluster, networks).await
     }
 
-    /// The cluster's machines, those of node groups included.
+    /// The cluster's machines, including those of node groups.
     pub(crate) async fn marked_instances(&self, cluster: &str) -> Result<Vec<model::Instance>> {
         list_zones!(self, cluster, instances, label_filter).await
     }
 
-    /// The cluster's unmanaged groups with their machines.
     pub(crate) async fn backend_groups(&self, cluster: &str) -> Result<Vec<BackendGroup>> {
         let groups = list_zones!(self, cluster, instance_groups, description_filter).await?;
         let groups = groups.iter().map(|group| async {
@@ -169,16 +160,10 @@ impl Gce {
 
     async fn group_machines(&self, zone: &str, name: &str) -> Result<Vec<String>> {
         let attempt = Attempt::new("list", format!("the machines of group {name} in {zone}"));
-        let list = self
-            .clients
-            .instance_groups()
-            .await?
-            .list_instances()
-            .set_project(&self.config.project)
-            .set_zone(zone)
+        let list = request!(self.instance_groups.list_instances in zone)
             .set_instance_group(name)
             .set_body(model::InstanceGroupsListInstancesRequest::new())
-            // A read, whatever its method says.
+            // A read, although it is a POST.
             .with_idempotency(true);
         let mut machines: Vec<String> = every!(attempt, list)
             .iter()
@@ -189,7 +174,7 @@ impl Gce {
     }
 }
 
-/// The last part of a link that an answer may lack.
+/// The last part of a link that may be missing.
 fn last(link: Option<&str>) -> String {
     name_in(link.unwrap_or_default()).to_owned()
 }
@@ -199,7 +184,7 @@ fn owned(name: Option<&str>) -> String {
 }
 
 impl Found {
-    /// The same in the provider's vocabulary, and what of it must be deleted by itself.
+    /// Converts the resources to an inventory, and lists those that must be deleted individually.
     fn inventory(&self, region: &str) -> Result<Inventory> {
         let mut inventory = Inventory {
             address: self.addresses.iter().find_map(address),
@@ -219,11 +204,11 @@ impl Found {
                     .any(|owner| owner.name == *group && owner.zone == found.zone)
             });
             if !owned {
-                inventory.resources.push(ResourceId {
-                    kind: ResourceKind::Machine,
-                    scope: Scope::Zone(found.zone.clone()),
-                    name: found.name.clone(),
-                });
+                inventory.resources.push(ResourceId::in_zone(
+                    ResourceKind::Machine,
+                    &found.zone,
+                    &found.name,
+                ));
             }
             if group.is_none() {
                 inventory.machines.push(found);
@@ -239,11 +224,11 @@ impl Found {
             if boot_disks.contains(&(found.zone.clone(), found.name.clone())) {
                 continue;
             }
-            inventory.resources.push(ResourceId {
-                kind: ResourceKind::Disk,
-                scope: Scope::Zone(found.zone.clone()),
-                name: found.name.clone(),
-            });
+            inventory.resources.push(ResourceId::in_zone(
+                ResourceKind::Disk,
+                &found.zone,
+                &found.name,
+            ));
             inventory.disks.push(found);
         }
         inventory.machines.sort_by(|a, b| a.name.cmp(&b.name));
@@ -296,7 +281,7 @@ impl Found {
         self.managers.iter().map(group).collect()
     }
 
-    /// Zone and name of the disks that disappear with the machine that boots from them.
+    /// Zones and names of the disks that are deleted with the machine that boots from them.
     fn boot_disks(&self) -> BTreeSet<(String, String)> {
         let of = |instance: &model::Instance| {
             let zone = last(instance.zone.as_deref());
@@ -309,58 +294,42 @@ impl Found {
         self.instances.iter().flat_map(of).collect()
     }
 
-    /// All resources but machines and disks, which may belong to others.
+    /// All resources except machines and disks, which other resources may own.
     fn owners(&self, region: &str) -> Vec<ResourceId> {
+        fn ids<T: Marked>(kind: ResourceKind, scope: &Scope, found: &[T]) -> Vec<ResourceId> {
+            let names = found.iter().filter_map(Marked::name);
+            let id = |name| ResourceId::new(kind, scope.clone(), name);
+            names.map(id).collect()
+        }
         let region = Scope::Region(region.to_owned());
-        let mut resources = Vec::new();
-        let mut add = |kind, scope: &Scope, name: Option<&String>| {
-            resources.extend(name.map(|name| ResourceId {
-                kind,
-                scope: scope.clone(),
-                name: name.clone(),
-            }));
-        };
-        for rule in &self.rules {
-            add(ResourceKind::ForwardingRule, &region, rule.name.as_ref());
-        }
-        for service in &self.services {
-            add(ResourceKind::BackendService, &region, service.name.as_ref());
-        }
-        for check in &self.checks {
-            add(ResourceKind::HealthCheck, &region, check.name.as_ref());
-        }
-        for group in &self.groups {
-            let zone = Scope::Zone(group.zone.clone());
-            add(ResourceKind::BackendGroup, &zone, Some(&group.name));
-        }
-        for manager in &self.managers {
-            let zone = Scope::Zone(last(manager.zone.as_deref()));
-            add(ResourceKind::NodeGroup, &zone, manager.name.as_ref());
-        }
-        for template in &self.templates {
-            add(
+        let groups = self
+            .groups
+            .iter()
+            .map(|group| ResourceId::in_zone(ResourceKind::BackendGroup, &group.zone, &group.name));
+        let managers = self.managers.iter().filter_map(|manager| {
+            let zone = last(manager.zone.as_deref());
+            Some(ResourceId::in_zone(
+                ResourceKind::NodeGroup,
+                zone,
+                manager.name()?,
+            ))
+        });
+        [
+            ids(ResourceKind::ForwardingRule, &region, &self.rules),
+            ids(ResourceKind::BackendService, &region, &self.services),
+            ids(ResourceKind::HealthCheck, &region, &self.checks),
+            groups.chain(managers).collect(),
+            ids(
                 ResourceKind::MachineTemplate,
                 &Scope::Global,
-                template.name.as_ref(),
-            );
-        }
-        for address in &self.addresses {
-            add(ResourceKind::Address, &region, address.name.as_ref());
-        }
-        for firewall in &self.firewalls {
-            add(
-                ResourceKind::Firewall,
-                &Scope::Global,
-                firewall.name.as_ref(),
-            );
-        }
-        for subnetwork in &self.subnetworks {
-            add(ResourceKind::Subnetwork, &region, subnetwork.name.as_ref());
-        }
-        for network in &self.networks {
-            add(ResourceKind::Network, &Scope::Global, network.name.as_ref());
-        }
-        resources
+                &self.templates,
+            ),
+            ids(ResourceKind::Address, &region, &self.addresses),
+            ids(ResourceKind::Firewall, &Scope::Global, &self.firewalls),
+            ids(ResourceKind::Subnetwork, &region, &self.subnetworks),
+            ids(ResourceKind::Network, &Scope::Global, &self.networks),
+        ]
+        .concat()
     }
 }
 

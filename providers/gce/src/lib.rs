@@ -1,15 +1,17 @@
-//! The Compute Engine provider, on Google's own client crate.
+//! The Compute Engine provider, on Google's client crate.
 //!
-//! It makes what [`hakube_provider::Provider`] asks for out of Compute Engine's resources, and knows
-//! nothing of what runs on them. Facts that are easy to get wrong, and where they are dealt with:
+//! It implements [`hakube_provider::Provider`] with Compute Engine's resources, and knows nothing
+//! of what runs on them. Where the subtle cases are handled:
 //!
-//! - a failed operation comes back as a success that holds an error: `operation.rs`;
-//! - a change whose answer got lost must not be made twice, and one that is meant anew must be: `request.rs`;
-//! - a caller who is too fast is told 403: `retry.rs`;
+//! - a failed operation is a successful response that contains an error: `operation.rs`;
+//! - a change whose response was lost must not be repeated, but a new identical one must be made:
+//!   `request.rs`;
+//! - exceeding the rate limit may result in a 403: `retry.rs`;
 //! - a failure has two spellings and three ways to arrive: `error.rs`;
-//! - a reserved address can be deleted while it is in use, in silence: `delete.rs`;
-//! - the endpoint's address is nowhere between two calls: `endpoint.rs`.
+//! - Compute Engine deletes a reserved address even while it is in use: `delete.rs`;
+//! - between two calls, nothing holds the endpoint's address: `endpoint.rs`.
 
+mod address;
 mod auth;
 mod balancer;
 mod calls;
@@ -18,14 +20,17 @@ mod config;
 mod delete;
 mod endpoint;
 mod error;
+mod firewall;
 mod inspect;
 mod link;
 mod machine;
 mod mark;
+mod namesakes;
 mod network;
 mod node_group;
 mod operation;
 mod preflight;
+mod properties;
 mod request;
 mod rest;
 mod retry;
@@ -40,13 +45,13 @@ use crate::request::Requests;
 use async_trait::async_trait;
 use hakube_provider::{
     Address, AddressSpec, Attempt, BalancerSpec, Change, EndpointSpec, EndpointTarget, ErrorKind,
-    FirewallSpec, Inventory, Machine, MachineRef, MachineSpec, NetworkSpec, NodeGroupSpec,
-    PreflightSpec, Provider, ProviderError, ResourceId, Result, SshServer, WireCall,
+    FirewallSpec, Inventory, Machine, MachineRef, MachineSpec, Namesake, NetworkSpec,
+    NodeGroupSpec, PreflightSpec, Provider, ProviderError, ResourceId, Result, SshServer, WireCall,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Compute Engine, in one project and region, on that project's networks or another's.
+/// Compute Engine in one project and region, with that project's networks or a host project's.
 pub struct Gce {
     config: GceConfig,
     clients: Clients,
@@ -55,14 +60,13 @@ pub struct Gce {
 }
 
 impl Gce {
-    /// A provider with these credentials. Makes no call to Compute Engine yet; where no file has credentials,
-    /// the metadata server is asked for a token.
+    /// Creates a provider with these credentials. Makes no call to Compute Engine. If no file has
+    /// credentials, it requests a token from the metadata server.
     ///
     /// # Errors
-    /// [`ErrorKind::Denied`] when there are no credentials (it says where they were looked for) or the token
-    /// file isn't private;
-    /// [`ErrorKind::Fatal`] when the process has installed no rustls provider, which Google's clients
-    /// would otherwise panic for.
+    /// [`ErrorKind::Denied`] if no credentials are found (the message lists the sources tried) or
+    /// the token file isn't private; [`ErrorKind::Fatal`] if no rustls provider is installed in the
+    /// process, because Google's clients would panic.
     pub async fn connect(config: GceConfig) -> Result<Self> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(Attempt::new("use", "TLS").error(
@@ -97,24 +101,28 @@ impl Provider for Gce {
         self.inventory(cluster).await
     }
 
+    async fn namesakes(&self, name: &str) -> Result<Vec<Namesake>> {
+        self.clusters_named(name).await
+    }
+
     async fn ensure_network(&self, spec: &NetworkSpec) -> Result<()> {
-        self.network_exists(spec).await
+        self.put_network(spec).await
     }
 
     async fn ensure_firewall(&self, spec: &FirewallSpec) -> Result<()> {
-        self.firewall_exists(spec).await
+        self.put_firewall(spec).await
     }
 
     async fn ensure_address(&self, spec: &AddressSpec) -> Result<Address> {
-        self.address_exists(spec).await
+        self.put_address(spec).await
     }
 
     async fn ensure_machine(&self, spec: &MachineSpec) -> Result<Machine> {
-        self.machine_exists(spec).await
+        self.put_machine(spec).await
     }
 
     async fn ensure_balancer(&self, spec: &BalancerSpec) -> Result<()> {
-        self.balancer_exists(spec).await
+        self.put_balancer(spec).await
     }
 
     async fn point_endpoint(&self, spec: &EndpointSpec, target: &EndpointTarget) -> Result<()> {
@@ -122,7 +130,7 @@ impl Provider for Gce {
     }
 
     async fn ensure_node_group(&self, spec: &NodeGroupSpec) -> Result<()> {
-        self.node_group_exists(spec).await
+        self.put_node_group(spec).await
     }
 
     async fn delete(&self, cluster: &str, resource: &ResourceId) -> Result<()> {

@@ -1,8 +1,8 @@
-//! How resources name each other: by partial URLs, `projects/P/zones/Z/instances/I`.
+//! Links: partial URLs by which resources refer to each other, `projects/P/zones/Z/instances/I`.
 
 use crate::Gce;
 
-/// The last part of a URL: the name in a link.
+/// The name in a link: its last part.
 pub(crate) fn name_in(link: &str) -> &str {
     link.rsplit('/').next().unwrap_or(link)
 }
@@ -20,7 +20,7 @@ impl Gce {
         format!("projects/{project}/regions/{region}/{collection}/{name}")
     }
 
-    /// A link to a network, which may be another project's.
+    /// A link to a network, possibly in another project.
     pub(crate) fn network_link(&self, name: &str) -> String {
         let project = &self.config.network_project;
         format!("projects/{project}/global/networks/{name}")
@@ -32,7 +32,7 @@ impl Gce {
         format!("projects/{project}/regions/{region}/subnetworks/{name}")
     }
 
-    /// A link to a resource of no region.
+    /// A link to a global resource.
     pub(crate) fn global_link(&self, collection: &str, name: &str) -> String {
         let project = &self.config.project;
         format!("projects/{project}/global/{collection}/{name}")

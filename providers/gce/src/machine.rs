@@ -1,17 +1,16 @@
-//! Machines made one by one, and what any machine is made of.
+//! Machines created individually.
 
 use crate::Gce;
 use crate::error::Fault;
 use crate::link::name_in;
 use crate::mark::{labels, ours};
-use crate::operation::{change, look};
-use crate::ssh;
+use crate::operation::{change, look, request};
+use crate::properties::{
+    boot_disk, metadata, scheduling, service_account, shielded, size_gb, tags,
+};
 use google_cloud_compute_v1::model;
 use google_cloud_compute_v1::model::access_config::Type as NatType;
 use google_cloud_compute_v1::model::instance::Status;
-use google_cloud_compute_v1::model::scheduling::{
-    InstanceTerminationAction, OnHostMaintenance, ProvisioningModel,
-};
 use hakube_provider::{
     Attempt, DiskSpec, ErrorKind, ExternalAddress, Machine, MachineRef, MachineSpec, MachineState,
     ProviderError, Result,
@@ -19,31 +18,17 @@ use hakube_provider::{
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-/// The name of the access configs that we make. Others are called otherwise (`external-nat` by gcloud):
-/// read it back before deleting one.
+/// The name of access configs that hakube creates. Others have other names (`external-nat` by
+/// gcloud), so read the name before deleting one.
 const ACCESS_CONFIG: &str = "External NAT";
 
-/// gcloud's short words for scopes that aren't the scope's own last part. Source:
-/// <https://cloud.google.com/sdk/gcloud/reference/compute/instances/create#--scopes>.
-const SCOPES: [(&str, &str); 9] = [
-    ("compute-ro", "compute.readonly"),
-    ("compute-rw", "compute"),
-    ("logging-write", "logging.write"),
-    ("monitoring-write", "monitoring.write"),
-    ("service-control", "servicecontrol"),
-    ("service-management", "service.management.readonly"),
-    ("storage-full", "devstorage.full_control"),
-    ("storage-ro", "devstorage.read_only"),
-    ("storage-rw", "devstorage.read_write"),
-];
-
-/// The tail of a console, in characters.
+/// The length of a console's tail, in characters.
 const CONSOLE_TAIL: usize = 8192;
 
 impl Gce {
     /// See [`hakube_provider::Provider::ensure_machine`].
-    pub(crate) async fn machine_exists(&self, spec: &MachineSpec) -> Result<Machine> {
-        let attempt = machine_attempt("create", &spec.machine);
+    pub(crate) async fn put_machine(&self, spec: &MachineSpec) -> Result<Machine> {
+        let attempt = spec.machine.attempt("create");
         match self.instance(&spec.machine).await? {
             Some(found) => {
                 let found = ours(&attempt, &spec.cluster, found)?;
@@ -57,50 +42,37 @@ impl Gce {
         let (external, alias, ()) = futures::try_join!(
             self.access_config(&spec.external),
             self.alias_range(spec.alias.as_deref()),
-            self.data_disk_exists(spec)
+            self.ensure_data_disk(spec)
         )?;
         let interface = self
             .network_interface(spec, external)
             .set_alias_ip_ranges(alias);
-        let insert = self
-            .clients
-            .instances()
-            .await?
-            .insert()
-            .set_project(&self.config.project)
-            .set_zone(&spec.machine.zone)
+        let insert = request!(self.instances.insert in &spec.machine.zone)
             .set_body(self.instance_body(spec, interface));
         self.insert(attempt, change!(insert)).await?;
         match self.instance(&spec.machine).await? {
             Some(made) => machine(attempt, &made),
             None => Err(attempt.error(
-                ErrorKind::Transient { retry_after: None },
-                "it is gone again, a moment after it was made",
+                ErrorKind::TRANSIENT,
+                "it disappeared right after its creation",
             )),
         }
     }
 
-    /// The machine, running or on its way there.
+    /// Ensures that the machine runs or is starting.
     async fn started(&self, reference: &MachineRef, found: model::Instance) -> Result<Machine> {
-        let attempt = machine_attempt("start", reference);
+        let attempt = reference.attempt("start");
         let seen = machine(&attempt, &found)?;
         match seen.state {
             MachineState::Starting | MachineState::Running => Ok(seen),
-            MachineState::Stopping => Err(attempt.error(
-                ErrorKind::Transient { retry_after: None },
-                "it is being stopped or deleted",
-            )),
+            MachineState::Stopping => {
+                Err(attempt.error(ErrorKind::TRANSIENT, "it is being stopped or deleted"))
+            }
             MachineState::Stopped => {
-                let start = self
-                    .clients
-                    .instances()
-                    .await?
-                    .start()
-                    .set_project(&self.config.project)
-                    .set_zone(&reference.zone)
-                    .set_instance(&reference.name);
+                let start =
+                    request!(self.instances.start in &reference.zone).set_instance(&reference.name);
                 self.run(&attempt, change!(start)).await?;
-                // An ephemeral address is another one after a stop.
+                // An ephemeral address changes after a stop.
                 self.machine_now(reference)
                     .await?
                     .ok_or_else(|| vanished(&attempt))
@@ -110,7 +82,7 @@ impl Gce {
 
     /// See [`hakube_provider::Provider::machine`].
     pub(crate) async fn machine_now(&self, reference: &MachineRef) -> Result<Option<Machine>> {
-        let attempt = machine_attempt("read", reference);
+        let attempt = reference.attempt("read");
         self.instance(reference)
             .await?
             .map(|found| machine(&attempt, &found))
@@ -119,14 +91,8 @@ impl Gce {
 
     /// See [`hakube_provider::Provider::console`].
     pub(crate) async fn console_tail(&self, reference: &MachineRef) -> Result<String> {
-        let attempt = machine_attempt("read the console of", reference);
-        let output = self
-            .clients
-            .instances()
-            .await?
-            .get_serial_port_output()
-            .set_project(&self.config.project)
-            .set_zone(&reference.zone)
+        let attempt = reference.attempt("read the console of");
+        let output = request!(self.instances.get_serial_port_output in &reference.zone)
             .set_instance(&reference.name)
             .send()
             .await
@@ -135,30 +101,18 @@ impl Gce {
     }
 
     pub(crate) async fn instance(&self, reference: &MachineRef) -> Result<Option<model::Instance>> {
-        let attempt = machine_attempt("read", reference);
-        let get = self
-            .clients
-            .instances()
-            .await?
-            .get()
-            .set_project(&self.config.project)
-            .set_zone(&reference.zone)
-            .set_instance(&reference.name);
+        let attempt = reference.attempt("read");
+        let get = request!(self.instances.get in &reference.zone).set_instance(&reference.name);
         look(&attempt, get.send()).await
     }
 
-    async fn data_disk_exists(&self, spec: &MachineSpec) -> Result<()> {
+    async fn ensure_data_disk(&self, spec: &MachineSpec) -> Result<()> {
         let Some(disk) = &spec.data_disk else {
             return Ok(());
         };
         let zone = &spec.machine.zone;
         let attempt = Attempt::new("create", format!("disk {} in {zone}", disk.name));
-        let client = self.clients.disks().await?;
-        let get = client
-            .get()
-            .set_project(&self.config.project)
-            .set_zone(zone)
-            .set_disk(&disk.name);
+        let get = request!(self.disks.get in zone).set_disk(&disk.name);
         if let Some(found) = look(&attempt, get.send()).await? {
             return ours(&attempt, &spec.cluster, found).map(drop);
         }
@@ -167,15 +121,11 @@ impl Gce {
             .set_labels(labels(&spec.cluster, &spec.labels))
             .set_size_gb(size_gb(disk.size_gb))
             .set_type(self.zonal_link(zone, "diskTypes", &disk.kind));
-        let insert = client
-            .insert()
-            .set_project(&self.config.project)
-            .set_zone(zone)
-            .set_body(body);
+        let insert = request!(self.disks.insert in zone).set_body(body);
         self.insert(&attempt, change!(insert)).await
     }
 
-    /// The access config that gives a machine that address; reservations are looked up.
+    /// The access config for an external address. Resolves reservations.
     pub(crate) async fn access_config(
         &self,
         external: &ExternalAddress,
@@ -189,7 +139,7 @@ impl Gce {
         })
     }
 
-    /// The alias range that is the reserved address of that name.
+    /// The alias range of the reserved address of this name.
     async fn alias_range(&self, name: Option<&str>) -> Result<Option<model::AliasIpRange>> {
         let Some(name) = name else {
             return Ok(None);
@@ -230,7 +180,7 @@ impl Gce {
             .set_auto_delete(false)
     }
 
-    /// The one network interface of a machine.
+    /// A machine's only network interface.
     pub(crate) fn network_interface(
         &self,
         spec: &MachineSpec,
@@ -246,22 +196,11 @@ impl Gce {
     }
 }
 
-/// An attempt on a machine.
-pub(crate) fn machine_attempt(action: &'static str, reference: &MachineRef) -> Attempt {
-    Attempt::new(
-        action,
-        format!("machine {} in {}", reference.name, reference.zone),
-    )
-}
-
 fn vanished(attempt: &Attempt) -> ProviderError {
-    attempt.error(
-        ErrorKind::Transient { retry_after: None },
-        "it was deleted in the meantime",
-    )
+    attempt.error(ErrorKind::TRANSIENT, "it was deleted in the meantime")
 }
 
-/// The access config of that address, or of any.
+/// The access config with this address, or with any.
 pub(crate) fn access_config(address: Option<IpAddr>) -> model::AccessConfig {
     model::AccessConfig::new()
         .set_name(ACCESS_CONFIG)
@@ -269,19 +208,19 @@ pub(crate) fn access_config(address: Option<IpAddr>) -> model::AccessConfig {
         .set_or_clear_nat_ip(address.map(|address| address.to_string()))
 }
 
-/// The range of an interface that is this address alone. The guest agent of Google's images makes the machine
-/// take what comes for it.
+/// The alias range that contains only this address. The guest agent of Google's images makes the
+/// machine accept traffic for it.
 pub(crate) fn alias_range(address: IpAddr) -> model::AliasIpRange {
     model::AliasIpRange::new().set_ip_cidr_range(IpNet::from(address).to_string())
 }
 
-/// The addresses of an interface's alias ranges that are one address each.
+/// The addresses of an interface's single-address alias ranges.
 pub(crate) fn aliases(interface: &model::NetworkInterface) -> Vec<IpAddr> {
     let ranges = interface.alias_ip_ranges.iter();
     ranges.filter_map(alias_address).collect()
 }
 
-/// The address that a range is: `10.0.0.7/32`, or the address alone.
+/// The address of a single-address range: `10.0.0.7/32`, or the address alone.
 pub(crate) fn alias_address(range: &model::AliasIpRange) -> Option<IpAddr> {
     let range = range.ip_cidr_range.as_deref()?;
     if let Ok(address) = range.parse() {
@@ -291,88 +230,7 @@ pub(crate) fn alias_address(range: &model::AliasIpRange) -> Option<IpAddr> {
     (range.prefix_len() == range.max_prefix_len()).then(|| range.addr())
 }
 
-/// The boot disk: made from the image, gone with the machine, marked in case it outlives it. `kind` is its
-/// type as the place wants it: a link for an instance, a name for a template.
-pub(crate) fn boot_disk(spec: &MachineSpec, kind: String) -> model::AttachedDisk {
-    model::AttachedDisk::new()
-        .set_boot(true)
-        .set_auto_delete(true)
-        .set_initialize_params(
-            model::AttachedDiskInitializeParams::new()
-                .set_source_image(&spec.image)
-                .set_disk_size_gb(size_gb(spec.boot_disk_gb))
-                .set_disk_type(kind)
-                .set_labels(labels(&spec.cluster, &spec.labels)),
-        )
-}
-
-/// Compute Engine counts disks in signed numbers.
-pub(crate) fn size_gb(size: u64) -> i64 {
-    i64::try_from(size).unwrap_or(i64::MAX)
-}
-
-pub(crate) fn tags(spec: &MachineSpec) -> model::Tags {
-    model::Tags::new().set_items(&spec.tags)
-}
-
-pub(crate) fn metadata(spec: &MachineSpec) -> model::Metadata {
-    let user_data = ("user-data", spec.user_data.clone());
-    let login = spec.login.iter().flat_map(ssh::metadata);
-    let items = std::iter::once(user_data).chain(login);
-    model::Metadata::new().set_items(
-        items.map(|(key, value)| model::metadata::Items::new().set_key(key).set_value(value)),
-    )
-}
-
-/// A spot machine can neither be moved nor started again by Compute Engine. It is what preemptible machines
-/// became: as cheap, and not over after a day. One that is taken back is stopped, and keeps its disks.
-pub(crate) fn scheduling(spec: &MachineSpec) -> model::Scheduling {
-    let maintenance = if spec.preemptible {
-        OnHostMaintenance::Terminate
-    } else {
-        OnHostMaintenance::Migrate
-    };
-    let scheduling = model::Scheduling::new()
-        .set_preemptible(spec.preemptible)
-        .set_automatic_restart(!spec.preemptible)
-        .set_on_host_maintenance(maintenance);
-    if spec.preemptible {
-        scheduling
-            .set_provisioning_model(ProvisioningModel::Spot)
-            .set_instance_termination_action(InstanceTerminationAction::Stop)
-    } else {
-        scheduling
-    }
-}
-
-/// None where nothing may be asked for: Compute Engine wants scopes with an account.
-pub(crate) fn service_account(spec: &MachineSpec) -> Option<model::ServiceAccount> {
-    let email = spec.service_account.as_deref().unwrap_or("default");
-    (!spec.scopes.is_empty()).then(|| {
-        model::ServiceAccount::new()
-            .set_email(email)
-            .set_scopes(spec.scopes.iter().map(|scope| scope_url(scope)))
-    })
-}
-
-/// A scope as Compute Engine has it, of gcloud's word for it.
-fn scope_url(scope: &str) -> String {
-    if scope.starts_with("https://") {
-        return scope.to_owned();
-    }
-    let known = SCOPES.iter().find(|(word, _)| *word == scope);
-    let last = known.map_or(scope, |(_, last)| last);
-    format!("https://www.googleapis.com/auth/{last}")
-}
-
-pub(crate) fn shielded() -> model::ShieldedInstanceConfig {
-    model::ShieldedInstanceConfig::new()
-        .set_enable_secure_boot(true)
-        .set_enable_vtpm(true)
-        .set_enable_integrity_monitoring(true)
-}
-
-/// An instance as the provider's vocabulary has it.
+/// Converts an instance to the provider API's type.
 pub(crate) fn machine(attempt: &Attempt, found: &model::Instance) -> Result<Machine> {
     let (Some(name), Some(zone)) = (&found.name, &found.zone) else {
         return Err(attempt.error(ErrorKind::Fatal, "Compute Engine left out its name or zone"));
@@ -402,7 +260,7 @@ fn state(status: Option<&Status>) -> MachineState {
     }
 }
 
-/// The last part of a text, from the start of a line where one begins in it.
+/// The end of a text, starting at a line break if there is one.
 fn tail(text: &str) -> &str {
     let Some((start, _)) = text.char_indices().rev().nth(CONSOLE_TAIL - 1) else {
         return text;
@@ -419,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_alias_range_is_an_address_only_if_it_has_no_other() {
+    fn only_a_single_address_range_is_an_address() {
         let of = |range| alias_address(&model::AliasIpRange::new().set_ip_cidr_range(range));
         let address = "10.0.0.7".parse().ok();
         assert_eq!(of("10.0.0.7/32"), address);
@@ -428,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_console_is_cut_at_a_line() {
+    fn a_long_console_is_cut_at_a_line_break() {
         assert_eq!(tail("short\n"), "short\n");
         let line = "boot message ü\n";
         let long = line.repeat(2000);

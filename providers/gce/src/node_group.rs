@@ -1,10 +1,12 @@
-//! Groups of identical machines: a template and a managed group for it.
+//! Groups of identical machines: a template and a managed instance group.
 
 use crate::Gce;
 use crate::link::name_in;
-use crate::machine::{boot_disk, metadata, scheduling, service_account, shielded, size_gb, tags};
 use crate::mark::{GROUP_LABEL, labels, ours};
-use crate::operation::{change, look};
+use crate::operation::{change, look, request};
+use crate::properties::{
+    boot_disk, metadata, scheduling, service_account, shielded, size_gb, tags,
+};
 use google_cloud_compute_v1::model;
 use hakube_provider::{
     Attempt, DiskSpec, ErrorKind, ExternalAddress, NodeGroupSpec, Result, mark_description,
@@ -13,18 +15,14 @@ use std::collections::HashMap;
 
 impl Gce {
     /// See [`hakube_provider::Provider::ensure_node_group`].
-    pub(crate) async fn node_group_exists(&self, spec: &NodeGroupSpec) -> Result<()> {
-        self.template_exists(spec).await?;
+    pub(crate) async fn put_node_group(&self, spec: &NodeGroupSpec) -> Result<()> {
+        self.ensure_template(spec).await?;
         let zone = &spec.machine.machine.zone;
         let attempt = Attempt::new("create", format!("node group {} in {zone}", spec.name));
         let size = i32::try_from(spec.size)
-            .map_err(|_| attempt.error(ErrorKind::Invalid, "that are too many machines"))?;
+            .map_err(|_| attempt.error(ErrorKind::Invalid, "the group is too large"))?;
         let template = self.global_link("instanceTemplates", &spec.template);
-        let client = self.clients.instance_group_managers().await?;
-        let get = client
-            .get()
-            .set_project(&self.config.project)
-            .set_zone(zone)
+        let get = request!(self.instance_group_managers.get in zone)
             .set_instance_group_manager(&spec.name);
         let Some(found) = look(&attempt, get.send()).await? else {
             let manager = model::InstanceGroupManager::new()
@@ -33,20 +31,13 @@ impl Gce {
                 .set_base_instance_name(&spec.machine.machine.name)
                 .set_instance_template(template)
                 .set_target_size(size);
-            let insert = client
-                .insert()
-                .set_project(&self.config.project)
-                .set_zone(zone)
-                .set_body(manager);
+            let insert = request!(self.instance_group_managers.insert in zone).set_body(manager);
             return self.insert(&attempt, change!(insert)).await;
         };
         let found = ours(&attempt, &spec.machine.cluster, found)?;
         if name_in(found.instance_template.as_deref().unwrap_or_default()) != spec.template {
-            // Machines that are there stay as they are; those that come are of the new make.
-            let set = client
-                .set_instance_template()
-                .set_project(&self.config.project)
-                .set_zone(zone)
+            // Existing machines are kept; new ones are created from the new template.
+            let set = request!(self.instance_group_managers.set_instance_template in zone)
                 .set_instance_group_manager(&spec.name)
                 .set_body(
                     model::InstanceGroupManagersSetInstanceTemplateRequest::new()
@@ -58,14 +49,11 @@ impl Gce {
         let now = u32::try_from(found.target_size.unwrap_or_default()).unwrap_or_default();
         let (leaving, differs) = spec.leaving_of(now);
         if !leaving.is_empty() {
-            // It lowers the group's size with them.
+            // This also reduces the group's size.
             let links = leaving
                 .iter()
                 .map(|name| self.zonal_link(zone, "instances", name));
-            let delete = client
-                .delete_instances()
-                .set_project(&self.config.project)
-                .set_zone(zone)
+            let delete = request!(self.instance_group_managers.delete_instances in zone)
                 .set_instance_group_manager(&spec.name)
                 .set_body(
                     model::InstanceGroupManagersDeleteInstancesRequest::new().set_instances(links),
@@ -76,23 +64,16 @@ impl Gce {
         if !differs {
             return Ok(());
         }
-        let resize = client
-            .resize()
-            .set_project(&self.config.project)
-            .set_zone(zone)
+        let resize = request!(self.instance_group_managers.resize in zone)
             .set_instance_group_manager(&spec.name)
             .set_size(size);
         self.run(&attempt.to("resize"), change!(resize)).await
     }
 
-    /// A template of that name is left as it is: the caller names templates for what is in them.
-    async fn template_exists(&self, spec: &NodeGroupSpec) -> Result<()> {
+    /// An existing template is used as it is: the caller gives new content a new name.
+    async fn ensure_template(&self, spec: &NodeGroupSpec) -> Result<()> {
         let attempt = Attempt::new("create", format!("machine template {}", spec.template));
-        let client = self.clients.instance_templates().await?;
-        let get = client
-            .get()
-            .set_project(&self.config.project)
-            .set_instance_template(&spec.template);
+        let get = request!(self.instance_templates.get).set_instance_template(&spec.template);
         if let Some(found) = look(&attempt, get.send()).await? {
             return ours(&attempt, &spec.machine.cluster, found).map(drop);
         }
@@ -100,10 +81,7 @@ impl Gce {
             .set_name(&spec.template)
             .set_description(mark_description(&spec.machine.cluster))
             .set_properties(self.properties(&attempt, spec).await?);
-        let insert = client
-            .insert()
-            .set_project(&self.config.project)
-            .set_body(template);
+        let insert = request!(self.instance_templates.insert).set_body(template);
         self.insert(&attempt, change!(insert)).await
     }
 
@@ -140,7 +118,7 @@ impl Gce {
     }
 }
 
-/// A group's machines are all alike, and so are their data disks: made with them and gone with them.
+/// A group's machines are identical, and so are their data disks: created and deleted with them.
 fn data_disk(disk: &DiskSpec, labels: &HashMap<String, String>) -> model::AttachedDisk {
     model::AttachedDisk::new()
         .set_device_name(&disk.device)

@@ -1,7 +1,7 @@
-//! Calls that change something: sent once whatever the network does, and followed to their end.
+//! Changing calls: sent once despite network failures, and followed to their end.
 //!
-//! A changing call bears a `requestId`, so that a call that is sent again is the same call to Compute Engine
-//! and not another: `request.rs` says which id, and what it proves.
+//! Each has a `requestId`, so Compute Engine recognizes a repetition as the same call. For the
+//! choice of the id and its limits, see `request.rs`.
 
 use crate::Gce;
 use crate::error::Fault;
@@ -9,10 +9,10 @@ use crate::link::name_in;
 use google_cloud_compute_v1::model::Operation;
 use google_cloud_compute_v1::model::operation::Status;
 use google_cloud_gax::options::RequestOptionsBuilder as _;
-use hakube_provider::{Attempt, ErrorKind, ProviderError, Result};
+use hakube_provider::{Attempt, ErrorKind, ProviderError, ResourceKind, Result};
 use uuid::Uuid;
 
-/// A changing call, to be sent under an id; safe to be sent again inside the call then.
+/// A changing call as a function of its request id. With the id, it can be retried safely.
 macro_rules! change {
     ($builder:expr) => {{
         use google_cloud_gax::options::RequestOptionsBuilder as _;
@@ -27,7 +27,25 @@ macro_rules! change {
 }
 pub(crate) use change;
 
-/// Sends a list call and follows every page.
+/// A call of a service in the cluster's project: of the project, `in region`, or in a zone.
+macro_rules! request {
+    ($gce:ident.$service:ident.$method:ident) => {
+        $gce.clients
+            .$service()
+            .await?
+            .$method()
+            .set_project(&$gce.config.project)
+    };
+    ($gce:ident.$service:ident.$method:ident in region) => {
+        request!($gce.$service.$method).set_region(&$gce.config.region)
+    };
+    ($gce:ident.$service:ident.$method:ident in $zone:expr) => {
+        request!($gce.$service.$method).set_zone($zone)
+    };
+}
+pub(crate) use request;
+
+/// Sends a list call and collects all pages.
 macro_rules! every {
     ($attempt:expr, $list:expr) => {{
         use google_cloud_gax::paginator::ItemPaginator as _;
@@ -41,7 +59,22 @@ macro_rules! every {
 }
 pub(crate) use every;
 
-/// The answer to a read, `None` when the resource isn't there.
+/// A service's resources in all zones that match a filter: a future.
+macro_rules! every_zone {
+    ($gce:ident.$service:ident, $filter:expr) => {
+        async {
+            let what = concat!("the project's ", stringify!($service));
+            let attempt = hakube_provider::Attempt::new("list", what);
+            let list = crate::operation::request!($gce.$service.aggregated_list);
+            let scopes = crate::operation::every!(attempt, list.set_filter($filter)).into_iter();
+            let all = scopes.flat_map(|(_, scope)| scope.$service).collect();
+            hakube_provider::Result::<Vec<_>>::Ok(all)
+        }
+    };
+}
+pub(crate) use every_zone;
+
+/// The response to a read; `None` if the resource doesn't exist.
 pub(crate) async fn look<T>(
     attempt: &Attempt,
     answer: impl Future<Output = google_cloud_gax::Result<T>>,
@@ -58,18 +91,18 @@ pub(crate) async fn look<T>(
     }
 }
 
-/// A changing call on its way: its answer is an operation.
+/// A changing call in flight. Its response is an operation.
 pub(crate) trait Sent: Future<Output = google_cloud_gax::Result<Operation>> {}
 
 impl<S: Future<Output = google_cloud_gax::Result<Operation>>> Sent for S {}
 
-/// The project that an operation runs in: that of what it works on, which its own URL names.
+/// The project that an operation runs in, from its own URL.
 fn project(operation: &Operation) -> Option<&str> {
     let (_, rest) = operation.self_link.as_deref()?.split_once("/projects/")?;
     rest.split('/').next()
 }
 
-/// Where an operation is asked about.
+/// Where an operation is polled.
 #[derive(Debug, PartialEq, Eq)]
 enum Place<'a> {
     Global,
@@ -86,6 +119,16 @@ fn place(operation: &Operation) -> Place<'_> {
 }
 
 impl Gce {
+    /// An attempt on a resource of the provider's region.
+    pub(crate) fn regional_attempt(
+        &self,
+        action: &'static str,
+        kind: ResourceKind,
+        name: &str,
+    ) -> Attempt {
+        Attempt::new(action, format!("{kind} {name} in {}", self.config.region))
+    }
+
     /// Makes a change and waits for its end.
     pub(crate) async fn run<S: Sent>(
         &self,
@@ -97,8 +140,8 @@ impl Gce {
             .map_err(|fault| attempt.failed(&fault))
     }
 
-    /// Makes a resource that wasn't there a moment ago. One that has appeared since is another caller's
-    /// or an earlier call's: the next call will look at it and judge by its mark.
+    /// Creates a resource that didn't exist when it was last read. If it exists now, another caller
+    /// or an earlier call has created it. The next call will read it and check its owner.
     pub(crate) async fn insert<S: Sent>(
         &self,
         attempt: &Attempt,
@@ -106,12 +149,17 @@ impl Gce {
     ) -> Result<()> {
         self.finish(attempt, change).await?.map_err(|fault| {
             let lost = fault.is_already_exists();
-            raced(attempt, &fault, lost, "it appeared while it was being made")
+            raced(
+                attempt,
+                &fault,
+                lost,
+                "it was created by another call at the same time",
+            )
         })
     }
 
-    /// Changes a resource that was looked at a moment ago; the call repeats the fingerprint that it had then. If
-    /// that isn't its fingerprint any more, somebody else has changed it: the next call will look again.
+    /// Changes a resource that was just read. The call includes its fingerprint. If the fingerprint
+    /// is stale, the resource has changed since, and the next call will read it again.
     pub(crate) async fn update<S: Sent>(
         &self,
         attempt: &Attempt,
@@ -119,11 +167,11 @@ impl Gce {
     ) -> Result<()> {
         self.finish(attempt, change).await?.map_err(|fault| {
             let lost = fault.is_stale();
-            raced(attempt, &fault, lost, "it changed since it was looked at")
+            raced(attempt, &fault, lost, "it changed since it was read")
         })
     }
 
-    /// Deletes a resource; one that has vanished since it was looked at is success.
+    /// Deletes a resource. If it has disappeared since it was read, that is a success.
     pub(crate) async fn remove<S: Sent>(
         &self,
         attempt: &Attempt,
@@ -135,7 +183,7 @@ impl Gce {
         }
     }
 
-    /// The end of a change: done, or the fault with which it was refused or ended.
+    /// A change's result: done, or the fault that rejected or ended it.
     async fn finish<S: Sent>(
         &self,
         attempt: &Attempt,
@@ -150,39 +198,36 @@ impl Gce {
         let patience = self.config.patience.operation;
         let ended = tokio::time::timeout(patience, self.ended(attempt, operation)).await;
         let Ok(ended) = ended else {
-            let message = format!(
-                "operation {name} is still not done after {} s",
-                patience.as_secs()
-            );
-            return Err(attempt.error(ErrorKind::Transient { retry_after: None }, message));
+            let message = format!("operation {name} isn't done after {} s", patience.as_secs());
+            return Err(attempt.error(ErrorKind::TRANSIENT, message));
         };
         let ended = ended?.to_result().map(|_| ()).map_err(Fault::from);
         self.requests.ended(&request);
         if request.in_doubt {
             return Err(attempt.error(
-                ErrorKind::Transient { retry_after: None },
-                "an earlier call for the same may have been answered, not this one: looking again",
+                ErrorKind::TRANSIENT,
+                "the response may belong to an earlier identical call: the result must be checked again",
             ));
         }
         Ok(ended)
     }
 
-    /// The operation once it is done, well or badly.
+    /// The operation once it is done, successfully or not.
     async fn ended(&self, attempt: &Attempt, mut operation: Operation) -> Result<Operation> {
-        let mut answers = 0;
+        let mut polls = 0;
         while operation.status != Some(Status::Done) {
             if let Some(answer) = self.wait(attempt, &operation).await? {
                 operation = answer;
             }
             if operation.status != Some(Status::Done) {
-                tokio::time::sleep(self.config.poll.pause(answers)).await;
-                answers += 1;
+                tokio::time::sleep(self.config.poll.pause(polls)).await;
+                polls += 1;
             }
         }
         Ok(operation)
     }
 
-    /// One `operations.wait`: blocks on the server's side, and may come back not done, or not at all.
+    /// One `operations.wait` call. It blocks on the server, and may return unfinished or time out.
     async fn wait(&self, attempt: &Attempt, operation: &Operation) -> Result<Option<Operation>> {
         let name = operation.name.as_deref().unwrap_or_default();
         let project = project(operation).unwrap_or(&self.config.project);
@@ -215,20 +260,20 @@ impl Gce {
             let fault = Fault::from(error);
             let mut failed = attempt.failed(&fault);
             if fault.is_not_found() {
-                // What became of the change isn't known: whoever calls again will see.
-                failed.kind = ErrorKind::Transient { retry_after: None };
+                // The result of the change is unknown. The next call will find out.
+                failed.kind = ErrorKind::TRANSIENT;
             }
             failed
         })
     }
 }
 
-/// The error of a call that may have lost a race: then, whoever calls again sees what won.
+/// The error of a call that may have lost a race. If it did, a retry sees the winner's change.
 fn raced(attempt: &Attempt, fault: &Fault, lost: bool, why: &str) -> ProviderError {
     let mut error = attempt.failed(fault);
     if lost {
-        error.kind = ErrorKind::Transient { retry_after: None };
-        error.hint = Some(format!("{why}: do the same again"));
+        error.kind = ErrorKind::TRANSIENT;
+        error.hint = Some(format!("{why}: run the command again"));
     }
     error
 }
@@ -238,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_operation_is_asked_about_where_it_runs() {
+    fn an_operation_is_polled_where_it_runs() {
         let url = "https://www.googleapis.com/compute/v1/projects/p";
         let zonal = Operation::new().set_zone(format!("{url}/zones/europe-west1-b"));
         let regional = Operation::new().set_region(format!("{url}/regions/europe-west1"));

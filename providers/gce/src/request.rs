@@ -1,56 +1,55 @@
-//! Which `requestId` a changing call bears, and what its answer proves.
+//! Chooses the `requestId` of a changing call, and decides what its response proves.
 //!
-//! Compute Engine remembers the ids of requests for about an hour and ignores a request whose id it has
-//! seen: it answers with the operation that the first one began, however that one ended. So a call that is
-//! sent again must bear the id that it had, or it is two; and a call that is meant anew must not, or it is
-//! none: its name may have been made and deleted since, and the answer would be the success of the first.
+//! Compute Engine remembers request ids for about an hour. It ignores a request whose id it has seen, and
+//! responds with the operation that the first request started, whatever its result. So a repeated call must
+//! have the same id, or it is made twice. A new identical call must have a new id, or it isn't made at all:
+//! its resource may have been created and deleted since, and the response would be the first call's success.
 //!
-//! An id is made from the caller's operation, which is the same when another process goes on with it; from
-//! what is done to which resource; and from how many such changes of that operation have been seen to
-//! end, well or badly. So what is made, deleted and made again in one operation has three ids.
+//! An id is derived from the caller's operation, which stays the same when another process continues it; from
+//! the action and the resource; and from how many such changes of that operation are known to have ended,
+//! successfully or not. So a resource that is created, deleted and recreated in one operation has three ids.
 //!
-//! That count is in memory, and a process that was killed takes it along. Whoever goes on counts from 0
-//! and may send an id again of which the call has long ended, and so may whoever never learnt what became
-//! of a call. Then the answer is *in doubt*: the operation may be this call's, or one from before.
-//! Either way nothing of that id is under way once it has ended. So the end of such a call, success or
-//! not, is never taken for the outcome: the caller is told to look again, and what is still to be done
-//! then is done under the next id. One look more after a crash is the price.
+//! That count is in memory, and lost when the process is killed. The process that continues counts from 0,
+//! and may repeat the id of a call that ended long ago. The same goes for a process that never learned the
+//! result of a call. Then the response is *in doubt*: the operation may be this call's or an earlier one's.
+//! In both cases nothing with that id is running once the operation has ended. So the end of such a call,
+//! successful or not, doesn't count as its result. The caller gets an error that makes it check the resource
+//! again, and makes what is still missing with the next id. The price is one more check after a crash.
 
 use hakube_provider::{Attempt, OperationKey};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
-/// The ids of one operation's changes.
+/// The request ids of one operation's changes.
 pub(crate) struct Requests {
     seed: Uuid,
-    /// Whether another process may have sent any of them.
+    /// Whether another process may have sent some of them.
     resumed: bool,
     changes: Mutex<BTreeMap<String, Change>>,
 }
 
-/// What is known of a change to a resource.
+/// What is known about a change to a resource.
 #[derive(Debug, Default, Clone, Copy)]
 struct Change {
-    /// How often it was seen to end.
+    /// How many are known to have ended.
     ended: u32,
-    /// Whether it was sent since, and not seen to end.
+    /// Whether one was sent since and isn't known to have ended.
     sent: bool,
 }
 
-/// A change that is being made.
+/// A change in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Request {
-    /// Its `requestId`.
     pub(crate) id: Uuid,
-    /// Whether the id may have been sent before: its end proves nothing.
+    /// Whether the id may have been sent before. Then the call's end proves nothing.
     pub(crate) in_doubt: bool,
     change: String,
     ended_before: u32,
 }
 
 impl Requests {
-    /// None was sent by this process yet.
+    /// Starts without any sent changes.
     pub(crate) fn of(operation: &OperationKey) -> Self {
         Self {
             seed: Uuid::new_v5(&Uuid::NAMESPACE_OID, operation.id.as_bytes()),
@@ -59,7 +58,7 @@ impl Requests {
         }
     }
 
-    /// The change that is to be sent now. One that was sent before and not seen to end is the same.
+    /// The request for the next change. One that was sent and isn't known to have ended is repeated.
     pub(crate) fn next(&self, attempt: &Attempt) -> Request {
         let words = attempt.words();
         let mut changes = self.lock();
@@ -75,7 +74,7 @@ impl Requests {
         }
     }
 
-    /// Its operation has ended, well or badly: the next such change is another.
+    /// Records that the operation has ended, successfully or not. The next such change is a new one.
     pub(crate) fn ended(&self, request: &Request) {
         if let Some(change) = self.lock().get_mut(&request.change)
             && change.ended == request.ended_before
@@ -86,7 +85,7 @@ impl Requests {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Change>> {
-        // Each change is counted in one piece.
+        // Each update is atomic, so a poisoned lock is still consistent.
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_again_has_its_id_and_is_in_doubt() {
+    fn a_repeated_call_has_the_same_id_and_is_in_doubt() {
         let requests = operation(false);
         let first = requests.next(&create());
         let again = requests.next(&create());
@@ -116,19 +115,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_meant_anew_has_an_id_of_its_own() {
+    fn a_new_identical_call_has_a_new_id() {
         let requests = operation(false);
         let first = requests.next(&create());
         requests.ended(&first);
-        let anew = requests.next(&create());
+        let second = requests.next(&create());
         let other = requests.next(&create().to("delete"));
-        assert!(!anew.in_doubt && !other.in_doubt);
-        assert_ne!(first.id, anew.id);
-        assert_ne!(anew.id, other.id);
+        assert!(!second.in_doubt && !other.in_doubt);
+        assert_ne!(first.id, second.id);
+        assert_ne!(second.id, other.id);
     }
 
     #[test]
-    fn whoever_goes_on_sends_the_same_ids_and_doubts_them_all() {
+    fn a_continuing_process_sends_the_same_ids_all_in_doubt() {
         let (dead, next) = (operation(false), operation(true));
         let first = dead.next(&create());
         dead.ended(&first);

@@ -1,8 +1,8 @@
-//! Calls that Google's clients can't make: lists that are to be emptied, which those leave out, and services
-//! that they aren't for. Errors, retries, credentials and the count of calls are the same.
+//! Calls that Google's clients can't make: to empty a list, which they omit, and to services they
+//! don't cover. Errors, retries, credentials and call counting are the same.
 
 use crate::auth::Login;
-use crate::config::GceConfig;
+use crate::config::{GceConfig, Patience};
 use crate::retry;
 use google_cloud_auth::credentials::{CacheableResource, CredentialsProvider as _};
 use google_cloud_compute_v1::model::Operation;
@@ -16,33 +16,33 @@ use google_cloud_gax::retry_state::RetryState;
 use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::time::Duration;
 use tokio::sync::OnceCell;
 
-/// Where Compute Engine is, unless it is told otherwise.
+/// Compute Engine's default endpoint.
 const COMPUTE: &str = "https://compute.googleapis.com";
 
-/// Requests as they are.
+/// Sends plain REST requests.
 pub(crate) struct Rest {
     compute: String,
-    attempt: Duration,
+    patience: Patience,
     login: Login,
     http: OnceCell<reqwest::Client>,
 }
 
 impl Rest {
-    /// No connection yet.
+    /// Creates it without a connection.
     pub(crate) fn new(config: &GceConfig, login: Login) -> Self {
         let compute = config.endpoint.as_deref().unwrap_or(COMPUTE);
         Self {
             compute: compute.trim_end_matches('/').to_owned(),
-            attempt: config.patience.attempt,
+            patience: config.patience,
             login,
             http: OnceCell::new(),
         }
     }
 
-    /// Changes a resource of Compute Engine. The query has a `requestId`: sent twice, it is one change.
+    /// Changes a Compute Engine resource. The query contains a `requestId`, so a repetition is the
+    /// same change.
     pub(crate) async fn patch(
         &self,
         path: &str,
@@ -53,17 +53,17 @@ impl Rest {
         self.send(Method::PATCH, &url, query, body).await
     }
 
-    /// The whole address of something of Compute Engine's: `projects/P/…`.
+    /// The full URL of a Compute Engine path: `projects/P/…`.
     pub(crate) fn compute(&self, path: &str) -> String {
         format!("{}/compute/v1/{path}", self.compute)
     }
 
-    /// Asks a service, at its whole address, something that takes a body.
+    /// Makes a POST request to a service at its full URL.
     pub(crate) async fn post<T: DeserializeOwned>(&self, url: &str, body: &Value) -> Result<T> {
         self.send(Method::POST, url, &[], body).await
     }
 
-    /// Sends a request that does no harm when it is sent again, and reads the answer.
+    /// Sends an idempotent request with retries, and parses the response.
     async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -71,7 +71,10 @@ impl Rest {
         query: &[(&str, String)],
         body: &Value,
     ) -> Result<T> {
-        let (policy, backoff) = (retry::policy(self.login.clone()), retry::backoff());
+        let (policy, backoff) = (
+            retry::policy(self.login.clone(), self.patience),
+            retry::backoff(),
+        );
         let mut state = RetryState::new(true);
         loop {
             state.attempt_count += 1;
@@ -94,7 +97,7 @@ impl Rest {
         body: &Value,
     ) -> Result<T> {
         let http = self.http.get_or_try_init(|| async {
-            let builder = reqwest::Client::builder().timeout(self.attempt);
+            let builder = reqwest::Client::builder().timeout(self.patience.of_attempt());
             builder.build().map_err(Error::connect)
         });
         let request = http.await?.request(method, url).query(query).json(body);
@@ -116,7 +119,7 @@ impl Rest {
         let headers = self.login.headers(http::Extensions::new()).await;
         match headers.map_err(Error::authentication)? {
             CacheableResource::New { data, .. } => Ok(data),
-            // Only who shows a tag is told so.
+            // Only possible for a request with a cache tag.
             CacheableResource::NotModified => Ok(HeaderMap::new()),
         }
     }

@@ -1,6 +1,7 @@
-//! What is retried inside one call, and for how long.
+//! What is retried within one call, and for how long.
 
 use crate::auth::Login;
+use crate::config::Patience;
 use crate::error::Fault;
 use google_cloud_gax::error::Error;
 use google_cloud_gax::exponential_backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
@@ -9,20 +10,20 @@ use google_cloud_gax::retry_result::RetryResult;
 use google_cloud_gax::retry_state::RetryState;
 use std::time::Duration;
 
-/// How long one call may take, its retries included.
+/// The time limit of one call, retries included.
 const CALL: Duration = Duration::from_secs(60);
 
-/// How long one `operations.wait` may take, its retries included.
+/// The time limit of one `operations.wait`, retries included.
 const WAIT: Duration = Duration::from_secs(150);
 
-/// The policy for a call.
-pub(crate) fn policy(login: Login) -> impl RetryPolicy + 'static {
-    limited(Silence::AskAgain, CALL, login)
+/// The policy of a call. It ends no later than the timeout of the whole operation.
+pub(crate) fn policy(login: Login, patience: Patience) -> impl RetryPolicy + 'static {
+    limited(Silence::AskAgain, CALL.min(patience.operation), login)
 }
 
-/// The policy for `operations.wait`, to which no answer is as good as one: the operation isn't done.
-pub(crate) fn wait_policy(login: Login) -> impl RetryPolicy + 'static {
-    limited(Silence::TellCaller, WAIT, login)
+/// The policy of `operations.wait`. A timeout is a valid result there: the operation isn't done.
+pub(crate) fn wait_policy(login: Login, patience: Patience) -> impl RetryPolicy + 'static {
+    limited(Silence::TellCaller, WAIT.min(patience.operation), login)
 }
 
 fn limited(silence: Silence, limit: Duration, login: Login) -> impl RetryPolicy + 'static {
@@ -32,13 +33,13 @@ fn limited(silence: Silence, limit: Duration, login: Login) -> impl RetryPolicy 
         .with_time_limit(limit)
 }
 
-/// How often an endpoint is tried that nobody listens at.
+/// The number of attempts to connect to an endpoint that refuses connections.
 const CONNECTS: u32 = 3;
 
-/// How often an answer may be none.
+/// The number of attempts that may return a garbled response.
 const GARBLED: u32 = 3;
 
-/// With how many tokens a call is tried.
+/// The number of tokens to try.
 const TOKENS: u32 = 2;
 
 /// The pause between attempts: from 200 ms to 10 s, with jitter.
@@ -49,14 +50,14 @@ pub(crate) fn backoff() -> ExponentialBackoff {
         .clamp()
 }
 
-/// AIP-194, and what Compute Engine adds to it: it says 403 `rateLimitExceeded` as well as 429 to a
-/// caller who is too fast, and its front ends answer 500, 502 and 504 for a moment of their own.
+/// AIP-194, extended for Compute Engine. It reports an exceeded rate limit with 403
+/// `rateLimitExceeded` as well as 429, and its front ends return transient 500, 502 and 504.
 #[derive(Debug)]
 struct Policy {
     silence: Silence,
 }
 
-/// The policy, for calls whose token may be refused before its time: once more, with another token.
+/// Adds one retry with a new token, in case a token is refused before it expires.
 #[derive(Debug)]
 struct Renewing {
     policy: Policy,
@@ -65,7 +66,7 @@ struct Renewing {
 
 impl RetryPolicy for Renewing {
     fn on_error(&self, state: &RetryState, error: Error) -> RetryResult {
-        // A refused call did nothing, whatever it was.
+        // A refused call has had no effect, so it can always be retried.
         if error.http_status_code() == Some(401) && state.attempt_count < TOKENS {
             self.login.refused();
             return RetryResult::Continue(error);
@@ -74,7 +75,7 @@ impl RetryPolicy for Renewing {
     }
 }
 
-/// What follows when an attempt isn't answered in its time.
+/// What to do when an attempt times out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Silence {
     AskAgain,
@@ -86,14 +87,15 @@ impl RetryPolicy for Policy {
         if error.is_connect() && state.attempt_count >= CONNECTS {
             return RetryResult::Exhausted(error);
         }
-        // AIP-194 gives such a call up: the server may have acted. It may, and knows the request again.
+        // AIP-194 gives up, because the server may have acted. That's fine here: it recognizes a
+        // repeated request.
         if error.is_timeout() {
             return match self.silence {
                 Silence::AskAgain if state.idempotent => RetryResult::Continue(error),
                 _ => RetryResult::Exhausted(error),
             };
         }
-        // Half an answer may be whole the next time; a proxy's page in its place stays.
+        // A truncated response may be complete next time; a proxy's page stays.
         if error.is_deserialization() && state.idempotent {
             return match state.attempt_count {
                 count if count < GARBLED => RetryResult::Continue(error),
@@ -119,7 +121,7 @@ mod tests {
     };
 
     #[test]
-    fn what_passes_is_tried_again_and_what_stays_is_not() {
+    fn only_transient_failures_are_retried() {
         for (status, reason, idempotent, again) in [
             (403, "rateLimitExceeded", false, true),
             (403, "RATE_LIMIT_EXCEEDED", false, true),
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_asked_again_where_that_is_safe() {
+    fn a_timeout_is_retried_if_that_is_safe() {
         let silence = || Error::timeout(std::io::Error::other("no answer"));
         let on_error =
             |policy: &Policy, idempotent| policy.on_error(&RetryState::new(idempotent), silence());
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_can_not_be_read_is_asked_for_again() {
+    fn a_garbled_response_is_retried() {
         let garbled = || Error::deser("expected value at line 1 column 1");
         let on_error = |idempotent| POLICY.on_error(&RetryState::new(idempotent), garbled());
         assert!(on_error(true).is_continue());
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_listens_three_attempts_are_enough() {
+    fn a_refused_connection_is_tried_three_times() {
         let refused = || Error::connect(std::io::Error::other("connection refused"));
         let state = RetryState::new(false);
         let second = state.clone().set_attempt_count(2_u32);

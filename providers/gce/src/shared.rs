@@ -1,8 +1,9 @@
-//! A shared VPC: the network is another project's, the host's.
+//! Shared VPC: the network is in another project, the host project.
 //!
-//! There are the network, its subnetworks and its firewall rules; machines, disks, addresses, balancers, templates
-//! and groups are in the cluster's own project and name those by their whole links. Several projects use one host,
-//! and their clusters may have one name: the mark of what is made in the host has the project in it.
+//! The host project has the network, its subnetworks and its firewall rules. Machines, disks, addresses,
+//! balancers, templates and groups are in the cluster's own project, and refer to the network by full links.
+//! Several projects can use one host project, and their clusters may have the same name. So the ownership
+//! label of a resource in the host project includes the cluster's project.
 //! Source: <https://cloud.google.com/vpc/docs/shared-vpc>.
 
 use crate::Gce;
@@ -11,12 +12,12 @@ use crate::error::{Fault, constraint_in};
 use hakube_provider::{Attempt, ErrorKind, ProviderError, ResourceId, ResourceKind, Result, Scope};
 
 impl GceConfig {
-    /// Whether the network is another project's.
+    /// Whether the network is in another project.
     pub(crate) fn is_shared(&self) -> bool {
         self.network_project != self.project
     }
 
-    /// The project that resources of this kind are in.
+    /// The project of resources of this kind.
     pub(crate) fn project_of(&self, kind: ResourceKind) -> &str {
         if belongs_to_network(kind) {
             &self.network_project
@@ -25,8 +26,8 @@ impl GceConfig {
         }
     }
 
-    /// Whose resources of this kind are, as their marks have it: the cluster, and in another project than its own
-    /// `PROJECT/CLUSTER`, which no cluster can be called.
+    /// The owner in the labels of resources of this kind: the cluster, or `PROJECT/CLUSTER` in a
+    /// host project. No cluster can have a name like that.
     pub(crate) fn owner(&self, kind: ResourceKind, cluster: &str) -> String {
         if self.is_shared() && belongs_to_network(kind) {
             format!("{}/{cluster}", self.project)
@@ -35,17 +36,18 @@ impl GceConfig {
         }
     }
 
-    /// The error of a call about such a resource. Who may do what in another project is for others to say.
+    /// Adjusts the hint of an error about such a resource: the host project's administrators grant
+    /// permissions there.
     pub(crate) fn for_the_host(&self, kind: ResourceKind, error: ProviderError) -> ProviderError {
         let host = self.project_of(kind);
-        // An organisation's policy is nobody's permission to lack.
+        // An organization policy violation isn't a missing permission.
         let by_policy = constraint_in(&error.message).is_some();
         if host == self.project || error.kind != ErrorKind::Denied || by_policy {
             return error;
         }
         error.with_hint(match kind {
             ResourceKind::Firewall => format!(
-                "the account needs roles/compute.securityAdmin in project {host}, or the role in docs/gce.md: ask its administrators; or leave rules to them: `hakube down`, then HAKUBE_FIREWALLS=false with `up`"
+                "the account needs roles/compute.securityAdmin in project {host}, or the role in docs/gce.md: ask its administrators; or let them manage the rules: `hakube down`, then `up` with HAKUBE_FIREWALLS=false"
             ),
             _ => format!(
                 "the account needs roles/compute.networkUser on the subnetwork: ask the administrators of project {host}"
@@ -53,7 +55,7 @@ impl GceConfig {
         })
     }
 
-    /// An attempt on a resource, with its project where that is another one than the cluster's.
+    /// An attempt on a resource. Names its project if that isn't the cluster's.
     pub(crate) fn attempt(&self, action: &'static str, resource: &ResourceId) -> Attempt {
         match self.project_of(resource.kind) {
             project if project != self.project => {
@@ -65,29 +67,27 @@ impl GceConfig {
 }
 
 impl Gce {
-    /// The host has a network of that name. Who was given no more than the use of one subnetwork may not look at its
-    /// network: then that it is there shows in the subnetwork, which names it.
+    /// Ensures that the host project has a network of this name. An operator who may only use a
+    /// subnetwork may not have permission to read the network. Its existence then follows from the
+    /// subnetwork, which names it.
     pub(crate) async fn host_network_exists(&self, name: &str) -> Result<()> {
-        let id = ResourceId {
-            kind: ResourceKind::Network,
-            scope: Scope::Global,
-            name: name.to_owned(),
-        };
+        let id = ResourceId::new(ResourceKind::Network, Scope::Global, name);
         let attempt = self.config.attempt("use", &id);
         match self.network(&attempt, name).await {
             Ok(Some(_)) => Ok(()),
             Err(error) if error.kind == ErrorKind::Denied => Ok(()),
             Err(error) => Err(error),
             Ok(None) => Err(attempt
-                .error(ErrorKind::Invalid, "there is no such network")
+                .error(ErrorKind::Invalid, "the network doesn't exist")
                 .with_hint(format!(
-                    "KUBE_GCE_NETWORK names one of project {} (NETWORK_PROJECT), which its administrators make: `gcloud compute networks list --project {0}`",
+                    "set KUBE_GCE_NETWORK to a network of project {} (NETWORK_PROJECT), whose administrators manage it: `gcloud compute networks list --project {0}`",
                     self.config.network_project
                 ))),
         }
     }
 
-    /// That the cluster's project may use no network of the host's: the two aren't tied to each other.
+    /// The finding that the cluster's project isn't attached to the host project, and so can't use
+    /// its networks.
     pub(crate) async fn host_finding(&self) -> Option<ProviderError> {
         let GceConfig {
             project,
@@ -103,16 +103,16 @@ impl Gce {
         let tied_to = match get.await {
             Ok(tied_to) => tied_to.name,
             Err(error) if error.is_transient() => return Some(error),
-            // Who may not ask learns it from the first call that is refused.
+            // Without permission to check this, the first call that needs the network will fail.
             Err(_) => return None,
         };
         let message = match tied_to.as_deref() {
             Some(name) if name == host => return None,
-            None | Some("") => format!("project {project} uses no shared VPC"),
-            Some(other) => format!("project {project} uses the shared VPC of project {other}"),
+            None | Some("") => format!("project {project} doesn't use a Shared VPC"),
+            Some(other) => format!("project {project} uses the Shared VPC of project {other}"),
         };
         Some(attempt.error(ErrorKind::Invalid, message).with_hint(format!(
-            "set NETWORK_PROJECT right, or have an administrator of the shared VPC run `gcloud compute shared-vpc associated-projects add {project} --host-project {host}`"
+            "correct NETWORK_PROJECT, or ask an administrator of the Shared VPC to run `gcloud compute shared-vpc associated-projects add {project} --host-project {host}`"
         )))
     }
 }

@@ -1,24 +1,22 @@
-//! Who may log in on a machine, and how its ssh server is told from another's.
+//! Login to machines, and authentication of their ssh servers.
 //!
-//! Source: Compute Engine's documentation of SSH keys in metadata and of guest attributes. The guest
-//! agent of Google's images makes the users that the metadata item `ssh-keys` names, and writes the
-//! server's host keys to the guest attributes in the namespace `hostkeys`, if `enable-guest-attributes`
-//! says so. Both go through Google's own API: nobody on the way to the machine can change them.
+//! Source: Compute Engine's documentation of SSH keys in metadata and of guest attributes. The guest agent of
+//! Google's images creates the users in the metadata item `ssh-keys`. With `enable-guest-attributes`, it
+//! writes the server's host keys to the guest attributes in the namespace `hostkeys`. Both go through
+//! Google's API, so they can't be tampered with on the network.
 
 use crate::Gce;
-use crate::machine::machine_attempt;
-use crate::operation::look;
+use crate::operation::{look, request};
 use google_cloud_compute_v1::model;
 use hakube_provider::{Login, MachineRef, MachineState, Result, SshServer};
 
 /// The port of the images' ssh server.
 const PORT: u16 = 22;
-/// Where the guest agent puts host keys: the key is the algorithm, the value the key in base64.
+/// The guest agent's namespace for host keys: the key is the algorithm, the value the key in base64.
 const HOST_KEYS: &str = "hostkeys";
 
-/// The metadata by which a user may log in, and nobody else: neither those of the project's own keys
-/// nor, in a project that has switched it on for all, those of OS Login, with which no key of an
-/// instance counts.
+/// The metadata that lets only this user log in. It blocks the project's own keys, and OS Login in
+/// a project that has it enabled, with which an instance's keys are ignored.
 pub(crate) fn metadata(login: &Login) -> [(&'static str, String); 4] {
     let Login { user, public_key } = login;
     [
@@ -37,7 +35,7 @@ impl Gce {
             .await?
             .filter(|machine| machine.state == MachineState::Running);
         let address = machine.and_then(|machine| {
-            // A machine without an external address is reached from within its network, or not at all.
+            // Without an external address, a machine is reachable only within its network.
             machine.external_address.or(machine.internal_address)
         });
         let Some(address) = address else {
@@ -51,19 +49,13 @@ impl Gce {
         }))
     }
 
-    /// The keys that the machine's guest agent has published; none before it did.
+    /// The host keys that the machine's guest agent has published; empty before it has.
     async fn host_keys(&self, reference: &MachineRef) -> Result<Vec<String>> {
-        let attempt = machine_attempt("read the host keys of", reference);
-        let get = self
-            .clients
-            .instances()
-            .await?
-            .get_guest_attributes()
-            .set_project(&self.config.project)
-            .set_zone(&reference.zone)
+        let attempt = reference.attempt("read the host keys of");
+        let get = request!(self.instances.get_guest_attributes in &reference.zone)
             .set_instance(&reference.name)
             .set_query_path(format!("{HOST_KEYS}/"));
-        // Not found: no attribute of that namespace has been written yet.
+        // Not found means that nothing in this namespace has been written yet.
         let attributes = look(&attempt, get.send()).await?;
         let entries = attributes
             .and_then(|attributes| attributes.query_value)

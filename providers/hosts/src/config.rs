@@ -1,33 +1,44 @@
-//! What the provider is made of: hosts, and how they are reached.
+//! The provider's configuration: the hosts and how to reach them.
 
-use crate::downloads::Downloads;
 use hakube_provider::SshServer;
 use hakube_ssh::{Hop, Login};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// The hosts of a cluster.
 #[derive(Debug, Clone)]
 pub struct HostsConfig {
-    /// They, in the operator's order: the first that will do is taken.
+    /// The hosts, in the operator's order of preference.
     pub hosts: Vec<Host>,
-    /// The address that replicas share.
+    /// The address that the replicas share.
     pub endpoint: Option<IpAddr>,
-    /// Servers on the operator's own loopback that hosts download from. Each host reaches them at the same addresses of its
-    /// own loopback, through the connection to it.
+    /// The time limit of one script on a host, connecting included.
+    pub limit: Duration,
+    /// Servers on the operator's loopback that hosts download from. Each host reaches them at the
+    /// same addresses of its own loopback, through its ssh connection.
     pub offered: Vec<SocketAddr>,
-    /// The architecture that programs are downloaded for, as `uname -m` prints it: `x86_64`.
+    /// The architecture of the programs to download, as `uname -m` prints it: `x86_64`.
     pub architecture: &'static str,
-    /// Whether pods of different hosts talk by VXLAN on UDP 8472, as flannel's do.
+    /// Whether pods on different hosts communicate over VXLAN on UDP 8472, as with flannel.
     pub vxlan: bool,
-    /// What they download once they are leased.
+    /// What hosts download once they are leased.
     pub downloads: Downloads,
+}
+
+/// The URLs that a machine downloads.
+#[derive(Debug, Clone, Default)]
+pub struct Downloads {
+    /// For a machine created individually.
+    pub replica: Vec<String>,
+    /// For a node group's machine.
+    pub node: Vec<String>,
 }
 
 /// A host.
 #[derive(Debug, Clone)]
 pub struct Host {
-    /// Its name: that of the machine that it is leased as.
+    /// Its name, which is also the machine's.
     pub name: String,
     /// Its own address.
     pub address: IpAddr,
@@ -35,23 +46,23 @@ pub struct Host {
     pub zone: String,
     /// What it may become.
     pub role: Role,
-    /// Labels besides those that a machine gets.
+    /// Labels in addition to the machine's.
     pub labels: BTreeMap<String, String>,
     /// Its ssh server, with the host key that the operator vouches for.
     pub server: SshServer,
-    /// Who logs in.
+    /// The user and the key to log in with.
     pub login: Login,
-    /// What is gone through.
+    /// The jump host.
     pub through: Option<Hop>,
 }
 
-/// What a host may become.
+/// The machines that a host may be leased as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// A machine made by itself.
+    /// A machine created individually.
     Replica,
-    /// A machine of a group.
+    /// A node group's machine.
     Node,
-    /// Either.
+    /// Both.
     Any,
 }

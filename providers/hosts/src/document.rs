@@ -1,4 +1,4 @@
-//! The `cloud-config` document of a machine, read back: the subset that hakube writes.
+//! Parses a machine's `cloud-config` document: the subset that hakube writes.
 //!
 //! Source: cloud-init's documentation of the modules `write_files` and `runcmd`.
 
@@ -6,25 +6,22 @@ use base64::Engine as _;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-/// What a machine is made of.
+/// A machine's files and commands.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Document {
-    /// Its files, in their order.
+    /// The files, in order.
     pub(crate) files: Vec<File>,
-    /// The commands that are run once they are there.
+    /// The commands to run once the files exist.
     pub(crate) commands: Vec<Vec<String>>,
-    /// The whole document's SHA-256, in hexadecimal digits.
+    /// The document's SHA-256, in hexadecimal digits.
     sum: String,
 }
 
-/// A file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct File {
-    /// Where it goes.
     pub(crate) path: String,
-    /// Its permission bits.
+    /// Permission bits.
     pub(crate) mode: u32,
-    /// What is in it.
     pub(crate) content: Vec<u8>,
 }
 
@@ -46,15 +43,15 @@ struct WrittenFile {
 }
 
 impl Document {
-    /// Reads a document.
+    /// Parses a document.
     ///
     /// # Errors
-    /// In words: it isn't of the subset.
+    /// A message, if the document isn't in the subset.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let written: Written = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
         let files = written.write_files.into_iter().map(|file| {
             if !is_plain(&file.path) {
-                return Err(format!("{:?} is no path of a file", file.path));
+                return Err(format!("{:?} isn't a valid file path", file.path));
             }
             let mode = u32::from_str_radix(&file.permissions, 8)
                 .map_err(|error| format!("{}: permissions: {error}", file.path))?;
@@ -78,13 +75,13 @@ impl Document {
         })
     }
 
-    /// The whole document's SHA-256, in hexadecimal digits.
+    /// The document's SHA-256, in hexadecimal digits.
     pub(crate) fn sum(&self) -> String {
         self.sum.clone()
     }
 }
 
-/// Whether it can be a line of a list, and leads where it says.
+/// Whether the path fits on one line of a list and is already canonical.
 fn is_plain(path: &str) -> bool {
     let mut parts = path.split('/');
     parts.next() == Some("")
@@ -98,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_read_with_their_modes_and_encodings() {
+    fn modes_and_encodings_are_parsed() {
         let document = Document::parse(
             "#cloud-config\nwrite_files:\n- path: /a\n  permissions: \"0600\"\n  content: |\n    text\n\
              - path: /b\n  permissions: \"0755\"\n  encoding: b64\n  content: aGVsbG8=\nruncmd:\n- [sync]\n",
@@ -111,13 +108,13 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_ignored_is_refused() {
+    fn unknown_keys_and_odd_paths_are_rejected() {
         assert!(Document::parse("write_files: []\npackages: [x]\n").is_err());
         for path in ["relative", "/a/../b", "/a//b", "/", "\"/a\\nb\""] {
             let text =
                 format!("write_files: [{{path: {path}, permissions: '0600', content: x}}]\n");
             let error = Document::parse(&text).unwrap_err();
-            assert!(error.contains("is no path"), "{path}: {error}");
+            assert!(error.contains("isn't a valid file path"), "{path}: {error}");
         }
         let odd = "write_files: [{path: /a, permissions: 'rw', content: x}]\n";
         assert!(

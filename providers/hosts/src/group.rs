@@ -1,4 +1,4 @@
-//! Groups of hosts: as many as were asked for, of those that may be nodes.
+//! Groups of hosts: as many as requested, from those that may be nodes.
 
 use crate::config::Role;
 use crate::lease::{Held, Kind};
@@ -10,21 +10,22 @@ use hakube_provider::{
 };
 use std::collections::BTreeMap;
 
-/// The hosts of a zone, as a group sees them.
+/// The hosts of a zone with respect to a group.
 #[derive(Default)]
 pub(crate) struct Members<'a> {
-    /// Those that are its machines.
+    /// Hosts that are the group's machines.
     pub(crate) own: Vec<(&'a Remote, Held)>,
-    /// Those that may become one, the first to be taken first: those that can be nothing else, in the inventory's order.
+    /// Hosts that may join the group, in the order to take them: first those that can only be
+    /// nodes, in the inventory's order.
     pub(crate) free: Vec<&'a Remote>,
-    /// Those that may be one, and can't be asked.
-    away: Vec<&'a str>,
-    /// Those of other zones that may become one, by zone.
+    /// Hosts that may be in the group but are unreachable.
+    unreachable: Vec<&'a str>,
+    /// Free hosts of other zones that may be nodes, by zone.
     elsewhere: BTreeMap<&'a str, Vec<&'a str>>,
 }
 
 impl Hosts {
-    /// The hosts of the group's zone. Those named as machines by themselves aren't free.
+    /// The hosts of the group's zone. Hosts in `taken`, named as individual machines, aren't free.
     pub(crate) async fn members(&self, spec: &NodeGroupSpec, taken: &[&str]) -> Members<'_> {
         let mut members = Members::default();
         for (remote, found) in self.look().await {
@@ -49,7 +50,7 @@ impl Hosts {
                     }
                 }
                 Found::Free if may_be => members.free.push(remote),
-                Found::Unreachable(_) if may_be => members.away.push(&host.name),
+                Found::Unreachable(_) if may_be => members.unreachable.push(&host.name),
                 Found::Free | Found::Unreachable(_) => {}
             }
         }
@@ -59,9 +60,9 @@ impl Hosts {
         members
     }
 
-    pub(crate) async fn group_exists(&self, spec: &NodeGroupSpec) -> Result<()> {
+    pub(crate) async fn ensure_group(&self, spec: &NodeGroupSpec) -> Result<()> {
         let mut members = self.members(spec, &[]).await;
-        if let Some(error) = members.lack(spec) {
+        if let Some(error) = members.shortage(spec) {
             return Err(error);
         }
         let size = usize::try_from(spec.size).unwrap_or(usize::MAX);
@@ -74,7 +75,7 @@ impl Hosts {
             group: spec.name.clone(),
             template: spec.template.clone(),
         };
-        // One that is a node already stays what it is: the new document's token isn't for it.
+        // An existing node keeps its document: the new document's join token isn't for it.
         let staying = members.own.iter().map(async |(remote, held)| {
             if held.carried_out.is_none() {
                 return remote.take(&spec.machine, kind.clone()).await.map(drop);
@@ -116,8 +117,8 @@ impl Hosts {
 }
 
 impl Members<'_> {
-    /// What is wrong if there are fewer than the group wants.
-    pub(crate) fn lack(&self, spec: &NodeGroupSpec) -> Option<ProviderError> {
+    /// The error if there are fewer hosts than the group needs.
+    pub(crate) fn shortage(&self, spec: &NodeGroupSpec) -> Option<ProviderError> {
         let size = usize::try_from(spec.size).unwrap_or(usize::MAX);
         let missing = size.saturating_sub(self.own.len());
         if missing <= self.free.len() {
@@ -126,7 +127,7 @@ impl Members<'_> {
         let zone = &spec.machine.machine.zone;
         let free: Vec<&str> = self.free.iter().map(|remote| &*remote.host.name).collect();
         let mut message = format!(
-            "{} needed in {zone}, and free for nodes there: {}",
+            "{} needed in {zone}; available there: {}",
             match missing {
                 1 => "1 more host is".to_owned(),
                 _ => format!("{missing} more hosts are"),
@@ -137,21 +138,21 @@ impl Members<'_> {
                 free.join(", ")
             }
         );
-        if !self.away.is_empty() {
-            message = format!("{message}; can't be asked: {}", self.away.join(", "));
+        if !self.unreachable.is_empty() {
+            message = format!("{message}; unreachable: {}", self.unreachable.join(", "));
         }
         let elsewhere = self.elsewhere.iter();
         let elsewhere: Vec<String> = elsewhere
             .map(|(zone, names)| format!("{zone} ({})", names.join(", ")))
             .collect();
         if !elsewhere.is_empty() {
-            message = format!("{message}; free elsewhere: {}", elsewhere.join("; "));
+            message = format!("{message}; available elsewhere: {}", elsewhere.join("; "));
         }
         Some(
-            Attempt::new("make", format!("node group {} in {zone}", spec.name))
+            Attempt::new("create", format!("node group {} in {zone}", spec.name))
                 .error(ErrorKind::NoCapacity, message)
                 .with_hint(format!(
-                    "add hosts of zone {zone} with the role node or any to the inventory, and name it: --hosts FILE; or ask for fewer nodes"
+                    "add hosts in zone {zone} with role node or any to the inventory, and pass it with --hosts FILE; or request fewer nodes"
                 )),
         )
     }
@@ -162,7 +163,8 @@ impl Members<'_> {
 mod tests {
     use super::*;
     use crate::config::Host;
-    use hakube_provider::{ExternalAddress, MachineRef, MachineSpec, SshServer};
+    use hakube_contract::{group_spec, machine_spec};
+    use hakube_provider::SshServer;
     use hakube_ssh::{Key, Login};
     use std::sync::Arc;
 
@@ -184,58 +186,28 @@ mod tests {
             },
             through: None,
         };
-        Remote::new(host, Vec::new(), Arc::default())
+        Remote::new(host, Vec::new(), std::time::Duration::MAX, Arc::default())
     }
 
     fn group(size: u32) -> NodeGroupSpec {
-        NodeGroupSpec {
-            name: "g".to_owned(),
-            template: "t".to_owned(),
-            size,
-            leaving: Vec::new(),
-            machine: MachineSpec {
-                cluster: "one".to_owned(),
-                machine: MachineRef {
-                    name: "g".to_owned(),
-                    zone: "rack-a".to_owned(),
-                },
-                machine_type: "host".to_owned(),
-                image: "host".to_owned(),
-                image_sha256: None,
-                boot_disk_gb: 20,
-                boot_disk_kind: "host".to_owned(),
-                data_disk: None,
-                network: "hosts".to_owned(),
-                subnetwork: None,
-                external: ExternalAddress::None,
-                alias: None,
-                tags: Vec::new(),
-                labels: BTreeMap::new(),
-                preemptible: false,
-                min_cpu_platform: None,
-                service_account: None,
-                scopes: Vec::new(),
-                user_data: String::new(),
-                login: None,
-            },
-        }
+        group_spec(machine_spec("one", "g", "rack-a"), "t", size)
     }
 
     #[test]
-    fn a_shortage_names_what_is_free_there_and_in_which_zones_others_are() {
+    fn a_shortage_names_the_available_hosts_of_all_zones() {
         let one = remote("h1");
         let members = Members {
             free: vec![&one],
-            away: vec!["h2"],
+            unreachable: vec!["h2"],
             elsewhere: BTreeMap::from([("rack-b", vec!["h3", "h4"]), ("rack-c", vec!["h5"])]),
             ..Members::default()
         };
-        assert!(members.lack(&group(1)).is_none());
-        let error = members.lack(&group(3)).unwrap();
+        assert!(members.shortage(&group(1)).is_none());
+        let error = members.shortage(&group(3)).unwrap();
         assert_eq!(
             error.message,
-            "3 more hosts are needed in rack-a, and free for nodes there: h1; can't be asked: h2; \
-             free elsewhere: rack-b (h3, h4); rack-c (h5)"
+            "3 more hosts are needed in rack-a; available there: h1; unreachable: h2; \
+             available elsewhere: rack-b (h3, h4); rack-c (h5)"
         );
         assert!(error.hint.unwrap().contains("--hosts FILE"));
     }

@@ -1,58 +1,55 @@
-//! What a host says of the cluster that has it.
+//! A host's lease: which cluster has the host, and for what purpose.
 
 use crate::remote::Remote;
-use hakube_provider::{ErrorKind, MARK, ProviderError, Result};
+use hakube_provider::{ErrorKind, MARK, Owner, ProviderError, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The lease of a host: a file on it, made exclusively.
+/// The lease: a file on the host, created exclusively.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Lease {
-    /// The cluster.
+    /// The cluster's ownership label.
     pub(crate) cluster: String,
-    /// The machine's name.
     pub(crate) machine: String,
-    /// What the host is.
+    /// The host's purpose.
     #[serde(flatten)]
     pub(crate) kind: Kind,
-    /// The labels that the machine was asked for with.
+    /// The requested labels of the machine.
     #[serde(default)]
     pub(crate) labels: BTreeMap<String, String>,
-    /// When it was taken: RFC 3339.
+    /// When the host was leased: RFC 3339.
     pub(crate) since: String,
 }
 
-/// What a leased host is.
+/// The purpose of a leased host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Kind {
-    /// A machine by itself: a replica.
+    /// A machine created individually.
     Replica,
-    /// A machine of a group.
+    /// A group's machine.
     Node {
-        /// The group's name.
         group: String,
-        /// The name of the template that it was made from.
+        /// The template's name.
         template: String,
     },
 }
 
-/// A lease as it was found.
+/// A lease as found on the host.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
-    /// The lease.
     pub(crate) lease: Lease,
-    /// The sum of the document that was carried out to its end, if any was.
+    /// The digest of the document that was last applied completely.
     pub(crate) carried_out: Option<String>,
 }
 
 impl Lease {
-    /// Whether the other one is of the same cluster, for the same purpose.
+    /// Whether both leases have the same cluster and purpose.
     pub(crate) fn is_as(&self, other: &Self) -> bool {
         self.cluster == other.cluster && self.group() == other.group()
     }
 
-    /// The group that it is a machine of.
+    /// The group that the machine is in.
     pub(crate) fn group(&self) -> Option<&str> {
         match &self.kind {
             Kind::Replica => None,
@@ -60,7 +57,7 @@ impl Lease {
         }
     }
 
-    /// All labels of the machine: the host's own, those it was asked for with, and the mark.
+    /// The machine's labels: the host's own, the requested ones and the ownership label.
     pub(crate) fn all_labels(&self, host: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut labels = host.clone();
         labels.extend(self.labels.clone());
@@ -68,14 +65,14 @@ impl Lease {
         labels
     }
 
-    /// As one line of JSON.
+    /// The lease as one line of JSON.
     pub(crate) fn line(&self) -> String {
-        // It is text, which JSON can hold.
+        // Can't fail: all of it is text.
         let json = serde_json::to_string(self).unwrap_or_default();
         format!("{json}\n")
     }
 
-    /// As it is read from a host.
+    /// Parses a lease from a host.
     pub(crate) fn parse(remote: &Remote, text: &str) -> Result<Self> {
         serde_json::from_str(text).map_err(|error| {
             remote
@@ -85,34 +82,36 @@ impl Lease {
                     format!("its /etc/hakube/lease.json can't be read: {error}"),
                 )
                 .with_hint(format!(
-                    "another version of hakube may have made it; see what is in it: ssh {} cat /etc/hakube/lease.json",
+                    "another version of hakube may have created it; print it with: ssh {} cat /etc/hakube/lease.json",
                     remote.host.address
                 ))
         })
     }
 
-    /// Another cluster has the host, or the same one for something else.
+    /// The error if another cluster has the host, or the same cluster for another purpose.
     pub(crate) fn conflict(&self, remote: &Remote, what: &'static str) -> ProviderError {
         let purpose = match &self.kind {
             Kind::Replica => "a replica".to_owned(),
             Kind::Node { group, .. } => format!("a node of {group}"),
         };
         let Self { cluster, since, .. } = self;
+        let owner = Owner::of_mark(cluster);
         remote
             .error(
                 what,
                 ErrorKind::Conflict,
-                format!("cluster {cluster} has it as {purpose}, since {since}"),
+                format!("{owner} has it as {purpose}, since {since}"),
             )
             .with_hint(format!(
-                "leave it out of the inventory, or delete that cluster: CLUSTER_NAME={cluster} hakube down; where its \
-                 state is lost, on the host, as root: sh /var/lib/hakube/give-back"
+                "remove it from the inventory, or delete that cluster: CLUSTER_NAME={} hakube down. If its state \
+                 is lost, run as root on the host: sh /var/lib/hakube/give-back",
+                owner.cluster
             ))
     }
 }
 
 impl Held {
-    /// From what the look at a host printed.
+    /// Parses the output of [`LOOK`](crate::scripts::LOOK).
     pub(crate) fn parse(remote: &Remote, text: &str) -> Result<Option<Self>> {
         let mut lines = text.lines().filter(|line| !line.trim().is_empty());
         let Some(lease) = lines.next() else {

@@ -1,37 +1,33 @@
-//! The provider of hosts that are there already: physical machines, or guests that others made.
+//! The provider of existing hosts: physical machines or VMs that it didn't create.
 //!
-//! A host is leased, not made: a file on it says which cluster has it. Before that, what there is on the host is written
-//! down on it; giving the host back removes what a cluster brought, and proves it. A machine has its host's name. Facts
-//! that are easy to get wrong, and where they are dealt with:
+//! A host is leased, not created: a file on it names the cluster that has it. The host's prior
+//! state is recorded on it first. Giving the host back removes everything the cluster added, and
+//! verifies that. A machine has its host's name. Where the subtle cases are handled:
 //!
-//! - of two clusters that take a host at once, one gets it: `scripts/lease.sh`;
-//! - what is put somewhere is written down first, so that a crash leaves nothing that nobody knows: `scripts/put.sh`;
-//! - what others put beside it since stays: `scripts/places.sh`, `scripts/give-back.sh`;
-//! - a host that is away hides none of the others: `look`;
-//! - a host that was leased, and whose document wasn't carried out to its end, is starting: `machine.rs`.
+//! - if two clusters take a host at once, only one gets it: `scripts/lease.sh`;
+//! - every file is recorded before it is written, so a crash leaves no unknown file: `scripts/put.sh`;
+//! - files that others have added since are kept: `scripts/places.sh`, `scripts/give-back.sh`;
+//! - an unreachable host doesn't hide the others: `look`;
+//! - a leased host whose document wasn't applied completely counts as starting: `machine.rs`.
 
 mod config;
 mod document;
-mod downloads;
-mod facts;
 mod group;
 mod lease;
 mod machine;
 mod preflight;
 mod remote;
 mod scripts;
-mod vxlan;
 
-pub use config::{Host, HostsConfig, Role};
-pub use downloads::Downloads;
+pub use config::{Downloads, Host, HostsConfig, Role};
 
 use async_trait::async_trait;
 use futures::future::join_all;
 use hakube_provider::{
     Address, AddressSpec, Attempt, BalancerSpec, EndpointSpec, EndpointTarget, ErrorKind,
-    FirewallSpec, Inventory, Machine, MachineRef, MachineSpec, NetworkSpec, NodeGroup,
-    NodeGroupSpec, PreflightSpec, Provider, ProviderError, ResourceId, ResourceKind, Result, Scope,
-    SshServer,
+    FirewallSpec, Inventory, Machine, MachineRef, MachineSpec, Namesake, NetworkSpec, NodeGroup,
+    NodeGroupSpec, Owner, PreflightSpec, Provider, ProviderError, ResourceId, ResourceKind, Result,
+    SshServer, namesakes,
 };
 use lease::{Held, Kind};
 use remote::{QUICK, Remote};
@@ -50,24 +46,30 @@ pub struct Hosts {
     calls: Arc<AtomicU64>,
 }
 
-/// What a host says of itself.
+/// A host's state.
 enum Found {
-    /// Nobody has it.
+    /// No cluster has it.
     Free,
-    /// Somebody has it.
+    /// A cluster has it.
     Held(Held),
-    /// It can't be asked.
     Unreachable(ProviderError),
 }
 
 impl Hosts {
-    /// Connects to none of the hosts yet.
+    /// Creates the provider. Connects to no host yet.
     pub fn new(config: HostsConfig) -> Self {
         let calls = Arc::new(AtomicU64::new(0));
         let hosts = config.hosts.into_iter();
         Self {
             remotes: hosts
-                .map(|host| Remote::new(host, config.offered.clone(), Arc::clone(&calls)))
+                .map(|host| {
+                    Remote::new(
+                        host,
+                        config.offered.clone(),
+                        config.limit,
+                        Arc::clone(&calls),
+                    )
+                })
                 .collect(),
             endpoint: config.endpoint,
             architecture: config.architecture,
@@ -87,7 +89,7 @@ impl Hosts {
             let message = "no host of that name is in the inventory";
             attempt
                 .error(ErrorKind::Invalid, message)
-                .with_hint("add it, and name the file: --hosts FILE")
+                .with_hint("add it, and pass the inventory with --hosts FILE")
         })?;
         if remote.host.zone != machine.zone {
             let message = format!("it is in {}, not in {}", remote.host.zone, machine.zone);
@@ -96,7 +98,7 @@ impl Hosts {
         Ok(remote)
     }
 
-    /// All hosts at once, in the inventory's order.
+    /// Queries all hosts at once, in the inventory's order.
     async fn look(&self) -> Vec<(&Remote, Found)> {
         join_all(self.remotes.iter().map(async |remote| {
             let found = match remote.held().await {
@@ -110,7 +112,7 @@ impl Hosts {
     }
 }
 
-/// The first error of several that were tried together. What the others said is added to it.
+/// The first error of several concurrent operations, with the others' messages appended.
 fn all_done(results: impl IntoIterator<Item = Result<()>>) -> Result<()> {
     let mut failures = results.into_iter().filter_map(Result::err);
     let Some(mut first) = failures.next() else {
@@ -122,20 +124,12 @@ fn all_done(results: impl IntoIterator<Item = Result<()>>) -> Result<()> {
     Err(first)
 }
 
-fn resource(kind: ResourceKind, zone: &str, name: &str) -> ResourceId {
-    ResourceId {
-        kind,
-        scope: Scope::Zone(zone.to_owned()),
-        name: name.to_owned(),
-    }
-}
-
 fn not_ours(action: &'static str, resource: &str, instead: &'static str) -> ProviderError {
     Attempt::new(action, resource).error(ErrorKind::Invalid, instead)
 }
 
 const NO_BALANCER: &str =
-    "hosts have no balancer beside them: replicas share an address, or the operator has one";
+    "this provider has no balancer: replicas share an address, or the operator runs a balancer";
 
 #[async_trait]
 impl Provider for Hosts {
@@ -154,13 +148,26 @@ impl Provider for Hosts {
         look.retain(|(remote, found)| {
             matches!(found, Found::Free) && remote.host.role != Role::Node
         });
-        // Those that can be nothing else first.
+        // Hosts that can only be replicas come first.
         look.sort_by_key(|(remote, _)| remote.host.role != Role::Replica);
         for (remote, _) in look {
             let zone = free.entry(remote.host.zone.clone()).or_default();
             zone.push(remote.host.name.clone());
         }
         Ok(Some(free))
+    }
+
+    async fn namesakes(&self, name: &str) -> Result<Vec<Namesake>> {
+        let looked = self.look().await.into_iter();
+        let found = looked.filter_map(|(remote, found)| match found {
+            Found::Held(held) => Some(Namesake {
+                owner: Owner::of_mark(&held.lease.cluster),
+                since: Some(held.lease.since),
+                example: format!("host {} in {}", remote.host.name, remote.host.zone),
+            }),
+            Found::Free | Found::Unreachable(_) => None,
+        });
+        Ok(namesakes(name, found))
     }
 
     async fn inspect(&self, cluster: &str) -> Result<Inventory> {
@@ -186,7 +193,7 @@ impl Provider for Hosts {
             match &held.lease.kind {
                 Kind::Replica => {
                     inventory.machines.push(remote.machine(&held));
-                    let id = resource(ResourceKind::Machine, zone, name);
+                    let id = ResourceId::in_zone(ResourceKind::Machine, zone, name);
                     inventory.resources.push(id);
                 }
                 Kind::Node { group, template } => {
@@ -198,7 +205,7 @@ impl Provider for Hosts {
                         template: template.clone(),
                         machines: Vec::new(),
                     });
-                    // A host that isn't all that it should be yet is none of those that there are.
+                    // A host that isn't fully set up yet doesn't count towards the size.
                     if held.carried_out.is_some() {
                         group.size += 1;
                     }
@@ -207,7 +214,7 @@ impl Provider for Hosts {
             }
         }
         for group in groups.values() {
-            let id = resource(ResourceKind::NodeGroup, &group.zone, &group.name);
+            let id = ResourceId::in_zone(ResourceKind::NodeGroup, &group.zone, &group.name);
             inventory.resources.push(id);
         }
         inventory.node_groups = groups.into_values().collect();
@@ -215,12 +222,12 @@ impl Provider for Hosts {
     }
 
     async fn ensure_network(&self, _: &NetworkSpec) -> Result<()> {
-        // It is there already, and the operator's.
+        // The network exists already and is the operator's.
         Ok(())
     }
 
     async fn ensure_firewall(&self, spec: &FirewallSpec) -> Result<()> {
-        let instead = "who reaches a host is its network's to say";
+        let instead = "hakube doesn't manage the hosts' firewalls";
         Err(not_ours("create", &spec.name, instead))
     }
 
@@ -228,8 +235,16 @@ impl Provider for Hosts {
         let address = self.endpoint.ok_or_else(|| {
             Attempt::new("reserve", format!("address {}", spec.name))
                 .error(ErrorKind::Invalid, "the inventory has no endpoint")
-                .with_hint("put `endpoint: ADDRESS` into it, an address of the hosts' network that nobody has; or name a balancer of your own: --endpoint ADDRESS:PORT")
+                .with_hint("add `endpoint: ADDRESS` to it, with an unused address of the hosts' network; or use your own balancer: --endpoint ADDRESS:PORT")
         })?;
+        if spec.wanted.is_some_and(|wanted| wanted != address) {
+            return Err(
+                Attempt::new("reserve", format!("address {}", spec.name)).error(
+                    ErrorKind::Conflict,
+                    format!("the inventory's endpoint is {address}"),
+                ),
+            );
+        }
         Ok(Address {
             name: spec.name.clone(),
             address,
@@ -250,7 +265,7 @@ impl Provider for Hosts {
     }
 
     async fn ensure_node_group(&self, spec: &NodeGroupSpec) -> Result<()> {
-        self.group_exists(spec).await
+        self.ensure_group(spec).await
     }
 
     async fn delete(&self, cluster: &str, resource: &ResourceId) -> Result<()> {

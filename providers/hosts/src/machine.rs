@@ -1,4 +1,4 @@
-//! One host: taken, made what a document says, given back.
+//! One host: leasing it, applying a document, giving it back.
 
 use crate::document::{Document, File};
 use crate::lease::{Held, Kind, Lease};
@@ -8,23 +8,23 @@ use hakube_provider::{ErrorKind, Machine, MachineSpec, MachineState, Result};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-/// Where units find the machine's name and address.
+/// The file from which units read the machine's name and address.
 const MACHINE_ENV: &str = "/etc/hakube/machine.env";
 
 impl Remote {
-    /// The lease, if there is one.
+    /// The host's lease, if it has one.
     ///
     /// # Errors
-    /// The host can't be asked within a few seconds.
+    /// The host doesn't respond within [`LOOKING`]'s limit.
     pub(crate) async fn held(&self) -> Result<Option<Held>> {
-        let (_, text) = self.run("ask", LOOK, &[], b"", LOOKING).await?;
+        let (_, text) = self.run("query", LOOK, &[], b"", LOOKING).await?;
         Held::parse(self, &text)
     }
 
-    /// The host is this machine from here on, and is what the spec's document says.
+    /// Leases the host as this machine and applies the spec's document.
     ///
     /// # Errors
-    /// Somebody else has it; it can't be reached; the document can't be carried out.
+    /// Another cluster has the host, it is unreachable, or the document can't be applied.
     pub(crate) async fn take(&self, spec: &MachineSpec, kind: Kind) -> Result<Machine> {
         self.offer("lease").await?;
         let mut lease = Lease {
@@ -39,17 +39,17 @@ impl Remote {
             expected: &[LEASED, USED],
             ..SLOW
         };
-        let (status, said) = self
+        let (status, output) = self
             .run("lease", LEASE, &[], input.as_bytes(), patience)
             .await?;
         if status == USED {
-            let reason = format!("{}: another cluster has used it", said.trim());
+            let reason = format!("{}: another cluster has used it", output.trim());
             return Err(self.error("lease", ErrorKind::Conflict, reason).with_hint(
-                "if nobody needs what is there, remove it; or leave the host out of the inventory",
+                "remove its contents if they aren't needed, or remove the host from the inventory",
             ));
         }
         if status == LEASED {
-            let there = Lease::parse(self, &said)?;
+            let there = Lease::parse(self, &output)?;
             if !there.is_as(&lease) {
                 return Err(there.conflict(self, "lease"));
             }
@@ -65,21 +65,22 @@ impl Remote {
         }))
     }
 
-    /// Another lease of the same cluster, in the place of the one that is there.
+    /// Replaces the lease with another one of the same cluster.
     ///
     /// # Errors
-    /// The host can't be asked.
+    /// The host is unreachable.
     pub(crate) async fn relabel(&self, lease: &Lease) -> Result<()> {
         self.run("lease", RELABEL, &[], lease.line().as_bytes(), QUICK)
             .await?;
         Ok(())
     }
 
-    /// Puts what differs, and runs the document's commands if anything did, or if they weren't all run before.
+    /// Writes the files that differ. Runs the document's commands if a file changed or if they
+    /// haven't all been run before.
     async fn carry_out(&self, user_data: &str) -> Result<()> {
         let what = "set up";
         let document = Document::parse(user_data).map_err(|problem| {
-            let message = format!("its document can't be carried out: {problem}");
+            let message = format!("its cloud-config document can't be applied: {problem}");
             self.error(what, ErrorKind::Invalid, message)
         })?;
         let sum = document.sum();
@@ -98,15 +99,15 @@ impl Remote {
             input.extend_from_slice(&file.content);
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let (_, said) = self.run(what, PUT, &arguments, &input, SLOW).await?;
-        let has_changed = said.lines().any(|line| line.starts_with("changed "));
-        if !has_changed && said.lines().any(|line| line == format!("done {sum}")) {
+        let (_, output) = self.run(what, PUT, &arguments, &input, SLOW).await?;
+        let has_changed = output.lines().any(|line| line.starts_with("changed "));
+        if !has_changed && output.lines().any(|line| line == format!("done {sum}")) {
             return Ok(());
         }
         for command in &document.commands {
             let mut words: Vec<&str> = command.iter().map(String::as_str).collect();
             if words.starts_with(&["systemctl", "enable", "--now"]) {
-                // Units that wait for files start when these are there: nobody waits for that here.
+                // Units that wait for files start once those exist. Don't wait for that here.
                 words.insert(3, "--no-block");
             }
             self.run(what, RUN, &words, b"", SLOW).await?;
@@ -115,22 +116,23 @@ impl Remote {
         Ok(())
     }
 
-    /// Gives the host back, if this cluster has it. `shared` is the address that replicas share.
+    /// Gives the host back if this cluster has it. `shared` is the address that replicas share.
     ///
     /// # Errors
-    /// Another cluster has it; it can't be reached; something is left on it. The last two say what.
+    /// Another cluster has it, it is unreachable, or something is left on it. The last two list the
+    /// leftovers.
     pub(crate) async fn give_back(&self, cluster: &str, shared: Option<IpAddr>) -> Result<()> {
         let what = "give back";
         let held = self.held().await.map_err(|mut error| {
             what.clone_into(&mut error.action);
             let _ = write!(
                 error.message,
-                "; all that the cluster put there may be left on it: units, containers, network interfaces and rules, \
+                "; the cluster may have left on it: units, containers, network interfaces and rules, \
                  /var/lib/etcd, /var/lib/kubelet, /var/lib/containerd"
             );
             if error.hint.is_none() || error.is_transient() {
                 return error.with_hint(
-                    "once it is reached again, run this again; or on the host itself, as root: sh /var/lib/hakube/give-back",
+                    "once it is reachable, run this command again; or run as root on the host: sh /var/lib/hakube/give-back",
                 );
             }
             error
@@ -152,17 +154,13 @@ impl Remote {
         if status == LEFT {
             let left = left.trim().replace('\n', ", ");
             return Err(self
-                .error(
-                    what,
-                    ErrorKind::Fatal,
-                    format!("this is left on it: {left}"),
-                )
-                .with_hint("remove it there, then run this again"));
+                .error(what, ErrorKind::Fatal, format!("leftovers on it: {left}"))
+                .with_hint("remove them on the host, then run this command again"));
         }
         Ok(())
     }
 
-    /// The machine that a leased host is. One that isn't all that it should be is starting.
+    /// The machine that a leased host is. It counts as starting until it is fully set up.
     pub(crate) fn machine(&self, held: &Held) -> Machine {
         let host = &self.host;
         Machine {

@@ -1,4 +1,4 @@
-//! A host over ssh: scripts that run there as root.
+//! Runs scripts as root on a host over ssh.
 
 use crate::config::Host;
 use hakube_provider::{ErrorKind, ProviderError, Result};
@@ -10,21 +10,25 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-/// How long a script may take, and by which statuses besides 0 it says something that isn't a failure.
+/// What the preflight's errors say can't be done with a host.
+pub(crate) const USE: &str = "use";
+
+/// A script's time limit, and the exit statuses other than 0 that aren't failures.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
-    /// From the first byte to the last, connecting included.
+    /// The whole call, connecting included.
     pub(crate) limit: Duration,
-    /// These statuses.
     pub(crate) expected: &'static [u32],
 }
 
-/// All hosts are looked at together. One that is off is known to be after [`hakube_ssh`]'s few seconds; this is for one
-/// that is very busy.
+/// All hosts are queried at once. [`hakube_ssh`] notices a host that is down within seconds; this
+/// limit is for a very busy one.
 pub(crate) const LOOKING: Patience = patience(20);
-/// Most scripts look at a few files.
+/// Most scripts read a few files.
 pub(crate) const QUICK: Patience = patience(30);
-/// A host is given back: pods end, file systems are unmounted.
+/// The checks of the preflight: nine writes on a slow disk, plus a few seconds of waiting for other hosts.
+pub(crate) const CHECKING: Patience = patience(60);
+/// Giving a host back ends pods and unmounts file systems.
 pub(crate) const SLOW: Patience = patience(300);
 
 const fn patience(seconds: u64) -> Patience {
@@ -34,31 +38,37 @@ const fn patience(seconds: u64) -> Patience {
     }
 }
 
-/// A host, and the connection to it, when there is one.
+/// A host and its connection, if open.
 pub(crate) struct Remote {
-    /// The host.
     pub(crate) host: Host,
     session: Mutex<Option<Arc<Session>>>,
     offered: Vec<SocketAddr>,
+    limit: Duration,
     calls: Arc<AtomicU64>,
 }
 
 impl Remote {
-    /// Not connected yet.
-    pub(crate) fn new(host: Host, offered: Vec<SocketAddr>, calls: Arc<AtomicU64>) -> Self {
+    /// Creates it without connecting. `limit` caps the time of every script.
+    pub(crate) fn new(
+        host: Host,
+        offered: Vec<SocketAddr>,
+        limit: Duration,
+        calls: Arc<AtomicU64>,
+    ) -> Self {
         Self {
             host,
             offered,
+            limit,
             session: Mutex::new(None),
             calls,
         }
     }
 
-    /// Runs a script as root with these arguments and this input. Its output, and its status if that is one that is
-    /// expected; another one is an error with what it said.
+    /// Runs a script as root. Returns its status, which is 0 or an expected one, and its output.
+    /// Any other status is an error with the script's stderr.
     ///
     /// # Errors
-    /// The host can't be reached or logged in on (transient), or the script failed.
+    /// The host is unreachable or refuses the login, or the script failed.
     pub(crate) async fn run(
         &self,
         what: &'static str,
@@ -74,16 +84,17 @@ impl Remote {
             command.push(' ');
             command.push_str(&word(argument));
         }
-        let transient = ErrorKind::Transient { retry_after: None };
+        let transient = ErrorKind::TRANSIENT;
         let running = async {
             let session = self.session(what).await?;
             let run = session.run(&command, input).await;
             run.map_err(|error| failed(transient, error.to_string()))
         };
-        let output: Output = match timeout(patience.limit, running).await {
+        let limit = patience.limit.min(self.limit);
+        let output: Output = match timeout(limit, running).await {
             Ok(output) => output?,
             Err(_) => {
-                let message = format!("it didn't answer within {} s", patience.limit.as_secs());
+                let message = format!("it didn't respond within {} s", limit.as_secs());
                 return Err(failed(transient, message));
             }
         };
@@ -92,28 +103,28 @@ impl Remote {
                 Ok((status, String::from_utf8_lossy(&output.out).into_owned()))
             }
             Some(status) => {
-                let said = output.said.trim().to_owned();
+                let stderr = output.said.trim().to_owned();
                 let error = failed(
                     ErrorKind::Fatal,
-                    format!("the host's shell ended with {status}: {said}"),
+                    format!("the command exited with status {status}: {stderr}"),
                 );
-                Err(if said.contains("sudo:") {
+                Err(if stderr.contains("sudo:") {
                     let user = &self.host.login.user;
                     error.with_hint(format!(
-                        "let {user} become root without a password: {user} ALL=(ALL) NOPASSWD: ALL in /etc/sudoers.d"
+                        "allow {user} to use sudo without a password: put `{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d"
                     ))
                 } else {
                     error
                 })
             }
-            None => Err(failed(transient, "the connection broke".to_owned())),
+            None => Err(failed(transient, "the connection was lost".to_owned())),
         }
     }
 
-    /// Offers the host what is on the operator's own loopback.
+    /// Forwards the operator's offered loopback servers to the host.
     ///
     /// # Errors
-    /// The host can't be reached, or doesn't let its port be forwarded.
+    /// The host is unreachable, or refuses the port forwarding.
     pub(crate) async fn offer(&self, what: &'static str) -> Result<()> {
         if self.offered.is_empty() {
             return Ok(());
@@ -121,11 +132,11 @@ impl Remote {
         let session = self.session(what).await?;
         for at in &self.offered {
             session.offer(*at).await.map_err(|error| {
-                let transient = ErrorKind::Transient { retry_after: None };
-                let message = format!("its ssh server doesn't forward {at} of its loopback to this host: {error}");
+                let transient = ErrorKind::TRANSIENT;
+                let message = format!("its ssh server refuses to forward {at} on its loopback to this machine: {error}");
                 self.error(what, transient, message).with_hint(format!(
-                    "see that nothing listens there on the host (ss -ltn sport = :{}), and that its sshd allows it: \
-                     AllowTcpForwarding yes; or name a mirror that the host reaches itself: --mirror URL",
+                    "check that nothing listens on that port of the host (ss -ltn sport = :{}) and that its sshd_config has \
+                     AllowTcpForwarding yes; or use a mirror that the host can reach: --mirror URL",
                     at.port()
                 ))
             })?;
@@ -150,8 +161,8 @@ impl Remote {
         match Session::open(server, login, through.as_ref()).await {
             Ok(open) => {
                 let open = Arc::new(open);
-                // A host that still downloads what an earlier command leased it for. Beside another command that is under
-                // way the port is taken, and that one serves it.
+                // The host may still be downloading for an earlier command. If another command is
+                // running, it has the port and serves the host.
                 for at in &self.offered {
                     let _ = open.offer(*at).await;
                 }
@@ -173,37 +184,37 @@ impl Remote {
                     what,
                     ErrorKind::Denied,
                     format!(
-                        "the ssh server at {at} shows the host key {shown}; the inventory says {}",
+                        "the ssh server at {at} presented the host key {shown}, but the inventory has {}",
                         known.join(", ")
                     ),
                 )
                 .with_hint(
-                    "nothing was sent. If the host was installed again, put its new key into the inventory's \
-                     ssh.host_key; else see who has that address",
+                    "nothing was sent. If the host was reinstalled, put its new key into the inventory's \
+                     ssh.host_key; otherwise find out which machine has that address",
                 )
             }
             Failure::Refused => self
                 .error(
                     what,
                     ErrorKind::Denied,
-                    format!("its ssh server at {at} takes neither the user {} nor the key", self.host.login.user),
+                    format!("its ssh server at {at} refused to log in {} with the key", self.host.login.user),
                 )
-                .with_hint("see ssh.user and ssh.key in the inventory, and the host's authorized_keys"),
+                .with_hint("check ssh.user and ssh.key in the inventory, and the user's authorized_keys on the host"),
             Failure::NoUsableKey => self
                 .error(
                     what,
                     ErrorKind::Invalid,
-                    "the inventory's ssh.host_key is no Ed25519 or ECDSA key that can be verified here",
+                    "the inventory's ssh.host_key is not an Ed25519 or ECDSA key that hakube can verify",
                 )
-                .with_hint("take the one of the host's /etc/ssh/ssh_host_ed25519_key.pub"),
+                .with_hint("use the key in the host's /etc/ssh/ssh_host_ed25519_key.pub"),
             Failure::NoLogin(why) => self.error(what, ErrorKind::Denied, why),
             Failure::Broken(why) => self
                 .error(
                     what,
-                    ErrorKind::Transient { retry_after: None },
+                    ErrorKind::TRANSIENT,
                     format!("could not reach its ssh server at {at}: {why}"),
                 )
-                .with_hint(format!("see whether the host is up, and reached from here: ping {}", server.address)),
+                .with_hint(format!("check that the host is up and reachable: ping {}", server.address)),
         }
     }
 

@@ -1,8 +1,8 @@
-//! Which address a new machine gets. Pure.
+//! Chooses a new machine's address. Pure.
 //!
-//! Each zone has a part of the plan of its own. So two hosts don't give out the same address, and one that can't be
-//! asked keeps nobody else from making machines. Zones that come later move those parts: what the machines of a
-//! host that is away have, the other hosts remember (`mark.rs`).
+//! Each zone has its own part of the address plan. So two hosts never assign the same address, and
+//! an unreachable host doesn't prevent the others from creating machines. Adding a zone moves those
+//! parts. The other hosts remember the addresses of an unreachable host's machines (`mark.rs`).
 
 use crate::config::AddressPlan;
 use std::collections::BTreeSet;
@@ -15,27 +15,26 @@ impl AddressPlan {
         self.endpoint.unwrap_or(self.first)
     }
 
-    /// The network's range.
     pub(crate) fn range(&self) -> Option<ipnet::Ipv4Net> {
         let net = ipnet::Ipv4Net::new(self.first, self.prefix_len).ok()?;
         Some(net.trunc())
     }
 
-    /// Whether it gives out that address.
+    /// Whether the plan includes the address.
     pub(crate) fn has(&self, address: Ipv4Addr) -> bool {
         (self.first..=self.last).contains(&address)
     }
 
-    /// What is wrong with it, in words; nothing when nothing is.
+    /// The plan's errors, as messages; empty if it is valid.
     pub(crate) fn faults(&self) -> Vec<String> {
         let (first, last) = (self.first, self.last);
         let Some(range) = self.range() else {
-            return vec![format!("/{} is no length of a prefix", self.prefix_len)];
+            return vec![format!("/{} is not a valid prefix length", self.prefix_len)];
         };
         let mut faults = Vec::new();
         if first > last {
             faults.push(format!(
-                "the range ends ({last}) before it begins ({first})"
+                "the range ends ({last}) before it starts ({first})"
             ));
         }
         let inside = [("last address", Some(last)), ("gateway", self.gateway)];
@@ -48,7 +47,7 @@ impl AddressPlan {
         let ends = [range.network(), range.broadcast()];
         if ends.iter().any(|end| self.has(*end)) && range.prefix_len() < 31 {
             faults.push(format!(
-                "{first}-{last} has an address of {range} that no machine can have"
+                "{first}-{last} includes the network or broadcast address of {range}"
             ));
         }
         if self.gateway == Some(self.endpoint()) {
@@ -60,13 +59,13 @@ impl AddressPlan {
         faults
     }
 
-    /// Addresses that are in the range and not for machines.
+    /// Addresses in the range that aren't for machines.
     fn kept(&self) -> BTreeSet<Ipv4Addr> {
         let kept = self.gateway.iter().chain(&self.dns).copied();
         kept.chain([self.endpoint()]).collect()
     }
 
-    /// The part of a zone. `zones` are all zones, sorted.
+    /// A zone's part of the range. `zones` are all zones, sorted.
     pub(crate) fn part(&self, zones: &[&str], zone: &str) -> Option<RangeInclusive<Ipv4Addr>> {
         let index = zones.iter().position(|other| *other == zone)? as u64;
         let (first, last) = (
@@ -80,7 +79,7 @@ impl AddressPlan {
         Some(address(from)?..=address(to)?)
     }
 
-    /// The addresses that a zone's next machine may have, lowest first.
+    /// The addresses available for a zone's next machine, lowest first.
     pub(crate) fn free<'a>(
         &self,
         zones: &[&str],
@@ -88,7 +87,7 @@ impl AddressPlan {
         taken: &'a BTreeSet<Ipv4Addr>,
     ) -> impl Iterator<Item = Ipv4Addr> + use<'a> {
         let part = self.part(zones, zone);
-        // An empty range where there is none.
+        // An empty range if the zone has no part.
         let (from, to) = part.map_or((1, 0), |part| {
             (u32::from(*part.start()), u32::from(*part.end()))
         });
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lowest_that_is_nobody_elses_comes_first() {
+    fn the_lowest_unused_address_comes_first() {
         // .10 is the endpoint's, .12 a name server's.
         assert_eq!(
             free(&plan(), &["a"], "a", &[13, 15]),
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn zones_share_the_plan_without_a_gap_or_an_overlap() {
+    fn zones_partition_the_plan() {
         let zones = ["a", "b", "c"];
         let parts: Vec<_> = zones
             .iter()
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_plan_is_said_in_words() {
+    fn errors_of_a_plan_are_reported() {
         let wrong = AddressPlan {
             first: Ipv4Addr::new(10, 0, 0, 20),
             last: Ipv4Addr::new(10, 0, 1, 255),
@@ -182,7 +181,7 @@ mod tests {
             [
                 "the last address 10.0.1.255 isn't in 10.0.0.0/24",
                 "the gateway 10.9.9.9 isn't in 10.0.0.0/24",
-                "10.0.0.20-10.0.1.255 has an address of 10.0.0.0/24 that no machine can have",
+                "10.0.0.20-10.0.1.255 includes the network or broadcast address of 10.0.0.0/24",
             ]
         );
         let backwards = AddressPlan {
@@ -191,7 +190,7 @@ mod tests {
         };
         assert_eq!(
             backwards.faults(),
-            ["the range ends (10.0.0.2) before it begins (10.0.0.10)"]
+            ["the range ends (10.0.0.2) before it starts (10.0.0.10)"]
         );
     }
 }

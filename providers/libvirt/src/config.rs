@@ -1,4 +1,4 @@
-//! What a provider is built from.
+//! The provider's configuration.
 
 use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
@@ -6,62 +6,62 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Which hypervisors there are, and what machines on them are made with.
+/// The hypervisors, and how to create machines on them.
 #[derive(Debug, Clone)]
 pub struct LibvirtConfig {
-    /// By zone, the URI of the libvirt that makes its machines: `qemu:///system`, `qemu+ssh://root@rack-b/system`.
-    /// Zones with one URI are one host.
+    /// By zone, the URI of its libvirt: `qemu:///system`, `qemu+ssh://root@rack-b/system`. Zones
+    /// with the same URI are on one host.
     pub zones: BTreeMap<String, String>,
-    /// The storage pool, of the same name on each host. Its volumes must be files.
+    /// The storage pool, with the same name on each host. Its volumes must be files.
     pub pool: String,
-    /// What machines are attached to.
+    /// The network that machines are attached to.
     pub network: HostNetwork,
-    /// The addresses that they have there.
+    /// The machines' addresses in it.
     pub addresses: AddressPlan,
-    /// How guests' instructions are carried out.
+    /// How guests run.
     pub virtualization: Virtualization,
-    /// What guests boot from.
+    /// How guests boot.
     pub firmware: Firmware,
-    /// How long things may take.
+    /// Timeouts.
     pub patience: Patience,
 }
 
-/// What machines are attached to. In each case hakube defines a network of its own in libvirt, which bears the
-/// cluster's mark; what is there already isn't changed.
+/// The network that machines are attached to. In each case hakube defines its own network in
+/// libvirt, with the cluster's ownership label. Existing networks and bridges aren't changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostNetwork {
-    /// A network of the cluster's own on one host, behind that host's address. The host has
+    /// The cluster's own network on one host, behind that host's address. The host has the address
     /// [`AddressPlan::gateway`] in it.
     Nat {
         /// Its range.
         range: Ipv4Net,
     },
-    /// The bridge of this network of libvirt's.
+    /// The bridge of this libvirt network.
     Network(String),
-    /// This bridge of the hosts, which has the same name on each.
+    /// This bridge, with the same name on each host.
     Bridge(String),
 }
 
-/// Addresses that are for the cluster alone: nothing else gives them out.
+/// Addresses reserved for the cluster: nothing else assigns them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressPlan {
     /// The first.
     pub first: Ipv4Addr,
     /// The last.
     pub last: Ipv4Addr,
-    /// The length of the network's prefix.
+    /// The network's prefix length.
     pub prefix_len: u8,
-    /// The way out.
+    /// The default gateway.
     pub gateway: Option<Ipv4Addr>,
-    /// The name servers that machines ask. The gateway of a network of the cluster's own answers if it is
-    /// among them.
+    /// The machines' name servers. If the gateway of the cluster's own network is among them, it
+    /// answers queries.
     pub dns: Vec<Ipv4Addr>,
-    /// The endpoint's address; `None` is the first.
+    /// The endpoint's address; `None` is the first address.
     pub endpoint: Option<Ipv4Addr>,
 }
 
 impl AddressPlan {
-    /// All of a range: the gateway is its first address, and name server too.
+    /// A plan of a whole range. The gateway is the first address, and also the name server.
     pub fn of(range: Ipv4Net) -> Self {
         let first = u32::from(range.network());
         let last = u32::from(range.broadcast());
@@ -77,44 +77,44 @@ impl AddressPlan {
     }
 }
 
-/// How guests' instructions are carried out.
+/// How guests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Virtualization {
-    /// By the processor if it can, else emulated.
+    /// With KVM if available, otherwise emulated.
     Auto,
-    /// By the processor.
+    /// With KVM.
     Kvm,
-    /// Emulated: ten times slower, and everywhere.
+    /// Emulated: ten times slower, but available everywhere.
     Emulated,
 }
 
 /// What guests boot from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Firmware {
-    /// The boot loader of the image, by UEFI.
+    /// The image's boot loader, with UEFI.
     Uefi,
-    /// The same, if it is signed with a key that the firmware has.
+    /// Also with UEFI, but the boot loader must be signed with one of the firmware's keys.
     SecureUefi,
-    /// The boot loader of the image, by BIOS.
+    /// The image's boot loader, with BIOS.
     Bios,
-    /// A kernel outside the image. Paths are the hosts' own.
+    /// A kernel outside the image. The paths are on the hosts.
     Kernel {
         /// The kernel.
         kernel: PathBuf,
-        /// Its first root file system.
+        /// The initial RAM disk.
         initrd: Option<PathBuf>,
-        /// Its parameters.
+        /// The kernel's command line.
         command_line: String,
     },
 }
 
-/// How long things may take.
+/// Timeouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// A connection may take so long to be made, to a host or to an image's server.
+    /// For connecting to a host or to an image's server.
     pub connect: Duration,
-    /// One call may go unanswered for so long, and such a server silent. A call that moves data has longer, by its
-    /// length.
+    /// For one call's response, and for silence from an image's server. A call that transfers data
+    /// may take longer, depending on its length.
     pub call: Duration,
 }
 

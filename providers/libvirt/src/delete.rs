@@ -1,12 +1,14 @@
-//! Deleting: what is the cluster's, and nothing else.
+//! Deletes resources that are the cluster's, and nothing else.
 //!
-//! A machine's domain is the record of it, so it goes last: what is left when a deletion is cut short is still the
-//! machine's. From the first moment on it says that it isn't complete: nobody starts what has lost half its disks.
+//! A machine's domain is its record, so it is deleted last: leftovers of an interrupted deletion
+//! still belong to the machine. Before anything else, the domain is labelled incomplete, so that a
+//! machine without some of its disks isn't started.
 
 use crate::host::Host;
 use crate::hypervisor::DomainState;
-use crate::machine::{Found, read};
-use crate::mark::{MachineMark, Volume, short, strange};
+use crate::machine::{Found, ours};
+use crate::mark::MachineMark;
+use crate::volumes::{Volume, short};
 use crate::{Libvirt, of_those_that_answer};
 use futures::future::join_all;
 use hakube_provider::{Attempt, ErrorKind, ResourceId, ResourceKind, Result, Scope};
@@ -24,7 +26,7 @@ impl Libvirt {
                 return self.address_gone(&attempt, cluster).await;
             }
             (scope, kind) => {
-                let message = format!("a {kind} doesn't live in scope {scope:?}");
+                let message = format!("a {kind} can't be in scope {scope:?}");
                 return Err(attempt.error(ErrorKind::Invalid, message));
             }
         };
@@ -40,12 +42,12 @@ impl Libvirt {
                 .await
             }
             Kind::Network => self.network_gone(host, &attempt, cluster, name).await,
-            // There never is one.
+            // libvirt never has one of these.
             _ => Ok(()),
         }
     }
 
-    /// The machine is gone, with all that is its own. Its data disk stays, unless it is a group's.
+    /// Deletes a machine and everything of its own. Keeps its data disk, unless a group owns the machine.
     pub(crate) async fn machine_gone(
         &self,
         host: &Host,
@@ -54,63 +56,32 @@ impl Libvirt {
         zone: &str,
         name: &str,
     ) -> Result<()> {
-        let looked_up = name.to_owned();
-        let found = host
-            .ask(attempt, move |hypervisor| hypervisor.domain(&looked_up))
-            .await?;
         let mut disk = None;
         let mut is_there = false;
-        if let Some(found) = found {
+        if let Some(found) = host.domain(attempt, name).await? {
             let described = found.xml.clone();
-            let Some(found) = read(attempt, found)? else {
-                return Err(strange(attempt, cluster, None));
-            };
-            if found.mark.cluster != cluster {
-                return Err(strange(attempt, cluster, Some(&found.mark.cluster)));
-            }
-            // In another zone of the host: of that name there is none in this one.
+            let found = ours(attempt, cluster, found)?;
+            // A machine of another zone on the same host isn't the one to delete.
             if found.mark.zone == zone {
                 is_there = true;
                 if found.mark.complete {
-                    self.unfinished(host, attempt, &described).await?;
+                    let unfinished = MachineMark::unfinished(&described)
+                        .map_err(|fault| attempt.failed(&fault))?;
+                    host.define_domain(attempt, &unfinished).await?;
                 }
-                self.off(host, attempt, name).await?;
+                host.destroy_domain(attempt, name).await?;
                 disk = found.mark.data_disk.filter(|_| found.mark.group.is_some());
             }
         }
-        self.volumes_gone(host, attempt, cluster, |volume| match volume {
-            Volume::Machine {
-                zone: its,
-                name: whose,
-                ..
-            } => its == zone && whose == name,
-            Volume::Data { zone: its, name } => its == zone && disk.as_ref() == Some(name),
-            Volume::Image(_) | Volume::Verified(_) => false,
+        self.volumes_gone(host, attempt, cluster, |volume| {
+            let is_its_disk = |disk: &String| volume.is_data_disk(zone, disk);
+            volume.is_of_machine(zone, name) || disk.as_ref().is_some_and(is_its_disk)
         })
         .await?;
         if !is_there {
             return Ok(());
         }
-        let name = name.to_owned();
-        host.ask(attempt, move |hypervisor| hypervisor.undefine_domain(&name))
-            .await
-    }
-
-    /// The machine says that it isn't complete.
-    async fn unfinished(&self, host: &Host, attempt: &Attempt, described: &str) -> Result<()> {
-        let unfinished =
-            MachineMark::unfinished(described).map_err(|fault| attempt.failed(&fault))?;
-        host.ask(attempt, move |hypervisor| {
-            hypervisor.define_domain(&unfinished)
-        })
-        .await
-    }
-
-    /// The machine doesn't run.
-    pub(crate) async fn off(&self, host: &Host, attempt: &Attempt, name: &str) -> Result<()> {
-        let name = name.to_owned();
-        host.ask(attempt, move |hypervisor| hypervisor.destroy_domain(&name))
-            .await
+        host.undefine_domain(attempt, name).await
     }
 
     async fn node_group_gone(
@@ -128,7 +99,7 @@ impl Libvirt {
         Ok(())
     }
 
-    /// A data disk, or what is left of a machine that is gone.
+    /// Deletes a data disk or leftovers of a deleted machine.
     async fn disk_gone(
         &self,
         host: &Host,
@@ -144,25 +115,16 @@ impl Libvirt {
             ours && its && found.state != DomainState::Off
         };
         if let Some(user) = machines.iter().find(uses) {
-            let message = format!("{} still uses it, and would lose it", user.name);
+            let message = format!("{} still uses it", user.name);
             return Err(attempt
-                .error(ErrorKind::Transient { retry_after: None }, message)
-                .with_hint("delete what uses it first"));
+                .error(ErrorKind::TRANSIENT, message)
+                .with_hint("delete that machine first"));
         }
         let of_a_machine = machines
             .iter()
             .any(|found| found.name == name && found.mark.zone == zone);
-        self.volumes_gone(host, attempt, cluster, |volume| match volume {
-            Volume::Data {
-                zone: its,
-                name: disk,
-            } => its == zone && disk == name,
-            Volume::Machine {
-                zone: its,
-                name: whose,
-                ..
-            } => its == zone && whose == name && !of_a_machine,
-            Volume::Image(_) | Volume::Verified(_) => false,
+        self.volumes_gone(host, attempt, cluster, |volume| {
+            volume.is_data_disk(zone, name) || !of_a_machine && volume.is_of_machine(zone, name)
         })
         .await
     }
@@ -181,16 +143,16 @@ impl Libvirt {
             .filter_map(|name| Some((Volume::of(cluster, &name)?, name)))
             .filter(|(volume, _)| which(volume))
             .collect();
-        // That an image is complete goes before the image.
+        // Delete the volume that records an image as complete before the image itself.
         names.sort();
         names.reverse();
         for (_, name) in names {
-            self.delete_volume(host, attempt, name).await?;
+            self.delete_volume(host, attempt, &name).await?;
         }
         Ok(())
     }
 
-    /// Refuses the endpoint's address while there is a machine that may hold it.
+    /// Fails if a machine exists that may hold the endpoint's address.
     async fn unused(&self, attempt: &Attempt, cluster: &str) -> Result<()> {
         let hosts = self.hosts.iter();
         let machines = join_all(hosts.map(|host| self.machines_on(host, attempt))).await;
@@ -204,8 +166,8 @@ impl Libvirt {
             Some(holder) => {
                 let message = format!("{} may still hold it", holder.name);
                 Err(attempt
-                    .error(ErrorKind::Transient { retry_after: None }, message)
-                    .with_hint("delete what uses it first"))
+                    .error(ErrorKind::TRANSIENT, message)
+                    .with_hint("delete that machine first"))
             }
         }
     }

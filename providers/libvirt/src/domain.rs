@@ -1,4 +1,4 @@
-//! What a machine is to libvirt. Pure.
+//! A machine's libvirt domain. Pure.
 //!
 //! Source: <https://libvirt.org/formatdomain.html>
 
@@ -7,46 +7,42 @@ use crate::hypervisor::Format;
 use crate::machinery::Machinery;
 use crate::mark::MachineMark;
 use crate::size::Size;
-use crate::xml::Element;
+use crate::xml;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::net::Ipv4Addr;
 use uuid::Uuid;
 
-/// How much of its translated code QEMU keeps of an emulated guest, in MiB.
+/// The size of QEMU's translation cache for an emulated guest, in MiB.
 const TRANSLATED_MIB: u64 = 256;
 
-/// What a domain is made of.
+/// A domain's properties.
 pub(crate) struct Domain<'a> {
-    /// Its name.
     pub(crate) name: &'a str,
-    /// Its size.
     pub(crate) size: Size,
-    /// Its metadata.
     pub(crate) mark: &'a MachineMark,
-    /// How it is run.
     pub(crate) machinery: &'a Machinery,
-    /// What it boots from.
     pub(crate) firmware: &'a Firmware,
-    /// The network that it is attached to.
+    /// The network it is attached to.
     pub(crate) network: &'a str,
-    /// Where its volumes are.
+    /// Its volumes' paths.
     pub(crate) paths: Paths,
 }
 
-/// Where a machine's volumes are on its host.
+/// The paths of a machine's volumes on its host.
 pub(crate) struct Paths {
-    /// The disk that it boots from.
+    /// The boot disk.
     pub(crate) boot: String,
-    /// The data disk: its path, its format, and the name under which the guest finds it.
+    /// The data disk: its path, its format, and its name in the guest.
     pub(crate) data: Option<(String, Format, String)>,
-    /// What its first boot reads.
+    /// The cloud-init seed for the first boot.
     pub(crate) seed: String,
-    /// What it writes to its console.
+    /// The console log.
     pub(crate) log: String,
 }
 
-/// The UUID of a machine's domain. It is the same whenever the machine is made, so that libvirt itself refuses to
-/// define it over a stranger's of the same name.
+/// The UUID of a machine's domain. It is always the same for the same machine, so libvirt itself
+/// refuses to redefine a foreign domain of that name.
 pub(crate) fn uuid(cluster: &str, name: &str) -> Uuid {
     Uuid::new_v5(
         &Uuid::NAMESPACE_OID,
@@ -54,162 +50,135 @@ pub(crate) fn uuid(cluster: &str, name: &str) -> Uuid {
     )
 }
 
-/// The MAC address of a machine that has this address: in the range that QEMU and KVM use. Clusters and machines of
-/// the same names may be on one network; no two of its addresses are.
+/// The MAC address of a machine with this address, in the range that QEMU and KVM use. Clusters and
+/// machines of the same name may share a network, but addresses on it are unique.
 pub(crate) fn mac(cluster: &str, name: &str, address: Ipv4Addr) -> String {
     let sum = Sha256::digest(format!("hakube/{cluster}/{name}/{address}"));
     format!("52:54:00:{:02x}:{:02x}:{:02x}", sum[0], sum[1], sum[2])
 }
 
 impl Domain<'_> {
-    /// Its description.
+    /// The domain's XML.
     pub(crate) fn xml(&self) -> String {
         let Self { name, mark, .. } = self;
-        Element::new("domain")
-            .with("type", &self.machinery.kind)
-            .child(Element::text("name", name))
-            .child(Element::text("uuid", uuid(&mark.cluster, name)))
-            .child(mark.to_xml())
-            .child(Element::text("memory", self.size.memory_mib).with("unit", "MiB"))
-            .child(Element::text("vcpu", self.size.cpus))
-            .child(self.os())
-            .child(Element::new("features").children(self.features()))
-            .children(self.cpu())
-            .child(Element::new("clock").with("offset", "utc"))
-            .child(Element::text("on_poweroff", "destroy"))
-            .child(Element::text("on_reboot", "restart"))
-            .child(Element::text("on_crash", "restart"))
-            .child(Element::new("devices").children(self.devices()))
-            .render()
+        // All features of the host's CPU. For an emulated guest, QEMU's default is best tested.
+        let cpu = self.machinery.is_kvm();
+        let cpu = cpu.then(|| json!({ "@mode": "host-passthrough" }));
+        // Append, because the output before a restart is often what explains it.
+        let log = json!({ "@file": self.paths.log, "@append": "on" });
+        let content = json!({
+            "@type": self.machinery.kind,
+            "name": name,
+            "uuid": uuid(&mark.cluster, name).to_string(),
+            "metadata": mark.metadata(),
+            "memory": { "@unit": "MiB", "$text": self.size.memory_mib },
+            "vcpu": self.size.cpus,
+            "os": self.os(),
+            "features": self.features(),
+            "cpu": Value::from_iter(cpu),
+            "clock": { "@offset": "utc" },
+            "on_poweroff": "destroy",
+            "on_reboot": "restart",
+            "on_crash": "restart",
+            "devices": {
+                "disk": self.disks(),
+                "interface": {
+                    "@type": "network",
+                    "mac": { "@address": mac(&mark.cluster, name, mark.address) },
+                    "source": { "@network": self.network },
+                    "model": { "@type": "virtio" },
+                },
+                "serial": { "@type": "pty", "log": log },
+                "console": {
+                    "@type": "pty",
+                    "log": log,
+                    "target": { "@type": "serial", "@port": 0 },
+                },
+                "rng": {
+                    "@model": "virtio",
+                    "backend": { "@model": "random", "$text": "/dev/urandom" },
+                },
+            },
+        });
+        xml::document("domain", &content)
     }
 
-    fn os(&self) -> Element {
-        let mut kind = Element::text("type", "hvm").with("arch", &self.machinery.arch);
-        match self.machinery.arch.as_str() {
-            "x86_64" => kind = kind.with("machine", "q35"),
-            "aarch64" => kind = kind.with("machine", "virt"),
+    fn os(&self) -> Value {
+        let arch = self.machinery.arch.as_str();
+        let mut kind = json!({ "@arch": arch, "$text": "hvm" });
+        match arch {
+            "x86_64" => kind["@machine"] = json!("q35"),
+            "aarch64" => kind["@machine"] = json!("virt"),
             _ => {}
         }
-        let os = Element::new("os");
-        let disk = Element::new("boot").with("dev", "hd");
+        let disk = json!({ "@dev": "hd" });
+        let efi = |features: &[(&str, &str)]| {
+            // Features that the firmware must have or must not have. Source:
+            // <https://libvirt.org/formatdomain.html#bios-bootloader>
+            let features = features
+                .iter()
+                .map(|(name, enabled)| json!({ "@enabled": enabled, "@name": name }));
+            json!({
+                "@firmware": "efi",
+                "type": kind,
+                "firmware": { "feature": Value::from_iter(features) },
+                "boot": disk,
+            })
+        };
         match self.firmware {
-            Firmware::Bios => os.child(kind).child(disk),
-            Firmware::Uefi => os
-                .with("firmware", "efi")
-                .child(kind)
-                // Left to itself, libvirt takes firmware that boots only what one of its keys has signed.
-                .child(Element::new("firmware").child(feature("secure-boot", false)))
-                .child(disk),
-            Firmware::SecureUefi => os
-                .with("firmware", "efi")
-                .child(kind)
-                .child(
-                    Element::new("firmware")
-                        .child(feature("enrolled-keys", true))
-                        .child(feature("secure-boot", true)),
-                )
-                .child(disk),
+            Firmware::Bios => json!({ "type": kind, "boot": disk }),
+            // By default, libvirt chooses firmware that boots only what one of its keys has signed.
+            Firmware::Uefi => efi(&[("secure-boot", "no")]),
+            Firmware::SecureUefi => efi(&[("enrolled-keys", "yes"), ("secure-boot", "yes")]),
             Firmware::Kernel {
                 kernel,
                 initrd,
                 command_line,
-            } => os
-                .child(kind)
-                .child(Element::text("kernel", kernel.display()))
-                .children(
-                    initrd
-                        .iter()
-                        .map(|initrd| Element::text("initrd", initrd.display())),
-                )
-                .child(Element::text("cmdline", command_line)),
+            } => json!({
+                "type": kind,
+                "kernel": kernel.display().to_string(),
+                "initrd": Value::from_iter(initrd.as_ref().map(|path| path.display().to_string())),
+                "cmdline": command_line,
+            }),
         }
     }
 
-    fn features(&self) -> impl Iterator<Item = Element> {
-        let of_pcs = matches!(self.machinery.arch.as_str(), "x86_64" | "i686");
-        let apic = of_pcs.then(|| Element::new("apic"));
-        // What QEMU translates is kept, up to 1 GiB of it beside the guest's own memory, unless it is told otherwise.
-        let translated = Element::text("tb-cache", TRANSLATED_MIB).with("unit", "MiB");
-        let emulated = self.machinery.kind == "qemu";
-        let tcg = emulated.then(|| Element::new("tcg").child(translated));
-        [Element::new("acpi")].into_iter().chain(apic).chain(tcg)
+    fn features(&self) -> Value {
+        let mut features = json!({ "acpi": {} });
+        if matches!(self.machinery.arch.as_str(), "x86_64" | "i686") {
+            features["apic"] = json!({});
+        }
+        if self.machinery.kind == "qemu" {
+            // By default, QEMU's translation cache grows up to 1 GiB, in addition to the guest's memory.
+            features["tcg"] = json!({ "tb-cache": { "@unit": "MiB", "$text": TRANSLATED_MIB } });
+        }
+        features
     }
 
-    fn cpu(&self) -> Option<Element> {
-        // All that the host's has. Emulated, QEMU's own choice is the one that is tried most.
-        self.machinery
-            .is_kvm()
-            .then(|| Element::new("cpu").with("mode", "host-passthrough"))
-    }
-
-    fn devices(&self) -> Vec<Element> {
+    fn disks(&self) -> Vec<Value> {
         let Paths {
-            boot,
-            data,
-            seed,
-            log,
+            boot, data, seed, ..
         } = &self.paths;
-        let mut devices = vec![disk(boot, Format::Qcow2, "vda")];
-        if let Some((path, format, serial)) = data {
-            devices.push(disk(path, *format, "vdb").child(Element::text("serial", serial)));
-        }
-        devices.push(disk(seed, Format::Raw, "vdc").child(Element::new("readonly")));
-        let mac = mac(&self.mark.cluster, self.name, self.mark.address);
-        devices.push(
-            Element::new("interface")
-                .with("type", "network")
-                .child(Element::new("mac").with("address", mac))
-                .child(Element::new("source").with("network", self.network))
-                .child(Element::new("model").with("type", "virtio")),
-        );
-        // Appended to: what it said before a restart is what one wants to read after it.
-        let kept = Element::new("log").with("file", log).with("append", "on");
-        devices.push(
-            Element::new("serial")
-                .with("type", "pty")
-                .child(kept.clone()),
-        );
-        let to_serial = Element::new("target")
-            .with("type", "serial")
-            .with("port", 0);
-        devices.push(
-            Element::new("console")
-                .with("type", "pty")
-                .child(kept)
-                .child(to_serial),
-        );
-        devices.push(
-            Element::new("rng")
-                .with("model", "virtio")
-                .child(Element::text("backend", "/dev/urandom").with("model", "random")),
-        );
-        devices
+        let boot = disk(boot, Format::Qcow2, "vda");
+        let data = data.as_ref().map(|(path, format, serial)| {
+            let mut data = disk(path, *format, "vdb");
+            data["serial"] = json!(serial);
+            data
+        });
+        let mut seed = disk(seed, Format::Raw, "vdc");
+        seed["readonly"] = json!({});
+        [boot].into_iter().chain(data).chain([seed]).collect()
     }
 }
 
-fn disk(path: &str, format: Format, target: &str) -> Element {
-    Element::new("disk")
-        .with("type", "file")
-        .with("device", "disk")
-        .child(
-            Element::new("driver")
-                .with("name", "qemu")
-                .with("type", format),
-        )
-        .child(Element::new("source").with("file", path))
-        .child(
-            Element::new("target")
-                .with("dev", target)
-                .with("bus", "virtio"),
-        )
-}
-
-/// Whether UEFI firmware must be able to do something. Source: <https://libvirt.org/formatdomain.html#bios-bootloader>
-fn feature(name: &str, enabled: bool) -> Element {
-    let enabled = if enabled { "yes" } else { "no" };
-    Element::new("feature")
-        .with("enabled", enabled)
-        .with("name", name)
+fn disk(path: &str, format: Format, target: &str) -> Value {
+    json!({
+        "@type": "file",
+        "@device": "disk",
+        "driver": { "@name": "qemu", "@type": format.to_string() },
+        "source": { "@file": path },
+        "target": { "@dev": target, "@bus": "virtio" },
+    })
 }
 
 #[cfg(test)]
@@ -258,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_boots_only_what_is_signed_is_described() {
+    fn a_machine_with_secure_boot_is_described() {
         insta::assert_snapshot!(described(&Firmware::SecureUefi, "kvm"));
     }
 
@@ -273,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn macs_are_of_the_range_and_differ() {
+    fn macs_are_in_range_and_differ() {
         let at = |last: u8| Ipv4Addr::new(192, 168, 77, last);
         let macs: std::collections::BTreeSet<String> = (2..=201)
             .map(|last| mac("kubernetes", &format!("node-{last}"), at(last)))
@@ -281,7 +250,7 @@ mod tests {
         assert_eq!(macs.len(), 200);
         assert!(macs.iter().all(|mac| mac.starts_with("52:54:00:")));
         assert_ne!(mac("a", "b-c", at(2)), mac("a-b", "c", at(2)));
-        // Another cluster of the same name, elsewhere on the same network.
+        // Another cluster of the same name on the same network.
         assert_ne!(mac("a", "b", at(2)), mac("a", "b", at(102)));
     }
 }

@@ -1,25 +1,24 @@
-//! libvirt's failures, in the vocabulary of [`hakube_provider`].
+//! Maps libvirt's errors to [`hakube_provider`]'s.
 
 use hakube_provider::{ErrorKind, Failure};
 use std::borrow::Cow;
 use virt::error::{Error, ErrorDomain, ErrorNumber};
 
-/// A failure, as libvirt tells it.
+/// An error from libvirt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// What it means.
     pub(crate) kind: ErrorKind,
-    /// libvirt's words, with its code.
+    /// libvirt's message, with its code.
     pub(crate) message: String,
-    /// Whether the connection is of no more use.
+    /// Whether the connection is lost.
     pub(crate) disconnected: bool,
 }
 
-/// What a hypervisor answers.
+/// The result of a call to a hypervisor.
 pub(crate) type Answer<T> = Result<T, Fault>;
 
 impl Fault {
-    /// A failure of ours to reach libvirt or to read what it says.
+    /// An error of hakube's own, in reaching libvirt or reading its output.
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -41,16 +40,16 @@ impl Failure for Fault {
     fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self.kind {
             ErrorKind::Transient { .. } if self.disconnected => {
-                "see that libvirtd runs there: `virsh --connect URI list` says the same"
+                "check that libvirtd runs there: `virsh --connect URI list`"
             }
             ErrorKind::Denied if self.message.contains("Cannot access storage file") => {
-                "QEMU runs there as a user of its own: let it into the pool's directory, and into all above that"
+                "QEMU runs there as its own user: give that user access to the pool's directory and all its parents"
             }
             ErrorKind::Denied => {
-                "whoever runs hakube must be in the group `libvirt` there, or root; over ssh a key must open it without a password"
+                "the user that hakube connects as must be in the group `libvirt` there, or root; over ssh, login with a key must work without a password"
             }
             ErrorKind::NoCapacity => {
-                "make room there, ask for smaller machines, or use another zone"
+                "free some space there, use smaller machines, or use another zone"
             }
             _ => return None,
         };
@@ -69,26 +68,25 @@ impl From<Error> for Fault {
     }
 }
 
-/// What a code means, and whether the connection is lost. Some codes are for anything at all; then the words
-/// decide.
+/// A code's meaning, and whether the connection is lost. Some codes are generic; then the message decides.
 ///
 /// Source: <https://libvirt.org/html/libvirt-virterror.html>
 fn meaning(code: ErrorNumber, domain: ErrorDomain, words: &str) -> (ErrorKind, bool) {
     use ErrorNumber as Code;
-    let later = ErrorKind::Transient { retry_after: None };
-    let says = |part: &str| words.contains(part);
+    let later = ErrorKind::TRANSIENT;
+    let has = |part: &str| words.contains(part);
     let kind = match code {
         Code::AuthFailed
         | Code::AuthCancelled
         | Code::AuthUnavailable
         | Code::AccessDenied
         | Code::OperationDenied => ErrorKind::Denied,
-        _ if says("Permission denied") || says("authentication unavailable") => ErrorKind::Denied,
+        _ if has("Permission denied") || has("authentication unavailable") => ErrorKind::Denied,
         Code::NoMemory => ErrorKind::NoCapacity,
-        _ if says("Not enough free space")
-            || says("No space left")
-            || says("Cannot allocate memory")
-            || says("cannot set up guest memory") =>
+        _ if has("Not enough free space")
+            || has("No space left")
+            || has("Cannot allocate memory")
+            || has("cannot set up guest memory") =>
         {
             ErrorKind::NoCapacity
         }
@@ -99,23 +97,23 @@ fn meaning(code: ErrorNumber, domain: ErrorDomain, words: &str) -> (ErrorKind, b
         | Code::Ssh
         | Code::Libssh
         | Code::NoServer => return (later, true),
-        _ if says("Failed to connect socket")
-            || says("client socket is closed")
-            || says("Cannot recv data")
-            || says("Cannot write data")
-            || says("End of file while reading data") =>
+        _ if has("Failed to connect socket")
+            || has("client socket is closed")
+            || has("Cannot recv data")
+            || has("Cannot write data")
+            || has("End of file while reading data") =>
         {
             return (later, true);
         }
         Code::SystemError if domain == ErrorDomain::Rpc => return (later, true),
         Code::OperationTimeout | Code::ResourceBusy | Code::AgentUnresponsive => later,
-        _ if says("asynchronous jobs running") => later,
+        _ if has("asynchronous jobs running") => later,
         Code::DomExist
         | Code::NetworkExist
         | Code::StorageVolExist
         | Code::OperationInvalid
         | Code::NetworkPortExists => ErrorKind::Conflict,
-        _ if says("already exists") || says("already in use") => ErrorKind::Conflict,
+        _ if has("already exists") || has("already in use") => ErrorKind::Conflict,
         Code::XmlError
         | Code::XmlDetail
         | Code::XmlInvalidSchema
@@ -139,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whom_a_pool_does_not_let_in_is_told() {
+    fn denied_access_to_a_pool_has_its_own_hint() {
         let hint = |words: &str| Fault::new(ErrorKind::Denied, words).hint().unwrap();
         let words =
             "Cannot access storage file '/pool/x' (as uid:64055, gid:64055): Permission denied";
@@ -148,8 +146,8 @@ mod tests {
     }
 
     #[test]
-    fn codes_and_words_mean_what_the_caller_can_act_on() {
-        let later = ErrorKind::Transient { retry_after: None };
+    fn codes_and_messages_map_to_kinds() {
+        let later = ErrorKind::TRANSIENT;
         let table = [
             (
                 ErrorNumber::SystemError,

@@ -1,8 +1,8 @@
-//! The way to one host's libvirt: connected when it is needed, and anew when it was lost.
+//! The connection to one host's libvirt: opened on first use, and reopened if lost.
 
 use crate::config::Patience;
 use crate::error::{Answer, Fault};
-use crate::hypervisor::Hypervisor;
+use crate::hypervisor::{DomainSeen, Hypervisor, NetworkSeen, Node, PoolSeen, VolumeSeen};
 use hakube_provider::{Attempt, ErrorKind, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,23 +12,23 @@ use tokio::sync::{Mutex, oneshot};
 /// Connects to a URI.
 pub(crate) type Opener = dyn Fn(&str) -> Answer<Arc<dyn Hypervisor>> + Send + Sync;
 
-/// What became of the last attempt to connect.
+/// The state of the connection.
 enum Connection {
-    /// There was none, or it was lost.
+    /// Not connected yet, or the connection was lost.
     None,
-    /// It stands.
+    /// Connected.
     Up(Arc<dyn Hypervisor>),
-    /// It failed, at that time.
+    /// The last attempt failed at this time.
     Failed(Fault, Instant),
 }
 
-/// One host.
 pub(crate) struct Host {
-    /// Where its libvirt is.
+    /// The URI of its libvirt.
     pub(crate) uri: String,
-    /// The zones that are this host, sorted. Never empty.
+    /// The zones on this host, sorted. Never empty.
     pub(crate) zones: Vec<String>,
-    /// Held while an image is looked for there and uploaded: a host that hangs keeps none of the others waiting.
+    /// Held while an image is looked up or uploaded there. One per host, so a host that hangs
+    /// doesn't delay the others.
     pub(crate) uploading: Mutex<()>,
     patience: Patience,
     opener: Arc<Opener>,
@@ -37,7 +37,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Connects to nothing yet.
+    /// Creates the host. Doesn't connect yet.
     pub(crate) fn new(
         uri: String,
         zones: Vec<String>,
@@ -56,15 +56,16 @@ impl Host {
         }
     }
 
-    /// The zone that stands for the host, where something is the host's rather than a zone's.
+    /// The zone that stands for the host in messages and resource ids.
     pub(crate) fn first_zone(&self) -> &str {
         self.zones.first().map_or("", String::as_str)
     }
 
-    /// Asks for one thing, or a few that belong together.
+    /// Makes one call, or a few that belong together.
     ///
     /// # Errors
-    /// [`ErrorKind::Transient`] when it can't be reached or doesn't answer in time; else what it says.
+    /// [`ErrorKind::Transient`] if the host is unreachable or doesn't respond in time; otherwise
+    /// libvirt's error.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         attempt: &Attempt,
@@ -73,7 +74,7 @@ impl Host {
         self.ask_for(self.patience.call, attempt, work).await
     }
 
-    /// The same for a call that moves so many bytes, which takes at most a second per MiB more.
+    /// Does the same for a call that transfers `bytes` bytes. Each MiB adds a second to the timeout.
     pub(crate) async fn move_bytes<T: Send + 'static>(
         &self,
         bytes: u64,
@@ -106,7 +107,7 @@ impl Host {
         let mut connection = self.connection.lock().await;
         match &*connection {
             Connection::Up(there) if there.alive() => return Ok(Arc::clone(there)),
-            // Whoever waited for another's attempt waited for its own.
+            // An attempt that another task made while this one waited counts for both.
             Connection::Failed(fault, when) if *when >= asked => {
                 return Err(self.blamed(attempt, fault));
             }
@@ -127,7 +128,7 @@ impl Host {
         }
     }
 
-    /// The next call connects anew, unless another already did.
+    /// Drops a lost connection, unless it has already been replaced. The next call reconnects.
     async fn forget(&self, lost: &Arc<dyn Hypervisor>) {
         let mut connection = self.connection.lock().await;
         if matches!(&*connection, Connection::Up(now) if Arc::ptr_eq(now, lost)) {
@@ -136,7 +137,7 @@ impl Host {
     }
 
     fn blamed(&self, attempt: &Attempt, fault: &Fault) -> hakube_provider::ProviderError {
-        let message = format!("{} says: {}", self.uri, fault.message);
+        let message = format!("{}: {}", self.uri, fault.message);
         attempt.failed(&Fault {
             message,
             ..fault.clone()
@@ -144,29 +145,70 @@ impl Host {
     }
 }
 
-/// Runs what blocks on a thread of its own, and waits so long for it. Not on one of the runtime's: those are
-/// waited for when the program ends, and a call that hangs would hang it.
+/// Methods of [`Host`] that make one call each.
+macro_rules! calls {
+    ($($call:ident($($text:ident),*) -> $answer:ty;)+) => {
+        impl Host {$(
+            /// See [`Hypervisor`], and [`Host::ask`] for the errors.
+            pub(crate) async fn $call(&self, attempt: &Attempt $(, $text: &str)*) -> Result<$answer> {
+                $(let $text = $text.to_owned();)*
+                self.ask(attempt, move |hypervisor| hypervisor.$call($(&$text),*)).await
+            }
+        )+}
+    };
+}
+
+calls! {
+    capabilities() -> String;
+    domain_capabilities(arch, kind) -> Option<String>;
+    node() -> Node;
+    domains() -> Vec<DomainSeen>;
+    domain(name) -> Option<DomainSeen>;
+    define_domain(xml) -> ();
+    autostart_domain(name) -> ();
+    start_domain(name) -> ();
+    resume_domain(name) -> ();
+    destroy_domain(name) -> ();
+    undefine_domain(name) -> ();
+    networks() -> Vec<NetworkSeen>;
+    network(name) -> Option<NetworkSeen>;
+    define_network(xml) -> ();
+    autostart_network(name) -> ();
+    start_network(name) -> ();
+    destroy_network(name) -> ();
+    undefine_network(name) -> ();
+    pool(name) -> Option<PoolSeen>;
+    volume(pool, name) -> Option<VolumeSeen>;
+    create_volume(pool, xml) -> ();
+    delete_volume(pool, name) -> ();
+}
+
+/// Runs blocking work on a thread of its own, with a timeout. It doesn't use the runtime's threads,
+/// because the program would wait for a hung call when it exits.
 async fn on_a_thread<T: Send + 'static>(
     patience: Duration,
     work: impl FnOnce() -> Answer<T> + Send + 'static,
 ) -> Answer<T> {
     let (sender, receiver) = oneshot::channel();
     let no_answer = |message: String| Fault {
-        kind: ErrorKind::Transient { retry_after: None },
+        kind: ErrorKind::TRANSIENT,
         message,
         disconnected: true,
     };
     std::thread::Builder::new()
         .name("libvirt".to_owned())
         .spawn(move || {
-            // Nobody waits any more when the deadline has passed.
+            // After the timeout, nothing receives it.
             let _ = sender.send(work());
         })
-        .map_err(|error| no_answer(format!("no thread to call it from: {error}")))?;
+        .map_err(|error| no_answer(format!("can't start a thread: {error}")))?;
     match tokio::time::timeout(patience, receiver).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(_)) => Err(no_answer("the call ended without an answer".to_owned())),
-        Err(_) => Err(no_answer(format!("no answer in {} s", patience.as_secs()))),
+        Ok(Err(_)) => Err(no_answer("the call ended without a result".to_owned())),
+        Err(_) => Err(no_answer(format!(
+            "no response within {} s",
+            patience.as_secs()
+        ))),
     }
 }
 
@@ -191,27 +233,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_wait_for_a_host_that_is_away_wait_once() {
+    async fn concurrent_calls_to_an_unreachable_host_share_one_attempt() {
         let attempts = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&attempts);
         let (until, both_wait) = std::sync::mpsc::channel::<()>();
         let both_wait = std::sync::Mutex::new(both_wait);
-        let away: Arc<Opener> = Arc::new(move |_| {
+        let unreachable: Arc<Opener> = Arc::new(move |_| {
             counted.fetch_add(1, Ordering::Relaxed);
             let _ = both_wait.lock().unwrap().recv();
-            Err(Fault::new(
-                ErrorKind::Transient { retry_after: None },
-                "no route to host",
-            ))
+            Err(Fault::new(ErrorKind::TRANSIENT, "no route to host"))
         });
         let zones = vec!["lan-a".to_owned()];
-        let host = Host::new("x".into(), zones, Patience::default(), away, Arc::default());
+        let host = Host::new(
+            "x".into(),
+            zones,
+            Patience::default(),
+            unreachable,
+            Arc::default(),
+        );
         let attempt = Attempt::new("read", "it");
-        let ask = || host.ask(&attempt, |hypervisor| hypervisor.node());
+        let ask = || host.node(&attempt);
         let (first, second, ()) = futures::join!(ask(), ask(), async { drop(until) });
         assert!(first.is_err() && second.is_err());
         assert_eq!(attempts.load(Ordering::Relaxed), 1);
-        // Whoever asks later looks anew.
+        // A later call tries again.
         assert!(ask().await.is_err());
         assert_eq!(attempts.load(Ordering::Relaxed), 2);
     }

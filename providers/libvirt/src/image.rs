@@ -1,11 +1,10 @@
-//! Base images: from a file or a URL, verified before anything uses them, in each host's pool once.
+//! Base images: from a file or URL, verified before use, and stored once in each host's pool.
 
 use crate::Libvirt;
 use crate::config::Patience;
 use crate::host::Host;
 use crate::hypervisor::{Format, VolumeSeen};
-use crate::mark::Volume;
-use crate::volumes;
+use crate::volumes::{self, Volume};
 use futures::StreamExt;
 use hakube_provider::{Attempt, ErrorKind, MachineSpec, Result};
 use sha2::{Digest, Sha256};
@@ -18,23 +17,20 @@ use std::time::SystemTime;
 use tempfile::NamedTempFile;
 use tokio::sync::Mutex;
 
-/// An image that was read as a whole, and has the sum that it should.
+/// An image that was read completely and whose checksum is known.
 pub(crate) struct Image {
     file: Place,
-    /// Its SHA-256.
     pub(crate) sum: String,
-    /// Its length in bytes.
     pub(crate) length: u64,
-    /// How its bytes are to be read.
     pub(crate) format: Format,
-    /// The size of the disk that it is, in bytes.
+    /// The virtual size of its disk, in bytes.
     pub(crate) capacity: u64,
 }
 
 enum Place {
-    /// The user's own file, as it was when its sum was taken.
+    /// The operator's file, with its modification time when it was read.
     Own(PathBuf, SystemTime),
-    /// A download, gone with this.
+    /// A downloaded file, deleted when this is dropped.
     Downloaded(NamedTempFile),
 }
 
@@ -46,7 +42,7 @@ impl Image {
         }
     }
 
-    /// Whether the file is still the one that was read.
+    /// Whether the file hasn't changed since it was read.
     fn is_unchanged(&self) -> bool {
         let Place::Own(path, changed) = &self.file else {
             return true;
@@ -57,14 +53,14 @@ impl Image {
     }
 }
 
-/// Images that were read by this process: a large one takes a while.
+/// The images that this process has read. Reading a large one takes a while.
 pub(crate) struct Images {
     known: Mutex<BTreeMap<String, Arc<Image>>>,
     patience: Patience,
 }
 
 impl Images {
-    /// None is known. A server that sends nothing is given up as a host is.
+    /// Creates an empty cache. A server that sends nothing times out after `patience.call`.
     pub(crate) fn new(patience: Patience) -> Self {
         Self {
             known: Mutex::default(),
@@ -72,11 +68,11 @@ impl Images {
         }
     }
 
-    /// The image of that source, whose sum is the wanted one.
+    /// The image of this source, with the wanted checksum if there is one.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when it can't be read or has another sum; [`ErrorKind::Transient`] when its server
-    /// fails.
+    /// [`ErrorKind::Invalid`] if it can't be read or has a different checksum;
+    /// [`ErrorKind::Transient`] if its server fails.
     pub(crate) async fn get(&self, source: &str, wanted: Option<&str>) -> Result<Arc<Image>> {
         let attempt = Attempt::new("read", format!("image {source}"));
         let mut known = self.known.lock().await;
@@ -91,9 +87,9 @@ impl Images {
         match wanted.filter(|wanted| *wanted != image.sum) {
             None => Ok(image),
             Some(wanted) => {
-                let message = format!("its SHA-256 is {}, and should be {wanted}", image.sum);
+                let message = format!("its SHA-256 is {}, expected {wanted}", image.sum);
                 let error = attempt.error(ErrorKind::Invalid, message);
-                Err(error.with_hint("download it again, or see where the sum comes from"))
+                Err(error.with_hint("download it again, or correct the expected checksum"))
             }
         }
     }
@@ -104,7 +100,7 @@ async fn read(attempt: &Attempt, source: &str, patience: Patience) -> Result<Ima
         attempt
             .error(ErrorKind::Invalid, error.to_string())
             .with_hint(
-                "an image is a file on the host that hakube runs on, or an http or https URL",
+                "the image must be a file on the machine that runs hakube, or an http or https URL",
             )
     };
     let file = if source.starts_with("http://") || source.starts_with("https://") {
@@ -121,7 +117,7 @@ async fn read(attempt: &Attempt, source: &str, patience: Patience) -> Result<Ima
     }
 }
 
-/// Reads it once, for its sum and what it is.
+/// Reads the file once, for its checksum, format and size.
 fn look(place: Place) -> io::Result<Image> {
     let path = match &place {
         Place::Own(path, _) => path,
@@ -146,7 +142,7 @@ fn look(place: Place) -> io::Result<Image> {
     })
 }
 
-/// The size of the disk that a qcow2 file holds, `None` if it isn't one.
+/// A qcow2 file's virtual size; `None` if it isn't a qcow2 file.
 ///
 /// Source: <https://www.qemu.org/docs/master/interop/qcow2.html>
 fn qcow2_capacity(head: &[u8]) -> Option<u64> {
@@ -159,21 +155,16 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 async fn download(attempt: &Attempt, url: &str, patience: Patience) -> Result<NamedTempFile> {
-    let later = |error: reqwest::Error| {
-        attempt.error(
-            ErrorKind::Transient { retry_after: None },
-            error.to_string(),
-        )
-    };
+    let later = |error: reqwest::Error| attempt.error(ErrorKind::TRANSIENT, error.to_string());
     let disk = |error: io::Error| {
         attempt
             .error(
                 ErrorKind::NoCapacity,
-                format!("no room for it here: {error}"),
+                format!("can't store the download on this machine: {error}"),
             )
-            .with_hint("TMPDIR says where it is put for the time being")
+            .with_hint("set TMPDIR to a directory with enough space")
     };
-    // The client would panic.
+    // Otherwise the client panics.
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         return Err(attempt.error(
             ErrorKind::Fatal,
@@ -188,10 +179,13 @@ async fn download(attempt: &Attempt, url: &str, patience: Patience) -> Result<Na
     let answer = client.get(url).send().await.map_err(later)?;
     if !answer.status().is_success() {
         let kind = match answer.status().is_server_error() {
-            true => ErrorKind::Transient { retry_after: None },
+            true => ErrorKind::TRANSIENT,
             false => ErrorKind::Invalid,
         };
-        return Err(attempt.error(kind, format!("its server says {}", answer.status())));
+        return Err(attempt.error(
+            kind,
+            format!("its server responded with {}", answer.status()),
+        ));
     }
     let mut file = NamedTempFile::new().map_err(disk)?;
     let mut pieces = answer.bytes_stream();
@@ -203,10 +197,10 @@ async fn download(attempt: &Attempt, url: &str, patience: Patience) -> Result<Na
 }
 
 impl Libvirt {
-    /// The image of a machine's spec is in the host's pool. Returns it and its sum.
+    /// Ensures that a machine's image is in the host's pool. Returns its volume and checksum.
     ///
-    /// It is complete when there is a second volume beside it, which is made last: a crash in the middle leaves
-    /// an image that nothing believes.
+    /// A second volume, created last, records that the image is complete. An image without it,
+    /// after a crash, isn't used.
     pub(crate) async fn image_on(
         &self,
         host: &Host,
@@ -216,7 +210,7 @@ impl Libvirt {
             "upload",
             format!("image {} to {}", spec.image, host.first_zone()),
         );
-        // Two machines of a host don't upload it twice.
+        // One upload per host at a time, so two machines don't upload the same image twice.
         let _alone = host.uploading.lock().await;
         if let Some(sum) = &spec.image_sha256
             && let Some(there) = self
@@ -238,13 +232,13 @@ impl Libvirt {
         match there.await? {
             Some(there) => Ok((there, sum)),
             None => Err(attempt.error(
-                ErrorKind::Transient { retry_after: None },
-                "it is gone again, a moment after it was uploaded",
+                ErrorKind::TRANSIENT,
+                "it disappeared right after the upload",
             )),
         }
     }
 
-    /// The image of that sum, if it is complete.
+    /// The image with this checksum, if it is complete.
     pub(crate) async fn verified_image(
         &self,
         host: &Host,
@@ -269,9 +263,9 @@ impl Libvirt {
     ) -> Result<()> {
         let verified = Volume::Verified(image.sum.clone()).name(cluster);
         let name = Volume::Image(image.sum.clone()).name(cluster);
-        self.delete_volume(host, attempt, verified.clone()).await?;
+        self.delete_volume(host, attempt, &verified).await?;
         let empty = volumes::empty(&name, image.format, image.capacity);
-        self.remade(host, attempt, name.clone(), empty).await?;
+        self.remade(host, attempt, &name, &empty).await?;
         let mut file = File::open(image.path())
             .map_err(|error| attempt.error(ErrorKind::Invalid, error.to_string()))?;
         let (pool, length) = (self.config.pool.clone(), image.length);
@@ -279,12 +273,12 @@ impl Libvirt {
             hypervisor.upload(&pool, &name, &mut file, length)
         })
         .await?;
-        // The user's own file may have been written to while it was read.
+        // The operator's file may have changed while it was read.
         if !image.is_unchanged() {
-            return Err(attempt.error(ErrorKind::Conflict, "it was changed meanwhile"));
+            return Err(attempt.error(ErrorKind::Conflict, "it changed during the upload"));
         }
         let marker = volumes::empty(&verified, Format::Raw, 512);
-        self.create_volume(host, attempt, marker).await
+        self.create_volume(host, attempt, &marker).await
     }
 }
 
@@ -303,7 +297,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_image_is_told_by_its_sum() {
+    async fn an_image_is_identified_by_its_checksum() {
         let file = file(b"debian");
         let source = file.path().to_str().unwrap();
         let images = Images::new(Patience::default());
@@ -317,7 +311,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_image_that_was_replaced_is_read_again() {
+    async fn a_replaced_image_is_read_again() {
         let file = file(b"debian");
         let source = file.path().to_str().unwrap().to_owned();
         let images = Images::new(Patience::default());
@@ -328,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_image_that_isnt_there_is_named() {
+    async fn a_missing_image_is_named() {
         let refused = Images::new(Patience::default())
             .get("/no/such/image", None)
             .await;
@@ -338,7 +332,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_image_comes_from_a_server_and_its_refusal_is_told_apart_from_its_trouble() {
+    async fn client_and_server_errors_of_a_download_differ_in_kind() {
         rustls::crypto::ring::default_provider()
             .install_default()
             .ok();
@@ -362,7 +356,7 @@ mod tests {
         assert_eq!(refused.kind, ErrorKind::Invalid, "{refused}");
         let down = get("/down").await.err().unwrap();
         assert!(down.is_transient(), "{down}");
-        // One that was read once is downloaded no more.
+        // An image is downloaded only once.
         get("/image").await.unwrap();
         let requests = server.received_requests().await.unwrap();
         let downloads = requests
@@ -372,11 +366,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_sends_nothing_is_given_up() {
+    async fn a_silent_server_times_out() {
         rustls::crypto::ring::default_provider()
             .install_default()
             .ok();
-        // Connections are made, and nobody reads from them.
+        // Connections are accepted by the kernel, but nothing reads from them.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let images = Images::new(Patience {
             call: Duration::from_millis(20),
@@ -388,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_qcow2_file_says_how_large_its_disk_is() {
+    fn the_size_of_a_qcow2_disk_is_read_from_its_header() {
         let mut head = b"QFI\xfb\0\0\0\x03".to_vec();
         head.extend([0; 16]);
         head.extend((20_u64 << 30).to_be_bytes());

@@ -1,26 +1,26 @@
-//! Everything that bears a cluster's mark, on all hosts that can be asked.
+//! Lists everything with a cluster's ownership label, on all reachable hosts.
 
 use crate::host::Host;
 use crate::machine::{Found, read};
-use crate::mark::{NetworkMark, Volume};
+use crate::mark::NetworkMark;
 use crate::memory::{Said, mistaken};
+use crate::volumes::Volume;
 use crate::{Libvirt, of_those_that_answer};
 use futures::future::join_all;
 use hakube_provider::{
-    Address, Attempt, Disk, Inventory, NodeGroup, ProviderError, ResourceId, ResourceKind, Result,
-    Scope,
+    Address, Attempt, Disk, Inventory, Namesake, NodeGroup, Owner, ProviderError, ResourceId,
+    ResourceKind, Result, Scope, namesakes,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
-/// What is on one host of a cluster's.
+/// What one host has of a cluster.
 #[derive(Debug, Default)]
 struct Sight {
-    /// The host's zones.
     zones: Vec<String>,
     uuid: Option<String>,
     machines: Vec<Found>,
-    /// The network's name and what it says.
+    /// The network's name and ownership label.
     network: Option<(String, NetworkMark)>,
     volumes: Vec<Volume>,
 }
@@ -72,8 +72,33 @@ impl Libvirt {
         }
     }
 
+    /// See [`hakube_provider::Provider::namesakes`].
+    pub(crate) async fn clusters_named(&self, name: &str) -> Result<Vec<Namesake>> {
+        let attempt = Attempt::new("read", "the clusters' machines and networks");
+        let looked = self.hosts.iter().map(|host| async {
+            let machines = self.machines_on(host, &attempt).await?;
+            let networks = self.networks_on(host, &attempt).await?;
+            let machines = machines.into_iter().map(|found| {
+                let id = ResourceId::in_zone(ResourceKind::Machine, found.mark.zone, found.name);
+                (found.mark.cluster, id)
+            });
+            let networks = networks.into_iter().map(|(name, mark)| {
+                let id = ResourceId::in_zone(ResourceKind::Network, host.first_zone(), name);
+                (mark.cluster, id)
+            });
+            Ok::<_, ProviderError>(machines.chain(networks).collect::<Vec<_>>())
+        });
+        let found = join_all(looked).await.into_iter().flatten().flatten();
+        let found = found.map(|(mark, id)| Namesake {
+            owner: Owner::of_mark(&mark),
+            since: None,
+            example: id.to_string(),
+        });
+        Ok(namesakes(name, found))
+    }
+
     async fn sight(&self, host: &Host, cluster: &str) -> Result<Sight> {
-        let attempt = Attempt::new("read", format!("what is in {}", host.first_zone()));
+        let attempt = Attempt::new("read", format!("the resources in {}", host.first_zone()));
         let machines = self.machines_on(host, &attempt).await?.into_iter();
         let networks = self.networks_on(host, &attempt).await?.into_iter();
         let volumes = self.volumes_on(host, &attempt).await?;
@@ -91,9 +116,9 @@ impl Libvirt {
         })
     }
 
-    /// All machines of any cluster's on a host.
+    /// The machines of all clusters on a host.
     pub(crate) async fn machines_on(&self, host: &Host, attempt: &Attempt) -> Result<Vec<Found>> {
-        let domains = host.ask(attempt, |hypervisor| hypervisor.domains()).await?;
+        let domains = host.domains(attempt).await?;
         let read = domains.into_iter().map(|domain| read(attempt, domain));
         Ok(read
             .collect::<Result<Vec<_>>>()?
@@ -102,15 +127,13 @@ impl Libvirt {
             .collect())
     }
 
-    /// All networks of any cluster's on a host, with their names.
+    /// The networks of all clusters on a host, with their names.
     pub(crate) async fn networks_on(
         &self,
         host: &Host,
         attempt: &Attempt,
     ) -> Result<Vec<(String, NetworkMark)>> {
-        let networks = host
-            .ask(attempt, |hypervisor| hypervisor.networks())
-            .await?;
+        let networks = host.networks(attempt).await?;
         let mut marks = Vec::new();
         for network in networks {
             let mark = NetworkMark::from_xml(&network.xml);
@@ -121,9 +144,9 @@ impl Libvirt {
         Ok(marks)
     }
 
-    /// The addresses of all machines of any cluster's, on the hosts that answer.
+    /// The addresses of the machines of all clusters, on the reachable hosts.
     pub(crate) async fn machines_of_all(&self, hosts: &[&Host]) -> Result<BTreeSet<Ipv4Addr>> {
-        let attempt = Attempt::new("read", "the addresses that are taken");
+        let attempt = Attempt::new("read", "the addresses in use");
         let hosts = hosts.iter();
         let machines = join_all(hosts.map(|host| self.machines_on(host, &attempt))).await;
         let machines = of_those_that_answer(machines)?;
@@ -131,7 +154,7 @@ impl Libvirt {
         Ok(machines.map(|found| found.mark.address).collect())
     }
 
-    /// The networks of all clusters, on the hosts that answer.
+    /// The networks of all clusters on the reachable hosts.
     pub(crate) async fn networks_of_all(&self, hosts: &[&Host]) -> Result<Vec<NetworkMark>> {
         let attempt = Attempt::new("read", "the clusters' networks");
         let hosts = hosts.iter();
@@ -141,35 +164,31 @@ impl Libvirt {
         Ok(networks.map(|(_, mark)| mark).collect())
     }
 
-    /// See [`hakube_provider::Provider::zones`]: those whose host can be asked.
+    /// See [`hakube_provider::Provider::zones`]: the zones whose host is reachable.
     pub(crate) async fn zones_up(&self) -> Result<Vec<String>> {
         let up = self.answering().await?;
         let up: BTreeSet<&String> = up.iter().flat_map(|host| &host.zones).collect();
         Ok(up.into_iter().cloned().collect())
     }
 
-    /// The hosts that answer. Asked before `agreeing` is held, so that all who wait for one that hangs do it at the
-    /// same time, and not one after the other.
+    /// The reachable hosts. Call this before locking `agreeing`, so that concurrent operations wait
+    /// for a hung host at the same time, not one after the other.
     pub(crate) async fn answering(&self) -> Result<Vec<&Host>> {
         let attempt = Attempt::new("read", "the zones");
         let answers = self.hosts.iter().map(async |host| {
-            host.ask(&attempt, |hypervisor| hypervisor.node()).await?;
+            host.node(&attempt).await?;
             Ok(host)
         });
         of_those_that_answer(join_all(answers).await)
     }
 }
 
-/// One inventory of what was seen. Pure.
+/// Merges the observations into one inventory. Pure.
 fn inventory(sights: Vec<Sight>) -> Inventory {
     let mut inventory = Inventory::default();
     let mut resources = BTreeSet::new();
     let mut resource = |kind, scope, name: &str| {
-        resources.insert(ResourceId {
-            kind,
-            scope,
-            name: name.to_owned(),
-        });
+        resources.insert(ResourceId::new(kind, scope, name));
     };
     for sight in sights {
         let first = sight.zones.first().cloned().unwrap_or_default();
@@ -197,7 +216,7 @@ fn inventory(sights: Vec<Sight>) -> Inventory {
                 Volume::Image(sum) | Volume::Verified(sum) => {
                     resource(ResourceKind::Image, Scope::Zone(first.clone()), sum);
                 }
-                // With its machine, or, where that is gone, by itself.
+                // Deleted with its machine, or listed on its own if the machine is gone.
                 Volume::Machine { zone, name, .. } => {
                     let is_its = |found: &&Found| found.name == *name && found.mark.zone == *zone;
                     if sight.machines.iter().find(is_its).is_none() {
@@ -228,7 +247,7 @@ fn inventory(sights: Vec<Sight>) -> Inventory {
     inventory
 }
 
-/// The groups of machines. A group is no more than its machines: it has as many as it has.
+/// The node groups. A group consists only of its machines, so its size is their number.
 fn groups(machines: &[Found]) -> Vec<NodeGroup> {
     let mut groups: BTreeMap<(&str, &str), Vec<&Found>> = BTreeMap::new();
     for found in machines {
@@ -242,7 +261,7 @@ fn groups(machines: &[Found]) -> Vec<NodeGroup> {
             .iter()
             .filter_map(|found| found.mark.group.as_ref())
             .max_by_key(|group| group.number);
-        // One that isn't complete, or was shut off by hand, is yet to be: the group lacks it.
+        // A machine that is incomplete or was shut off doesn't count towards the size.
         let running = machines.iter().filter(|found| found.is_up()).count();
         NodeGroup {
             name: name.to_owned(),

@@ -1,15 +1,15 @@
-//! The libvirt provider: machines on hypervisors of one's own.
+//! The libvirt provider: machines on your own hypervisors.
 //!
-//! A zone is a host, or several zones are one. It makes machines, networks and disks there, and knows nothing of
-//! what runs on them. Facts that are easy to get wrong, and where they are dealt with:
+//! A zone is a host; several zones may be the same host. The provider creates machines, networks
+//! and disks there, and knows nothing of what runs on them. Where the subtle cases are handled:
 //!
-//! - a host that is away keeps nobody from working on the others: `inspect.rs`, `of_those_that_answer`;
-//! - its machines have addresses all the same, and nobody can ask which: `addresses.rs`;
-//! - a URI may lead to another host, which has nothing of the cluster and says so: `memory.rs`;
-//! - a call into libvirt blocks, for ever if its connection hangs: `host.rs`;
-//! - volumes have no metadata, so their whole name is the mark: `mark.rs`;
-//! - an upload that was cut short looks like one that wasn't: `image.rs`, `machine.rs`;
-//! - the endpoint's address is the machines' to hold: there is a reservation of it, and nothing to point.
+//! - an unreachable host doesn't prevent work on the others: `inspect.rs`, `of_those_that_answer`;
+//! - the addresses of an unreachable host's machines are in use, but can't be queried: `addresses.rs`;
+//! - a URI may lead to the wrong host, which has nothing of the cluster: `memory.rs`;
+//! - a call into libvirt blocks, forever if its connection hangs: `host.rs`;
+//! - volumes have no metadata, so their whole name is the ownership label: `volumes.rs`;
+//! - an interrupted upload looks like a complete one: `image.rs`, `machine.rs`;
+//! - machines hold the endpoint's address themselves: it is reserved, but never pointed at anything.
 
 mod addresses;
 mod config;
@@ -29,6 +29,7 @@ mod network;
 mod node_group;
 mod pool;
 mod preflight;
+mod reserve;
 mod seed;
 mod size;
 #[cfg(test)]
@@ -46,35 +47,35 @@ use crate::neighbours::{KernelNeighbours, Neighbours};
 use async_trait::async_trait;
 use hakube_provider::{
     Address, AddressSpec, Attempt, BalancerSpec, EndpointSpec, EndpointTarget, ErrorKind,
-    FirewallSpec, Inventory, Machine, MachineRef, MachineSpec, NetworkSpec, NodeGroupSpec,
-    PreflightSpec, Provider, ProviderError, ResourceId, Result, SshServer,
+    FirewallSpec, Inventory, Machine, MachineRef, MachineSpec, Namesake, NetworkSpec,
+    NodeGroupSpec, PreflightSpec, Provider, ProviderError, ResourceId, Result, SshServer,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Mutex;
 
-/// Hypervisors of one's own.
+/// The provider.
 pub struct Libvirt {
     config: LibvirtConfig,
     hosts: Vec<Host>,
     neighbours: Arc<dyn Neighbours>,
     images: Images,
-    /// Held from a look at what hosts know of a cluster's network until all know the same: an address is chosen
-    /// in between.
+    /// Held from reading the hosts' records of a cluster's network until all hosts have the same
+    /// record. An address is chosen in between.
     agreeing: Mutex<()>,
     calls: Arc<AtomicU64>,
 }
 
 impl Libvirt {
-    /// A provider on these hosts. Connects to none of them yet: one that is away is told of by the calls that
-    /// need it.
+    /// Creates a provider for these hosts. Doesn't connect yet: an unreachable host fails the calls
+    /// that need it.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when there is no zone.
+    /// [`ErrorKind::Invalid`] if there are no zones.
     pub fn connect(config: LibvirtConfig) -> Result<Self> {
         let opener: Arc<Opener> = Arc::new(|uri| {
-            let connection = hypervisor::open(uri)?;
+            let connection = hypervisor::connection::open(uri)?;
             Ok(Arc::new(connection) as Arc<dyn Hypervisor>)
         });
         Self::over(config, opener, Arc::new(KernelNeighbours))
@@ -88,7 +89,7 @@ impl Libvirt {
         if config.zones.is_empty() {
             return Err(Attempt::new("use", "libvirt").error(
                 ErrorKind::Invalid,
-                "no zone has a hypervisor: name one at least, such as lan-site1-a=qemu:///system",
+                "no zone has a hypervisor: set at least one, such as lan-site1-a=qemu:///system",
             ));
         }
         let calls = Arc::new(AtomicU64::new(0));
@@ -115,48 +116,47 @@ impl Libvirt {
         })
     }
 
-    /// The host of a zone.
     fn host_of(&self, attempt: &Attempt, zone: &str) -> Result<&Host> {
         let is_its = |host: &&Host| host.zones.iter().any(|other| other == zone);
         self.hosts.iter().find(is_its).ok_or_else(|| {
             let message = format!(
-                "zone {zone} has no hypervisor; there are {}",
+                "zone {zone} has no hypervisor; known zones: {}",
                 self.zone_names().join(", ")
             );
             attempt.error(ErrorKind::Invalid, message)
         })
     }
 
-    /// All zones, sorted.
     fn zone_names(&self) -> Vec<&str> {
         self.config.zones.keys().map(String::as_str).collect()
     }
 }
 
-/// What hosts answered, of those that can be asked. The first error of one that can, or, if none can, of any.
+/// The results of the reachable hosts. Fails with the first error of a reachable host; if no host
+/// is reachable, with the last one's error.
 fn of_those_that_answer<T>(answers: Vec<Result<T>>) -> Result<Vec<T>> {
     let mut done = Vec::new();
-    let mut away = None;
+    let mut unreachable = None;
     for answer in answers {
         match answer {
             Ok(value) => done.push(value),
             Err(error) if error.is_transient() || error.kind == ErrorKind::Denied => {
-                away = Some(error);
+                unreachable = Some(error);
             }
             Err(error) => return Err(error),
         }
     }
-    match away {
+    match unreachable {
         Some(error) if done.is_empty() => Err(error),
         _ => Ok(done),
     }
 }
 
-/// What hosts of one's own don't have, and machines do themselves.
+/// The error for a resource that libvirt doesn't have and that machines replace themselves.
 fn not_ours(attempt: &Attempt, instead: &str) -> ProviderError {
     attempt.error(
         ErrorKind::Invalid,
-        format!("libvirt has nothing of the kind: {instead}"),
+        format!("libvirt doesn't support this: {instead}"),
     )
 }
 
@@ -174,24 +174,28 @@ impl Provider for Libvirt {
         self.inventory(cluster).await
     }
 
+    async fn namesakes(&self, name: &str) -> Result<Vec<Namesake>> {
+        self.clusters_named(name).await
+    }
+
     async fn ensure_network(&self, spec: &NetworkSpec) -> Result<()> {
-        self.networks_exist(&spec.cluster).await
+        self.ensure_networks(&spec.cluster).await
     }
 
     async fn ensure_firewall(&self, spec: &FirewallSpec) -> Result<()> {
         let attempt = Attempt::new("create", format!("firewall {}", spec.name));
         Err(not_ours(
             &attempt,
-            "who reaches a machine is its network's to say",
+            "hakube doesn't manage the network's firewalls",
         ))
     }
 
     async fn ensure_address(&self, spec: &AddressSpec) -> Result<Address> {
-        self.address_exists(spec).await
+        self.put_address(spec).await
     }
 
     async fn ensure_machine(&self, spec: &MachineSpec) -> Result<Machine> {
-        self.machine_exists(spec, None).await
+        self.put_machine(spec, None).await
     }
 
     async fn ensure_balancer(&self, spec: &BalancerSpec) -> Result<()> {
@@ -208,7 +212,7 @@ impl Provider for Libvirt {
     }
 
     async fn ensure_node_group(&self, spec: &NodeGroupSpec) -> Result<()> {
-        self.node_group_exists(spec).await
+        self.put_node_group(spec).await
     }
 
     async fn delete(&self, cluster: &str, resource: &ResourceId) -> Result<()> {

@@ -1,18 +1,19 @@
-//! Machines made one by one, and what any machine is made of.
+//! Machines created individually, and the properties of all machines.
 //!
-//! A machine's domain is defined first: that takes its name and its address. Then come its volumes; then it is
-//! defined as complete, and started. One that isn't complete is made from the start, with the address that it
-//! has: its host key's private half may be lost. Deleting goes the other way (`delete.rs`).
+//! A machine's domain is defined first, which claims its name and address. Then its volumes are
+//! created. Finally the domain is labelled complete and started. An incomplete machine is recreated
+//! from the start with the same address, because its host key's private half may be lost. Deletion
+//! works in reverse (`delete.rs`).
 
 use crate::Libvirt;
 use crate::domain::{Domain, Paths, mac};
 use crate::host::Host;
 use crate::hypervisor::{DomainSeen, DomainState, Format, PoolSeen, VolumeSeen};
 use crate::machinery::Machinery;
-use crate::mark::{Group, MachineMark, NetworkMark, Part, Volume, network_name, strange};
+use crate::mark::{Group, MachineMark, network_name, strange};
 use crate::seed::{HostKey, Seed};
 use crate::size::Size;
-use crate::volumes::{self, GIB};
+use crate::volumes::{self, GIB, Part, Volume};
 use hakube_provider::{
     Attempt, ErrorKind, MARK, Machine, MachineRef, MachineSpec, MachineState, Result, SshServer,
 };
@@ -21,28 +22,26 @@ use uuid::Uuid;
 
 /// The port of the images' ssh server.
 const SSH_PORT: u16 = 22;
-/// The tail of a console, in bytes.
+/// The length of a console's tail, in bytes.
 const CONSOLE_TAIL: u64 = 8192;
 
-/// A machine of some cluster's.
+/// A machine of any cluster.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
-    /// Its name.
     pub(crate) name: String,
-    /// What it is doing.
     pub(crate) state: DomainState,
-    /// What it says of itself.
+    /// Its ownership label and other metadata.
     pub(crate) mark: MachineMark,
 }
 
 impl Found {
-    /// Whether it is all there and runs, or is about to stop.
+    /// Whether it is complete and runs or is about to stop.
     pub(crate) fn is_up(&self) -> bool {
         let stopped = matches!(self.state, DomainState::Off | DomainState::Paused);
         self.mark.complete && !stopped
     }
 
-    /// In the caller's words.
+    /// Converts it to the provider API's type.
     pub(crate) fn machine(&self) -> Machine {
         let mark = (MARK.to_owned(), self.mark.cluster.clone());
         Machine {
@@ -62,14 +61,7 @@ impl Found {
     }
 }
 
-pub(crate) fn machine_attempt(action: &'static str, machine: &MachineRef) -> Attempt {
-    Attempt::new(
-        action,
-        format!("machine {} in {}", machine.name, machine.zone),
-    )
-}
-
-/// What a domain says of itself, if it is any cluster's.
+/// Reads a domain's metadata; `None` if it isn't any cluster's.
 pub(crate) fn read(attempt: &Attempt, domain: DomainSeen) -> Result<Option<Found>> {
     let mark = MachineMark::from_xml(&domain.xml).map_err(|fault| attempt.failed(&fault))?;
     Ok(mark.map(|mark| Found {
@@ -79,8 +71,17 @@ pub(crate) fn read(attempt: &Attempt, domain: DomainSeen) -> Result<Option<Found
     }))
 }
 
-/// The name of a data disk. A group's machines are all alike, and so are their disks: named for their machine,
-/// made with it and gone with it.
+/// Reads a domain's metadata. A domain that isn't the cluster's is an error.
+pub(crate) fn ours(attempt: &Attempt, cluster: &str, domain: DomainSeen) -> Result<Found> {
+    let found = read(attempt, domain)?;
+    let whose = found.as_ref().map(|found| found.mark.cluster.clone());
+    found
+        .filter(|found| found.mark.cluster == cluster)
+        .ok_or_else(|| strange(attempt, cluster, whose.as_deref()))
+}
+
+/// The name of a data disk. A group's machines are identical, and so are their disks: each is named
+/// after its machine, and created and deleted with it.
 fn data_disk_name(spec: &MachineSpec, group: Option<&Group>) -> Option<String> {
     let disk = spec.data_disk.as_ref()?;
     Some(match group {
@@ -90,13 +91,13 @@ fn data_disk_name(spec: &MachineSpec, group: Option<&Group>) -> Option<String> {
 }
 
 impl Libvirt {
-    /// See [`hakube_provider::Provider::ensure_machine`]; a group's machine also knows its group.
-    pub(crate) async fn machine_exists(
+    /// See [`hakube_provider::Provider::ensure_machine`]; also records a group machine's group.
+    pub(crate) async fn put_machine(
         &self,
         spec: &MachineSpec,
         group: Option<Group>,
     ) -> Result<Machine> {
-        let attempt = machine_attempt("create", &spec.machine);
+        let attempt = spec.machine.attempt("create");
         let host = self.host_of(&attempt, &spec.machine.zone)?;
         match self
             .our_domain(host, &attempt, &spec.cluster, &spec.machine)
@@ -104,25 +105,25 @@ impl Libvirt {
         {
             Some(found) if found.mark.complete => self.started(host, &spec.machine, &found).await,
             unfinished => {
-                // Its deletion was cut short, before its power was.
+                // Its deletion was interrupted before it was powered off.
                 if let Some(found) = unfinished
                     .as_ref()
                     .filter(|it| it.state != DomainState::Off)
                 {
-                    self.off(host, &attempt, &found.name).await?;
+                    host.destroy_domain(&attempt, &found.name).await?;
                 }
                 self.make(host, &attempt, spec, group, unfinished).await?;
                 self.machine_now(&spec.machine).await?.ok_or_else(|| {
                     attempt.error(
-                        ErrorKind::Transient { retry_after: None },
-                        "it is gone again, a moment after it was made",
+                        ErrorKind::TRANSIENT,
+                        "it disappeared right after its creation",
                     )
                 })
             }
         }
     }
 
-    /// The cluster's machine of that name; somebody else's is an error.
+    /// The cluster's machine of this name. A machine that isn't the cluster's is an error.
     async fn our_domain(
         &self,
         host: &Host,
@@ -130,19 +131,12 @@ impl Libvirt {
         cluster: &str,
         machine: &MachineRef,
     ) -> Result<Option<Found>> {
-        let name = machine.name.clone();
-        let found = host
-            .ask(attempt, move |hypervisor| hypervisor.domain(&name))
-            .await?;
-        let Some(found) = found else { return Ok(None) };
-        let Some(found) = read(attempt, found)? else {
-            return Err(strange(attempt, cluster, None));
+        let Some(found) = host.domain(attempt, &machine.name).await? else {
+            return Ok(None);
         };
-        if found.mark.cluster != cluster {
-            return Err(strange(attempt, cluster, Some(&found.mark.cluster)));
-        }
+        let found = ours(attempt, cluster, found)?;
         if found.mark.zone != machine.zone {
-            let message = format!("it is there, in zone {} of the same host", found.mark.zone);
+            let message = format!("it exists in zone {} of the same host", found.mark.zone);
             return Err(attempt.error(ErrorKind::Conflict, message));
         }
         Ok(Some(found))
@@ -166,7 +160,7 @@ impl Libvirt {
         let boot_size = spec.boot_disk_gb * GIB;
         if base.capacity > boot_size {
             let message = format!(
-                "its boot disk is to have {} GiB, and the image has {}",
+                "its boot disk has {} GiB, but the image needs {} GiB",
                 spec.boot_disk_gb,
                 base.capacity.div_ceil(GIB)
             );
@@ -199,7 +193,7 @@ impl Libvirt {
         };
         let address = {
             let hosts = self.answering().await?;
-            // From the choice of an address until it is taken, nobody else chooses.
+            // Locked until the address is claimed, so that nothing else chooses it.
             let _alone = self.agreeing.lock().await;
             let mut agreed = self.agreed(&spec.cluster, &hosts).await?;
             let zone = &spec.machine.zone;
@@ -216,8 +210,7 @@ impl Libvirt {
             self.network_for(host, &agreed, &hosts).await?;
             if unfinished.is_none() {
                 let taken = describe(&draft(address, String::new(), false));
-                host.ask(attempt, move |hypervisor| hypervisor.define_domain(&taken))
-                    .await?;
+                host.define_domain(attempt, &taken).await?;
             }
             address
         };
@@ -225,20 +218,10 @@ impl Libvirt {
         let seed = self.seed(attempt, spec, address, &key)?;
         self.fill(host, attempt, spec, &paths, &base, seed).await?;
         let complete = describe(&draft(address, key.public, true));
-        let name = spec.machine.name.clone();
-        host.ask(attempt, move |hypervisor| {
-            hypervisor.autostart_domain(&name)
-        })
-        .await?;
-        host.ask(attempt, move |hypervisor| {
-            hypervisor.define_domain(&complete)
-        })
-        .await?;
-        let name = spec.machine.name.clone();
-        host.ask(&attempt.to("start"), move |hypervisor| {
-            hypervisor.start_domain(&name)
-        })
-        .await
+        let name = &spec.machine.name;
+        host.autostart_domain(attempt, name).await?;
+        host.define_domain(attempt, &complete).await?;
+        host.start_domain(&attempt.to("start"), name).await
     }
 
     fn seed(
@@ -259,14 +242,11 @@ impl Libvirt {
             host_key,
         };
         seed.disk().map_err(|error| {
-            attempt.error(
-                ErrorKind::Fatal,
-                format!("its seed can't be written: {error}"),
-            )
+            attempt.error(ErrorKind::Fatal, format!("can't write its seed: {error}"))
         })
     }
 
-    /// All volumes of a machine that never ran. Its data disk, if there is one already, stays as it is.
+    /// Creates all volumes of a machine that has never run. Keeps an existing data disk.
     async fn fill(
         &self,
         host: &Host,
@@ -279,17 +259,17 @@ impl Libvirt {
         let name = |volume: &Volume| volume.name(&spec.cluster);
         let boot = name(&layout.boot);
         let over = volumes::over(&boot, spec.boot_disk_gb * GIB, base);
-        self.remade(host, attempt, boot, over).await?;
+        self.remade(host, attempt, &boot, &over).await?;
         if let Some((volume, disk)) = layout.data.as_ref().zip(spec.data_disk.as_ref()) {
             let (data, format) = (name(volume), volumes::data_format(disk));
             let empty = volumes::empty(&data, format, disk.size_gb * GIB);
             if self.volume_on(host, attempt, &data).await?.is_none() {
-                self.create_volume(host, attempt, empty).await?;
+                self.create_volume(host, attempt, &empty).await?;
             }
         }
         let (seeded, length) = (name(&layout.seed), seed.len() as u64);
         let empty = volumes::empty(&seeded, Format::Raw, length);
-        self.remade(host, attempt, seeded.clone(), empty).await?;
+        self.remade(host, attempt, &seeded, &empty).await?;
         let pool = self.config.pool.clone();
         host.move_bytes(length, attempt, move |hypervisor| {
             hypervisor.upload(&pool, &seeded, &mut seed.as_slice(), length)
@@ -297,33 +277,28 @@ impl Libvirt {
         .await?;
         let log = name(&layout.log);
         let empty = volumes::empty(&log, Format::Raw, 0);
-        self.remade(host, attempt, log, empty).await
+        self.remade(host, attempt, &log, &empty).await
     }
 
-    /// The machine, running or on its way there.
+    /// Ensures that the machine runs.
     async fn started(&self, host: &Host, reference: &MachineRef, found: &Found) -> Result<Machine> {
-        let attempt = machine_attempt("start", reference);
-        let name = reference.name.clone();
+        let attempt = reference.attempt("start");
+        let name = &reference.name;
         match found.state {
             DomainState::Running => return Ok(found.machine()),
             DomainState::Stopping => {
-                return Err(attempt.error(
-                    ErrorKind::Transient { retry_after: None },
-                    "it is being stopped",
-                ));
+                return Err(attempt.error(ErrorKind::TRANSIENT, "it is being stopped"));
             }
             DomainState::Paused => {
-                host.ask(&attempt, move |hypervisor| hypervisor.resume_domain(&name))
-                    .await?;
+                host.resume_domain(&attempt, name).await?;
             }
             DomainState::Off => {
                 let hosts = self.answering().await?;
-                // Without it no domain starts, with its host neither.
+                // Without the network no domain starts, not even by autostart.
                 let _alone = self.agreeing.lock().await;
                 let agreed = self.agreed(&found.mark.cluster, &hosts).await?;
                 self.network_on(host, &agreed.mark).await?;
-                host.ask(&attempt, move |hypervisor| hypervisor.start_domain(&name))
-                    .await?;
+                host.start_domain(&attempt, name).await?;
             }
         }
         let started = Found {
@@ -333,18 +308,14 @@ impl Libvirt {
         Ok(started.machine())
     }
 
-    /// A machine of any cluster's by name and zone.
+    /// A machine of any cluster, by name and zone.
     pub(crate) async fn found(
         &self,
         attempt: &Attempt,
         reference: &MachineRef,
     ) -> Result<Option<Found>> {
         let host = self.host_of(attempt, &reference.zone)?;
-        let name = reference.name.clone();
-        let found = host
-            .ask(attempt, move |hypervisor| hypervisor.domain(&name))
-            .await?;
-        let found = match found {
+        let found = match host.domain(attempt, &reference.name).await? {
             Some(found) => read(attempt, found)?,
             None => None,
         };
@@ -353,17 +324,13 @@ impl Libvirt {
 
     /// See [`hakube_provider::Provider::machine`].
     pub(crate) async fn machine_now(&self, reference: &MachineRef) -> Result<Option<Machine>> {
-        let found = self
-            .found(&machine_attempt("read", reference), reference)
-            .await?;
+        let found = self.found(&reference.attempt("read"), reference).await?;
         Ok(found.map(|found| found.machine()))
     }
 
     /// See [`hakube_provider::Provider::ssh_server`].
     pub(crate) async fn ssh_server_now(&self, reference: &MachineRef) -> Result<Option<SshServer>> {
-        let found = self
-            .found(&machine_attempt("read", reference), reference)
-            .await?;
+        let found = self.found(&reference.attempt("read"), reference).await?;
         let running = found.filter(|found| {
             found.mark.complete
                 && found.state == DomainState::Running
@@ -378,9 +345,9 @@ impl Libvirt {
 
     /// See [`hakube_provider::Provider::console`].
     pub(crate) async fn console_tail(&self, reference: &MachineRef) -> Result<String> {
-        let attempt = machine_attempt("read the console of", reference);
+        let attempt = reference.attempt("read the console of");
         let Some(found) = self.found(&attempt, reference).await? else {
-            return Err(attempt.error(ErrorKind::Invalid, "there is no such machine"));
+            return Err(attempt.error(ErrorKind::Invalid, "the machine doesn't exist"));
         };
         let host = self.host_of(&attempt, &reference.zone)?;
         let log = volume_of(&reference.zone, &reference.name, Part::Log(None));
@@ -399,59 +366,17 @@ impl Libvirt {
 
     /// How the host runs guests.
     pub(crate) async fn machinery_of(&self, host: &Host, attempt: &Attempt) -> Result<Machinery> {
-        let capabilities = host
-            .ask(attempt, |hypervisor| hypervisor.capabilities())
-            .await?;
+        let capabilities = host.capabilities(attempt).await?;
         Machinery::choose(&capabilities, self.config.virtualization)
             .map_err(|fault| attempt.failed(&fault))?
             .map_err(|words| {
                 let message = format!("{}: {words}", host.uri);
                 let error = attempt.error(ErrorKind::Invalid, message);
-                error.with_hint("processors that can must be allowed to, in the host's firmware; emulated guests run everywhere, slowly")
+                error.with_hint("enable hardware virtualization in the host's firmware, or use emulated guests, which run everywhere but slowly")
             })
-    }
-
-    /// The lowest address of the zone that nobody has, as far as can be known.
-    async fn free_address(
-        &self,
-        attempt: &Attempt,
-        zone: &str,
-        agreed: &NetworkMark,
-        hosts: &[&Host],
-    ) -> Result<Ipv4Addr> {
-        let zones = self.zone_names();
-        let mut taken = self.machines_of_all(hosts).await?;
-        taken.extend(agreed.known.values().flatten());
-        let endpoints = self.networks_of_all(hosts).await?.into_iter();
-        taken.extend(endpoints.filter_map(|mark| Some(mark.endpoint?.1)));
-        let mut strangers = Vec::new();
-        for address in self.config.addresses.free(&zones, zone, &taken) {
-            match self.neighbours.at(address).await {
-                None => return Ok(address),
-                Some(mac) => strangers.push(format!("{address} is in use by {mac}")),
-            }
-        }
-        let plan = &self.config.addresses;
-        let part = plan.part(&zones, zone);
-        let part = part.map_or_else(
-            || "none".to_owned(),
-            |part| format!("{}-{}", part.start(), part.end()),
-        );
-        let mut message = format!(
-            "no address is free: of {}-{}, zone {zone} has {part}",
-            plan.first, plan.last
-        );
-        for stranger in strangers {
-            message.push_str("; ");
-            message.push_str(&stranger);
-        }
-        Err(attempt
-            .error(ErrorKind::Quota, message)
-            .with_hint("give the cluster a longer range that nothing else uses"))
     }
 }
 
-/// A machine's volume.
 pub(crate) fn volume_of(zone: &str, name: &str, part: Part) -> Volume {
     Volume::Machine {
         zone: zone.to_owned(),
@@ -460,7 +385,6 @@ pub(crate) fn volume_of(zone: &str, name: &str, part: Part) -> Volume {
     }
 }
 
-/// A machine's volumes.
 struct Layout {
     boot: Volume,
     seed: Volume,
@@ -482,7 +406,7 @@ impl Layout {
         }
     }
 
-    /// Where they are: a volume that is a file is in its pool's directory, under its name.
+    /// The volumes' paths: a volume that is a file is in its pool's directory, under its name.
     fn at(&self, pool: &PoolSeen, spec: &MachineSpec) -> Paths {
         let path = |volume: &Volume| format!("{}/{}", pool.path, volume.name(&spec.cluster));
         let data = self.data.as_ref().zip(spec.data_disk.as_ref());

@@ -1,4 +1,4 @@
-//! What a host's hypervisor is to run guests with, from what it says it can do. Pure.
+//! Chooses how a host's hypervisor runs guests, from its capabilities. Pure.
 
 use crate::config::Virtualization;
 use crate::error::Answer;
@@ -7,14 +7,14 @@ use crate::xml;
 /// How guests are run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Machinery {
-    /// libvirt's name for the kind of guest: `kvm`, `qemu`; `test` of its test driver.
+    /// libvirt's name of the guest type: `kvm`, `qemu`, or the test driver's `test`.
     pub(crate) kind: String,
     /// The guests' architecture, which is the host's.
     pub(crate) arch: String,
 }
 
 impl Machinery {
-    /// Of what is offered, what is wanted; in words, why there is none.
+    /// Chooses a wanted type from those offered. The inner error is a message why there is none.
     pub(crate) fn choose(
         capabilities: &str,
         wanted: Virtualization,
@@ -45,29 +45,31 @@ impl Machinery {
                 kind: (*kind).to_owned(),
                 arch,
             }),
-            None if kinds.is_empty() => Err(format!("it runs no guests of its own kind ({arch})")),
+            None if kinds.is_empty() => Err(format!(
+                "it can't run guests of its own architecture ({arch})"
+            )),
             None => Err(format!(
-                "it runs guests by {}, not by {}",
+                "it runs guests with {}, not with {}",
                 kinds.join(" or "),
                 accepted.join(" or ")
             )),
         })
     }
 
-    /// Whether the processor runs them.
+    /// Whether guests run with KVM.
     pub(crate) fn is_kvm(&self) -> bool {
         self.kind == "kvm"
     }
 }
 
-/// The UUID of the host, from its capabilities; `None` where the driver has none.
+/// The host's UUID from its capabilities; `None` if the driver doesn't report one.
 pub(crate) fn host_uuid(capabilities: &str) -> Answer<Option<String>> {
     let document = xml::parse(capabilities)?;
     let uuid = xml::descend(document.root_element(), &["host", "uuid"]);
     Ok(uuid.and_then(|uuid| uuid.text()).map(str::to_owned))
 }
 
-/// Whether a guest can boot by UEFI, from the capabilities of its kind.
+/// Whether a guest can boot with UEFI, from the domain capabilities.
 pub(crate) fn has_uefi(domain_capabilities: &str) -> Answer<bool> {
     let document = xml::parse(domain_capabilities)?;
     let os = xml::child(document.root_element(), "os");
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_processor_is_preferred_where_it_can() {
+    fn kvm_is_preferred_if_available() {
         use Virtualization::{Auto, Emulated, Kvm};
         assert_eq!(kind(&["qemu", "kvm"], Auto).unwrap(), "kvm");
         assert_eq!(kind(&["qemu"], Auto).unwrap(), "qemu");
@@ -113,16 +115,16 @@ mod tests {
         assert_eq!(kind(&["qemu", "kvm"], Kvm).unwrap(), "kvm");
         assert_eq!(
             kind(&["qemu"], Kvm).unwrap_err(),
-            "it runs guests by qemu, not by kvm"
+            "it runs guests with qemu, not with kvm"
         );
         assert_eq!(
             kind(&[], Auto).unwrap_err(),
-            "it runs no guests of its own kind (x86_64)"
+            "it can't run guests of its own architecture (x86_64)"
         );
     }
 
     #[test]
-    fn uefi_is_where_it_is_listed() {
+    fn uefi_is_available_if_listed() {
         let with = |value: &str| {
             format!(
                 "<domainCapabilities><os><enum name='firmware'>{value}</enum></os></domainCapabilities>"

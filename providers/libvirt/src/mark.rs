@@ -1,80 +1,71 @@
-//! The cluster's mark on libvirt's things: an element of our own in the metadata of domains and networks, the
-//! whole name of volumes, which have no metadata.
+//! The cluster's ownership label on libvirt's domains and networks: an element of hakube's own in
+//! their metadata.
 
 use crate::error::Answer;
-use crate::xml::{self, Element};
-use hakube_provider::{Attempt, ErrorKind, ProviderError};
+use crate::xml;
+use hakube_provider::{Attempt, ProviderError, someone_elses};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-/// The XML namespace of our elements. Only a name: nobody fetches it.
+/// The XML namespace of hakube's elements. Only a name: nothing fetches it.
 const NAMESPACE: &str = "urn:hakube:libvirt:1";
 
-/// What a machine's domain says of it.
+/// A machine's label and other metadata, stored in its domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MachineMark {
-    /// Whose it is.
+    /// The owner.
     pub(crate) cluster: String,
-    /// Its zone: a host may be several.
+    /// Its zone; a host may have several.
     pub(crate) zone: String,
-    /// The address that it has.
     pub(crate) address: Ipv4Addr,
-    /// Its ssh server's public key. The private half is on its seed, and nowhere else.
+    /// Its ssh server's public key. The private half is only on its seed.
     pub(crate) host_key: String,
-    /// The SHA-256 of its base image.
     pub(crate) image: String,
-    /// Whether all its volumes are complete. One that isn't is made from the start, with the same address.
+    /// Whether all its volumes are complete. An incomplete machine is recreated from the start with
+    /// the same address.
     pub(crate) complete: bool,
-    /// The group that it was made for.
+    /// The group that it is in.
     pub(crate) group: Option<Group>,
-    /// The name of its data disk.
     pub(crate) data_disk: Option<String>,
-    /// All its labels but the mark.
+    /// All its labels except the ownership label.
     pub(crate) labels: BTreeMap<String, String>,
 }
 
-/// The group that a machine was made for, and the template that it was made from.
+/// A machine's group, and the template it was created from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Group {
-    /// The group's name.
     pub(crate) name: String,
-    /// The template's name.
     pub(crate) template: String,
-    /// The higher, the newer.
+    /// Higher is newer.
     pub(crate) number: u32,
 }
 
 impl MachineMark {
-    /// As a domain's metadata.
-    pub(crate) fn to_xml(&self) -> Element {
-        let mark = Element::new("hakube:machine")
-            .with("xmlns:hakube", NAMESPACE)
-            .with("cluster", &self.cluster)
-            .with("zone", &self.zone)
-            .with("address", self.address)
-            .with("host-key", &self.host_key)
-            .with("image", &self.image)
-            .with("complete", if self.complete { "yes" } else { "no" });
-        let group = self.group.iter().map(|group| {
-            Element::new("hakube:group")
-                .with("name", &group.name)
-                .with("template", &group.template)
-                .with("number", group.number)
+    /// The content of the domain's metadata element.
+    pub(crate) fn metadata(&self) -> Value {
+        let group = self.group.as_ref().map(|group| {
+            json!({ "@name": group.name, "@template": group.template, "@number": group.number })
         });
-        let data_disk = self
-            .data_disk
-            .iter()
-            .map(|name| Element::new("hakube:data-disk").with("name", name));
-        let labels = self.labels.iter().map(|(name, value)| {
-            Element::new("hakube:label")
-                .with("name", name)
-                .with("value", value)
-        });
-        let mark = mark.children(group).children(data_disk).children(labels);
-        Element::new("metadata").child(mark)
+        let data_disk = self.data_disk.as_ref();
+        let labels = self.labels.iter();
+        json!({ "hakube:machine": {
+            "@xmlns:hakube": NAMESPACE,
+            "@cluster": self.cluster,
+            "@zone": self.zone,
+            "@address": self.address,
+            "@host-key": self.host_key,
+            "@image": self.image,
+            "@complete": if self.complete { "yes" } else { "no" },
+            "hakube:group": Value::from_iter(group),
+            "hakube:data-disk": Value::from_iter(data_disk.map(|name| json!({ "@name": name }))),
+            "hakube:label": Value::from_iter(
+                labels.map(|(name, value)| json!({ "@name": name, "@value": value })),
+            ),
+        }})
     }
 
-    /// A domain's description, with a mark that says that it isn't complete. All else stays as it is.
+    /// A domain's XML, changed only to label it incomplete.
     pub(crate) fn unfinished(described: &str) -> Answer<String> {
         let document = xml::parse(described)?;
         let complete = Self::element(&document).and_then(|mark| mark.attribute_node("complete"));
@@ -92,29 +83,29 @@ impl MachineMark {
         xml::child_in(metadata, NAMESPACE, "machine")
     }
 
-    /// From a domain's description; `None` when it isn't any cluster's.
+    /// Reads a domain's XML; `None` if it isn't any cluster's.
     pub(crate) fn from_xml(described: &str) -> Answer<Option<Self>> {
         let document = xml::parse(described)?;
         let Some(mark) = Self::element(&document) else {
             return Ok(None);
         };
-        let says = |name: &str| mark.attribute(name).map(str::to_owned);
+        let text = |name: &str| mark.attribute(name).map(str::to_owned);
         let ours = || mark.children().filter(|node| in_namespace(*node));
         let named = |tag: &'static str| ours().filter(move |node| node.tag_name().name() == tag);
         let attribute = |node: roxmltree::Node<'_, '_>, name: &str| {
             node.attribute(name).unwrap_or_default().to_owned()
         };
-        // Without a cluster or an address it isn't a mark of ours, whoever wrote it.
+        // Without a cluster or an address it isn't hakube's.
         let address = mark.attribute("address").and_then(|text| text.parse().ok());
-        let Some((cluster, address)) = says("cluster").zip(address) else {
+        let Some((cluster, address)) = text("cluster").zip(address) else {
             return Ok(None);
         };
         Ok(Some(Self {
             cluster,
-            zone: says("zone").unwrap_or_default(),
+            zone: text("zone").unwrap_or_default(),
             address,
-            host_key: says("host-key").unwrap_or_default(),
-            image: says("image").unwrap_or_default(),
+            host_key: text("host-key").unwrap_or_default(),
+            image: text("image").unwrap_or_default(),
             complete: mark.attribute("complete") == Some("yes"),
             group: named("group").next().map(|group| Group {
                 name: attribute(group, "name"),
@@ -135,50 +126,43 @@ fn in_namespace(node: roxmltree::Node<'_, '_>) -> bool {
     node.tag_name().namespace() == Some(NAMESPACE)
 }
 
-/// What a cluster's network says of it.
+/// A cluster's label and other metadata, stored in its network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NetworkMark {
-    /// Whose it is.
+    /// The owner.
     pub(crate) cluster: String,
     /// The endpoint's reservation: its name and address.
     pub(crate) endpoint: Option<(String, Ipv4Addr)>,
-    /// The machines' addresses by zone, as all hosts knew them when one was last given out. It is for hosts that
-    /// can't be asked: of one that can, its domains say it.
+    /// The machines' addresses by zone, as known when an address was last assigned. Only used for
+    /// unreachable hosts: a reachable host's addresses are in its domains.
     pub(crate) known: BTreeMap<String, BTreeSet<Ipv4Addr>>,
-    /// By zone, the UUID of its host, as it was then. A zone may come to be spoken of at another host (`memory.rs`).
+    /// By zone, its host's UUID at that time. A zone's URI may later lead to another host (`memory.rs`).
     pub(crate) hosts: BTreeMap<String, String>,
 }
 
 impl NetworkMark {
-    /// As a network's metadata.
-    pub(crate) fn to_xml(&self) -> Element {
-        let endpoint = self.endpoint.iter().map(|(name, address)| {
-            Element::new("hakube:endpoint")
-                .with("name", name)
-                .with("address", address)
-        });
+    /// The content of the network's metadata element.
+    pub(crate) fn metadata(&self) -> Value {
+        let endpoint = self.endpoint.as_ref();
         let pairs = self.known.iter();
         let pairs = pairs.flat_map(|(zone, addresses)| addresses.iter().map(move |a| (zone, a)));
-        let known = pairs.map(|(zone, address)| {
-            Element::new("hakube:known")
-                .with("zone", zone)
-                .with("address", address)
-        });
-        let hosts = self.hosts.iter().map(|(zone, uuid)| {
-            Element::new("hakube:host")
-                .with("zone", zone)
-                .with("uuid", uuid)
-        });
-        let mark = Element::new("hakube:network")
-            .with("xmlns:hakube", NAMESPACE)
-            .with("cluster", &self.cluster)
-            .children(endpoint)
-            .children(known)
-            .children(hosts);
-        Element::new("metadata").child(mark)
+        let hosts = self.hosts.iter();
+        json!({ "hakube:network": {
+            "@xmlns:hakube": NAMESPACE,
+            "@cluster": self.cluster,
+            "hakube:endpoint": Value::from_iter(
+                endpoint.map(|(name, address)| json!({ "@name": name, "@address": address })),
+            ),
+            "hakube:known": Value::from_iter(
+                pairs.map(|(zone, address)| json!({ "@zone": zone, "@address": address })),
+            ),
+            "hakube:host": Value::from_iter(
+                hosts.map(|(zone, uuid)| json!({ "@zone": zone, "@uuid": uuid })),
+            ),
+        }})
     }
 
-    /// From a network's description; `None` when it isn't any cluster's.
+    /// Reads a network's XML; `None` if it isn't any cluster's.
     pub(crate) fn from_xml(described: &str) -> Answer<Option<Self>> {
         let document = xml::parse(described)?;
         let mark = xml::child(document.root_element(), "metadata")
@@ -217,113 +201,14 @@ impl NetworkMark {
     }
 }
 
-/// The name of a cluster's network. Cluster names have no dots, so it is no other cluster's.
+/// The name of a cluster's network. It is unique, because cluster names have no dots.
 pub(crate) fn network_name(cluster: &str) -> String {
     format!("hakube.{cluster}")
 }
 
-/// What a volume is of a cluster, by its name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Volume {
-    /// A base image, by its SHA-256.
-    Image(String),
-    /// That a base image is complete, and has that SHA-256: an empty volume, made last.
-    Verified(String),
-    /// What is a machine's, and goes with it.
-    Machine {
-        /// The machine's zone.
-        zone: String,
-        /// The machine's name.
-        name: String,
-        /// What it is.
-        part: Part,
-    },
-    /// A data disk.
-    Data {
-        /// Its zone.
-        zone: String,
-        /// Its name.
-        name: String,
-    },
-}
-
-/// What a volume is of a machine.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Part {
-    /// The disk that it boots from.
-    Boot,
-    /// What its first boot reads.
-    Seed,
-    /// What it wrote to its console; an older part of it has a number.
-    Log(Option<u32>),
-}
-
-/// The first of a volume's name.
-const PREFIX: &str = "hakube";
-
-impl Volume {
-    /// Its name. None of the parts may have a dot; names of clusters, zones and machines have none.
-    pub(crate) fn name(&self, cluster: &str) -> String {
-        match self {
-            Self::Image(sum) => format!("{PREFIX}.{cluster}.{}.image", short(sum)),
-            Self::Verified(sum) => format!("{PREFIX}.{cluster}.{}.verified", short(sum)),
-            Self::Machine { zone, name, part } => {
-                let part = match part {
-                    Part::Boot => "boot".to_owned(),
-                    Part::Seed => "seed".to_owned(),
-                    Part::Log(None) => "log".to_owned(),
-                    Part::Log(Some(number)) => format!("log.{number}"),
-                };
-                format!("{PREFIX}.{cluster}.{zone}.{name}.{part}")
-            }
-            Self::Data { zone, name } => format!("{PREFIX}.{cluster}.{zone}.{name}.disk"),
-        }
-    }
-
-    /// What a volume of that name is of this cluster. The name is compared as a whole: no cluster's is a prefix
-    /// of another's.
-    pub(crate) fn of(cluster: &str, volume: &str) -> Option<Self> {
-        let parts: Vec<&str> = volume.split('.').collect();
-        let own = |part: &str| part.to_owned();
-        let machine = |zone: &str, name: &str, part| Self::Machine {
-            zone: zone.to_owned(),
-            name: name.to_owned(),
-            part,
-        };
-        match parts.as_slice() {
-            [PREFIX, whose, rest @ ..] if *whose == cluster => match rest {
-                [sum, "image"] => Some(Self::Image(own(sum))),
-                [sum, "verified"] => Some(Self::Verified(own(sum))),
-                [zone, name, "boot"] => Some(machine(zone, name, Part::Boot)),
-                [zone, name, "seed"] => Some(machine(zone, name, Part::Seed)),
-                [zone, name, "log"] => Some(machine(zone, name, Part::Log(None))),
-                [zone, name, "log", number] => {
-                    let number = number.parse().ok()?;
-                    Some(machine(zone, name, Part::Log(Some(number))))
-                }
-                [zone, name, "disk"] => Some(Self::Data {
-                    zone: own(zone),
-                    name: own(name),
-                }),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-}
-
-/// The first digits of a sum: enough that no two of a cluster's images have the same.
-pub(crate) fn short(sum: &str) -> &str {
-    sum.get(..16).unwrap_or(sum)
-}
-
-/// Something of that name is there, and isn't ours.
+/// The error for an existing resource of that name that isn't the cluster's.
 pub(crate) fn strange(attempt: &Attempt, cluster: &str, whose: Option<&str>) -> ProviderError {
-    let whose = whose.map(|other| format!(" (it is cluster {other}'s)"));
-    let whose = whose.unwrap_or_default();
-    let message = format!("it exists, without the mark of cluster {cluster}{whose}");
-    attempt
-        .error(ErrorKind::Conflict, message)
+    someone_elses(attempt, cluster, whose)
         .with_hint("rename or delete it if it is yours, or choose another name for the cluster")
 }
 
@@ -351,8 +236,8 @@ mod tests {
     }
 
     #[test]
-    fn a_machines_mark_reads_as_it_was_written() {
-        let described = Element::new("domain").child(mark().to_xml()).render();
+    fn a_machines_label_round_trips() {
+        let described = xml::document("domain", &json!({ "metadata": mark().metadata() }));
         assert_eq!(MachineMark::from_xml(&described).unwrap(), Some(mark()));
         let bare = MachineMark {
             complete: false,
@@ -361,13 +246,13 @@ mod tests {
             labels: BTreeMap::new(),
             ..mark()
         };
-        let described = Element::new("domain").child(bare.to_xml()).render();
+        let described = xml::document("domain", &json!({ "metadata": bare.metadata() }));
         assert_eq!(MachineMark::from_xml(&described).unwrap(), Some(bare));
     }
 
     #[test]
-    fn an_unfinished_machine_is_the_same_but_for_that() {
-        let described = Element::new("domain").child(mark().to_xml()).render();
+    fn an_incomplete_machine_is_otherwise_unchanged() {
+        let described = xml::document("domain", &json!({ "metadata": mark().metadata() }));
         let unfinished = MachineMark::unfinished(&described).unwrap();
         let expected = MachineMark {
             complete: false,
@@ -379,19 +264,19 @@ mod tests {
     }
 
     #[test]
-    fn a_networks_mark_reads_as_it_was_written() {
+    fn a_networks_label_round_trips() {
         let mark = NetworkMark {
             cluster: "kubernetes".into(),
             endpoint: Some(("kubernetes-ip".into(), Ipv4Addr::new(10, 0, 0, 10))),
             known: [("lan-a".to_owned(), [Ipv4Addr::new(10, 0, 0, 11)].into())].into(),
             hosts: [("lan-a".to_owned(), "0-1-2".to_owned())].into(),
         };
-        let described = Element::new("network").child(mark.to_xml()).render();
+        let described = xml::document("network", &json!({ "metadata": mark.metadata() }));
         assert_eq!(NetworkMark::from_xml(&described).unwrap(), Some(mark));
     }
 
     #[test]
-    fn other_metadata_is_no_mark() {
+    fn other_metadata_is_not_a_label() {
         for metadata in [
             "",
             "<metadata/>",
@@ -405,42 +290,6 @@ mod tests {
                 None,
                 "{metadata}"
             );
-        }
-    }
-
-    #[test]
-    fn volumes_are_told_by_their_whole_name() {
-        let machine = |part| Volume::Machine {
-            zone: "lan-a".into(),
-            name: "kubernetes-master".into(),
-            part,
-        };
-        let volumes = [
-            Volume::Image("0123456789abcdef".into()),
-            Volume::Verified("0123456789abcdef".into()),
-            machine(Part::Boot),
-            machine(Part::Seed),
-            machine(Part::Log(None)),
-            machine(Part::Log(Some(2))),
-            Volume::Data {
-                zone: "lan-a".into(),
-                name: "kubernetes-master-pd".into(),
-            },
-        ];
-        for volume in volumes {
-            let name = volume.name("kubernetes");
-            assert_eq!(Volume::of("kubernetes", &name), Some(volume), "{name}");
-            assert_eq!(Volume::of("kubernetes2", &name), None, "{name}");
-            assert_eq!(Volume::of("kube", &name), None, "{name}");
-        }
-        for stranger in [
-            "debian.qcow2",
-            "hakube.kubernetes",
-            "hakube.kubernetes.a.b.c",
-            "hakube.kubernetes.a.b.log.x",
-            "hakube.kubernetes.a.b.boot.bak",
-        ] {
-            assert_eq!(Volume::of("kubernetes", stranger), None, "{stranger}");
         }
     }
 }

@@ -1,84 +1,87 @@
-//! What hosts remember of one another in their networks' metadata, and what follows from it.
+//! What hosts record about each other in their networks' metadata, and the conclusions.
 //!
-//! It is for hosts that can't be asked, and for URIs that lead elsewhere: `qemu:///system` is another host on each
-//! computer. There, nothing of the cluster is, and whoever believed that would take machines that run for lost.
+//! The records are for unreachable hosts, and for URIs that lead to the wrong host:
+//! `qemu:///system` is a different host on each computer. That host has nothing of the cluster, and
+//! without the records, running machines would be taken for lost.
 
 use crate::host::Host;
 use crate::machinery::host_uuid;
 use crate::mark::{NetworkMark, network_name};
 use crate::{Libvirt, of_those_that_answer};
 use futures::future::join_all;
-use hakube_provider::{Attempt, ErrorKind, Result};
+use hakube_provider::{Attempt, ErrorKind, Owner, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-/// What one host says of a cluster.
+/// One host's information about a cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
-    /// The host's zones.
     pub(crate) zones: Vec<String>,
-    /// The UUID that its libvirt gives it. One whose firmware has none gets another whenever its libvirt starts.
+    /// The UUID that its libvirt reports. Without one in its firmware, the UUID changes each time
+    /// libvirt starts.
     pub(crate) uuid: Option<String>,
-    /// Zones and addresses of its machines.
+    /// The zones and addresses of its machines.
     pub(crate) machines: Vec<(String, Ipv4Addr)>,
-    /// What its network says.
+    /// Its network's metadata.
     pub(crate) network: Option<NetworkMark>,
 }
 
-/// A zone whose host isn't the one that has its machines.
+/// A zone whose URI leads to a host other than the one with its machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistaken {
-    /// The UUID of the one that has them.
+    /// The UUID of the host that has the machines.
     had: String,
-    /// The UUID of this one.
+    /// The UUID of the host at the URI.
     is: String,
 }
 
 impl Mistaken {
-    /// In words, for the host at that URI.
+    /// The message, for the host at this URI.
     pub(crate) fn words(&self, cluster: &str, uri: &str) -> String {
         let Self { had, is } = self;
         format!(
-            "it has nothing of this zone of cluster {cluster}, whose machines are on host {had}; this is host {is}: \
-             another host, or made anew? HAKUBE_LIBVIRT_ZONES says {uri}"
+            "it has nothing of this zone of {}: the zone's machines are on host {had}, but this is host {is}. Check that \
+             {uri} in HAKUBE_LIBVIRT_ZONES is the right host and wasn't reinstalled",
+            Owner::of_mark(cluster)
         )
     }
 }
 
-/// What hosts know together.
+/// The hosts' combined information.
 #[derive(Debug)]
 pub(crate) struct Agreed {
-    /// What all are to remember.
+    /// The record that all hosts should have.
     pub(crate) mark: NetworkMark,
-    /// Zones whose URI leads elsewhere. Their hosts are told nothing, and nothing is made there.
+    /// Zones whose URI leads to the wrong host. Nothing is recorded or created on these hosts.
     mistaken: BTreeMap<String, Mistaken>,
 }
 
 impl Agreed {
-    /// Whether one of the host's zones is somewhere else.
+    /// Whether one of the host's zones is on another host.
     pub(crate) fn is_mistaken(&self, host: &Host) -> bool {
         host.zones
             .iter()
             .any(|zone| self.mistaken.contains_key(zone))
     }
 
-    /// Refuses to make a machine on a host that isn't its zone's.
+    /// Fails if the host isn't the zone's.
     pub(crate) fn confirm(&self, attempt: &Attempt, host: &Host, zone: &str) -> Result<()> {
         let Some(mistaken) = self.mistaken.get(zone) else {
             return Ok(());
         };
         let message = mistaken.words(&self.mark.cluster, &host.uri);
-        Err(attempt.error(ErrorKind::Invalid, message).with_hint(
-            "name the zone's own host; one that takes the place of a dead one gets a zone of its own",
-        ))
+        Err(attempt
+            .error(ErrorKind::Invalid, message)
+            .with_hint("set the zone's own host; a host that replaces a dead one needs a new zone"))
     }
 }
 
-/// The zones whose URI leads to another host than some host remembers them on. Pure.
+/// The zones whose URI leads to a host other than the recorded one. Pure.
 ///
-/// A UUID alone proves nothing: that of a host without one in its firmware changes. So a host that has the cluster's
-/// network is believed, unless it is known as another zone's. And only a zone with machines can be mistaken: of one
-/// without, nothing is lost. The same host, without a network, was emptied: it is believed, too.
+/// A UUID alone proves nothing: without one in the firmware, it changes. So a host with the
+/// cluster's network counts as right, unless it is recorded as another zone's host. Only a zone
+/// with machines can be mistaken: without machines, nothing would be lost. A recorded host without
+/// a network was emptied, and counts as right too.
 pub(crate) fn mistaken(said: &[Said]) -> BTreeMap<String, Mistaken> {
     let marks = || said.iter().filter_map(|host| host.network.as_ref());
     let mut mistaken = BTreeMap::new();
@@ -103,7 +106,8 @@ pub(crate) fn mistaken(said: &[Said]) -> BTreeMap<String, Mistaken> {
     mistaken
 }
 
-/// What hosts know together: of their own machines by those, of others by what was last known. Pure.
+/// Combines the hosts' information. Reachable hosts report their own machines; for others the last
+/// record counts. Pure.
 fn agree(cluster: &str, said: Vec<Said>) -> Agreed {
     let mistaken = mistaken(&said);
     let mut mark = NetworkMark {
@@ -145,11 +149,11 @@ fn agree(cluster: &str, said: Vec<Said>) -> Agreed {
 }
 
 impl Libvirt {
-    /// What all hosts that answer know of the cluster's network.
+    /// The combined information of all reachable hosts about the cluster's network.
     pub(crate) async fn agreed(&self, cluster: &str, hosts: &[&Host]) -> Result<Agreed> {
         let attempt = Attempt::new(
             "read",
-            format!("what is known of network {}", network_name(cluster)),
+            format!("the records of network {}", network_name(cluster)),
         );
         let seen = hosts.iter().map(async |host| {
             let machines = self.machines_on(host, &attempt).await?;
@@ -170,11 +174,9 @@ impl Libvirt {
         Ok(agree(cluster, seen))
     }
 
-    /// The UUID of a host, if its libvirt says one.
+    /// A host's UUID, if its libvirt reports one.
     pub(crate) async fn uuid_of(&self, host: &Host, attempt: &Attempt) -> Result<Option<String>> {
-        let capabilities = host
-            .ask(attempt, |hypervisor| hypervisor.capabilities())
-            .await?;
+        let capabilities = host.capabilities(attempt).await?;
         host_uuid(&capabilities).map_err(|fault| attempt.failed(&fault))
     }
 }
@@ -212,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_is_mistaken_where_another_host_stands_for_the_one_that_has_its_machines() {
+    fn a_zone_is_mistaken_if_its_uri_leads_to_another_host() {
         let both = mark(&["a", "b"], &[("a", "A"), ("b", "B")]);
         let both = Some(&both);
         let before_uuids = mark(&["a", "b"], &[]);
@@ -222,7 +224,7 @@ mod tests {
         let a = |network| host("a", "A", &["a"], network);
         let table = [
             (
-                "all is well",
+                "all is correct",
                 vec![a(both), host("b", "B", &["b"], both)],
                 vec![],
             ),
@@ -232,12 +234,12 @@ mod tests {
                 vec!["b"],
             ),
             (
-                "a's host, typed twice",
+                "a's host given twice",
                 vec![a(both), host("b", "A", &["a"], both)],
                 vec!["b"],
             ),
             (
-                "two that were swapped",
+                "swapped hosts",
                 vec![host("a", "B", &["b"], both), host("b", "A", &["a"], both)],
                 vec!["a", "b"],
             ),
@@ -252,7 +254,7 @@ mod tests {
                 vec![],
             ),
             (
-                "the same, its machines gone",
+                "the same without machines",
                 vec![a(both), host("b", "X", &[], both)],
                 vec![],
             ),
@@ -267,16 +269,16 @@ mod tests {
                 vec![],
             ),
             (
-                "a zone that had no machine",
+                "a zone without machines",
                 vec![a(without_machines), host("b", "X", &[], None)],
                 vec![],
             ),
             (
-                "nobody remembers",
+                "no records",
                 vec![a(before_uuids), host("b", "X", &[], None)],
                 vec![],
             ),
-            ("nothing anywhere", vec![host("b", "X", &[], None)], vec![]),
+            ("no resources", vec![host("b", "X", &[], None)], vec![]),
         ];
         for (what, said, expected) in table {
             let zones: Vec<String> = mistaken(&said).into_keys().collect();
@@ -285,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_of_a_zone_outlives_another_host_in_its_place() {
+    fn a_zones_record_survives_another_host_at_its_uri() {
         let both = mark(&["a", "b"], &[("a", "A"), ("b", "B")]);
         let wrong = [
             host("a", "A", &["a"], Some(&both)),

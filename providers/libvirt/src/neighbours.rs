@@ -1,7 +1,8 @@
-//! Whether somebody has an address already, as far as this host can tell: it can on a network of its own.
+//! Checks whether an address is in use, as far as this machine can tell: only on its directly
+//! connected networks.
 //!
-//! Asking for a neighbour's MAC address takes no rights: the kernel does it for whoever sends there, and writes
-//! down what it learnt. What isn't on a network of this host's can't be known.
+//! Resolving a neighbour's MAC address needs no privileges. The kernel does it for any process that
+//! sends a packet there, and lists the result. Nothing is known about addresses on other networks.
 
 use async_trait::async_trait;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -9,22 +10,22 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
-/// Who is on this host's networks.
+/// Finds neighbours on this machine's networks.
 #[async_trait]
 pub(crate) trait Neighbours: Send + Sync {
-    /// The MAC address of whoever has that address; `None` when nobody answers, or it can't be known.
+    /// The MAC address of the machine with this address; `None` if no machine responds or it can't be known.
     async fn at(&self, address: Ipv4Addr) -> Option<String>;
 }
 
-/// Who the kernel finds.
+/// Neighbours found by the kernel.
 pub(crate) struct KernelNeighbours;
 
-/// A neighbour answers within a second, or isn't there: the kernel asks three times in that time.
+/// The kernel sends three ARP requests in this time. A neighbour that exists responds by then.
 const ANSWER: Duration = Duration::from_millis(1200);
-/// What the kernel remembers of one that is gone, it gives up after 5 s and three questions of a second each.
+/// The kernel gives up a stale entry after 5 s and three requests of a second each.
 const DOUBT: Duration = Duration::from_secs(9);
 const PACE: Duration = Duration::from_millis(50);
-/// The discard protocol: nobody minds.
+/// The discard protocol: the packet is harmless.
 const PORT: u16 = 9;
 
 #[async_trait]
@@ -56,7 +57,7 @@ async fn known(address: Ipv4Addr) -> Option<String> {
     mac_in(&table, address)
 }
 
-/// The MAC address in the kernel's table, of an entry that is complete.
+/// The MAC address in the kernel's table, if the entry is complete.
 fn mac_in(table: &str, address: Ipv4Addr) -> Option<String> {
     /// `ATF_COM` of `linux/if_arp.h`.
     const COMPLETE: u32 = 2;
@@ -69,7 +70,7 @@ fn mac_in(table: &str, address: Ipv4Addr) -> Option<String> {
     })
 }
 
-/// Whether a route without a gateway leads there. Addresses in that table are as they are in memory.
+/// Whether a route without a gateway leads there. Addresses in the table are in memory order.
 fn is_on_link(routes: &str, address: Ipv4Addr) -> bool {
     let number = |column: &str| {
         let raw = u32::from_str_radix(column, 16).ok()?;
@@ -82,7 +83,7 @@ fn is_on_link(routes: &str, address: Ipv4Addr) -> bool {
         let (to, gateway, mask) = (number(to)?, number(gateway)?, number(mask)?);
         (address & mask == to).then_some((mask.count_ones(), gateway == 0))
     });
-    // The longest prefix decides.
+    // The longest prefix wins.
     matching
         .max_by_key(|(length, _)| *length)
         .is_some_and(|(_, direct)| direct)
@@ -110,7 +111,7 @@ IP address       HW type     Flags       HW address            Mask     Device
 
     #[test]
     #[cfg(target_endian = "little")]
-    fn a_network_of_ones_own_is_told_from_what_is_behind_a_gateway() {
+    fn only_routes_without_a_gateway_are_on_link() {
         let routes = "\
 Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT
 eth0 00000000 0100000A 0003 0 0 0 00000000 0 0 0

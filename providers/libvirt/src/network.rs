@@ -1,6 +1,7 @@
-//! The cluster's own network on each host, which bears its mark and the reservation of the endpoint's address.
+//! The cluster's own network on each host. It has the ownership label and the reservation of the
+//! endpoint's address.
 //!
-//! It may be a whole network with its own bridge, or no more than a name for a bridge that is there already.
+//! It is either a complete network with its own bridge, or just a libvirt network for an existing bridge.
 //!
 //! Source: <https://libvirt.org/formatnetwork.html>
 
@@ -10,16 +11,17 @@ use crate::error::Answer;
 use crate::host::Host;
 use crate::mark::{NetworkMark, network_name, strange};
 use crate::memory::Agreed;
-use crate::xml::{self, Element};
+use crate::xml;
 use crate::{Libvirt, of_those_that_answer};
-use futures::future::{join_all, try_join_all};
-use hakube_provider::{Address, AddressSpec, Attempt, ErrorKind, Result};
+use futures::future::join_all;
+use hakube_provider::{Attempt, ErrorKind, Result};
+use serde_json::json;
 use sha2::{Digest, Sha256};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::result;
 use uuid::Uuid;
 
-/// The description of a cluster's network. Pure.
+/// The XML of a cluster's network. Pure.
 fn described(
     plan: &AddressPlan,
     mark: &NetworkMark,
@@ -28,32 +30,27 @@ fn described(
     let cluster = &mark.cluster;
     let name = network_name(cluster);
     let uuid = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
-    let network = Element::new("network")
-        .child(Element::text("name", &name))
-        .child(Element::text("uuid", uuid))
-        .child(mark.to_xml());
+    let mut network = json!({
+        "name": name,
+        "uuid": uuid.to_string(),
+        "metadata": mark.metadata(),
+    });
     if let Some(bridge) = bridge {
-        return Ok(network
-            .child(Element::new("forward").with("mode", "bridge"))
-            .child(Element::new("bridge").with("name", bridge))
-            .render());
+        network["forward"] = json!({ "@mode": "bridge" });
+        network["bridge"] = json!({ "@name": bridge });
+        return Ok(xml::document("network", &network));
     }
     let gateway = plan
         .gateway
-        .ok_or("a network of the cluster's own needs a gateway: the host's address in it")?;
-    // No DHCP: a machine's address is on its seed.
+        .ok_or("the cluster's own network needs a gateway: the host's address in it")?;
+    // No DHCP: a machine's address is in its seed.
     let answers = plan.dns.contains(&gateway);
-    Ok(network
-        .child(Element::new("forward").with("mode", "nat"))
-        .child(Element::new("bridge").with("name", own_bridge(cluster)))
-        .child(Element::new("mac").with("address", mac(cluster, &name, gateway)))
-        .child(Element::new("dns").with("enable", if answers { "yes" } else { "no" }))
-        .child(
-            Element::new("ip")
-                .with("address", gateway)
-                .with("prefix", plan.prefix_len),
-        )
-        .render())
+    network["forward"] = json!({ "@mode": "nat" });
+    network["bridge"] = json!({ "@name": own_bridge(cluster) });
+    network["mac"] = json!({ "@address": mac(cluster, &name, gateway) });
+    network["dns"] = json!({ "@enable": if answers { "yes" } else { "no" } });
+    network["ip"] = json!({ "@address": gateway, "@prefix": plan.prefix_len });
+    Ok(xml::document("network", &network))
 }
 
 /// A bridge's name has at most 15 characters.
@@ -65,17 +62,17 @@ fn own_bridge(cluster: &str) -> String {
     )
 }
 
-/// The bridge of a network of libvirt's; in words, why it has none.
+/// The bridge of a libvirt network. The inner error is a message why it has none.
 pub(crate) fn bridge_of(network: &str) -> Answer<result::Result<String, String>> {
     let document = xml::parse(network)?;
     let bridge = xml::child(document.root_element(), "bridge");
     let name = bridge.and_then(|bridge| bridge.attribute("name"));
     Ok(name
         .map(str::to_owned)
-        .ok_or_else(|| "it has no bridge, which other machines could be attached to".to_owned()))
+        .ok_or_else(|| "it has no bridge to attach machines to".to_owned()))
 }
 
-/// What a network of libvirt's gives out by itself: first and last addresses.
+/// A libvirt network's DHCP ranges: first and last addresses.
 pub(crate) fn dhcp_ranges(network: &str) -> Answer<Vec<(Ipv4Addr, Ipv4Addr)>> {
     let document = xml::parse(network)?;
     let ranges = document.descendants().filter(|node| {
@@ -90,23 +87,23 @@ pub(crate) fn dhcp_ranges(network: &str) -> Answer<Vec<(Ipv4Addr, Ipv4Addr)>> {
 }
 
 impl Libvirt {
-    /// See [`hakube_provider::Provider::ensure_network`]: on every host that answers.
-    pub(crate) async fn networks_exist(&self, cluster: &str) -> Result<()> {
+    /// See [`hakube_provider::Provider::ensure_network`]: on every reachable host.
+    pub(crate) async fn ensure_networks(&self, cluster: &str) -> Result<()> {
         let hosts = self.answering().await?;
         let _alone = self.agreeing.lock().await;
         let agreed = self.agreed(cluster, &hosts).await?;
         self.networks_on_all(&agreed, &hosts).await
     }
 
-    /// The cluster's network is up on every one of these hosts that answers, and says this. Whoever calls it is alone
-    /// in agreeing.
-    async fn networks_on_all(&self, agreed: &Agreed, hosts: &[&Host]) -> Result<()> {
+    /// Ensures that the cluster's network with this record is active on all these hosts that are
+    /// reachable. The caller holds `agreeing`.
+    pub(crate) async fn networks_on_all(&self, agreed: &Agreed, hosts: &[&Host]) -> Result<()> {
         let hosts = hosts.iter().filter(|host| !agreed.is_mistaken(host));
         let made = hosts.map(|host| self.network_on(host, &agreed.mark));
         of_those_that_answer(join_all(made).await).map(drop)
     }
 
-    /// The same for a machine of one host: what is wrong with another doesn't keep it from being made.
+    /// Does the same before a machine is created on one host. Problems with other hosts are only logged.
     pub(crate) async fn network_for(
         &self,
         host: &Host,
@@ -114,24 +111,21 @@ impl Libvirt {
         hosts: &[&Host],
     ) -> Result<()> {
         self.network_on(host, &agreed.mark).await?;
-        let is_to_be_told = |other: &&&Host| other.uri != host.uri && !agreed.is_mistaken(other);
-        let others = hosts.iter().filter(is_to_be_told);
-        let told = others.map(|other| self.network_on(other, &agreed.mark));
-        for error in join_all(told).await.into_iter().filter_map(Result::err) {
-            tracing::warn!("a host isn't told of the cluster's addresses: {error}");
+        let is_outdated = |other: &&&Host| other.uri != host.uri && !agreed.is_mistaken(other);
+        let others = hosts.iter().filter(is_outdated);
+        let updates = others.map(|other| self.network_on(other, &agreed.mark));
+        for error in join_all(updates).await.into_iter().filter_map(Result::err) {
+            tracing::warn!("could not update the cluster's network on another host: {error}");
         }
         Ok(())
     }
 
-    /// The cluster's network is up on the host, and says this.
+    /// Ensures that the cluster's network with this record is active on the host.
     pub(crate) async fn network_on(&self, host: &Host, wanted: &NetworkMark) -> Result<()> {
         let cluster = wanted.cluster.as_str();
         let name = network_name(cluster);
         let attempt = Attempt::new("create", format!("network {name} in {}", host.first_zone()));
-        let named = name.clone();
-        let found = host
-            .ask(&attempt, move |hypervisor| hypervisor.network(&named))
-            .await?;
+        let found = host.network(&attempt, &name).await?;
         let mark = match &found {
             None => None,
             Some(found) => {
@@ -145,45 +139,31 @@ impl Libvirt {
             let bridge = self.bridge_on(host, &attempt).await?;
             let described = described(&self.config.addresses, wanted, bridge.as_deref())
                 .map_err(|words| attempt.error(ErrorKind::Invalid, words))?;
-            host.ask(&attempt, move |hypervisor| {
-                hypervisor.define_network(&described)
-            })
-            .await?;
+            host.define_network(&attempt, &described).await?;
         }
         let (active, autostart) =
             found.map_or((false, false), |found| (found.active, found.autostart));
         if !autostart {
-            let name = name.clone();
-            host.ask(&attempt, move |hypervisor| {
-                hypervisor.autostart_network(&name)
-            })
-            .await?;
+            host.autostart_network(&attempt, &name).await?;
         }
         if !active {
-            host.ask(&attempt.to("start"), move |hypervisor| {
-                hypervisor.start_network(&name)
-            })
-            .await?;
+            host.start_network(&attempt.to("start"), &name).await?;
         }
         Ok(())
     }
 
-    /// The bridge that machines of the host are attached to, where it isn't one of the cluster's own.
+    /// The bridge to attach the host's machines to; `None` for the cluster's own network.
     async fn bridge_on(&self, host: &Host, attempt: &Attempt) -> Result<Option<String>> {
         let name = match &self.config.network {
             HostNetwork::Nat { .. } => return Ok(None),
             HostNetwork::Bridge(bridge) => return Ok(Some(bridge.clone())),
             HostNetwork::Network(name) => name,
         };
-        let looked_up = name.clone();
-        let found = host
-            .ask(attempt, move |hypervisor| hypervisor.network(&looked_up))
-            .await?;
-        let Some(found) = found else {
-            let message = format!("there is no network {name} on {}", host.uri);
+        let Some(found) = host.network(attempt, name).await? else {
+            let message = format!("no network {name} on {}", host.uri);
             return Err(attempt
                 .error(ErrorKind::Invalid, message)
-                .with_hint("`virsh net-list --all` lists them"));
+                .with_hint("run `virsh net-list --all` to list the networks"));
         };
         let bridge = bridge_of(&found.xml).map_err(|fault| attempt.failed(&fault))?;
         bridge
@@ -191,93 +171,7 @@ impl Libvirt {
             .map_err(|words| attempt.error(ErrorKind::Invalid, format!("network {name}: {words}")))
     }
 
-    /// See [`hakube_provider::Provider::ensure_address`].
-    pub(crate) async fn address_exists(&self, spec: &AddressSpec) -> Result<Address> {
-        let attempt = Attempt::new("reserve", format!("address {}", spec.name));
-        let hosts = self.answering().await?;
-        let _alone = self.agreeing.lock().await;
-        let mut agreed = self.agreed(&spec.cluster, &hosts).await?;
-        let number = match &agreed.mark.endpoint {
-            Some((name, number)) if *name == spec.name => *number,
-            Some((other, number)) => {
-                let message = format!("{number} is reserved already, as {other}");
-                return Err(attempt.error(ErrorKind::Conflict, message));
-            }
-            None => {
-                let number = self.config.addresses.endpoint();
-                self.free_of_strangers(&attempt, &spec.cluster, number, &hosts)
-                    .await?;
-                number
-            }
-        };
-        agreed.mark.endpoint = Some((spec.name.clone(), number));
-        self.networks_on_all(&agreed, &hosts).await?;
-        Ok(Address {
-            name: spec.name.clone(),
-            address: IpAddr::V4(number),
-        })
-    }
-
-    /// Refuses an address that somebody else has.
-    async fn free_of_strangers(
-        &self,
-        attempt: &Attempt,
-        cluster: &str,
-        address: Ipv4Addr,
-        hosts: &[&Host],
-    ) -> Result<()> {
-        let in_use = |message: String| {
-            attempt
-                .error(ErrorKind::Conflict, message)
-                .with_hint("give the cluster a range of addresses that nothing else uses")
-        };
-        for mark in self.networks_of_all(hosts).await? {
-            let other = mark.endpoint.filter(|(_, number)| *number == address);
-            if other.is_some() && mark.cluster != cluster {
-                let message = format!("{address} is the endpoint of cluster {}", mark.cluster);
-                return Err(in_use(message));
-            }
-        }
-        if self.machines_of_all(hosts).await?.contains(&address) {
-            return Err(in_use(format!(
-                "{address} is a machine's of another cluster"
-            )));
-        }
-        match self.neighbours.at(address).await {
-            None => Ok(()),
-            Some(mac) => Err(in_use(format!("{address} is in use: {mac} answers there"))),
-        }
-    }
-
-    /// The reservation is gone from every host.
-    pub(crate) async fn address_gone(&self, attempt: &Attempt, cluster: &str) -> Result<()> {
-        let _alone = self.agreeing.lock().await;
-        let hosts = self.hosts.iter().map(async |host| {
-            let name = network_name(cluster);
-            let found = host
-                .ask(attempt, move |hypervisor| hypervisor.network(&name))
-                .await?;
-            let mark = match &found {
-                Some(found) => {
-                    NetworkMark::from_xml(&found.xml).map_err(|fault| attempt.failed(&fault))?
-                }
-                None => None,
-            };
-            match mark {
-                Some(mark) if mark.cluster == cluster && mark.endpoint.is_some() => {
-                    let without = NetworkMark {
-                        endpoint: None,
-                        ..mark
-                    };
-                    self.network_on(host, &without).await
-                }
-                _ => Ok(()),
-            }
-        });
-        try_join_all(hosts).await.map(drop)
-    }
-
-    /// The cluster's network is gone from the host.
+    /// Deletes the cluster's network from the host.
     pub(crate) async fn network_gone(
         &self,
         host: &Host,
@@ -285,24 +179,16 @@ impl Libvirt {
         cluster: &str,
         name: &str,
     ) -> Result<()> {
-        let looked_up = name.to_owned();
-        let found = host
-            .ask(attempt, move |hypervisor| hypervisor.network(&looked_up))
-            .await?;
-        let Some(found) = found else { return Ok(()) };
+        let Some(found) = host.network(attempt, name).await? else {
+            return Ok(());
+        };
         let mark = NetworkMark::from_xml(&found.xml).map_err(|fault| attempt.failed(&fault))?;
         if mark.as_ref().is_none_or(|mark| mark.cluster != cluster) {
             let whose = mark.map(|mark| mark.cluster);
             return Err(strange(attempt, cluster, whose.as_deref()));
         }
-        let name = found.name.clone();
-        host.ask(attempt, move |hypervisor| hypervisor.destroy_network(&name))
-            .await?;
-        let name = found.name;
-        host.ask(attempt, move |hypervisor| {
-            hypervisor.undefine_network(&name)
-        })
-        .await
+        host.destroy_network(attempt, name).await?;
+        host.undefine_network(attempt, name).await
     }
 }
 
@@ -322,13 +208,13 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_its_own_gives_out_no_address() {
+    fn the_clusters_own_network_has_no_dhcp() {
         let plan = AddressPlan::of("192.168.77.0/24".parse().unwrap());
         insta::assert_snapshot!(described(&plan, &mark(), None).unwrap());
     }
 
     #[test]
-    fn a_bridge_that_is_there_gets_a_name() {
+    fn an_existing_bridge_gets_a_network() {
         let plan = AddressPlan::of("192.168.77.0/24".parse().unwrap());
         insta::assert_snapshot!(described(&plan, &mark(), Some("br0")).unwrap());
     }
@@ -340,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_network_is_read() {
+    fn an_existing_network_is_parsed() {
         let default = "<network><name>default</name><forward mode='nat'/><bridge name='virbr0'/>\
             <ip address='192.168.122.1' netmask='255.255.255.0'><dhcp>\
             <range start='192.168.122.2' end='192.168.122.254'/></dhcp></ip></network>";

@@ -1,4 +1,5 @@
-//! Groups of identical machines. libvirt has no such thing: a group is its machines, which say so.
+//! Groups of identical machines. libvirt has no groups, so a group is just its machines, whose
+//! metadata names it.
 
 use crate::Libvirt;
 use crate::host::Host;
@@ -7,12 +8,12 @@ use crate::mark::Group;
 use hakube_provider::{Attempt, MachineRef, MachineSpec, NodeGroupSpec, Result};
 use rand::Rng;
 
-/// Letters that make no word, and aren't taken for one another.
+/// Letters that form no words and aren't easily confused.
 const LETTERS: &[u8] = b"bcdfghjkmnpqrstvwxz";
 
 impl Libvirt {
     /// See [`hakube_provider::Provider::ensure_node_group`].
-    pub(crate) async fn node_group_exists(&self, spec: &NodeGroupSpec) -> Result<()> {
+    pub(crate) async fn put_node_group(&self, spec: &NodeGroupSpec) -> Result<()> {
         let zone = &spec.machine.machine.zone;
         let attempt = Attempt::new("create", format!("node group {} in {zone}", spec.name));
         let host = self.host_of(&attempt, zone)?;
@@ -21,7 +22,7 @@ impl Libvirt {
             .group_on(host, &attempt, cluster, zone, &spec.name)
             .await?;
         let wanted = usize::try_from(spec.size).unwrap_or(usize::MAX);
-        // Of those that nobody has named the newest go: they have the least on them.
+        // Those not named as leaving are removed newest first: they have the least on them.
         machines.sort_by_key(|found| spec.leaving.contains(&found.name));
         while machines.len() > wanted {
             if let Some(newest) = machines.pop() {
@@ -32,8 +33,7 @@ impl Libvirt {
         for found in &machines {
             if !found.is_up() {
                 let machine = member(spec, &found.name);
-                self.machine_exists(&machine, found.mark.group.clone())
-                    .await?;
+                self.put_machine(&machine, found.mark.group.clone()).await?;
             }
         }
         let groups = machines
@@ -48,12 +48,12 @@ impl Libvirt {
             };
             let stem = &spec.machine.machine.name;
             let machine = member(spec, &format!("{stem}-{}", suffix()));
-            self.machine_exists(&machine, Some(group)).await?;
+            self.put_machine(&machine, Some(group)).await?;
         }
         Ok(())
     }
 
-    /// A group's machines, the oldest first.
+    /// A group's machines, oldest first.
     pub(crate) async fn group_on(
         &self,
         host: &Host,

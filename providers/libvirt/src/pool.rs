@@ -1,5 +1,5 @@
-//! A host's storage pool, and volumes in it. One effect per call: what was given up at its deadline mustn't go
-//! on to the next when nobody waits for it any more.
+//! A host's storage pool and its volumes. Each call has one effect: a call that timed out must not
+//! go on to another effect that nothing waits for.
 
 use crate::Libvirt;
 use crate::host::Host;
@@ -7,98 +7,85 @@ use crate::hypervisor::{PoolSeen, VolumeSeen};
 use hakube_provider::{Attempt, ErrorKind, Result};
 
 impl Libvirt {
-    /// The pool of a host, if disks can be made in it.
+    /// The host's pool, if disks can be created in it.
     pub(crate) async fn pool_of(&self, host: &Host, attempt: &Attempt) -> Result<PoolSeen> {
-        let name = self.config.pool.clone();
-        let pool = host
-            .ask(attempt, move |hypervisor| hypervisor.pool(&name))
-            .await?;
         let name = &self.config.pool;
         let refused = |message: String, hint: String| {
             Err(attempt.error(ErrorKind::Invalid, message).with_hint(hint))
         };
-        match pool {
+        match host.pool(attempt, name).await? {
             None => refused(
-                format!("there is no pool {name} on {}", host.uri),
+                format!("no pool {name} on {}", host.uri),
                 format!(
-                    "`virsh pool-define-as {name} dir --target /var/lib/libvirt/images` makes one"
+                    "create it: `virsh pool-define-as {name} dir --target /var/lib/libvirt/images`"
                 ),
             ),
             Some(pool) if !pool.active => refused(
                 format!("pool {name} on {} isn't active", host.uri),
-                format!("`virsh pool-start {name}`, and `virsh pool-autostart {name}`"),
+                format!("run `virsh pool-start {name}` and `virsh pool-autostart {name}`"),
             ),
             Some(pool) if !pool.has_files() => refused(
                 format!(
-                    "pool {name} on {} is of type {}, and its volumes aren't files",
+                    "pool {name} on {} is of type {}, whose volumes aren't files",
                     host.uri, pool.kind
                 ),
-                "a pool of type dir, fs or netfs holds disks that share a base image".to_owned(),
+                "use a pool of type dir, fs or netfs, in which disks can share a base image"
+                    .to_owned(),
             ),
             Some(pool) => Ok(pool),
         }
     }
 
-    /// The names of its volumes. Files that came by other ways (older parts of a console) are looked for first;
-    /// a pool that is busy can't be looked at, and is known well enough.
+    /// The names of the pool's volumes. Refreshes the pool first, to find files that libvirt didn't
+    /// create, such as rotated console logs. A busy pool can't be refreshed; then the list without
+    /// them is good enough.
     pub(crate) async fn volumes_on(&self, host: &Host, attempt: &Attempt) -> Result<Vec<String>> {
         let pool = self.config.pool.clone();
         host.ask(attempt, move |hypervisor| {
             if let Err(fault) = hypervisor.refresh_pool(&pool) {
-                tracing::debug!("pool {pool} isn't looked at anew: {}", fault.message);
+                tracing::debug!("could not refresh pool {pool}: {}", fault.message);
             }
             hypervisor.volumes(&pool)
         })
         .await
     }
 
-    /// The volume of that name.
     pub(crate) async fn volume_on(
         &self,
         host: &Host,
         attempt: &Attempt,
         name: &str,
     ) -> Result<Option<VolumeSeen>> {
-        let (pool, name) = (self.config.pool.clone(), name.to_owned());
-        host.ask(attempt, move |hypervisor| hypervisor.volume(&pool, &name))
-            .await
+        host.volume(attempt, &self.config.pool, name).await
     }
 
-    /// Makes a volume.
     pub(crate) async fn create_volume(
         &self,
         host: &Host,
         attempt: &Attempt,
-        described: String,
+        described: &str,
     ) -> Result<()> {
-        let pool = self.config.pool.clone();
-        host.ask(attempt, move |hypervisor| {
-            hypervisor.create_volume(&pool, &described)
-        })
-        .await
+        let pool = &self.config.pool;
+        host.create_volume(attempt, pool, described).await
     }
 
-    /// Deletes a volume; absent is success.
+    /// Deletes a volume. A missing one is a success.
     pub(crate) async fn delete_volume(
         &self,
         host: &Host,
         attempt: &Attempt,
-        name: String,
+        name: &str,
     ) -> Result<()> {
-        let pool = self.config.pool.clone();
-        host.ask(attempt, move |hypervisor| {
-            hypervisor.delete_volume(&pool, &name)
-        })
-        .await
+        host.delete_volume(attempt, &self.config.pool, name).await
     }
 
-    /// Makes a volume in the place of one that may be there.
+    /// Creates a volume and replaces an existing one.
     pub(crate) async fn remade(
         &self,
         host: &Host,
         attempt: &Attempt,
-        name: String,
-        described: String,
+        name: &str,
+        described: &str,
     ) -> Result<()> {
         self.delete_volume(host, attempt, name).await?;
         self.create_volume(host, attempt, described).await

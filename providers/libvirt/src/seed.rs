@@ -1,5 +1,5 @@
-//! What a machine's first boot reads: cloud-init's NoCloud data source on a small disk of its own. Pure but for
-//! the host key, which is made here.
+//! The cloud-init seed that a machine's first boot reads: a NoCloud data source on a small disk.
+//! Pure, except for generating the host key.
 //!
 //! Source: <https://docs.cloud-init.io/en/latest/reference/datasources/nocloud.html>
 
@@ -13,26 +13,26 @@ use serde_json::{Value, json};
 use std::io::{Cursor, Write};
 use std::net::Ipv4Addr;
 
-/// The label by which cloud-init finds it.
+/// The label by which cloud-init finds the disk.
 const LABEL: [u8; 11] = *b"CIDATA     ";
-/// A FAT file system isn't smaller, and more room costs nothing.
+/// The minimum size of a FAT file system. Unused space costs nothing.
 const SMALLEST: usize = 2 << 20;
 
-/// The key by which a machine's ssh server proves to be that machine's.
+/// The key that authenticates a machine's ssh server.
 pub(crate) struct HostKey {
-    /// The private half, as OpenSSH writes it. Goes onto the seed and nowhere else.
+    /// The private half in OpenSSH format. Stored only on the seed.
     private: String,
-    /// The public half on one line without a comment.
+    /// The public half, on one line without a comment.
     pub(crate) public: String,
 }
 
 impl HostKey {
-    /// A new one.
+    /// Generates a key.
     pub(crate) fn new(attempt: &Attempt) -> Result<Self> {
         let failed = |error: russh::keys::ssh_key::Error| {
             attempt.error(
                 ErrorKind::Fatal,
-                format!("its host key can't be made: {error}"),
+                format!("can't generate its host key: {error}"),
             )
         };
         let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).map_err(failed)?;
@@ -43,28 +43,26 @@ impl HostKey {
     }
 }
 
-/// What a seed says.
+/// A seed's contents.
 pub(crate) struct Seed<'a> {
-    /// Another for each time that a machine of this name is made: what is done once is done for each.
+    /// A new id each time a machine of this name is created. cloud-init then runs its
+    /// once-per-instance modules again.
     pub(crate) instance: &'a str,
-    /// The machine's name.
     pub(crate) name: &'a str,
-    /// Its MAC address.
     pub(crate) mac: &'a str,
-    /// Its address.
     pub(crate) address: Ipv4Addr,
-    /// The network that it is in.
+    /// The network's addressing.
     pub(crate) plan: &'a AddressPlan,
-    /// The caller's document.
+    /// The caller's `cloud-config` document.
     pub(crate) user_data: &'a str,
-    /// Who may log in.
+    /// The user who may log in.
     pub(crate) login: Option<&'a Login>,
     /// Its ssh server's key.
     pub(crate) host_key: &'a HostKey,
 }
 
 impl Seed<'_> {
-    /// The bytes of the disk.
+    /// The disk image.
     pub(crate) fn disk(&self) -> std::io::Result<Vec<u8>> {
         let files = [
             ("meta-data", self.meta_data()),
@@ -100,8 +98,8 @@ impl Seed<'_> {
             "addresses": [address],
         });
         if let Some(gateway) = self.plan.gateway {
-            // Not `routes`: cloud-init of Debian 12 doesn't know every form of a default route in all of its
-            // renderers.
+            // Not `routes`: not every renderer of Debian 12's cloud-init supports every form of
+            // default route.
             card["gateway4"] = json!(gateway);
         }
         if !self.plan.dns.is_empty() {
@@ -110,12 +108,12 @@ impl Seed<'_> {
         yaml(&json!({ "version": 2, "ethernets": { "eth0": card } }))
     }
 
-    /// What the caller's document says counts more than this one: it is for what the provider owes.
+    /// The provider's own settings. The caller's document takes precedence.
     fn vendor_data(&self) -> String {
         let users: Vec<Value> = self.login.iter().map(|login| user(login)).collect();
         let document = json!({
             "users": users,
-            // sudo asks for the machine's own name, and waits for a name server that doesn't know it.
+            // sudo resolves the machine's own name, and would wait for a name server that doesn't know it.
             "manage_etc_hosts": "localhost",
             "disable_root": true,
             "ssh_pwauth": false,
@@ -139,7 +137,7 @@ fn user(login: &Login) -> Value {
     })
 }
 
-/// JSON is YAML.
+/// JSON is valid YAML.
 fn yaml(document: &Value) -> String {
     format!("{document:#}\n")
 }
@@ -171,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_as_cloud_init_wants_them() {
+    fn documents_are_in_cloud_inits_format() {
         let plan = AddressPlan::of("192.168.77.0/24".parse().unwrap());
         let login = Login {
             user: "hakube".into(),
@@ -185,17 +183,17 @@ mod tests {
     }
 
     #[test]
-    fn nobody_may_log_in_where_nobody_is_named() {
+    fn without_a_login_there_is_no_user() {
         let plan = AddressPlan::of("192.168.77.0/24".parse().unwrap());
         let key = key();
-        let said = seed(&plan, &key, None).vendor_data();
-        let document: Value = serde_json::from_str(said.split_once('\n').unwrap().1).unwrap();
-        // Not absent: cloud-init would make the distribution's default user.
+        let document = seed(&plan, &key, None).vendor_data();
+        let document: Value = serde_json::from_str(document.split_once('\n').unwrap().1).unwrap();
+        // Empty, not missing: cloud-init would create the distribution's default user.
         assert_eq!(document["users"], json!([]));
     }
 
     #[test]
-    fn the_disk_has_the_label_and_the_files_that_are_looked_for() {
+    fn the_disk_has_cloud_inits_label_and_files() {
         let plan = AddressPlan::of("192.168.77.0/24".parse().unwrap());
         let key = key();
         let long = format!("#cloud-config\n# {}\n", "x".repeat(3 << 20));
@@ -219,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn host_keys_are_what_openssh_reads_and_each_is_another() {
+    fn host_keys_are_valid_and_unique() {
         let attempt = Attempt::new("create", "machine a");
         let key = HostKey::new(&attempt).unwrap();
         let private = PrivateKey::from_openssh(&key.private).unwrap();

@@ -1,4 +1,4 @@
-//! Sizes of machines, as this provider names them: `2x4GiB`.
+//! Machine sizes in this provider's notation: `2x4GiB`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,9 +6,9 @@ use std::str::FromStr;
 /// A machine's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// Its processors.
+    /// The number of CPUs.
     pub cpus: u32,
-    /// Its memory in MiB.
+    /// Memory in MiB.
     pub memory_mib: u64,
 }
 
@@ -18,7 +18,7 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "{text:?} is no size of a machine: processors and memory, such as 2x4GiB or 1x1536MiB"
+                "{text:?} isn't a valid machine size: give CPUs and memory, such as 2x4GiB or 1x1536MiB"
             )
         };
         let (cpus, memory) = text.split_once('x').ok_or_else(wrong)?;
@@ -27,7 +27,7 @@ impl FromStr for Size {
             .map(|number| (number, 1024))
             .or_else(|| memory.strip_suffix("MiB").map(|number| (number, 1)))
             .ok_or_else(wrong)?;
-        // A sign is no digit.
+        // `parse` would accept a sign.
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         if !digits(cpus) || !digits(number) {
             return Err(wrong());
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_is_processors_and_memory() {
+    fn a_size_is_cpus_and_memory() {
         let read = |text: &str| text.parse::<Size>().map(|size| size.to_string());
         assert_eq!(read("2x4GiB").unwrap(), "2x4GiB");
         assert_eq!(read("1x1536MiB").unwrap(), "1x1536MiB");

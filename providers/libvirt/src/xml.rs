@@ -1,119 +1,35 @@
-//! XML as libvirt writes and reads it.
+//! Writes and reads XML for libvirt.
 
 use crate::error::{Answer, Fault};
 use hakube_provider::ErrorKind;
-use std::fmt::{Display, Write};
+use quick_xml::se::Serializer;
+use serde::Serialize;
+use serde_json::Value;
 
-/// An element to be written.
-#[derive(Debug, Clone)]
-pub(crate) struct Element {
-    name: &'static str,
-    attributes: Vec<(&'static str, String)>,
-    content: Content,
+/// Renders a document. Its content is in quick-xml's notation: a key is an element's name, `@key` an
+/// attribute's, `$text` the element's text; an array is an element each, so an empty one is none.
+pub(crate) fn document(root: &str, content: &Value) -> String {
+    let mut xml = String::new();
+    // It fails only if a name isn't valid in XML, and all names are constants.
+    let _ = Serializer::with_root(&mut xml, Some(root)).and_then(|mut serializer| {
+        serializer.indent(' ', 2);
+        content.serialize(serializer)
+    });
+    // XML can't contain control characters, and a NUL would end the string in libvirt.
+    xml.retain(|character| character == '\n' || !character.is_control());
+    xml
 }
 
-#[derive(Debug, Clone)]
-enum Content {
-    Text(String),
-    Children(Vec<Element>),
-}
-
-impl Element {
-    /// An empty element.
-    pub(crate) fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            attributes: Vec::new(),
-            content: Content::Children(Vec::new()),
-        }
-    }
-
-    /// An element with text in it.
-    pub(crate) fn text(name: &'static str, text: impl Display) -> Self {
-        Self {
-            content: Content::Text(text.to_string()),
-            ..Self::new(name)
-        }
-    }
-
-    /// With this attribute.
-    pub(crate) fn with(mut self, name: &'static str, value: impl Display) -> Self {
-        self.attributes.push((name, value.to_string()));
-        self
-    }
-
-    /// With this element at the end.
-    pub(crate) fn child(self, child: Element) -> Self {
-        self.children([child])
-    }
-
-    /// With these elements at the end; in place of a text.
-    pub(crate) fn children(mut self, more: impl IntoIterator<Item = Element>) -> Self {
-        match &mut self.content {
-            Content::Children(children) => children.extend(more),
-            Content::Text(_) => self.content = Content::Children(more.into_iter().collect()),
-        }
-        self
-    }
-
-    /// As a document.
-    pub(crate) fn render(&self) -> String {
-        let mut out = String::new();
-        self.write(0, &mut out);
-        out
-    }
-
-    fn write(&self, depth: usize, out: &mut String) {
-        let indent = "  ".repeat(depth);
-        let _ = write!(out, "{indent}<{}", self.name);
-        for (name, value) in &self.attributes {
-            let _ = write!(out, " {name}='{}'", escaped(value));
-        }
-        match &self.content {
-            Content::Children(children) if children.is_empty() => out.push_str("/>\n"),
-            Content::Children(children) => {
-                out.push_str(">\n");
-                for child in children {
-                    child.write(depth + 1, out);
-                }
-                let _ = writeln!(out, "{indent}</{}>", self.name);
-            }
-            Content::Text(text) => {
-                let _ = writeln!(out, ">{}</{}>", escaped(text), self.name);
-            }
-        }
-    }
-}
-
-/// Control characters can't be in XML at all, and a NUL would end the string on its way to libvirt.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\'' => out.push_str("&apos;"),
-            '"' => out.push_str("&quot;"),
-            '\n' => out.push_str("&#10;"),
-            character if character.is_control() => {}
-            character => out.push(character),
-        }
-    }
-    out
-}
-
-/// What libvirt wrote.
+/// Parses XML from libvirt.
 pub(crate) fn parse(xml: &str) -> Answer<roxmltree::Document<'_>> {
     roxmltree::Document::parse(xml).map_err(|error| {
         Fault::new(
             ErrorKind::Fatal,
-            format!("libvirt wrote a description that isn't XML: {error}"),
+            format!("libvirt returned invalid XML: {error}"),
         )
     })
 }
 
-/// The first child of that name.
 pub(crate) fn child<'a, 'input>(
     node: roxmltree::Node<'a, 'input>,
     name: &str,
@@ -121,7 +37,7 @@ pub(crate) fn child<'a, 'input>(
     node.children().find(|child| child.has_tag_name(name))
 }
 
-/// The first child of that name in that namespace.
+/// The first child of this name in this namespace.
 pub(crate) fn child_in<'a, 'input>(
     node: roxmltree::Node<'a, 'input>,
     namespace: &str,
@@ -131,7 +47,7 @@ pub(crate) fn child_in<'a, 'input>(
         .find(|child| child.has_tag_name((namespace, name)))
 }
 
-/// Down a path of children.
+/// Follows a path of child names.
 pub(crate) fn descend<'a, 'input>(
     node: roxmltree::Node<'a, 'input>,
     path: &[&str],
@@ -143,17 +59,16 @@ pub(crate) fn descend<'a, 'input>(
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
-    fn what_is_written_reads_the_same() {
+    fn written_xml_reads_back() {
         let hostile = "a<b>&'\"\u{0}c";
-        let xml = Element::new("a")
-            .with("b", hostile)
-            .child(Element::text("c", hostile))
-            .render();
+        let xml = document("a", &json!({"@b": hostile, "c": hostile, "d": []}));
         let document = parse(&xml).unwrap();
         let root = document.root_element();
         assert_eq!(root.attribute("b"), Some("a<b>&'\"c"));
         assert_eq!(child(root, "c").unwrap().text(), Some("a<b>&'\"c"));
+        assert!(child(root, "d").is_none());
     }
 }

@@ -1,15 +1,15 @@
-//! The provider on a libvirtd of this host's, with a machine that boots.
+//! The provider on this host's libvirtd, with a machine that boots.
 //!
-//! Runs within `scripts/lib/hypervisor`, where `HAKUBE_TEST_GUEST` names the directory of an image that
-//! `scripts/lib/guest-image` made; elsewhere it says that it doesn't.
+//! Runs in `scripts/lib/hypervisor`. There `HAKUBE_TEST_GUEST` is the directory of an image that
+//! `scripts/lib/guest-image` built. Skipped elsewhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use hakube_libvirt::{
     AddressPlan, Firmware, HostNetwork, Libvirt, LibvirtConfig, Patience, Virtualization,
 };
 use hakube_provider::{
-    AddressSpec, DiskSpec, ExternalAddress, Inventory, Login, MachineRef, MachineSpec,
-    PreflightSpec, Provider, Reach, ResourceKind, SshServer,
+    DiskSpec, Inventory, Login, MachineRef, MachineSpec, PreflightSpec, Provider, ResourceKind,
+    SshServer,
 };
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -22,13 +22,13 @@ const POOL: &str = "real";
 const URI: &str = "qemu:///system";
 
 fn virsh(arguments: &[&str]) -> String {
-    let answer = Command::new("virsh")
+    let output = Command::new("virsh")
         .args(["--quiet", "--connect", URI])
         .args(arguments)
         .output()
         .unwrap();
-    assert!(answer.status.success(), "virsh {arguments:?}: {answer:?}");
-    String::from_utf8(answer.stdout).unwrap()
+    assert!(output.status.success(), "virsh {arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn config(guest: &Path) -> LibvirtConfig {
@@ -50,42 +50,26 @@ fn config(guest: &Path) -> LibvirtConfig {
 
 fn machine(guest: &Path, public_key: &str) -> MachineSpec {
     MachineSpec {
-        cluster: CLUSTER.into(),
-        machine: MachineRef {
-            name: "real-master".into(),
-            zone: ZONE.into(),
-        },
         machine_type: "2x1GiB".into(),
         image: guest.join("disk.qcow2").display().to_string(),
-        image_sha256: None,
         boot_disk_gb: 6,
-        boot_disk_kind: String::new(),
         data_disk: Some(DiskSpec {
             name: "real-master-pd".into(),
             device: "master-pd".into(),
             size_gb: 1,
             kind: String::new(),
         }),
-        network: String::new(),
-        subnetwork: None,
-        external: ExternalAddress::None,
-        alias: None,
-        tags: Vec::new(),
-        labels: [("role".to_owned(), "replica".to_owned())].into(),
-        preemptible: false,
-        min_cpu_platform: None,
-        service_account: None,
-        scopes: Vec::new(),
         user_data: "#cloud-config\nwrite_files:\n- {path: /etc/carried-out, content: 'yes'}\n"
             .into(),
         login: Some(Login {
             user: "hakube".into(),
             public_key: public_key.into(),
         }),
+        ..hakube_contract::machine_spec(CLUSTER, "real-master", ZONE)
     }
 }
 
-/// Runs a command on the machine, whose host key must be the one that the provider vouches for.
+/// Runs a command on the machine. Its host key must be the one the provider reports.
 fn on(server: &SshServer, key: &Path, command: &str) -> Option<String> {
     let known = key.with_extension("known");
     let mut lines = String::new();
@@ -93,7 +77,7 @@ fn on(server: &SshServer, key: &Path, command: &str) -> Option<String> {
         writeln!(lines, "{} {host_key}", server.address).unwrap();
     }
     std::fs::write(&known, lines).unwrap();
-    let answer = Command::new("ssh")
+    let output = Command::new("ssh")
         .args(["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"])
         .args([
             "-o",
@@ -109,20 +93,20 @@ fn on(server: &SshServer, key: &Path, command: &str) -> Option<String> {
         .arg(command)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&answer.stderr).into_owned();
-    assert!(!said.contains("IDENTIFICATION HAS CHANGED"), "{said}");
-    answer
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!errors.contains("IDENTIFICATION HAS CHANGED"), "{errors}");
+    output
         .status
         .success()
-        .then(|| String::from_utf8(answer.stdout).unwrap())
+        .then(|| String::from_utf8(output.stdout).unwrap())
 }
 
 async fn booted(provider: &Libvirt, machine: &MachineRef, key: &Path, command: &str) -> String {
     let deadline = Instant::now() + Duration::from_secs(400);
     loop {
         let server = provider.ssh_server(machine).await.unwrap().unwrap();
-        if let Some(said) = on(&server, key, command) {
-            return said;
+        if let Some(output) = on(&server, key, command) {
+            return output;
         }
         let console = provider.console(machine).await.unwrap();
         assert!(Instant::now() < deadline, "it doesn't boot:\n{console}");
@@ -130,8 +114,8 @@ async fn booted(provider: &Libvirt, machine: &MachineRef, key: &Path, command: &
     }
 }
 
-/// Somebody on the machines' network who has that address.
-fn stranger(address: &str) {
+/// Adds another machine with this address to the machines' network.
+fn add_neighbour(address: &str) {
     let ip = |arguments: &str| {
         let done = Command::new("ip").args(arguments.split(' ')).status();
         assert!(done.unwrap().success(), "ip {arguments}");
@@ -141,14 +125,14 @@ fn stranger(address: &str) {
         .lines()
         .find_map(|line| line.strip_prefix("Bridge:"));
     let bridge = bridge.unwrap().trim();
-    ip("netns add stranger");
-    ip("link add stranger type veth peer name eth0 netns stranger");
-    ip(&format!("link set stranger up master {bridge}"));
-    ip(&format!("-n stranger addr add {address} dev eth0"));
-    ip("-n stranger link set eth0 up");
+    ip("netns add neighbour");
+    ip("link add neighbour type veth peer name eth0 netns neighbour");
+    ip(&format!("link set neighbour up master {bridge}"));
+    ip(&format!("-n neighbour addr add {address} dev eth0"));
+    ip("-n neighbour link set eth0 up");
     let forwards = || {
         let link = Command::new("bridge")
-            .args(["link", "show", "dev", "stranger"])
+            .args(["link", "show", "dev", "neighbour"])
             .output();
         String::from_utf8(link.unwrap().stdout)
             .unwrap()
@@ -172,16 +156,16 @@ fn restart_libvirtd() {
 }
 
 #[tokio::test]
-async fn a_machine_boots_with_its_address_its_keys_and_its_disks() {
+async fn a_machine_boots_with_its_address_keys_and_disks() {
     let (Some(guest), Some(_)) = (
         std::env::var_os("HAKUBE_TEST_GUEST").map(PathBuf::from),
         std::env::var_os("HAKUBE_HOST"),
     ) else {
-        eprintln!("skipped: no host with libvirt; scripts/test vm makes one");
+        eprintln!("skipped: no host with libvirt; run scripts/test vm");
         return;
     };
     let scratch = tempfile::tempdir().unwrap();
-    // QEMU runs as a user of its own, whom not every directory lets in.
+    // QEMU runs as its own user, which can't access every directory.
     let pool = PathBuf::from("/var/lib/libvirt/images/real");
     std::fs::create_dir(&pool).unwrap();
     virsh(&[
@@ -201,11 +185,7 @@ async fn a_machine_boots_with_its_address_its_keys_and_its_disks() {
     assert!(made.success());
     let public_key = std::fs::read_to_string(key.with_extension("pub")).unwrap();
     let spec = machine(&guest, public_key.trim());
-    let address = AddressSpec {
-        cluster: CLUSTER.into(),
-        name: "real-ip".into(),
-        reach: Reach::Anywhere,
-    };
+    let address = hakube_contract::address_spec(CLUSTER, "real-ip");
 
     let provider = Libvirt::connect(config(&guest)).unwrap();
     let wanted = PreflightSpec {
@@ -215,12 +195,12 @@ async fn a_machine_boots_with_its_address_its_keys_and_its_disks() {
     };
     assert_eq!(provider.preflight(&wanted).await.unwrap(), []);
     provider.ensure_address(&address).await.unwrap();
-    stranger("192.168.77.3/24");
+    add_neighbour("192.168.77.3/24");
     let from = Instant::now();
     let made = provider.ensure_machine(&spec).await.unwrap();
     eprintln!("started after {:?}", from.elapsed());
     assert_eq!(made.internal_address.unwrap().to_string(), "192.168.77.4");
-    let said = booted(
+    let output = booted(
         &provider,
         &spec.machine,
         &key,
@@ -228,13 +208,16 @@ async fn a_machine_boots_with_its_address_its_keys_and_its_disks() {
          readlink /dev/disk/by-id/virtio-master-pd; ip -4 -o addr show eth0; ip route; df -m / | tail -1",
     )
     .await;
-    eprintln!("booted after {:?}:\n{said}", from.elapsed());
-    assert!(said.starts_with("real-master\nyes\n../../vdb\n"), "{said}");
+    eprintln!("booted after {:?}:\n{output}", from.elapsed());
     assert!(
-        said.contains(&format!("inet {}/24", made.internal_address.unwrap())),
-        "{said}"
+        output.starts_with("real-master\nyes\n../../vdb\n"),
+        "{output}"
     );
-    assert!(said.contains("default via 192.168.77.1"), "{said}");
+    assert!(
+        output.contains(&format!("inet {}/24", made.internal_address.unwrap())),
+        "{output}"
+    );
+    assert!(output.contains("default via 192.168.77.1"), "{output}");
     assert!(
         provider
             .console(&spec.machine)
@@ -243,7 +226,7 @@ async fn a_machine_boots_with_its_address_its_keys_and_its_disks() {
             .contains("real-master")
     );
 
-    // libvirtd goes and comes back, and so does the machine: with the same keys.
+    // libvirtd and the machine restart. The keys stay the same.
     restart_libvirtd();
     let deadline = Instant::now() + Duration::from_secs(60);
     while let Err(error) = provider.inspect(CLUSTER).await {
@@ -251,12 +234,12 @@ async fn a_machine_boots_with_its_address_its_keys_and_its_disks() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     virsh(&["destroy", "real-master"]);
-    // Without it the machine can't start.
+    // Without its network the machine can't start.
     virsh(&["net-destroy", "hakube.real"]);
     assert_eq!(provider.ensure_machine(&spec).await.unwrap(), made);
-    let said = booted(&provider, &spec.machine, &key, "hostname").await;
+    let output = booted(&provider, &spec.machine, &key, "hostname").await;
     eprintln!("booted again after {:?}", from.elapsed());
-    assert_eq!(said, "real-master\n");
+    assert_eq!(output, "real-master\n");
 
     use ResourceKind as Kind;
     for kind in [
@@ -282,9 +265,9 @@ async fn a_machine_boots_with_its_address_its_keys_and_its_disks() {
     assert!(!virsh(&["list", "--all", "--name"]).contains("real-"));
     assert!(!virsh(&["net-list", "--all", "--name"]).contains("hakube.real"));
     assert_eq!(std::fs::read_dir(&pool).unwrap().count(), 0);
-    // It goes with its end in the other namespace.
+    // Deleting the namespace deletes both ends of the veth pair.
     let gone = Command::new("ip")
-        .args(["netns", "delete", "stranger"])
+        .args(["netns", "delete", "neighbour"])
         .status();
     assert!(gone.unwrap().success());
     virsh(&["pool-destroy", POOL]);

@@ -1,7 +1,7 @@
-//! Sessions with ssh servers: commands with their input, and connections that go on from there.
+//! Sessions with ssh servers: commands with input, and forwarded connections.
 //!
-//! A server's host keys are known beforehand, and never trusted because it shows them: one that shows another key gets
-//! nothing. Logging in is by a key, or by an ssh agent's keys; on the way there may be a jump host.
+//! A server's host keys must be known in advance; nothing is sent to a server that shows another
+//! key. Login is by a key or an ssh agent's keys, optionally through a jump host.
 
 mod login;
 mod session;

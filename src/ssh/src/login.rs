@@ -1,24 +1,24 @@
-//! Who logs in, and by what.
+//! Logins: a user with credentials.
 
 use russh::keys::PrivateKey;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Who logs in, and by what.
+/// A login.
 #[derive(Debug, Clone)]
 pub struct Login {
     /// The user.
     pub user: String,
-    /// What proves it.
+    /// Its credentials.
     pub key: Key,
 }
 
-/// What proves a user.
+/// A user's credentials.
 #[derive(Clone)]
 pub enum Key {
     /// A private key.
     Private(Arc<PrivateKey>),
-    /// The keys of the ssh agent that the environment names (SSH_AUTH_SOCK).
+    /// The keys of the ssh agent in SSH_AUTH_SOCK.
     Agent,
 }
 
@@ -32,10 +32,10 @@ impl std::fmt::Debug for Key {
 }
 
 impl Key {
-    /// A private key from its text, in OpenSSH's format.
+    /// Parses a private key in OpenSSH's format.
     ///
     /// # Errors
-    /// In words: it isn't one, or it is encrypted.
+    /// A message: it isn't a key, or it is encrypted.
     pub fn parse(text: &str) -> Result<Self, String> {
         match russh::keys::decode_secret_key(text, None) {
             Ok(key) => Ok(Self::Private(Arc::new(key))),
@@ -47,12 +47,13 @@ impl Key {
         }
     }
 
-    /// A private key from its file.
+    /// Reads a private key from a file.
     ///
     /// # Errors
-    /// In words: the file can't be read, or holds no key that can be used.
+    /// A message: the file is unreadable, or has no usable key.
     pub fn read(file: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+        let text = hakube_input::read_text(file, hakube_input::SMALL)
+            .map_err(|error| error.to_string())?;
         Self::parse(&text)
     }
 }
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_read_from_its_file_and_never_shown() {
+    fn a_key_is_read_from_a_file_and_never_shown() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let text = new().to_openssh(LineEnding::LF).unwrap();
         std::fs::write(file.path(), text.as_bytes()).unwrap();
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encrypted_key_is_the_agents_business() {
+    fn an_encrypted_key_needs_the_agent() {
         let key = new().encrypt(&mut safe_rng(), "secret").unwrap();
         let text = key.to_openssh(LineEnding::LF).unwrap();
         let why = Key::parse(&text).unwrap_err();
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_told_of() {
+    fn invalid_keys_are_reported() {
         assert!(Key::parse("ssh-ed25519 AAAA").is_err());
         assert!(
             Key::read("/nowhere/id".as_ref())

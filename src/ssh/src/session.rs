@@ -1,4 +1,4 @@
-//! One connection to one ssh server, and what can be done over it.
+//! A connection to an ssh server.
 
 use crate::login::{Key, Login};
 use hakube_provider::SshServer;
@@ -14,47 +14,47 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// A machine that is up takes a connection within a round trip.
+/// The timeout of connecting: a running machine accepts within a round trip.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Key exchange and login: a few round trips, and a machine that has just booted is slow.
+/// The timeout of key exchange and login: a few round trips, and slow on a machine that has just booted.
 const HANDSHAKE: Duration = Duration::from_secs(15);
-/// A live connection answers within a round trip.
+/// The timeout of a response: one round trip on a live connection.
 const ANSWER: Duration = Duration::from_secs(3);
-/// A silent connection is asked for a sign of life, and given up after three without an answer.
+/// The keepalive interval: the connection is closed after three keepalives without a response.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// A connection, logged in.
 pub struct Session {
     handle: Handle<Client>,
     offered: Offered,
-    /// What it goes through: it lives no longer.
+    /// The jump host's session, which must outlive it.
     _through: Option<Box<Session>>,
 }
 
-/// An ssh server on the way to another.
+/// A jump host.
 #[derive(Debug, Clone)]
 pub struct Hop {
     /// The server.
     pub server: SshServer,
-    /// Who logs in there.
+    /// Its login.
     pub login: Login,
 }
 
-/// Why there is none.
+/// Why there is no session.
 #[derive(Debug)]
 pub enum Failure {
-    /// The server isn't who it should be.
+    /// The server has the wrong host key.
     WrongKey {
-        /// What it showed.
+        /// The key that it showed.
         shown: String,
     },
-    /// The server won't have us.
+    /// The server refused the login.
     Refused,
-    /// None of the server's known keys can be verified here.
+    /// None of the server's known keys is of a supported type.
     NoUsableKey,
-    /// The key that would log in can't be used.
+    /// The login key is unusable.
     NoLogin(String),
-    /// No answer, or a broken one.
+    /// No response, or a broken connection.
     Broken(String),
 }
 
@@ -70,7 +70,7 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// The host keys that can be verified.
+/// The host keys of supported types.
 pub fn keys(server: &SshServer) -> Vec<PublicKey> {
     let lines = server.host_keys.iter();
     lines
@@ -79,15 +79,15 @@ pub fn keys(server: &SshServer) -> Vec<PublicKey> {
         .collect()
 }
 
-/// As `ssh-keygen -l` shows it.
+/// The fingerprint, as printed by `ssh-keygen -l`.
 pub fn fingerprint(key: &PublicKey) -> String {
     format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256))
 }
 
-/// Addresses here that the machine may connect to by the same address there.
+/// Local addresses that the machine may connect to by the same address on its side.
 type Offered = Arc<Mutex<BTreeSet<SocketAddr>>>;
 
-/// What this end of a connection answers by itself.
+/// The client's handler of the server's requests.
 struct Client {
     /// The keys of which the server must show one.
     keys: Vec<PublicKey>,
@@ -119,7 +119,7 @@ impl client::Handler for Client {
         tokio::spawn(async move {
             let mut far = channel.into_stream();
             if let Ok(Ok(mut near)) = timeout(CONNECT, TcpStream::connect(at)).await {
-                // How it ended, both ends see for themselves.
+                // Both ends see how the connection ended.
                 let _ = tokio::io::copy_bidirectional(&mut far, &mut near).await;
             }
         });
@@ -128,7 +128,7 @@ impl client::Handler for Client {
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Failure> {
         let PublicKeyOrCertificate::PublicKey { key, .. } = shown else {
-            // None was asked for.
+            // Certificates weren't requested.
             return Ok(false);
         };
         if self
@@ -145,10 +145,10 @@ impl client::Handler for Client {
 }
 
 impl Session {
-    /// Connects, verifies and logs in.
+    /// Connects, verifies the server and logs in.
     ///
     /// # Errors
-    /// Why there is no session; nothing was sent then.
+    /// The reason; nothing was sent then.
     pub async fn open(
         server: &SshServer,
         login: &Login,
@@ -200,15 +200,15 @@ impl Session {
         })
     }
 
-    /// Whether the server is still there.
+    /// Whether the server still responds.
     pub async fn answers(&self) -> bool {
         timeout(ANSWER, self.handle.send_ping()).await.is_ok() && !self.handle.is_closed()
     }
 
-    /// A connection to an address that the machine can reach.
+    /// Connects to an address that the machine can reach.
     ///
     /// # Errors
-    /// It can't, or the session broke.
+    /// The machine can't connect, or the session broke.
     pub async fn connect(
         &self,
         to: SocketAddr,
@@ -220,11 +220,11 @@ impl Session {
             .await
     }
 
-    /// Lets the machine connect to this address of this host's loopback, at the same address of its own, for as long as the
-    /// session lives. What was offered before is offered still.
+    /// Lets the machine connect to this address on this host's loopback, by the same address on its
+    /// side, for the session's lifetime. Earlier offers remain valid.
     ///
     /// # Errors
-    /// The server doesn't forward ports, or something listens there already; or the session broke.
+    /// The server doesn't support forwarding, the port is in use there, or the session broke.
     pub async fn offer(&self, at: SocketAddr) -> Result<(), russh::Error> {
         if !lock(&self.offered).insert(at) {
             return Ok(());
@@ -237,7 +237,7 @@ impl Session {
         forwarded.map(drop)
     }
 
-    /// Runs a command of the user's shell with this input, to its end.
+    /// Runs a command in the user's shell with this input, and waits for it to end.
     ///
     /// # Errors
     /// The session broke.
@@ -245,7 +245,7 @@ impl Session {
         let channel = self.handle.channel_open_session().await?;
         let (mut read, write) = channel.split();
         write.exec(true, command).await?;
-        // The two at once: a command that ends early takes no more input.
+        // Concurrently: a command that ends early doesn't read all of its input.
         let writing = async {
             write.data(input).await?;
             write.eof().await
@@ -271,7 +271,7 @@ impl Session {
         tokio::pin!(reading);
         Ok(tokio::select! {
             output = &mut reading => output,
-            // That it could not be written shows in how the command ends.
+            // A write error shows in the command's result.
             _ = writing => reading.await,
         })
     }
@@ -306,7 +306,7 @@ async fn handshake(
         .map_err(|_| late("finish its handshake", HANDSHAKE))?
 }
 
-/// The first of the agent's keys that the server takes.
+/// Tries the agent's keys until the server accepts one.
 async fn by_agent(handle: &mut Handle<Client>, user: &str) -> Result<bool, Failure> {
     let unusable = |error: russh::keys::Error| Failure::NoLogin(format!("ssh-agent: {error}"));
     let mut agent = AgentClient::connect_env().await.map_err(unusable)?;
@@ -333,13 +333,13 @@ fn late(what: &str, after: Duration) -> Failure {
     Failure::Broken(format!("it didn't {what} within {} s", after.as_secs()))
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Debug, Default)]
 pub struct Output {
-    /// Its exit status; none when the connection broke or a signal ended it.
+    /// Its exit status; `None` if the connection broke or a signal killed it.
     pub status: Option<u32>,
-    /// What it wrote.
+    /// Its output on both streams.
     pub said: String,
-    /// What it wrote to its standard output alone.
+    /// Its standard output.
     pub out: Vec<u8>,
 }

@@ -1,6 +1,6 @@
 //! Text for a POSIX shell.
 
-/// Becomes root if it has to, and runs the script, under this name. Arguments follow.
+/// A command that runs the script as root under this name, with sudo if necessary. Arguments follow.
 pub fn as_root(script: &str, name: &str) -> String {
     format!(
         "$([ \"$(id -u)\" -eq 0 ] || echo sudo -n) sh -c {} {name}",
@@ -8,7 +8,7 @@ pub fn as_root(script: &str, name: &str) -> String {
     )
 }
 
-/// Text as one word of a POSIX shell.
+/// Quotes text as one word of a POSIX shell.
 pub fn word(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -1,151 +1,113 @@
-//! Who asks: client certificates and bootstrap tokens.
+//! Authentication by client certificates and bootstrap tokens, and a small fixed policy:
+//!
+//! | subject | may |
+//! |---|---|
+//! | group `system:masters` | everything |
+//! | everyone | read `/healthz`, `/livez`, `/readyz`, `/version` |
+//! | authenticated users | discovery |
+//! | `system:kube-controller-manager`, `system:kube-scheduler`; groups `system:nodes`, `system:bootstrappers` | read and write nodes and leases |
 
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, Error as TlsError, SignatureScheme};
+use jiff::Timestamp;
+use rustls::server::danger::ClientCertVerifier;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use serde_json::Value;
+use subtle::ConstantTimeEq as _;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::request::Call;
 use super::status::{ApiError, ApiResult};
-use super::storage::Store;
+use super::store::Store;
 
-/// Group of everybody who proved who they are.
-pub const AUTHENTICATED: &str = "system:authenticated";
-
-/// Who asks, and what they belong to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A user and its groups. An anonymous user is in no group.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct User {
-    /// `system:anonymous` for those who showed nothing.
-    pub name: String,
-    /// Groups.
-    pub groups: Vec<String>,
+    name: String,
+    groups: Vec<String>,
 }
 
 impl User {
-    fn anonymous() -> Self {
-        Self {
-            name: "system:anonymous".to_owned(),
-            groups: vec!["system:unauthenticated".to_owned()],
-        }
+    pub fn is_authenticated(&self) -> bool {
+        !self.name.is_empty()
     }
 
-    /// Whether the user is a member of `group`.
-    pub fn is_in(&self, group: &str) -> bool {
+    fn is_in(&self, group: &str) -> bool {
         self.groups.iter().any(|own| own == group)
     }
-}
 
-/// Accepts any client certificate whose key the client holds, and leaves the judgement to
-/// [`Authenticator`]: Kubernetes answers a certificate of another CA with 401, not with a TLS alert
-/// that no client explains.
-#[derive(Debug)]
-pub struct AskOnly(pub Arc<dyn ClientCertVerifier>);
-
-impl ClientCertVerifier for AskOnly {
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
-    ) -> Result<ClientCertVerified, TlsError> {
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.0.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.0.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+    /// Rejects requests that the policy doesn't allow.
+    pub fn authorize(&self, call: &Call) -> ApiResult<()> {
+        let is_controller = matches!(
+            self.name.as_str(),
+            "system:kube-controller-manager" | "system:kube-scheduler"
+        );
+        let is_component =
+            is_controller || self.is_in("system:nodes") || self.is_in("system:bootstrappers");
+        let plural = call.resource.plural;
+        if self.is_in("system:masters") || (is_component && matches!(plural, "nodes" | "leases")) {
+            return Ok(());
+        }
+        Err(ApiError::forbidden(format!(
+            "{} is forbidden: User {:?} cannot access this resource in hakube's stand-in",
+            call.resource.qualified(),
+            self.name
+        )))
     }
 }
 
-/// Decides who a request comes from.
+/// Determines the user of a request.
 pub struct Authenticator {
-    /// Of `--client-ca-file`; without it, certificates prove nothing.
-    pub client_ca: Option<Arc<dyn ClientCertVerifier>>,
+    /// From `--client-ca-file`.
+    pub client_ca: Arc<dyn ClientCertVerifier>,
     /// `--enable-bootstrap-token-auth`.
     pub bootstrap_tokens: bool,
-    /// `--anonymous-auth`.
-    pub anonymous: bool,
 }
 
 impl Authenticator {
-    /// The user of a request: a certificate first, then a token, then nobody in particular. Wrong
-    /// credentials are refused rather than taken for none.
+    /// The user of a request, by certificate, then by token, otherwise anonymous. Wrong credentials are
+    /// rejected rather than ignored.
     pub async fn authenticate(
         &self,
         chain: &[CertificateDer<'static>],
         bearer: Option<&str>,
         store: &Store,
     ) -> ApiResult<User> {
-        if let (Some((leaf, rest)), Some(verifier)) = (chain.split_first(), &self.client_ca) {
-            match verifier.verify_client_cert(leaf, rest, UnixTime::now()) {
-                Ok(_) => return certificate_user(leaf),
-                Err(error) => tracing::info!(%error, "client certificate refused"),
+        if let Some((leaf, rest)) = chain.split_first() {
+            let verified = self
+                .client_ca
+                .verify_client_cert(leaf, rest, UnixTime::now());
+            if let Err(error) = verified {
+                tracing::info!(%error, "client certificate refused");
+                return Err(ApiError::unauthorized());
             }
+            return certificate_user(leaf).ok_or_else(ApiError::unauthorized);
         }
-        if let Some(token) = bearer {
-            return match self.bootstrap_tokens.then(|| split_token(token)).flatten() {
-                Some((id, secret)) => bootstrap_user(id, secret, store).await,
-                None => Err(ApiError::unauthorized()),
-            };
-        }
-        if !chain.is_empty() || !self.anonymous {
-            Err(ApiError::unauthorized())
-        } else {
-            Ok(User::anonymous())
-        }
+        let Some(token) = bearer else {
+            return Ok(User::default());
+        };
+        let (id, secret) = split_token(token)
+            .filter(|_| self.bootstrap_tokens)
+            .ok_or_else(ApiError::unauthorized)?;
+        let key = format!("/registry/secrets/kube-system/bootstrap-token-{id}");
+        let stored = store.get(&key).await?;
+        stored
+            .and_then(|object| judge(&object, id, secret, Timestamp::now()))
+            .ok_or_else(ApiError::unauthorized)
     }
 }
 
 /// CN is the user, each O a group.
-fn certificate_user(leaf: &CertificateDer<'_>) -> ApiResult<User> {
-    let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| ApiError::unauthorized())?;
+fn certificate_user(leaf: &CertificateDer<'_>) -> Option<User> {
+    let (_, parsed) = X509Certificate::from_der(leaf).ok()?;
     let subject = parsed.subject();
-    let name = subject
-        .iter_common_name()
-        .find_map(|cn| cn.as_str().ok())
-        .unwrap_or_default();
-    if name.is_empty() {
-        return Err(ApiError::unauthorized());
-    }
-    let mut groups: Vec<_> = subject
-        .iter_organization()
-        .filter_map(|o| o.as_str().ok())
-        .map(str::to_owned)
-        .collect();
-    groups.push(AUTHENTICATED.to_owned());
-    Ok(User {
+    let name = subject.iter_common_name().find_map(|cn| cn.as_str().ok())?;
+    let groups = subject.iter_organization().filter_map(|o| o.as_str().ok());
+    Some(User {
         name: name.to_owned(),
-        groups,
+        groups: groups.map(str::to_owned).collect(),
     })
 }
 
@@ -159,113 +121,92 @@ fn split_token(token: &str) -> Option<(&str, &str)> {
     (id.len() == 6 && secret.len() == 16 && plain(id) && plain(secret)).then_some((id, secret))
 }
 
-async fn bootstrap_user(id: &str, secret: &str, store: &Store) -> ApiResult<User> {
-    let key = store.key(&["secrets", "kube-system", &format!("bootstrap-token-{id}")]);
-    let stored = store.get(&key).await?;
-    stored
-        .and_then(|stored| {
-            judge_bootstrap_secret(&stored.object, id, secret, jiff::Timestamp::now())
-        })
-        .ok_or_else(ApiError::unauthorized)
-}
-
-/// Who the token authenticates as, by its Secret; `None` if it doesn't.
+/// The user of a token, by its Secret; `None` if it is invalid.
 /// <https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/>
-fn judge_bootstrap_secret(
-    object: &Value,
-    id: &str,
-    secret: &str,
-    now: jiff::Timestamp,
-) -> Option<User> {
+fn judge(object: &Value, id: &str, secret: &str, now: Timestamp) -> Option<User> {
     let field = |name: &str| {
         let encoded = object["data"][name].as_str()?;
         String::from_utf8(STANDARD.decode(encoded).ok()?).ok()
     };
-    let right_secret = same(field("token-secret")?.as_bytes(), secret.as_bytes());
-    let expired = match field("expiration") {
-        Some(text) => text
-            .parse::<jiff::Timestamp>()
-            .map_or(true, |end| end <= now),
+    let is_expired = match field("expiration") {
+        Some(text) => text.parse::<Timestamp>().map_or(true, |end| end <= now),
         None => false,
     };
-    let usable = object["type"] == "bootstrap.kubernetes.io/token"
+    let is_right: bool = field("token-secret")?
+        .as_bytes()
+        .ct_eq(secret.as_bytes())
+        .into();
+    let is_usable = object["type"] == "bootstrap.kubernetes.io/token"
         && field("token-id")? == id
-        && right_secret
-        && !expired
+        && is_right
+        && !is_expired
         && field("usage-bootstrap-authentication")? == "true";
-    if !usable {
-        return None;
-    }
-    let mut groups = vec!["system:bootstrappers".to_owned(), AUTHENTICATED.to_owned()];
-    for group in field("auth-extra-groups")
-        .unwrap_or_default()
-        .split(',')
-        .filter(|group| !group.is_empty())
-    {
-        // Anything else would be a way to system:masters; the real one refuses the whole token too.
-        if !group.starts_with("system:bootstrappers:") {
-            return None;
-        }
-        groups.push(group.to_owned());
-    }
-    Some(User {
+    is_usable.then(|| User {
         name: format!("system:bootstrap:{id}"),
-        groups,
+        groups: vec!["system:bootstrappers".to_owned()],
     })
-}
-
-/// Comparison whose time doesn't depend on where the difference is.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len()
-        && a.iter()
-            .zip(b)
-            .fold(0, |difference, (x, y)| difference | (x ^ y))
-            == 0
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use hyper::Method;
     use serde_json::json;
 
-    const SECRET: &str = "0123456789abcdef";
-
-    fn judge(change: impl Fn(&mut Value)) -> Option<User> {
-        let mut object = json!({"type": "bootstrap.kubernetes.io/token", "data": {
-            "token-id": STANDARD.encode("abcdef"),
-            "token-secret": STANDARD.encode(SECRET),
-            "usage-bootstrap-authentication": STANDARD.encode("true"),
-            "auth-extra-groups": STANDARD.encode("system:bootstrappers:hakube"),
-        }});
-        change(&mut object);
-        judge_bootstrap_secret(
-            &object,
-            "abcdef",
-            SECRET,
-            "2026-01-01T00:00:00Z".parse().unwrap(),
-        )
-    }
-
-    #[test]
-    fn a_good_token_is_a_bootstrapper() {
-        let user = judge(|_| ()).unwrap();
-        assert_eq!(user.name, "system:bootstrap:abcdef");
-        assert!(user.is_in("system:bootstrappers") && user.is_in("system:bootstrappers:hakube"));
-    }
-
-    #[test]
-    fn a_token_must_be_unexpired_enabled_and_modest() {
-        let with = |name: &'static str, value: &'static str| {
-            judge(move |object| object["data"][name] = STANDARD.encode(value).into())
+    fn may(name: &str, group: &str, path: &str) -> bool {
+        let user = User {
+            name: name.to_owned(),
+            groups: vec![group.to_owned()],
         };
-        assert!(with("expiration", "2026-01-02T00:00:00Z").is_some());
-        assert!(with("expiration", "2025-12-31T23:59:59Z").is_none());
-        assert!(with("expiration", "soon").is_none());
-        assert!(with("usage-bootstrap-authentication", "false").is_none());
-        assert!(with("token-secret", "0123456789abcdee").is_none());
-        assert!(with("auth-extra-groups", "system:masters").is_none());
-        assert!(judge(|object| object["type"] = "Opaque".into()).is_none());
+        let segments: Vec<&str> = path.split('/').skip(1).collect();
+        let call = Call::parse(&Method::GET, &segments, None).unwrap();
+        user.authorize(&call).is_ok()
+    }
+
+    #[test]
+    fn components_have_nodes_and_leases_and_administrators_everything() {
+        let lease = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/x";
+        for (name, group) in [
+            ("system:node:a", "system:nodes"),
+            ("system:bootstrap:a", "system:bootstrappers"),
+            ("system:kube-scheduler", "x"),
+            ("system:kube-controller-manager", "x"),
+        ] {
+            assert!(may(name, group, "/api/v1/nodes/a") && may(name, group, lease));
+            assert!(!may(name, group, "/api/v1/secrets"), "{name}");
+        }
+        assert!(may("ada", "system:masters", "/api/v1/secrets"));
+        assert!(!may("jane", "developers", "/api/v1/nodes"));
+    }
+
+    #[test]
+    fn a_token_must_be_unexpired_and_enabled() {
+        let judge = |name: &str, value: &str| {
+            let mut object = json!({"type": "bootstrap.kubernetes.io/token", "data": {
+                "token-id": STANDARD.encode("abcdef"),
+                "token-secret": STANDARD.encode("0123456789abcdef"),
+                "usage-bootstrap-authentication": STANDARD.encode("true"),
+            }});
+            match name {
+                "type" => object[name] = value.into(),
+                _ => object["data"][name] = STANDARD.encode(value).into(),
+            }
+            let now = "2026-01-01T00:00:00Z".parse().unwrap();
+            super::judge(&object, "abcdef", "0123456789abcdef", now)
+        };
+        let user = judge("expiration", "2026-01-02T00:00:00Z").unwrap();
+        assert_eq!(user.name, "system:bootstrap:abcdef");
+        assert!(user.is_in("system:bootstrappers"));
+        for (name, value) in [
+            ("expiration", "2025-12-31T23:59:59Z"),
+            ("expiration", "soon"),
+            ("usage-bootstrap-authentication", "false"),
+            ("token-secret", "0123456789abcdee"),
+            ("type", "Opaque"),
+        ] {
+            assert_eq!(judge(name, value), None, "{name}: {value}");
+        }
     }
 
     #[test]

@@ -1,91 +1,59 @@
-//! What is served, for clients that ask first: /api, /apis, /version, /openapi.
+//! Discovery, for kubectl.
 
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::handlers::VERBS;
-use super::resources::{RESOURCES, group_versions};
-use super::status::{json_response, respond};
-use crate::serve::Body;
-use crate::version::Version;
+use super::request::RESOURCES;
+use super::serve::{self, Body, respond};
 
-/// Answers a discovery path; `None` for any other.
-pub fn answer(path: &str, version: &Version) -> Option<Response<Body>> {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let document = match parts.as_slice() {
-        [] => {
-            json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/readyz", "/version"]})
-        }
-        ["version"] => version.info(),
-        ["api"] => {
-            json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
-        }
+/// The response for a discovery path; `None` for other paths.
+pub fn answer(path: &[&str]) -> Option<Response<Body>> {
+    let document = match path {
+        ["api"] => json!({"kind": "APIVersions", "versions": ["v1"]}),
         ["apis"] => json!({
             "kind": "APIGroupList",
             "apiVersion": "v1",
-            "groups": named_groups().map(|(name, version)| group(name, version)).collect::<Vec<_>>(),
+            "groups": RESOURCES
+                .iter()
+                .filter(|resource| !resource.group.is_empty())
+                .map(|resource| {
+                    let version = json!({"groupVersion": resource.api_version(), "version": "v1"});
+                    json!({"name": resource.group, "versions": [version], "preferredVersion": version})
+                })
+                .collect::<Vec<_>>(),
         }),
-        ["apis", name] => {
-            let (name, version) = named_groups().find(|(group, _)| group == name)?;
-            let mut found = group(name, version);
-            found["kind"] = "APIGroup".into();
-            found["apiVersion"] = "v1".into();
-            found
-        }
-        ["api", version] => resource_list("", version)?,
-        ["apis", group, version] => resource_list(group, version)?,
-        // No schemas: with an empty document, which is what zero bytes of protobuf are, kubectl
-        // validates nothing on its side. It asks for protobuf here up to 1.2x, whatever else it does.
+        ["api", "v1"] => resource_list("")?,
+        ["apis", group, "v1"] => resource_list(group)?,
+        // No schemas. With an empty document (zero bytes of protobuf), kubectl doesn't validate on its side.
         ["openapi", "v2"] => return Some(respond(StatusCode::OK, OPENAPI_V2, "")),
         ["openapi", "v3"] => json!({"paths": {}}),
         _ => return None,
     };
-    Some(json_response(StatusCode::OK, &document))
+    Some(serve::json(StatusCode::OK, &document))
 }
 
 const OPENAPI_V2: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
-fn named_groups() -> impl Iterator<Item = (&'static str, &'static str)> {
-    group_versions()
-        .into_iter()
-        .filter(|(group, _)| !group.is_empty())
-}
-
-fn group(name: &str, version: &str) -> Value {
-    let version = json!({"groupVersion": format!("{name}/{version}"), "version": version});
-    json!({"name": name, "versions": [version], "preferredVersion": version})
-}
-
-fn resource_list(group: &str, version: &str) -> Option<Value> {
-    let mut entries = Vec::new();
-    for resource in RESOURCES
-        .iter()
-        .filter(|r| r.group == group && r.version == version)
-    {
-        entries.push(json!({
-            "name": resource.plural,
-            "singularName": resource.singular,
-            "namespaced": resource.namespaced,
-            "kind": resource.kind,
-            "verbs": VERBS,
-            "shortNames": resource.short,
-        }));
-        if resource.status {
-            entries.push(json!({
-                "name": format!("{}/status", resource.plural),
-                "singularName": "",
+fn resource_list(group: &str) -> Option<Value> {
+    let served = RESOURCES.iter().filter(|resource| resource.group == group);
+    let api_version = served.clone().next()?.api_version();
+    let resources: Vec<Value> = served
+        .map(|resource| {
+            let shorts = [resource.short].into_iter();
+            json!({
+                "name": resource.plural,
+                "singularName": resource.kind.to_lowercase(),
                 "namespaced": resource.namespaced,
                 "kind": resource.kind,
-                "verbs": ["get", "patch", "update"],
-            }));
-        }
-    }
-    let group_version = if group.is_empty() {
-        version.to_owned()
-    } else {
-        format!("{group}/{version}")
-    };
-    (!entries.is_empty()).then(|| {
-        json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": entries})
-    })
+                "verbs": ["create", "delete", "get", "list", "patch", "update"],
+                "shortNames": shorts.filter(|short| !short.is_empty()).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    Some(json!({
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": api_version,
+        "resources": resources,
+    }))
 }

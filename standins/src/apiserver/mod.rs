@@ -1,156 +1,172 @@
-//! A stand-in for kube-apiserver: HTTPS in front of this replica's etcd.
-//!
-//! Stateless but for what etcd keeps, so that any number of them may run side by side. Not offered:
-//! admission webhooks, RBAC evaluation, service-account tokens, aggregation, protobuf answers, OpenAPI schemas.
+//! A stand-in for kube-apiserver: HTTPS in front of this replica's etcd. Stateless, so any number can run in
+//! parallel.
 
 mod auth;
-mod authz;
-mod body;
-mod compact;
 mod discovery;
-mod handlers;
-mod health;
-mod namespaces;
-mod object;
-mod present;
+mod objects;
 mod protobuf;
 mod request;
-mod resources;
-mod selectors;
+mod serve;
 mod status;
-mod storage;
-mod strategy;
+mod store;
 mod table;
+mod tls;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::{HeaderMap, Request, Response, header};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::{HeaderMap, Request, Response, StatusCode, header};
 
-use self::auth::{AskOnly, Authenticator};
-use self::health::Health;
-use self::request::{RequestInfo, parse_query};
+use self::auth::Authenticator;
+use self::request::Call;
+use self::serve::{Body, PeerChain, respond};
 use self::status::{ApiError, ApiResult};
-use self::storage::Store;
-use crate::error::{Result, StartError};
+use self::store::Store;
+use crate::Result;
 use crate::flags::Flags;
-use crate::serve::{self, Body, PeerChain};
-use crate::tls;
 use crate::version::Version;
 
-/// What every request needs.
+/// How long etcd may take before the server counts as not ready.
+const ETCD_TIMEOUT: Duration = Duration::from_secs(2);
+/// kube-apiserver's own limit of a request's body.
+const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
+/// State shared by all requests.
 struct ApiServer {
     store: Store,
     authenticator: Authenticator,
-    health: Health,
     version: Version,
 }
 
-/// Serves until the process is told to stop. Listens before etcd answers, and says so at /readyz.
+/// Serves until the process is told to stop. Listens before etcd responds; /readyz reports when it does.
 pub async fn run(flags: &Flags, version: Version) -> Result<()> {
     let store = Store::connect(flags).await?;
-    let client_ca = match flags.text("client-ca-file") {
-        Some(_) => {
-            let pem = flags.read("client-ca-file")?;
-            let roots = tls::roots(&pem).map_err(|why| flags.bad_content("client-ca-file", why))?;
-            Some(tls::client_verifier(roots)?)
-        }
-        None => None,
-    };
-    tls::certificates(&flags.read("tls-cert-file")?)
-        .map_err(|why| flags.bad_content("tls-cert-file", why))?;
-    tls::private_key(&flags.read("tls-private-key-file")?)
-        .map_err(|why| flags.bad_content("tls-private-key-file", why))?;
-    let path = |flag: &str| flags.path(flag).unwrap_or_default();
-    let files = tls::KeyFiles::load(path("tls-cert-file"), path("tls-private-key-file"))
-        .map_err(StartError::Tls)?;
-    let verifier = client_ca.clone().map(|inner| Arc::new(AskOnly(inner)) as _);
-    let config = tls::server_of_files(files, verifier)?;
-
-    let address = flags.listen_address()?;
-    let listener = serve::listen(&address).await?;
+    let client_ca = tls::client_verifier(&flags.read("client-ca-file")?)
+        .map_err(|why| format!("--client-ca-file: {why}"))?;
+    let config = tls::server(
+        flags.path("tls-cert-file")?,
+        flags.path("tls-private-key-file")?,
+        Arc::clone(&client_ca),
+    )?;
     let server = Arc::new(ApiServer {
-        health: Health::new(store.clone()),
         authenticator: Authenticator {
             client_ca,
             bootstrap_tokens: flags.bool("enable-bootstrap-token-auth"),
-            anonymous: flags.bool("anonymous-auth"),
         },
         store: store.clone(),
         version,
     });
-    tracing::info!(%address, "serving");
-
-    let bootstrap = server.clone();
-    tokio::spawn(async move {
-        namespaces::ensure_built_in(&bootstrap.store).await;
-        bootstrap.health.bootstrapped();
-    });
-    let interval = flags.duration("etcd-compaction-interval");
+    let interval = flags.span("etcd-compaction-interval", 300);
     if !interval.is_zero() {
-        tokio::spawn(compact::run(store, interval));
+        tokio::spawn(compact(store, interval));
     }
-    serve::serve(listener, config, move |request, chain| {
-        let server = server.clone();
-        async move { server.answer(request, chain).await }
-    })
-    .await;
-    Ok(())
+    let (address, port) = (
+        flags.required("bind-address")?,
+        flags.required("secure-port")?,
+    );
+    serve::serve(
+        &format!("{address}:{port}"),
+        config,
+        move |request, chain| {
+            let server = Arc::clone(&server);
+            async move {
+                let answer = server.answer(request, chain).await;
+                answer.unwrap_or_else(|error| error.response())
+            }
+        },
+    )
+    .await
+}
+
+/// Compacts, every `interval`, to the revision of one interval ago: leases are renewed every few seconds, and
+/// each renewal is a revision. Several API servers compact to almost the same revision, which does no harm.
+async fn compact(store: Store, interval: Duration) {
+    let mut target = 0;
+    loop {
+        tokio::time::sleep(interval).await;
+        match store.compact(target).await {
+            Ok(now) => target = now,
+            Err(error) => tracing::warn!(%error, "compaction failed"),
+        }
+    }
 }
 
 impl ApiServer {
-    async fn answer(&self, request: Request<Incoming>, chain: PeerChain) -> Response<Body> {
-        let line = tracing::enabled!(tracing::Level::DEBUG)
-            .then(|| format!("{} {}", request.method(), request.uri()));
-        let response = self
-            .handle(request, chain)
-            .await
-            .unwrap_or_else(|error| error.response());
-        if let Some(line) = line {
-            tracing::debug!(status = response.status().as_u16(), "{line}");
-        }
-        response
-    }
-
-    async fn handle(
+    async fn answer(
         &self,
         request: Request<Incoming>,
         chain: PeerChain,
     ) -> ApiResult<Response<Body>> {
-        let headers = request.headers();
+        let (head, body) = request.into_parts();
+        let (method, headers) = (head.method, head.headers);
         let user = self
             .authenticator
-            .authenticate(&chain, bearer(headers), &self.store)
+            .authenticate(&chain, bearer(&headers), &self.store)
             .await?;
-        if headers
-            .keys()
-            .any(|name| name.as_str().starts_with("impersonate-"))
-        {
+        let impersonates = |name: &header::HeaderName| name.as_str().starts_with("impersonate-");
+        if headers.keys().any(impersonates) {
             return Err(ApiError::forbidden(
-                "impersonation is not offered by hakube's stand-in",
+                "hakube's stand-in doesn't support impersonation",
             ));
         }
-        let query = parse_query(request.uri().query());
-        let info = RequestInfo::parse(request.method(), request.uri().path(), &query);
-        authz::authorize(&user, &info, request.method().as_str())?;
-        match info {
-            RequestInfo::Resource(info) => {
-                handlers::dispatch(self, &user, info, query, request).await
+        let segments = request::segments(head.uri.path());
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match segments.as_slice() {
+            ["livez"] => return Ok(plain(StatusCode::OK, "ok")),
+            ["readyz" | "healthz"] => return Ok(self.health().await),
+            ["version"] => return Ok(serve::json(StatusCode::OK, &self.version.info())),
+            _ if !user.is_authenticated() => {
+                return Err(ApiError::forbidden("anonymous users see only health"));
             }
-            RequestInfo::Path(path) => self.path(&path, &query).await,
+            path => {
+                if let Some(answer) = discovery::answer(path) {
+                    return Ok(answer);
+                }
+            }
         }
+        let call = Call::parse(&method, &segments, head.uri.query())?;
+        user.authorize(&call)?;
+        let media_type = text(&headers, &header::CONTENT_TYPE);
+        let body = read(body).await?;
+        let (code, mut answer) = objects::answer(&self.store, &call, media_type, &body).await?;
+        if table::is_wanted(&call, text(&headers, &header::ACCEPT)) {
+            answer = table::of(&answer, jiff::Timestamp::now());
+        }
+        Ok(serve::json(code, &answer))
     }
 
-    async fn path(&self, path: &str, query: &request::Query) -> ApiResult<Response<Body>> {
-        if let Some(answer) = self.health.answer(path, query).await {
-            return Ok(answer);
+    /// Whether etcd responds. A learner's doesn't. Liveness doesn't depend on etcd: a restart of this process
+    /// wouldn't fix etcd.
+    async fn health(&self) -> Response<Body> {
+        match self.store.ping(ETCD_TIMEOUT).await {
+            Ok(()) => plain(StatusCode::OK, "ok"),
+            Err(error) => plain(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("[-]etcd failed: {error}\n"),
+            ),
         }
-        discovery::answer(path, &self.version).ok_or_else(ApiError::no_such_path)
     }
 }
 
+fn plain(code: StatusCode, content: impl Into<Bytes>) -> Response<Body> {
+    respond(code, "text/plain; charset=utf-8", content)
+}
+
+async fn read(body: Incoming) -> ApiResult<Bytes> {
+    let body = Limited::new(body, BODY_LIMIT).collect().await;
+    let body = body.map_err(|error| ApiError::bad_request(format!("the body: {error}")))?;
+    Ok(body.to_bytes())
+}
+
+/// A header's value; empty if absent.
+fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> &'a str {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default()
+}
+
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
+    let (scheme, token) = text(headers, &header::AUTHORIZATION).split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

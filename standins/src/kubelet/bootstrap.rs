@@ -1,255 +1,215 @@
-//! TLS bootstrap: a token is traded in for a client certificate, which is renewed before it expires.
+//! TLS bootstrap: a token is exchanged for a client certificate, which is renewed before it expires.
 //!
 //! Source: <https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/>
 
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::certificates::v1::{
+    CertificateSigningRequest, CertificateSigningRequestSpec, CertificateSigningRequestStatus,
+};
+use kube::api::{Api, ObjectMeta, PostParams};
+use kube::config::{AuthInfo, Kubeconfig};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
-use serde_json::{Value, json};
 use x509_parser::pem::parse_x509_pem;
 
-use crate::client::{ApiClient, Kubeconfig};
-use crate::error::{Result, StartError};
+use super::{MAX_BACKOFF, MIN_BACKOFF};
+use crate::Result;
+use crate::client::{connect, in_time, is_not_found};
 use crate::flags::Flags;
 
-const GROUP: &str = "/apis/certificates.k8s.io/v1";
-const REQUESTS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
-const SIGNER: &str = "kubernetes.io/kube-apiserver-client-kubelet";
-/// How often a request is looked at, and how often it is before another one is made.
+/// How often a request is checked, and how often before another one is created.
 const LOOK: Duration = Duration::from_secs(1);
 const LOOKS: u32 = 300;
-/// The longest pause between two attempts.
-const MAX_BACKOFF: Duration = Duration::from_secs(7);
-/// A certificate is renewed once so much of its life is over: the real kubelet takes 70 to 90 %.
+/// The fraction of a certificate's lifetime after which it is renewed; the real kubelet uses 70 to 90 %.
 const RENEW: f64 = 0.8;
 
-/// How the kubelet gets at the API server.
+/// The kubelet's access to the API server.
+#[derive(Debug)]
 pub(super) struct Credentials {
-    /// With what it has now.
-    pub(super) client: ApiClient,
-    /// The kubeconfig whose certificate is the kubelet's own to renew; `None`: it was given one, or has its token for good.
-    own: Option<PathBuf>,
-    name: String,
-}
-
-/// The kubeconfig if there is one; else the bootstrap kubeconfig's token, traded in for a certificate. It tries until it
-/// has one. Where the server has no certificate API, as the API server's stand-in, it goes on with the token.
-///
-/// # Errors
-/// A file that can't be used; neither flag leads to one.
-pub(super) async fn credentials(flags: &Flags, name: &str) -> Result<Credentials> {
-    let kubeconfig = flags.path("kubeconfig");
-    let bootstrap = flags.path("bootstrap-kubeconfig");
-    let with = |client, own| Credentials {
-        client,
-        own,
-        name: name.to_owned(),
-    };
-    if let Some(path) = kubeconfig.clone().filter(|path| path.exists())
-        && !(bootstrap.is_some() && life(&path).is_some_and(|life| life.is_over()))
-    {
-        let client = ApiClient::from_kubeconfig("kubeconfig", &path)?;
-        return Ok(with(client, bootstrap.map(|_| path)));
-    }
-    let Some(bootstrap) = bootstrap else {
-        return Err(StartError::Usage(match flags.text("kubeconfig") {
-            Some(path) => format!(
-                "--kubeconfig: {path} does not exist, and there is no --bootstrap-kubeconfig"
-            ),
-            None => "--kubeconfig or --bootstrap-kubeconfig must be specified".to_owned(),
-        }));
-    };
-    let client = ApiClient::from_kubeconfig("bootstrap-kubeconfig", &bootstrap)?;
-    let Some(kubeconfig) = kubeconfig else {
-        tracing::info!(
-            "no --kubeconfig to keep a certificate in: going on with the bootstrap token"
-        );
-        return Ok(with(client, None));
-    };
-    let mut backoff = Duration::from_millis(200);
-    loop {
-        match has_certificates(&client).await {
-            Ok(false) => {
-                tracing::info!(
-                    "this API server has no certificate API to get a client certificate from: going on with the \
-                     bootstrap token"
-                );
-                return Ok(with(client, None));
-            }
-            Ok(true) => match certificate(&client, name).await {
-                Ok(new) => {
-                    keep(&new, &bootstrap, &kubeconfig)?;
-                    tracing::info!("node {name}: has a client certificate");
-                    let client = ApiClient::from_kubeconfig("kubeconfig", &kubeconfig)?;
-                    return Ok(with(client, Some(kubeconfig)));
-                }
-                Err(reason) => tracing::warn!("node {name}: no client certificate yet: {reason}"),
-            },
-            Err(reason) => tracing::warn!(server = client.server(), "node {name}: {reason}"),
-        }
-        tokio::time::sleep(backoff).await;
-        backoff = (backoff * 2).min(MAX_BACKOFF);
-    }
+    pub(super) kubeconfig: PathBuf,
+    /// Whether the kubelet wrote the kubeconfig, with a certificate that it renews.
+    own: bool,
 }
 
 impl Credentials {
-    /// Has the certificate renewed if it is time. What fails is tried again by the next call.
-    pub(super) async fn renew(&mut self) {
-        let Some(path) = &self.own else { return };
-        if !life(path).is_some_and(|life| life.is_almost_over()) {
-            return;
+    /// Uses the kubeconfig, unless it doesn't exist or its certificate has expired. Then exchanges the
+    /// bootstrap kubeconfig's token for a certificate, and retries until it has one. If the server has no
+    /// certificate API, like the stand-in for the API server, it keeps using the token.
+    ///
+    /// # Errors
+    /// A file is unusable, or a flag is missing.
+    pub(super) async fn get(flags: &Flags, node: &str) -> Result<Self> {
+        let kubeconfig = flags.path("kubeconfig")?;
+        let bootstrap = flags.path("bootstrap-kubeconfig");
+        let is_over = |path: &Path| life(path).is_some_and(|life| life.is_over(1.0));
+        if kubeconfig.exists() && !(bootstrap.is_ok() && is_over(&kubeconfig)) {
+            let own = bootstrap.is_ok();
+            return Ok(Self { kubeconfig, own });
         }
-        let renewed = async {
-            let new = certificate(&self.client, &self.name).await?;
-            keep(&new, path, path).map_err(|error| error.to_string())?;
-            ApiClient::from_kubeconfig("kubeconfig", path).map_err(|error| error.to_string())
-        };
-        match renewed.await {
-            Ok(client) => self.client = client,
-            Err(reason) => tracing::warn!(
-                "node {}: its certificate isn't renewed: {reason}",
-                self.name
-            ),
+        let bootstrap = bootstrap?;
+        let mut backoff = MIN_BACKOFF;
+        loop {
+            let client = connect(&bootstrap).await?;
+            match has_certificates(&client).await {
+                Ok(false) => {
+                    tracing::info!("this API server signs no certificates: keeping the token");
+                    return Ok(Self {
+                        kubeconfig: bootstrap,
+                        own: false,
+                    });
+                }
+                Ok(true) => match certificate(&client, node).await {
+                    Ok(new) => {
+                        new.store(&bootstrap, &kubeconfig)?;
+                        tracing::info!("node {node}: has a client certificate");
+                        return Ok(Self {
+                            kubeconfig,
+                            own: true,
+                        });
+                    }
+                    Err(reason) => tracing::warn!("node {node}: no certificate yet: {reason}"),
+                },
+                Err(reason) => tracing::warn!("node {node}: {reason}"),
+            }
+            tokio::time::sleep(backoff).await;
+            backoff = (backoff * 2).min(MAX_BACKOFF);
+        }
+    }
+
+    /// Renews the certificate if it is due, and returns whether it did. After a failure, the next call
+    /// retries.
+    pub(super) async fn renew(&self, client: &kube::Client, node: &str) -> bool {
+        let path = &self.kubeconfig;
+        if !self.own || !life(path).is_some_and(|life| life.is_over(RENEW)) {
+            return false;
+        }
+        let new = certificate(client, node).await;
+        match new.and_then(|new| new.store(path, path)) {
+            Ok(()) => true,
+            Err(reason) => {
+                tracing::warn!("node {node}: can't renew its certificate: {reason}");
+                false
+            }
         }
     }
 }
 
-async fn has_certificates(client: &ApiClient) -> Result<bool, String> {
-    match client.get(GROUP).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.is_not_found() => Ok(false),
-        Err(error) => Err(error.to_string()),
-    }
+async fn has_certificates(client: &kube::Client) -> Result<bool> {
+    let resources = client.list_api_group_resources("certificates.k8s.io/v1");
+    in_time(async {
+        match resources.await {
+            Err(error) if is_not_found(&error) => Ok(false),
+            answer => answer.map(|_| true),
+        }
+    })
+    .await
 }
 
 /// A client certificate and its key, PEM.
 struct Issued {
-    certificate: String,
+    certificate: Vec<u8>,
     key: String,
 }
 
-/// Asks for a certificate, and waits until it is approved and signed.
-async fn certificate(client: &ApiClient, name: &str) -> Result<Issued, String> {
-    let text = |error: rcgen::Error| error.to_string();
-    let key = KeyPair::generate().map_err(text)?;
-    let request = request(name, &key).map_err(text)?;
-    let asked = client.create(REQUESTS, &request).await;
-    let asked = asked.map_err(|error| error.to_string())?;
-    let request = asked["metadata"]["name"].as_str().unwrap_or_default();
-    let path = format!("{REQUESTS}/{request}");
-    tracing::info!("node {name}: asked for a client certificate by {request}");
+/// Requests a certificate, and waits until it is approved and signed.
+async fn certificate(client: &kube::Client, node: &str) -> Result<Issued> {
+    let requests: Api<CertificateSigningRequest> = Api::all(client.clone());
+    let key = KeyPair::generate().map_err(|error| error.to_string())?;
+    let request = request(node, &key).map_err(|error| error.to_string())?;
+    let asked = in_time(requests.create(&PostParams::default(), &request)).await?;
+    let name = asked.metadata.name.unwrap_or_default();
+    tracing::info!("node {node}: requested a client certificate with {name}");
     for _ in 0..LOOKS {
         tokio::time::sleep(LOOK).await;
-        let seen = client.get(&path).await.map_err(|error| error.to_string())?;
-        if let Some(certificate) = decided(&seen)? {
-            return Ok(Issued {
-                certificate,
-                key: key.serialize_pem(),
-            });
+        let seen = in_time(requests.get(&name)).await?;
+        let decided = decided(seen.status.unwrap_or_default());
+        if let Some(certificate) = decided.map_err(|why| format!("{name}: {why}"))? {
+            let key = key.serialize_pem();
+            return Ok(Issued { certificate, key });
         }
     }
     Err(format!(
-        "{request} is neither approved nor denied; see kubectl get csr"
+        "{name} is neither approved nor denied; check it with kubectl get csr"
     ))
 }
 
-fn request(name: &str, key: &KeyPair) -> Result<Value, rcgen::Error> {
+fn request(node: &str, key: &KeyPair) -> Result<CertificateSigningRequest, rcgen::Error> {
     let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::OrganizationName, "system:nodes");
-    params
-        .distinguished_name
-        .push(DnType::CommonName, format!("system:node:{name}"));
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::OrganizationName, "system:nodes");
+    subject.push(DnType::CommonName, format!("system:node:{node}"));
+    params.distinguished_name = subject;
     let pem = params.serialize_request(key)?.pem()?;
-    Ok(json!({
-        "apiVersion": "certificates.k8s.io/v1",
-        "kind": "CertificateSigningRequest",
-        "metadata": {"generateName": "node-csr-"},
-        "spec": {
-            "request": STANDARD.encode(pem),
-            "signerName": SIGNER,
-            "usages": ["digital signature", "client auth"],
+    Ok(CertificateSigningRequest {
+        metadata: ObjectMeta {
+            generate_name: Some("node-csr-".to_owned()),
+            ..ObjectMeta::default()
         },
-    }))
+        spec: CertificateSigningRequestSpec {
+            request: ByteString(pem.into_bytes()),
+            signer_name: "kubernetes.io/kube-apiserver-client-kubelet".to_owned(),
+            usages: Some(
+                ["digital signature", "client auth"]
+                    .map(str::to_owned)
+                    .into(),
+            ),
+            ..CertificateSigningRequestSpec::default()
+        },
+        status: None,
+    })
 }
 
 /// The certificate, once it is signed.
 ///
 /// # Errors
-/// It never will be: why.
-fn decided(request: &Value) -> Result<Option<String>, String> {
-    let name = request["metadata"]["name"].as_str().unwrap_or_default();
-    let conditions = request["status"]["conditions"].as_array();
-    for condition in conditions.into_iter().flatten() {
-        if condition["type"] == "Denied" || condition["type"] == "Failed" {
-            let why = condition["message"].as_str().unwrap_or("no reason given");
-            let what = condition["type"].as_str().unwrap_or_default();
-            return Err(format!("{name}: {what}: {why}"));
+/// The request was denied or failed.
+fn decided(status: CertificateSigningRequestStatus) -> Result<Option<Vec<u8>>> {
+    for condition in status.conditions.unwrap_or_default() {
+        if condition.type_ == "Denied" || condition.type_ == "Failed" {
+            let why = condition.message.unwrap_or_default();
+            return Err(format!("{}: {why}", condition.type_));
         }
     }
-    let Some(encoded) = request["status"]["certificate"].as_str() else {
-        return Ok(None);
-    };
-    let pem = STANDARD
-        .decode(encoded)
-        .ok()
-        .and_then(|pem| String::from_utf8(pem).ok());
-    pem.map(Some)
-        .ok_or_else(|| format!("{name}: its certificate isn't PEM"))
+    Ok(status.certificate.map(|pem| pem.0))
 }
 
-/// Writes a kubeconfig with the certificate, for the server of the kubeconfig at `like`. It is whole, or as it was.
-fn keep(new: &Issued, like: &Path, path: &Path) -> Result<()> {
-    let failed = |source: std::io::Error| StartError::File {
-        flag: "kubeconfig".to_owned(),
-        path: path.to_owned(),
-        source,
-    };
-    let content = |reason: String| StartError::Content {
-        flag: "bootstrap-kubeconfig".to_owned(),
-        path: like.to_owned(),
-        reason,
-    };
-    let text = std::fs::read_to_string(like).map_err(failed)?;
-    let access = Kubeconfig::parse(&text)
-        .and_then(|config| config.access(like))
-        .map_err(content)?;
-    let kubeconfig = json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "kubelet",
-        "contexts": [{"name": "kubelet", "context": {"cluster": "cluster", "user": "kubelet"}}],
-        "clusters": [{"name": "cluster", "cluster": {
-            "server": access.server,
-            "certificate-authority-data": STANDARD.encode(access.ca),
-        }}],
-        "users": [{"name": "kubelet", "user": {
-            "client-certificate-data": STANDARD.encode(&new.certificate),
-            "client-key-data": STANDARD.encode(&new.key),
-        }}],
-    });
-    let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    std::fs::create_dir_all(directory).map_err(failed)?;
-    let beside = path.with_extension("new");
-    let written = || {
-        use std::io::Write as _;
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let mut options = std::fs::OpenOptions::new();
-        options.create(true).write(true).truncate(true).mode(0o600);
-        let mut file = options.open(&beside)?;
-        file.write_all(kubeconfig.to_string().as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&beside, path)
-    };
-    written().map_err(failed)
+impl Issued {
+    /// Writes a kubeconfig with the certificate, for the server of the kubeconfig at `like`. The replacement
+    /// is atomic.
+    fn store(&self, like: &Path, path: &Path) -> Result<()> {
+        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let mut kubeconfig = Kubeconfig::read_from(like).map_err(|error| failed(&error))?;
+        for user in &mut kubeconfig.auth_infos {
+            user.auth_info = Some(AuthInfo {
+                client_certificate_data: Some(STANDARD.encode(&self.certificate)),
+                client_key_data: Some(STANDARD.encode(&self.key).into()),
+                ..AuthInfo::default()
+            });
+        }
+        let text = serde_json::to_string(&kubeconfig).map_err(|error| failed(&error))?;
+        let temporary = path.with_extension("new");
+        let write = || {
+            fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+            let mut options = OpenOptions::new();
+            options.create(true).write(true).truncate(true).mode(0o600);
+            let mut file = options.open(&temporary)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&temporary, path)
+        };
+        write().map_err(|error: std::io::Error| failed(&error))
+    }
 }
 
-/// The life of a certificate, in seconds since 1970.
+/// The validity of a certificate, in seconds since 1970.
 #[derive(Debug, Clone, Copy)]
 struct Life {
     from: i64,
@@ -257,21 +217,18 @@ struct Life {
 }
 
 impl Life {
-    fn is_over(self) -> bool {
-        jiff::Timestamp::now().as_second() >= self.until
-    }
-
-    fn is_almost_over(self) -> bool {
-        let renewal = self.from + ((self.until - self.from) as f64 * RENEW) as i64;
-        jiff::Timestamp::now().as_second() >= renewal
+    /// Whether this fraction of it has passed.
+    fn is_over(self, fraction: f64) -> bool {
+        let end = self.from + ((self.until - self.from) as f64 * fraction) as i64;
+        Timestamp::now().as_second() >= end
     }
 }
 
-/// That of the client certificate in a kubeconfig.
+/// The validity of the client certificate in a kubeconfig.
 fn life(kubeconfig: &Path) -> Option<Life> {
-    let text = std::fs::read_to_string(kubeconfig).ok()?;
-    let access = Kubeconfig::parse(&text).and_then(|config| config.access(kubeconfig));
-    let (chain, _) = access.ok()?.certificate?;
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).ok()?;
+    let user = kubeconfig.auth_infos.into_iter().next()?.auth_info?;
+    let chain = STANDARD.decode(user.client_certificate_data?).ok()?;
     let (_, pem) = parse_x509_pem(&chain).ok()?;
     let certificate = pem.parse_x509().ok()?;
     let validity = certificate.validity();
@@ -283,83 +240,74 @@ fn life(kubeconfig: &Path) -> Option<Life> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use serde_json::json;
     use std::os::unix::fs::PermissionsExt as _;
     use x509_parser::certification_request::X509CertificationRequest;
     use x509_parser::prelude::FromDer as _;
 
     #[test]
-    fn it_asks_for_a_nodes_own_client_certificate_and_nothing_else() {
+    fn the_request_is_for_the_nodes_own_client_certificate_only() {
         let key = KeyPair::generate().unwrap();
-        let object = request("n1", &key).unwrap();
-        assert_eq!(object["spec"]["signerName"], SIGNER);
-        let pem = STANDARD
-            .decode(object["spec"]["request"].as_str().unwrap())
-            .unwrap();
-        let (_, pem) = parse_x509_pem(&pem).unwrap();
+        let spec = request("n1", &key).unwrap().spec;
+        assert_eq!(
+            spec.signer_name,
+            "kubernetes.io/kube-apiserver-client-kubelet"
+        );
+        let (_, pem) = parse_x509_pem(&spec.request.0).unwrap();
         let (_, request) = X509CertificationRequest::from_der(&pem.contents).unwrap();
         let subject = request.certification_request_info.subject.to_string();
         assert_eq!(subject, "O=system:nodes, CN=system:node:n1");
         let extensions = request.requested_extensions();
+        let count = extensions.map_or(0, Iterator::count);
+        assert_eq!(count, 0, "no names of servers");
+    }
+
+    #[test]
+    fn a_request_is_pending_signed_or_denied() {
+        let decided = |status| decided(serde_json::from_value(status).unwrap());
+        let condition = |kind| json!({"type": kind, "status": "True", "message": "by ada"});
+        let approved = [condition("Approved")];
+        assert_eq!(decided(json!({})), Ok(None));
+        assert_eq!(decided(json!({"conditions": approved})), Ok(None));
         assert_eq!(
-            extensions.map_or(0, Iterator::count),
-            0,
-            "no names of servers"
+            decided(json!({"conditions": approved, "certificate": "UEVN"})),
+            Ok(Some(b"PEM".to_vec()))
+        );
+        assert_eq!(
+            decided(json!({"conditions": [condition("Denied")]})),
+            Err("Denied: by ada".to_owned())
         );
     }
 
     #[test]
-    fn a_request_is_open_signed_or_over() {
-        assert_eq!(decided(&json!({"status": {}})), Ok(None));
-        let approved = json!({"status": {"conditions": [{"type": "Approved"}]}});
-        assert_eq!(decided(&approved), Ok(None));
-        let signed =
-            json!({"status": {"conditions": [{"type": "Approved"}], "certificate": "UEVN"}});
-        assert_eq!(decided(&signed), Ok(Some("PEM".to_owned())));
-        let denied = json!({
-            "metadata": {"name": "node-csr-x"},
-            "status": {"conditions": [{"type": "Denied", "message": "by ada"}]},
-        });
-        assert_eq!(
-            decided(&denied),
-            Err("node-csr-x: Denied: by ada".to_owned())
-        );
-    }
-
-    #[test]
-    fn what_is_kept_is_the_kubelets_alone_and_is_renewed_before_it_expires() {
+    fn the_kubeconfig_is_private_and_the_certificate_renewed_before_it_expires() {
         let directory = tempfile::tempdir().unwrap();
-        let (like, path) = (
-            directory.path().join("bootstrap"),
-            directory.path().join("a/kubeconfig"),
-        );
-        std::fs::write(
-            &like,
-            "current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n\
-             clusters: [{name: k, cluster: {server: https://127.0.0.1:6443, certificate-authority-data: Q0E=}}]\n\
-             users: [{name: u, user: {token: abc}}]\n",
-        )
-        .unwrap();
+        let like = directory.path().join("bootstrap");
+        let path = directory.path().join("a/kubeconfig");
+        let text = "current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n\
+            clusters: [{name: k, cluster: {server: https://127.0.0.1:6443, certificate-authority-data: Q0E=}}]\n\
+            users: [{name: u, user: {token: abc}}]\n";
+        fs::write(&like, text).unwrap();
         let key = KeyPair::generate().unwrap();
         let made = |until: i32| {
             let mut params = CertificateParams::default();
             params.not_before = rcgen::date_time_ymd(2020, 1, 1);
             params.not_after = rcgen::date_time_ymd(until, 1, 1);
             let issued = Issued {
-                certificate: params.self_signed(&key).unwrap().pem(),
+                certificate: params.self_signed(&key).unwrap().pem().into_bytes(),
                 key: key.serialize_pem(),
             };
-            keep(&issued, &like, &path).unwrap();
+            issued.store(&like, &path).unwrap();
             let life = life(&path).unwrap();
-            (life.is_over(), life.is_almost_over())
+            (life.is_over(1.0), life.is_over(RENEW))
         };
         assert_eq!(made(2900), (false, false));
         assert_eq!(made(2021), (true, true));
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        let text = std::fs::read_to_string(&path).unwrap();
-        let access = Kubeconfig::parse(&text).unwrap().access(&path).unwrap();
-        assert_eq!(access.server, "https://127.0.0.1:6443");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("https://127.0.0.1:6443"));
         assert!(!text.contains("abc"), "not the token");
     }
 }

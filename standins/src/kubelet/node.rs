@@ -1,225 +1,204 @@
 //! The Node object that this machine registers.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::fs::read_to_string;
 
-use nix::sys::utsname::uname;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Node;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::config::KubeletConfiguration;
-use crate::error::{Result, StartError};
+use crate::Result;
 use crate::flags::Flags;
 use crate::version::{Version, go_arch};
 
-/// What tells a node that runs no pods from one that does.
+/// The label of nodes that run no pods.
 pub const HOLLOW_LABEL: &str = "hakube.io/hollow";
 
-/// What the node says of itself. Fixed for the life of the process.
-pub struct NodeDescription {
-    name: String,
-    labels: Map<String, Value>,
-    taints: Vec<Value>,
-    provider_id: Option<String>,
-    status: Value,
+/// `--config`: `kubelet.config.k8s.io/v1beta1`, as far as a kubelet without pods uses it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Configuration {
+    pub(super) node_lease_duration_seconds: u32,
+    max_pods: u32,
+    eviction_hard: BTreeMap<String, String>,
 }
 
-impl NodeDescription {
-    /// Of flags, configuration and machine.
-    pub fn new(flags: &Flags, config: &KubeletConfiguration, version: &Version) -> Result<Self> {
-        let system = uname().map_err(|error| StartError::System {
-            what: "can't ask the system for its name",
-            source: error.into(),
-        })?;
-        let host = system.nodename().to_string_lossy().to_lowercase();
-        let name = flags.text("hostname-override").map_or(host, str::to_owned);
-        let mut labels = Map::from_iter([
-            (
-                "kubernetes.io/hostname".to_owned(),
-                Value::from(name.as_str()),
-            ),
-            ("kubernetes.io/os".to_owned(), "linux".into()),
-            ("kubernetes.io/arch".to_owned(), go_arch().into()),
-            ("beta.kubernetes.io/os".to_owned(), "linux".into()),
-            ("beta.kubernetes.io/arch".to_owned(), go_arch().into()),
-            (HOLLOW_LABEL.to_owned(), "true".into()),
-        ]);
-        for label in flags.list("node-labels") {
-            let (key, value) = label.split_once('=').ok_or_else(|| {
-                StartError::Usage(format!(
-                    "--node-labels: {label:?} is not a label; the form is key=value,…"
-                ))
-            })?;
-            labels.insert(key.to_owned(), value.into());
+impl Default for Configuration {
+    fn default() -> Self {
+        Self {
+            node_lease_duration_seconds: 40,
+            max_pods: 110,
+            eviction_hard: BTreeMap::new(),
         }
-        let mut taints = config.register_with_taints.clone();
-        for taint in flags.list("register-with-taints") {
-            taints.push(parse_taint(taint).ok_or_else(|| {
-                StartError::Usage(format!(
-                    "--register-with-taints: {taint:?} is not a taint; the form is key=value:effect,… with effect \
-                     NoSchedule, PreferNoSchedule or NoExecute"
-                ))
-            })?);
-        }
-        let mut addresses: Vec<Value> = flags
-            .list("node-ip")
-            .iter()
-            .map(|ip| json!({"type": "InternalIP", "address": ip}))
-            .collect();
-        addresses.push(json!({"type": "Hostname", "address": name}));
-        let provider_id = flags.text("provider-id").unwrap_or(&config.provider_id);
-        Ok(Self {
-            labels,
-            taints,
-            provider_id: (!provider_id.is_empty()).then(|| provider_id.to_owned()),
-            status: json!({
-                "addresses": addresses,
-                "capacity": capacity(config),
-                "allocatable": capacity(config),
-                "nodeInfo": {
-                    "machineID": "",
-                    "systemUUID": "",
-                    "bootID": "",
-                    "kernelVersion": system.release().to_string_lossy(),
-                    "osImage": os_image(Path::new("/etc/os-release")),
-                    "containerRuntimeVersion": "none://hakube.stand-in",
-                    "kubeletVersion": version.to_string(),
-                    "kubeProxyVersion": "",
-                    "operatingSystem": "linux",
-                    "architecture": go_arch(),
-                },
-            }),
-            name,
-        })
-    }
-
-    /// The node's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The object to register.
-    pub fn object(&self) -> Value {
-        let mut spec = json!({});
-        if !self.taints.is_empty() {
-            spec["taints"] = self.taints.clone().into();
-        }
-        if let Some(provider_id) = &self.provider_id {
-            spec["providerID"] = provider_id.as_str().into();
-        }
-        json!({
-            "apiVersion": "v1",
-            "kind": "Node",
-            "metadata": {"name": self.name, "labels": self.labels},
-            "spec": spec,
-            "status": self.status(),
-        })
-    }
-
-    /// The status: ready, since now.
-    pub fn status(&self) -> Value {
-        let now = jiff::Timestamp::now()
-            .strftime("%Y-%m-%dT%H:%M:%SZ")
-            .to_string();
-        let mut status = self.status.clone();
-        status["conditions"] = json!([{
-            "type": "Ready",
-            "status": "True",
-            "reason": "KubeletReady",
-            "message": "hakube's stand-in for a kubelet is ready; it runs no pods",
-            "lastHeartbeatTime": now,
-            "lastTransitionTime": now,
-        }]);
-        status
     }
 }
 
-/// Whether the registered node says what `described` says, and that it is ready.
-pub fn is_up_to_date(node: &Value, described: &Value) -> bool {
-    let ready = |node: &Value| {
-        node["status"]["conditions"].as_array().is_some_and(|all| {
-            all.iter()
-                .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-        })
+/// The real kubelet's eviction signals.
+const SIGNALS: [&str; 9] = [
+    "memory.available",
+    "allocatableMemory.available",
+    "nodefs.available",
+    "nodefs.inodesFree",
+    "imagefs.available",
+    "imagefs.inodesFree",
+    "containerfs.available",
+    "containerfs.inodesFree",
+    "pid.available",
+];
+
+impl Configuration {
+    /// Reads the file of the flag, or returns the defaults.
+    pub(super) fn read(flags: &Flags) -> Result<Self> {
+        if flags.text("config").is_none() {
+            return Ok(Self::default());
+        }
+        let text = flags.read("config")?;
+        Self::parse(&String::from_utf8_lossy(&text)).map_err(|why| format!("--config: {why}"))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let configuration: Self =
+            serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        let mut signals = configuration.eviction_hard.keys();
+        match signals.find(|signal| !SIGNALS.contains(&signal.as_str())) {
+            Some(signal) => Err(format!("unrecognized eviction signal {signal}")),
+            None => Ok(configuration),
+        }
+    }
+}
+
+/// The node as flags, configuration and machine describe it: ready as of now.
+pub(super) fn described(
+    flags: &Flags,
+    configuration: &Configuration,
+    version: &Version,
+) -> Result<Node> {
+    let system = nix::sys::utsname::uname().map_err(|error| format!("uname: {error}"))?;
+    let name = flags.required("hostname-override")?;
+    let mut labels: Map<String, Value> = [
+        ("kubernetes.io/hostname", name),
+        ("kubernetes.io/os", "linux"),
+        ("kubernetes.io/arch", go_arch()),
+        (HOLLOW_LABEL, "true"),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.into()))
+    .collect();
+    for label in flags.list("node-labels") {
+        let (key, value) = label
+            .split_once('=')
+            .ok_or_else(|| format!("--node-labels: {label:?} is not of the form key=value"))?;
+        labels.insert(key.to_owned(), value.into());
+    }
+    let mut taints = Vec::new();
+    for taint in flags.list("register-with-taints") {
+        taints.push(parse_taint(taint).ok_or_else(|| {
+            format!("--register-with-taints: {taint:?} is not of the form key=value:effect")
+        })?);
+    }
+    let mut addresses: Vec<Value> = flags
+        .list("node-ip")
+        .map(|ip| json!({"type": "InternalIP", "address": ip}))
+        .collect();
+    addresses.push(json!({"type": "Hostname", "address": name}));
+
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let meminfo = read_to_string("/proc/meminfo").unwrap_or_default();
+    let memory = after(&meminfo, "MemTotal:").and_then(|line| line.split_whitespace().next());
+    let release = read_to_string("/etc/os-release").unwrap_or_default();
+    let capacity = json!({
+        "cpu": cpus.to_string(),
+        "memory": format!("{}Ki", memory.unwrap_or("0")),
+        "pods": configuration.max_pods.to_string(),
+    });
+    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let node = json!({
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"taints": taints},
+        "status": {
+            "addresses": addresses,
+            "capacity": capacity,
+            "allocatable": capacity,
+            "conditions": [{
+                "type": "Ready",
+                "status": "True",
+                "reason": "KubeletReady",
+                "message": "hakube's stand-in for a kubelet is ready; it runs no pods",
+                "lastHeartbeatTime": now,
+                "lastTransitionTime": now,
+            }],
+            "nodeInfo": {
+                "machineID": "",
+                "systemUUID": "",
+                "bootID": "",
+                "kernelVersion": system.release().to_string_lossy(),
+                "osImage": after(&release, "PRETTY_NAME=").unwrap_or("Linux").trim_matches('"'),
+                "containerRuntimeVersion": "none://hakube.stand-in",
+                "kubeletVersion": version.to_string(),
+                "kubeProxyVersion": "",
+                "operatingSystem": "linux",
+                "architecture": go_arch(),
+            },
+        },
+    });
+    serde_json::from_value(node).map_err(|error| error.to_string())
+}
+
+/// Whether the registered node matches `described` and is ready.
+pub(super) fn is_up_to_date(node: &Node, described: &Node) -> bool {
+    let (Some(now), Some(wanted)) = (&node.status, &described.status) else {
+        return false;
     };
-    let fixed = ["addresses", "nodeInfo", "capacity"];
-    ready(node)
-        && fixed
-            .iter()
-            .all(|field| node["status"][field] == described["status"][field])
+    let mut conditions = now.conditions.iter().flatten();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        && now.addresses == wanted.addresses
+        && now.capacity == wanted.capacity
+        && now.node_info == wanted.node_info
 }
 
 /// `key=value:effect` or `key:effect`
 fn parse_taint(text: &str) -> Option<Value> {
     let (key, effect) = text.rsplit_once(':')?;
     let (key, value) = key.split_once('=').unwrap_or((key, ""));
-    let known = matches!(effect, "NoSchedule" | "PreferNoSchedule" | "NoExecute");
-    (known && !key.is_empty()).then(|| {
-        let mut taint = json!({"key": key, "effect": effect});
-        if !value.is_empty() {
-            taint["value"] = value.into();
-        }
-        taint
-    })
+    let is_known = matches!(effect, "NoSchedule" | "PreferNoSchedule" | "NoExecute");
+    (is_known && !key.is_empty()).then(|| json!({"key": key, "value": value, "effect": effect}))
 }
 
-fn capacity(config: &KubeletConfiguration) -> Value {
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next());
-    json!({
-        "cpu": cpus.to_string(),
-        "memory": format!("{}Ki", kib.unwrap_or("0")),
-        "pods": config.max_pods.to_string(),
-    })
-}
-
-fn os_image(release: &Path) -> String {
-    let text = std::fs::read_to_string(release).unwrap_or_default();
-    let pretty = text
-        .lines()
-        .find_map(|line| line.strip_prefix("PRETTY_NAME="));
-    pretty.map_or_else(
-        || "Linux".to_owned(),
-        |name| name.trim_matches('"').to_owned(),
-    )
+/// The rest of the first line that starts with `prefix`.
+fn after<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(prefix))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::flags::{COMMON, kubelet};
+    use crate::flags::KUBELET;
 
-    fn describe(args: &[&str]) -> Result<NodeDescription> {
-        let args = args.iter().map(std::ffi::OsString::from);
-        let flags = Flags::parse("kubelet", &[kubelet::FLAGS, COMMON], args)?;
-        NodeDescription::new(
-            &flags,
-            &KubeletConfiguration::default(),
-            &Version::default(),
-        )
+    fn describe(args: &[&str]) -> Result<Node> {
+        let name = "--hostname-override=n1";
+        let args = args.iter().chain([&name]).map(std::ffi::OsString::from);
+        let flags = Flags::parse(KUBELET, args)?;
+        let version = Version::take(&mut std::iter::empty().peekable())?;
+        described(&flags, &Configuration::default(), &version)
     }
 
     #[test]
-    fn a_node_is_what_its_flags_say() {
+    fn a_node_follows_its_flags() {
         let node = describe(&[
-            "--hostname-override=n1",
             "--node-ip=127.0.0.9",
             "--node-labels=topology.kubernetes.io/zone=b,x=",
             "--register-with-taints=node-role.kubernetes.io/control-plane:NoSchedule,a=b:NoExecute",
-        ])
-        .unwrap()
-        .object();
+        ]);
+        let node = serde_json::to_value(node.unwrap()).unwrap();
         assert_eq!(node["metadata"]["name"], "n1");
-        assert_eq!(
-            node["metadata"]["labels"]["topology.kubernetes.io/zone"],
-            "b"
-        );
+        let labels = &node["metadata"]["labels"];
+        assert_eq!(labels["topology.kubernetes.io/zone"], "b");
         assert_eq!(
             node["spec"]["taints"],
             json!([
-                {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"},
+                {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule", "value": ""},
                 {"key": "a", "effect": "NoExecute", "value": "b"},
             ])
         );
@@ -241,10 +220,19 @@ mod tests {
 
     #[test]
     fn a_node_marked_unknown_is_out_of_date() {
-        let mut node = describe(&["--hostname-override=n1"]).unwrap().object();
-        let described = node.clone();
+        let described = describe(&[]).unwrap();
+        let mut node = described.clone();
         assert!(is_up_to_date(&node, &described));
-        node["status"]["conditions"][0]["status"] = "Unknown".into();
+        let mut conditions = node.status.as_mut().unwrap().conditions.iter_mut();
+        conditions.next().unwrap()[0].status = "Unknown".to_owned();
         assert!(!is_up_to_date(&node, &described));
+    }
+
+    #[test]
+    fn eviction_thresholds_are_for_known_signals() {
+        let parse = |thresholds| Configuration::parse(&format!("evictionHard: {thresholds}"));
+        assert!(parse("{memory.available: 250Mi, nodefs.available: 10%}").is_ok());
+        let said = parse("{memory.free: 250Mi}").unwrap_err();
+        assert_eq!(said, "unrecognized eviction signal memory.free");
     }
 }

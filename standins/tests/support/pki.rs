@@ -1,4 +1,4 @@
-//! Certificates as a cluster has them.
+//! The certificates of a cluster.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ impl Pki {
         pki
     }
 
-    /// A client certificate of the cluster's CA, and a kubeconfig with it.
+    /// A client certificate from the cluster's CA, and a kubeconfig with it.
     pub fn client(&self, file: &str, name: &str, groups: &[&str]) {
         self.sign(&self.ca, file, name, groups);
         let path = |suffix: &str| {

@@ -1,4 +1,4 @@
-//! Mirrors are fetched, whole or in part, and verified.
+//! Mirrors are fetched, completely or in part, and verified.
 
 use super::{
     KUBELET, Mirror, PAUSE, RUNC, files, operator, serve, sha256sum, stopped, sums_of, write,
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 const WITHOUT: &str = "HAKUBE_TESTS_WITHOUT_KUBERNETES";
 
-/// The real mirror's programs, and those of its images that are wanted here: links, which cost no space.
+/// Hard links to the real mirror's programs, and to those of its images that are needed here.
 fn kubernetes(home: &Home) -> Option<PathBuf> {
     if std::env::var_os(WITHOUT).is_some() {
         return None;
@@ -44,7 +44,7 @@ fn kubernetes(home: &Home) -> Option<PathBuf> {
             std::fs::copy(real.join(&path), &to).unwrap();
         }
     }
-    // A new file: the link's other name is the real mirror's.
+    // A new file: the old one is a hard link to the real mirror's.
     std::fs::remove_file(mirror.join("SHA256SUMS")).unwrap();
     write(
         &mirror.join("images/images.json"),
@@ -55,12 +55,11 @@ fn kubernetes(home: &Home) -> Option<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mirror_is_fetched_verified_served_and_fetched_again() {
+async fn a_mirror_is_fetched_verified_served_and_refetched() {
     let mut home = operator();
     let Some(source) = kubernetes(&home) else {
         return;
     };
-    home.set("KUBE_VERSION", "v1.36.3");
     home.set("ETCD_VERSION", "3.6.16");
     let mut sums = Vec::new();
     let mut from = source;
@@ -73,7 +72,7 @@ async fn a_mirror_is_fetched_verified_served_and_fetched_again() {
             into.display()
         );
         let fetched = home.run(&fetch).await.succeeded();
-        let fetched = fetched.says(&["has everything: 10 files fetched", "downloaded kubelet"]);
+        let fetched = fetched.says(&["is complete: 10 files fetched", "downloaded kubelet"]);
         assert!(
             !fetched.stderr.contains('\r'),
             "progress is for terminals: {fetched}"
@@ -84,17 +83,17 @@ async fn a_mirror_is_fetched_verified_served_and_fetched_again() {
         home.run(&format!("artifacts verify --directory {}", into.display()))
             .await
             .succeeded();
-        // sha256sum, and publishers' lists, agree.
+        // sha256sum accepts the mirror's list and the publishers' lists.
         sha256sum(&into, &["--check", "--strict", "--quiet", "SHA256SUMS"]);
         sha256sum(
             &into.join("etcd/v3.6.16"),
             &["--check", "--strict", "--quiet", "SHA256SUMS"],
         );
-        // Whatever user a web server is, it reads them.
+        // Readable for any web server's user.
         assert!(files(&into).values().all(|mode| *mode == 0o644));
         assert_eq!(into.metadata().unwrap().permissions().mode() & 0o777, 0o755);
         let text = std::fs::read_to_string(into.join("SHA256SUMS")).unwrap();
-        // It says where each comes from, which differs.
+        // Without the download URLs, which differ.
         let lines = text
             .lines()
             .filter(|line| !line.ends_with("artifacts.json"));
@@ -105,7 +104,7 @@ async fn a_mirror_is_fetched_verified_served_and_fetched_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_run_goes_on_with_what_is_partial_and_skips_what_is_there() {
+async fn a_second_run_resumes_partial_files_and_skips_complete_ones() {
     let home = operator();
     let mirror = Mirror::new(&home).await;
     let into = home.beside("into");
@@ -118,13 +117,13 @@ async fn a_second_run_goes_on_with_what_is_partial_and_skips_what_is_there() {
 
     mirror.asked.lock().unwrap().clear();
     let again = home.run(&mirror.fetch(&into)).await.succeeded();
-    again.says(&["0 files fetched, 10 were there"]);
+    again.says(&["0 files fetched, 10 already existed"]);
     let asked = mirror.asked.lock().unwrap().clone();
     assert_eq!(asked, [("images/images.json".to_owned(), None)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_wrong_or_missing_on_a_mirror_is_named_and_the_rest_is_fetched() {
+async fn wrong_or_missing_files_of_a_mirror_are_named_and_the_rest_is_fetched() {
     let home = operator();
     let mirror = Mirror::new(&home).await;
     let into = home.beside("into");
@@ -133,9 +132,9 @@ async fn what_is_wrong_or_missing_on_a_mirror_is_named_and_the_rest_is_fetched()
     std::fs::rename(mirror.directory.join(RUNC), home.beside("runc")).unwrap();
     let fetched = home.run(&mirror.fetch(&into)).await.exited(1);
     fetched.says(&[
-        "lacks 2 of 10 artifacts",
-        "kubelet 1.36.0 (amd64): ",
-        "isn't what it should be",
+        "2 of 10 artifacts are missing",
+        "kubelet 1.36.3 (amd64): ",
+        "has the wrong content",
         "runc 1.3.4 (amd64): could not download",
         "404",
         &format!("hakube artifacts fetch --directory {}", into.display()),
@@ -148,7 +147,7 @@ async fn what_is_wrong_or_missing_on_a_mirror_is_named_and_the_rest_is_fetched()
         );
     }
     assert!(there.contains_key(PAUSE));
-    // What is there is in the lists, and nothing else.
+    // The lists have exactly the fetched files.
     home.run(&format!("artifacts verify --directory {}", into.display()))
         .await
         .succeeded();
@@ -156,18 +155,18 @@ async fn what_is_wrong_or_missing_on_a_mirror_is_named_and_the_rest_is_fetched()
     std::fs::write(mirror.directory.join(KUBELET), good).unwrap();
     std::fs::rename(home.beside("runc"), mirror.directory.join(RUNC)).unwrap();
     let fetched = home.run(&mirror.fetch(&into)).await.succeeded();
-    fetched.says(&["2 files fetched, 8 were there"]);
+    fetched.says(&["2 files fetched, 8 already existed"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_is_named_with_the_file_and_leaves_no_half_of_it() {
+async fn a_full_disk_is_reported_with_the_file_and_leaves_no_partial_file() {
     let home = operator();
     let mirror = Mirror::new(&home).await;
     let into = home.beside("into");
     let full = home.run_where_no_file_can_grow(&mirror.fetch(&into)).await;
     full.exited(1).says(&[
-        "kube-apiserver 1.36.0 (amd64): could not write",
-        "make room",
+        "kube-apiserver 1.36.3 (amd64): could not write",
+        "free some space",
     ]);
     assert!(
         !files(&into)
@@ -178,7 +177,7 @@ async fn a_full_disk_is_named_with_the_file_and_leaves_no_half_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mirror_without_tls_is_believed_only_by_the_operators_own_sums() {
+async fn a_mirror_without_tls_needs_the_operators_own_sums() {
     let home = operator();
     let mirror = Mirror::new(&home).await;
     let into = home.beside("into");
@@ -202,8 +201,8 @@ async fn verify_finds_each_kind_of_damage() {
     assert_eq!((&good["ok"], &good["findings"]), (&json!(true), &json!([])));
 
     let at = |path: &str| into.join(path);
-    let scheduler = "kubernetes/v1.36.0/bin/linux/amd64/kube-scheduler";
-    let proxy = "kubernetes/v1.36.0/bin/linux/amd64/kube-proxy";
+    let scheduler = "kubernetes/v1.36.3/bin/linux/amd64/kube-scheduler";
+    let proxy = "kubernetes/v1.36.3/bin/linux/amd64/kube-proxy";
     std::fs::remove_file(at(RUNC)).unwrap();
     let file = std::fs::OpenOptions::new().write(true).open(at(KUBELET));
     file.unwrap().set_len(100).unwrap();
@@ -235,5 +234,5 @@ async fn verify_finds_each_kind_of_damage() {
     ];
     let wanted = wanted.map(|(path, problem)| (path.to_owned(), problem.to_owned()));
     assert_eq!(found, BTreeMap::from(wanted));
-    bad.says(&["6 files of", "hakube artifacts fetch"]);
+    bad.says(&["6 files in", "hakube artifacts fetch"]);
 }

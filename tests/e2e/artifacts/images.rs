@@ -1,4 +1,4 @@
-//! Images come from a registry, or an operator's own hands.
+//! Images from a registry, or provided by the operator.
 
 use super::{KUBELET, Mirror, PAUSE, files, operator, write};
 use axum::Router;
@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn images_that_no_mirror_has_are_exported_by_hand_and_taken() {
+async fn images_that_no_mirror_has_are_exported_manually() {
     let home = operator();
     let mirror = Mirror::new(&home).await;
     std::fs::remove_file(mirror.directory.join("images/images.json")).unwrap();
@@ -23,7 +23,7 @@ async fn images_that_no_mirror_has_are_exported_by_hand_and_taken() {
         into.join(PAUSE).display()
     );
     fetched.says(&[
-        "lacks 1 of 10 artifacts",
+        "1 of 10 artifacts are missing",
         "registry.k8s.io/pause 3.10.2 (amd64)",
         &command,
     ]);
@@ -35,7 +35,7 @@ async fn images_that_no_mirror_has_are_exported_by_hand_and_taken() {
         .exited(1)
         .says(&[PAUSE, "rm "]);
 
-    // As skopeo's docker-archive has it.
+    // skopeo's docker-archive format.
     let scratch = home.beside("scratch");
     let manifest = json!([{
         "Config": "config.json",
@@ -75,7 +75,7 @@ async fn images_that_no_mirror_has_are_exported_by_hand_and_taken() {
         .succeeded();
 }
 
-/// A registry with one image for two architectures, which wants a token of everybody.
+/// A registry with one image for two architectures, which requires a token.
 struct Registry {
     address: SocketAddr,
     layer: Arc<Mutex<Vec<u8>>>,
@@ -183,8 +183,8 @@ async fn without_a_mirror_images_are_pulled_from_their_registry() {
     );
     let failed = home.run(&fetch).await.exited(1);
     failed.says(&[
-        "lacks 1 of 10",
-        "isn't what it should be",
+        "1 of 10 artifacts are missing",
+        "has the wrong content",
         "docker-archive:",
     ]);
     assert!(!files(&into).keys().any(|path| path.ends_with(".tar")));
@@ -192,11 +192,11 @@ async fn without_a_mirror_images_are_pulled_from_their_registry() {
     home.run(&fetch)
         .await
         .succeeded()
-        .says(&["1 files fetched, 9 were there"]);
+        .says(&["1 files fetched, 9 already existed"]);
     home.run(&fetch)
         .await
         .succeeded()
-        .says(&["0 files fetched, 10 were there"]);
+        .says(&["0 files fetched, 10 already existed"]);
     home.run(&format!("artifacts verify --directory {}", into.display()))
         .await
         .succeeded();
@@ -205,7 +205,7 @@ async fn without_a_mirror_images_are_pulled_from_their_registry() {
     let list: Value = serde_json::from_slice(&list).unwrap();
     let name = format!("{repository}/pause:3.10.2");
     assert_eq!(list[0]["name"], *name);
-    // tar reads it, and each blob is what its name says.
+    // tar can read it, and each blob's name is its digest.
     let unpacked = home.beside("unpacked");
     std::fs::create_dir(&unpacked).unwrap();
     let tar = Command::new("tar")

@@ -1,6 +1,6 @@
-//! What machines download, mirrored for networks that reach no publisher: `hakube artifacts`.
+//! `hakube artifacts`: a mirror of machines' downloads, for networks without access to the publishers.
 //!
-//! The story goes over Kubernetes' own programs; where something goes wrong, files of a few bytes will do.
+//! The main test uses Kubernetes' own programs. Failure tests use files of a few bytes.
 
 mod fetch;
 mod images;
@@ -17,11 +17,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-const KUBELET: &str = "kubernetes/v1.36.0/bin/linux/amd64/kubelet";
+const KUBELET: &str = "kubernetes/v1.36.3/bin/linux/amd64/kubelet";
 const RUNC: &str = "runc/v1.3.4/runc.amd64";
 const PAUSE: &str = "images/registry.k8s.io_pause_3.10.2-amd64.tar";
 
-/// Of whom nothing is taken for granted but what is set here.
+/// A home without settings except those below.
 fn operator() -> Home {
     let mut home = Home::new();
     home.set("HAKUBE_STAND_INS", "false");
@@ -32,10 +32,10 @@ fn operator() -> Home {
     home
 }
 
-/// A path, and which part of the file.
+/// A path, and the requested range of the file.
 type Asked = (String, Option<String>);
 
-/// A mirror of small files by the names that are asked for, behind a server that says what was asked.
+/// A mirror of small files under the required names, whose server logs requests.
 struct Mirror {
     directory: PathBuf,
     url: String,
@@ -90,7 +90,7 @@ impl Mirror {
         }
     }
 
-    /// Writes down what there is now, as an operator does.
+    /// Records the current images, as an operator does.
     fn list_images(&self) {
         let sum = sha256sum(&self.directory, &[PAUSE]);
         let (sum, _) = sum.split_once(' ').unwrap();
@@ -147,7 +147,7 @@ fn sums_of(directory: &Path) -> String {
     )
 }
 
-/// All files below, and their permissions.
+/// All files below, with their permissions.
 fn files(directory: &Path) -> BTreeMap<String, u32> {
     let found = Command::new("find")
         .args([".", "!", "-type", "d", "-printf", "%P %m\n"])

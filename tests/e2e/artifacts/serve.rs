@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use std::os::unix::fs::symlink;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// What a server answers to these bytes.
+/// The server's response to these bytes.
 async fn raw(url: &str, request: &str) -> String {
     let address = url.strip_prefix("http://").unwrap();
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -17,7 +17,7 @@ async fn raw(url: &str, request: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_server_gives_files_of_the_directory_and_nothing_else() {
+async fn the_server_serves_only_files_of_the_directory() {
     let home = operator();
     let directory = home.beside("served");
     write(&directory.join("sub/file"), "0123456789");
@@ -99,7 +99,7 @@ async fn the_server_gives_files_of_the_directory_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_directory_that_nobody_fetched_is_not_served() {
+async fn a_directory_without_fetched_files_is_not_served() {
     let home = operator();
     let directory = home.beside("served");
     write(&directory.join("file"), "0123456789");
@@ -108,7 +108,7 @@ async fn a_directory_that_nobody_fetched_is_not_served() {
     home.run(&serve)
         .await
         .exited(3)
-        .says(&["has no SHA256SUMS", "hakube artifacts fetch --directory"]);
+        .says(&["SHA256SUMS", "hakube artifacts fetch --directory"]);
     std::fs::write(
         directory.join("SHA256SUMS"),
         sha256sum(&directory, &["file"]),
@@ -118,16 +118,16 @@ async fn a_directory_that_nobody_fetched_is_not_served() {
     home.run(&serve)
         .await
         .exited(3)
-        .says(&["lacks file", "hakube artifacts verify --directory"]);
+        .says(&["file is missing", "hakube artifacts verify --directory"]);
 }
 
-/// One that doesn't end by itself ends all the same.
+/// An active download doesn't delay the exit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ctrl_c_ends_the_server_in_the_middle_of_a_download() {
     let home = operator();
     let directory = home.beside("served");
     std::fs::create_dir_all(&directory).unwrap();
-    // More than sockets hold.
+    // More than the sockets' buffers.
     let large = std::fs::File::create(directory.join("large")).unwrap();
     large.set_len(256 << 20).unwrap();
     std::fs::write(

@@ -1,11 +1,10 @@
-//! What is done to a replica, or to the local cloud's daemon.
+//! Faults of a replica, or of the local cloud's daemon.
 
 use crate::support::{Emulator, Home, Process, text};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::time::Duration;
 
-/// What is done, and to what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Blow {
     EtcdKilled,
@@ -20,7 +19,7 @@ pub enum Blow {
 }
 
 impl Blow {
-    /// Each as often as it stands here.
+    /// The faults, with repetitions as weights.
     pub const ALL: [Self; 11] = [
         Self::EtcdKilled,
         Self::EtcdKilled,
@@ -35,7 +34,6 @@ impl Blow {
         Self::DaemonFrozen,
     ];
 
-    /// What to call it.
     pub fn name(self) -> &'static str {
         match self {
             Self::EtcdKilled => "etcd killed",
@@ -50,8 +48,8 @@ impl Blow {
         }
     }
 
-    /// Strikes this replica, and what was frozen thaws after a while. Says whether there was anything to
-    /// strike: a machine may be on its way out.
+    /// Applies the fault to this replica; a frozen target resumes after a while. Returns whether there was a
+    /// target: a machine may be about to be removed.
     pub async fn strike(self, home: &Home, replica: &Value, frozen: Duration) -> bool {
         let cloud = home.cloud();
         let machine = format!("{}/{}", text(replica, "zone"), text(replica, "name"));
@@ -60,7 +58,7 @@ impl Blow {
             Self::MachineFrozen => {
                 let struck = cloud.pause(&machine).await.is_ok();
                 tokio::time::sleep(frozen).await;
-                // It may be gone by now.
+                // It may be removed by now.
                 let _ = cloud.resume(&machine).await;
                 struck
             }

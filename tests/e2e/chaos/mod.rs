@@ -1,13 +1,12 @@
-//! Chaos: a cluster of three whose processes are killed and frozen at random, hakube among them, while two
-//! clients write: one through the endpoint, one to etcd itself.
+//! Chaos: a cluster of three whose processes, including hakube, are killed and frozen at random, while two
+//! clients write: one through the endpoint, one to etcd directly.
 //!
-//! One replica at most is hurt at a time, and the next one only when all are well again: three voters bear
-//! one failure, four bear one. Within that, what is promised holds: no acknowledged write is lost, the
-//! address stays, and `reconcile` or `repair` puts everything right. How much is written meanwhile is no
-//! promise but a figure.
+//! At most one replica is faulty at a time, and the next fault waits until all are healthy again: three or
+//! four voters tolerate one failure. Under that condition, no acknowledged write is lost, the address stays,
+//! and `reconcile` or `repair` fixes everything. The number of writes meanwhile is only reported.
 //!
-//! - `scripts/test chaos` goes on for 10 minutes, or `HAKUBE_CHAOS_SECONDS`.
-//! - `HAKUBE_TEST_SEED=N` chooses the same disturbances again.
+//! - `scripts/test chaos` runs for 10 minutes, or `HAKUBE_CHAOS_SECONDS`.
+//! - `HAKUBE_TEST_SEED=N` repeats a run's faults.
 
 mod blow;
 mod order;

@@ -1,10 +1,9 @@
-//! What an operator does in the storm.
+//! An operator's commands during the chaos.
 
 use rand::Rng as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 
-/// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
     Replicate,
@@ -14,7 +13,7 @@ pub enum Order {
 }
 
 impl Order {
-    /// One that keeps a cluster at three or four replicas, so that one failure is always borne.
+    /// A random command that keeps the cluster at three or four replicas, which tolerate one failure.
     pub fn random(replicas: &[String], rng: &mut StdRng) -> Self {
         let some = replicas.choose(rng).unwrap().clone();
         match (rng.random_range(0..4), replicas.len()) {
@@ -25,7 +24,6 @@ impl Order {
         }
     }
 
-    /// What to call it.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Replicate => "replicate",
@@ -35,7 +33,6 @@ impl Order {
         }
     }
 
-    /// The arguments.
     pub fn arguments(&self) -> String {
         match self {
             Self::Replicate | Self::Repair => self.name().to_owned(),

@@ -1,20 +1,20 @@
-//! What a storm did, and what was written in it.
+//! The report of a chaos run.
 
 use super::writers::Book;
 use crate::counts;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A client's book, and what there was at the end.
+/// A client's log of writes, and the data at the end.
 pub struct Client {
     pub name: &'static str,
     pub book: Book,
-    /// The revision of everything that can be read.
+    /// The revision of every readable name.
     pub there: BTreeMap<String, i64>,
 }
 
 impl Client {
-    /// What was acknowledged, and isn't there as it was.
+    /// Acknowledged writes that are missing or changed.
     fn lost(&self) -> Vec<&str> {
         let acknowledged = self.book.acknowledged.iter();
         acknowledged
@@ -24,23 +24,21 @@ impl Client {
     }
 }
 
-/// What a storm did, and what was written in it.
 pub struct Report {
     pub seed: u64,
     pub lasted: Duration,
     pub rounds: usize,
-    /// How often each thing was done.
+    /// Counts by kind of fault.
     pub disturbances: BTreeMap<String, usize>,
     pub clients: [Client; 2],
 }
 
 impl Report {
-    /// What was acknowledged and lost.
     pub fn lost(&self) -> Vec<&str> {
         self.clients.iter().flat_map(Client::lost).collect()
     }
 
-    /// Tells the count of disturbances at the end of the test run.
+    /// Adds the number of faults to the summary of the test run.
     pub fn count(&self, name: &str) {
         let all = self.disturbances.values().sum();
         let name = format!("{name}: disturbances, and acknowledged writes lost");

@@ -1,4 +1,4 @@
-//! The storm: rounds of bad luck, each of them overcome before the next begins.
+//! The chaos run: rounds of faults, each fixed before the next begins.
 
 use super::blow::Blow;
 use super::order::Order;
@@ -16,17 +16,17 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// However bad the luck was, it is overcome within this.
+/// How long recovery may take after any round.
 const CALM: Duration = Duration::from_secs(180);
 
-/// A cluster, its clients, and what was done to it so far.
+/// A cluster, its clients, and the faults so far.
 pub struct Storm {
     home: Home,
     rng: StdRng,
     seed: u64,
     began: Instant,
     server: String,
-    /// As `status` lists them.
+    /// As listed by `status`.
     replicas: watch::Sender<Vec<Value>>,
     through_endpoint: Writer,
     to_etcd: Writer,
@@ -34,33 +34,31 @@ pub struct Storm {
     disturbances: BTreeMap<String, usize>,
 }
 
-/// What a round does, chosen before it begins.
+/// A round's faults, chosen in advance.
 struct Round {
     blow: Blow,
     victim: Value,
-    /// From the round's begin.
+    /// Time since the start of the round.
     strikes: Duration,
-    /// For so long.
+    /// The duration of a freeze.
     frozen: Duration,
     order: Option<Order>,
-    /// What becomes of the command.
     fate: Option<Fate>,
-    /// From its start.
+    /// Time since the command's start.
     befalls: Duration,
-    /// What puts it right.
+    /// The command that fixes it.
     remedy: &'static str,
 }
 
-/// What becomes of a command.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
     Killed,
-    /// For as long as the blow's victim.
+    /// As long as the faulty replica.
     Frozen,
 }
 
 impl Storm {
-    /// Three replicas in three zones, and two clients.
+    /// Creates three replicas in three zones, and two clients.
     pub async fn gather(seed: u64) -> Self {
         eprintln!("chaos: HAKUBE_TEST_SEED={seed}");
         let mut home = Home::new();
@@ -85,8 +83,8 @@ impl Storm {
         }
     }
 
-    /// One replica is struck, or the daemon, while an operator is at work and perhaps killed; then
-    /// everything is put right.
+    /// One fault of a replica or of the daemon, while an operator's command runs that may be killed. Then
+    /// everything is fixed.
     pub async fn round(&mut self) {
         let round = self.choose();
         self.rounds += 1;
@@ -140,14 +138,14 @@ impl Storm {
         self.log(&format!("{}: {}", blow.name(), victim["name"]));
         let struck = blow.strike(&self.home, victim, *frozen).await;
         if *blow == Blow::DaemonKilled {
-            // As an init system would start it.
+            // As an init system would restart it.
             sleep(*frozen).await;
             self.home.run("local start").await.succeeded();
         }
         struck
     }
 
-    /// Says what became of the command, if there was one.
+    /// Runs the command, if there is one, and returns what happened to it.
     async fn works(&self, round: &Round) -> Option<&'static str> {
         let arguments = round.order.as_ref()?.arguments();
         self.log(&format!("hakube {arguments}"));
@@ -178,7 +176,7 @@ impl Storm {
         Some(became)
     }
 
-    /// Everything is put right, and said to be.
+    /// Fixes everything, and waits until status confirms it.
     async fn calms_down(&mut self, remedy: &str) {
         let began = Instant::now();
         let status = loop {
@@ -190,11 +188,11 @@ impl Storm {
                 if is_well(&status) {
                     break status;
                 }
-                self.log(&format!("not well yet: {}", status["quorum"]));
+                self.log(&format!("not healthy yet: {}", status["quorum"]));
             }
             assert!(
                 began.elapsed() < CALM,
-                "not put right in {CALM:?}: {outcome}"
+                "not fixed within {CALM:?}: {outcome}"
             );
             sleep(Duration::from_millis(200)).await;
         };
@@ -206,7 +204,7 @@ impl Storm {
         self.to_etcd.goes_on().await;
     }
 
-    /// The last word: the cluster is whole, and what was written is read back.
+    /// The final check: the cluster is healthy, and all writes are read back.
     pub async fn end(self) -> Report {
         let lasted = self.began.elapsed();
         let books = [
@@ -251,7 +249,7 @@ fn listed(status: &Value) -> Vec<Value> {
     status["replicas"].as_array().unwrap().clone()
 }
 
-/// Everybody is there, and nothing is left to do.
+/// All replicas are healthy, and nothing is left to do.
 fn is_well(status: &Value) -> bool {
     let replicas = status["replicas"].as_array().unwrap();
     let ready = |replica: &Value| replica["etcd_healthy"] == true && replica["api_ready"] == true;
@@ -262,7 +260,6 @@ fn is_well(status: &Value) -> bool {
         && status["drift"] == serde_json::json!([])
 }
 
-/// In few words.
 fn ended(outcome: &crate::support::Outcome) -> String {
     match outcome.exit {
         Some(0) => "done".to_owned(),

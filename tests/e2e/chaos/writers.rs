@@ -1,4 +1,4 @@
-//! Two clients that never stop writing, and keep book with a stopwatch.
+//! Two clients that write continuously, and log results and times.
 
 use crate::support::{Api, Etcd, Home, eventually, text};
 use etcd_client::TlsOptions;
@@ -12,36 +12,35 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 const PACE: Duration = Duration::from_millis(100);
-/// A write that takes longer has failed.
+/// A slower write counts as failed.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What became of a client's writes.
 #[derive(Debug, Clone, Default)]
 pub struct Book {
     pub attempts: usize,
-    /// What the server said it has, and at which of etcd's revisions.
+    /// Acknowledged writes, with their etcd revisions.
     pub acknowledged: BTreeMap<String, i64>,
     /// The longest time from one acknowledged write to the next.
     pub longest_gap: Duration,
 }
 
-/// Something that can be written to.
+/// A destination of writes.
 pub trait Target: Send + 'static {
-    /// Writes a name that is new, and tells etcd's revision of it.
+    /// Writes a new name, and returns its etcd revision.
     fn write(&mut self, name: &str) -> impl Future<Output = Result<i64, String>> + Send;
 }
 
-/// The API server that the endpoint leads to.
+/// The API server behind the endpoint.
 impl Target for Api {
     async fn write(&mut self, name: &str) -> Result<i64, String> {
         self.create(name).await.map_err(|error| error.to_string())
     }
 }
 
-/// One member of etcd, and the next when that one fails.
+/// One member of etcd; the next one after a failure.
 pub struct Members {
     keys: TlsOptions,
-    /// Those that there are, as `status` lists replicas.
+    /// The existing replicas, as listed by `status`.
     replicas: watch::Receiver<Vec<Value>>,
     turn: usize,
     connected: Option<Etcd>,
@@ -72,7 +71,7 @@ impl Members {
 
 impl Target for Members {
     async fn write(&mut self, name: &str) -> Result<i64, String> {
-        // Taken out: after a failure, or a write that was given up, another one has its turn.
+        // Taken out: after a failed or abandoned write, the next member is used.
         let etcd = match self.connected.take() {
             Some(etcd) => etcd,
             None => self.connect().await.map_err(|error| error.to_string())?,
@@ -83,7 +82,6 @@ impl Target for Members {
     }
 }
 
-/// A client.
 pub struct Writer {
     stop: CancellationToken,
     book: Arc<Mutex<Book>>,
@@ -118,7 +116,7 @@ impl Writer {
     /// Waits until a write that began after this call was acknowledged.
     pub async fn goes_on(&self) {
         let acknowledged = || self.book.lock().unwrap().acknowledged.len();
-        // The first may have been in flight.
+        // The first one may have been in flight.
         let goal = acknowledged() + 2;
         eventually("the writer's next write", async || {
             (acknowledged() >= goal).then_some(())
@@ -126,7 +124,6 @@ impl Writer {
         .await;
     }
 
-    /// Stops, and tells.
     pub async fn finish(self) -> Book {
         self.stop.cancel();
         self.writes.await.unwrap();

@@ -1,10 +1,10 @@
-//! One command, and the instant at which it is killed.
+//! A command, and the moment at which it is killed.
 
 use super::command::Command;
 use crate::calls::{Call, Kind};
-use hakube_local::client::{Act, FaultRule, Moment};
+use hakube_local_client::{Act, FaultRule, Moment};
 
-/// One command, and the instant at which it is killed.
+/// A command, and the moment at which it is killed.
 #[derive(Debug, Clone)]
 pub struct Case {
     pub command: Command,
@@ -12,14 +12,14 @@ pub struct Case {
     instant: Instant,
 }
 
-/// An instant, by a call to the provider.
+/// A moment relative to a call to the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Instant {
-    /// The call isn't carried out.
+    /// Before: the call isn't carried out.
     Before,
-    /// It is, and hakube doesn't learn it.
+    /// After: the call is carried out, but hakube doesn't get the response.
     After,
-    /// It is, and hakube may go on until the signal comes: to its next call, to etcd, to the store.
+    /// After, but hakube continues until it is killed: to its next call, to etcd, to the store.
     Around,
 }
 
@@ -31,8 +31,7 @@ impl std::fmt::Display for Case {
 }
 
 impl Case {
-    /// Every instant of a command that makes these calls. To be killed after a read is to be killed
-    /// before what follows it.
+    /// All moments of a command with these calls. A kill after a read equals a kill before the next call.
     pub fn all(command: Command, calls: &[Call]) -> Vec<Self> {
         let cases = calls.iter().flat_map(|call| {
             let instants: &[Instant] = match call.kind {
@@ -48,7 +47,7 @@ impl Case {
         cases.collect()
     }
 
-    /// Holds the command at that instant, or tells that it is there.
+    /// The fault rule that stops the command at that moment, or reports it.
     pub fn rule(&self) -> FaultRule {
         let act = match self.instant {
             Instant::Before => Act::no_answer(Moment::Before),

@@ -1,6 +1,6 @@
-//! The commands that crash, in an order that leads from nothing to nothing.
+//! The commands that are killed, in an order that starts and ends without a cluster.
 
-/// A command, by what becomes of the cluster.
+/// A command, named after its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     Up,
@@ -14,7 +14,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// The life of a cluster: each command begins where the one before it ends.
+    /// A cluster's lifecycle: each command starts from the result of the previous one.
     pub const LIFE: [Self; 8] = [
         Self::Up,
         Self::ReplicateToTwo,
@@ -26,7 +26,6 @@ impl Command {
         Self::Down,
     ];
 
-    /// What to call it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Up => "up",
@@ -40,7 +39,7 @@ impl Command {
         }
     }
 
-    /// The arguments, where it is this replica's turn.
+    /// The arguments; `replica` is the one to act on.
     pub fn arguments(self, replica: &str) -> String {
         match self {
             Self::Up => "up".to_owned(),
@@ -52,7 +51,7 @@ impl Command {
         }
     }
 
-    /// How many replicas there are when it is done.
+    /// The number of replicas afterwards.
     pub fn replicas(self) -> usize {
         match self {
             Self::Down => 0,

@@ -1,4 +1,4 @@
-//! A cluster's life, from nothing to nothing, with a client that writes all the while.
+//! A cluster's lifecycle, with a client that writes throughout.
 
 use super::case::Case;
 use super::command::Command;
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 pub struct Life {
     home: Home,
-    /// What there is when there is no cluster.
+    /// The resources without a cluster.
     nothing: Inventory,
     client: Option<Client>,
     rng: StdRng,
@@ -24,13 +24,13 @@ pub struct Life {
 
 struct Client {
     server: String,
-    /// For etcd itself.
+    /// TLS options for etcd.
     keys: TlsOptions,
     writer: Writer,
 }
 
 impl Life {
-    /// There is no cluster yet.
+    /// Starts without a cluster.
     pub async fn begin(seed: u64) -> Self {
         let home = Home::new();
         home.run("local start").await.succeeded();
@@ -42,7 +42,7 @@ impl Life {
         }
     }
 
-    /// Does the command, with nothing in its way, and says what it called.
+    /// Runs the command undisturbed, and returns its calls.
     pub async fn does(&mut self, command: Command) -> Vec<Call> {
         let seen = self.home.cloud().requests(0).await.unwrap();
         let seen = seen.last().map_or(0, |request| request.ordinal);
@@ -57,10 +57,10 @@ impl Life {
         calls
     }
 
-    /// Does the command, which is killed once, and finished. Says whether it came to that instant.
+    /// Runs the command, kills it once, and finishes it. Returns whether the moment was reached.
     ///
     /// # Panics
-    /// It isn't as if it had never been killed.
+    /// The result differs from that of an undisturbed run.
     pub async fn dies(&mut self, case: &Case) -> bool {
         let command = case.command;
         let replica = self.first_replica(command).await;
@@ -79,7 +79,7 @@ impl Life {
         killed
     }
 
-    /// The command's outcome, if it ended before it came to the instant.
+    /// The command's outcome, if it ended before the moment was reached.
     async fn killed(&self, case: &Case, arguments: &str) -> Option<Outcome> {
         let cloud = self.home.cloud();
         cloud.set_faults(&[case.rule()]).await.unwrap();
@@ -102,7 +102,7 @@ impl Life {
         outcome
     }
 
-    /// What an operator does who finds a command killed.
+    /// What an operator does after a killed command.
     async fn finish(&mut self, command: Command, replica: &str) {
         let arguments = command.arguments(replica);
         let status = self.home.run("status -o json").await;
@@ -135,8 +135,8 @@ impl Life {
         }
     }
 
-    /// Whatever the command left half done, etcd takes writes, with nobody's help. (Of the endpoint that isn't
-    /// promised: its address may be on the way from one place to another.)
+    /// After a killed command, etcd must accept writes without any help. The endpoint isn't checked: its
+    /// address may be moving.
     async fn assert_quorum(&self, status: &Value) {
         let Some(client) = &self.client else { return };
         let replicas = status["replicas"].as_array().unwrap();
@@ -157,7 +157,7 @@ impl Life {
         .await;
     }
 
-    /// The same one in each life: what is called depends on it.
+    /// The same replica in each lifecycle, since the calls depend on it.
     async fn first_replica(&self, command: Command) -> String {
         if command == Command::Up {
             return String::new();
@@ -166,7 +166,7 @@ impl Life {
         names.into_iter().min().unwrap()
     }
 
-    /// A client of a cluster that goes away stops first.
+    /// Stops the client before its cluster is deleted.
     async fn before(&mut self, command: Command) {
         if command == Command::Down
             && let Some(client) = self.client.take()
@@ -177,7 +177,7 @@ impl Life {
         }
     }
 
-    /// The command is done, whole, and nothing was lost.
+    /// Asserts that the command is complete and no data was lost.
     async fn settled(&mut self, command: Command) {
         if command == Command::Down {
             return assert_gone(&self.home, &self.nothing).await;
@@ -218,7 +218,7 @@ impl Life {
     }
 }
 
-/// Killed between its last change and its last word: asking again would be asking for more.
+/// Whether it was killed after its last change: repeating it would do more than requested.
 fn is_done(command: Command, replica: &str, status: &Value) -> bool {
     let names = replica_names(status);
     match command {

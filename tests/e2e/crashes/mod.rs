@@ -1,10 +1,11 @@
-//! kill -9 of hakube in the middle of it.
+//! kill -9 of a running hakube.
 //!
-//! The crash matrix: every command, killed at every call that it makes to the provider, and finished. The
-//! calls are recorded from a run that nothing happens to, so that a new one is covered without a new test.
+//! The crash matrix: every command is killed at every call that it makes to the provider, and then finished.
+//! The calls are recorded from an undisturbed run, so new calls are covered automatically.
 //!
-//! - `HAKUBE_TEST_DEEP=1` runs all cases; otherwise one of each command, chosen by a seed that is printed.
-//! - `HAKUBE_TEST_SEED=N` chooses the same again, `HAKUBE_TEST_CASES=N` more of each command.
+//! - `HAKUBE_TEST_DEEP=1` runs all cases; the default is one of each command, chosen by a seed that is
+//!   printed.
+//! - `HAKUBE_TEST_SEED=N` repeats the choice, `HAKUBE_TEST_CASES=N` chooses more of each command.
 //! - `HAKUBE_TEST_ONLY=TEXT` runs the cases whose names contain the text.
 
 mod case;
@@ -25,20 +26,19 @@ use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 
-/// Lives at the same time, when there are many.
+/// The number of parallel lifecycles.
 const WORKERS: usize = 3;
 
-/// What of the cases of one life became.
 #[derive(Default)]
 struct Tally {
     cases: usize,
-    /// It ended before it came to the instant.
+    /// The command ended before the moment was reached.
     missed: usize,
     failures: Vec<String>,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_any_call_it_is_finished_and_nothing_is_lost() {
+async fn a_command_killed_at_any_call_can_be_finished_without_loss() {
     let seed = sample::seed();
     eprintln!("crash matrix, built program: HAKUBE_TEST_SEED={seed}");
     let (total, lives) = lives(record(seed).await, seed);
@@ -58,13 +58,13 @@ async fn killed_at_any_call_it_is_finished_and_nothing_is_lost() {
         missed,
         failures,
     } = tally.into_inner().unwrap();
-    assert!(cases > 0, "there are no such cases");
+    assert!(cases > 0, "no cases match");
     let name = format!("crash matrix, built program: a sample of {total} ({missed} not reached)");
     counts::tell(&name, cases, failures.len(), Some(seed));
     assert!(failures.is_empty(), "{failures:#?}");
 }
 
-/// All cases of each command, in the order of a life.
+/// All cases of each command, in the order of the lifecycle.
 async fn record(seed: u64) -> Vec<Vec<Case>> {
     let mut life = Life::begin(seed).await;
     let mut all = Vec::new();
@@ -75,7 +75,7 @@ async fn record(seed: u64) -> Vec<Vec<Case>> {
     all
 }
 
-/// How many cases there are, and those of this run: one of each command in each life.
+/// The total number of cases, and those of this run: one of each command per lifecycle.
 fn lives(mut all: Vec<Vec<Case>>, seed: u64) -> (usize, Vec<Vec<Option<Case>>>) {
     let total = all.iter().map(Vec::len).sum();
     let only = std::env::var("HAKUBE_TEST_ONLY").ok();
@@ -98,7 +98,7 @@ fn lives(mut all: Vec<Vec<Case>>, seed: u64) -> (usize, Vec<Vec<Option<Case>>>) 
     (total, (0..count).map(life).collect())
 }
 
-/// Lives one life. After a failure another one takes its place.
+/// Runs one lifecycle. After a failure, starts another one.
 async fn live(cases: Vec<Option<Case>>, seed: u64, tally: &Mutex<Tally>) {
     let Some(last) = cases.iter().rposition(Option::is_some) else {
         return;

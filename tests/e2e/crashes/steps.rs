@@ -1,5 +1,5 @@
-//! kill -9 of hakube when a step begins, those that call etcd and machines rather than the provider among
-//! them, and two of it at once.
+//! kill -9 of hakube at the start of a step, including steps that call etcd and machines rather than the
+//! provider; and two concurrent commands.
 
 use crate::support::{
     Api, Emulator, Home, assert_agreement, assert_gone, eventually, replica_names,
@@ -7,14 +7,14 @@ use crate::support::{
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-/// How somebody finishes what was begun.
+/// How an interrupted command is finished.
 #[derive(Clone, Copy)]
 enum Finish {
     SameCommand,
     Reconcile,
 }
 
-/// Kills `replicate` when a step begins, and finishes it.
+/// Kills `replicate` at the start of a step, and finishes it.
 async fn replicate_dies_at(step: &str, finish: Finish) {
     let home = Home::new();
     home.run("up").await.succeeded();
@@ -39,15 +39,15 @@ async fn replicate_dies_at(step: &str, finish: Finish) {
     assert_eq!(status["endpoint"]["mode"], "load-balanced");
     let again = Api::of(&home).await;
     assert_eq!(again.server, api.server);
-    assert!(again.has("before").await.unwrap(), "the data is there");
+    assert!(again.has("before").await.unwrap(), "the data is kept");
     assert_eq!(
         home.run("reconcile -o json").await.succeeded().summary()["steps"],
         0,
-        "it is done"
+        "the command is finished"
     );
 }
 
-/// One test for each step at which it dies.
+/// One test for each step at which it is killed.
 macro_rules! replicate_dies {
     ($($test:ident at $step:literal, then $finish:ident;)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,7 +66,7 @@ replicate_dies! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn up_dies_twice_and_is_finished_by_up() {
+async fn up_killed_twice_is_finished_by_up() {
     let home = Home::new();
     home.run("local start").await.succeeded();
     let before = Emulator::of(&home).await.inventory().await;
@@ -92,7 +92,7 @@ async fn up_dies_twice_and_is_finished_by_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_removal_dies_and_is_finished_by_the_same_command() {
+async fn a_killed_removal_is_finished_by_the_same_command() {
     let home = Home::new();
     home.run("up").await.succeeded();
     home.run("replicate").await.succeeded();
@@ -105,7 +105,7 @@ async fn a_removal_dies_and_is_finished_by_the_same_command() {
         home.status().await["unfinished"]["operation"],
         "down --replica"
     );
-    // Another change that lowers the margin has to wait for this one.
+    // Another change that lowers the margin must wait.
     home.run("down --replica --zone europe-west1-b")
         .await
         .exited(3)
@@ -117,7 +117,7 @@ async fn a_removal_dies_and_is_finished_by_the_same_command() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_at_once_one_works_and_the_other_is_told_who() {
+async fn of_two_concurrent_commands_the_second_names_the_holder_of_the_lock() {
     let home = Home::new();
     home.run("up").await.succeeded();
     let mut first = home.start("replicate -o json");
@@ -134,9 +134,9 @@ async fn of_two_at_once_one_works_and_the_other_is_told_who() {
         home.run(second)
             .await
             .exited(4)
-            .says(&["replicate by", &holder]);
+            .says(&["replicate", &holder]);
     }
-    // Looking is free.
+    // Read-only commands work.
     assert_eq!(home.status().await["unfinished"]["operation"], "replicate");
     first.signal(Signal::SIGCONT);
     let outcome = first.end().await.succeeded();
@@ -146,7 +146,7 @@ async fn of_two_at_once_one_works_and_the_other_is_told_who() {
 }
 
 #[tokio::test]
-async fn what_the_local_cloud_accepted_it_does_though_the_caller_hangs_up() {
+async fn the_local_cloud_finishes_accepted_requests_of_disconnected_clients() {
     let home = Home::new();
     home.run("local start").await.succeeded();
     let emulator = Emulator::of(&home).await;
@@ -156,8 +156,8 @@ async fn what_the_local_cloud_accepted_it_does_though_the_caller_hangs_up() {
             .ask_and_hang_up("regions/europe-west1/addresses", address)
             .await;
     }
-    // A request that was cut before it was read is none; what is there must become usable.
-    let made = eventually("what was accepted is done", async || {
+    // A request that was cut off before it was read has no effect; an accepted one must complete.
+    let made = eventually("the accepted request is complete", async || {
         let made = emulator.all("addresses").await;
         let done = made.iter().all(|address| address["status"] == "RESERVED");
         (done && !made.is_empty()).then_some(made)

@@ -1,4 +1,4 @@
-//! The guests from within, by the ssh of others.
+//! ssh access to the guests.
 
 use super::lab::{Lab, PATIENCE};
 use crate::support::{eventually_within, replica_names};
@@ -9,26 +9,26 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A way into the guests, with the cluster's own key.
+/// Access with the cluster's own key.
 pub struct Guests<'a> {
     lab: &'a Lab,
     key: PathBuf,
 }
 
 impl<'a> Guests<'a> {
-    /// The key is in the store: whoever has that may log in.
+    /// The key is in the store, which grants access.
     pub async fn of(lab: &'a Lab) -> Self {
         let pki = lab.home.path().join("state/kubernetes/pki.json");
         let pki: Value = serde_json::from_str(&std::fs::read_to_string(pki).unwrap()).unwrap();
         let key = lab.home.beside("login");
-        // OpenSSH reads keys of this kind in its own format only.
+        // OpenSSH reads keys of this type in its own format only.
         let login = decode_secret_key(pki["ssh-login.key"].as_str().unwrap(), None).unwrap();
         std::fs::write(&key, &*login.to_openssh(LineEnding::LF).unwrap()).unwrap();
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
         Self { lab, key }
     }
 
-    /// Runs a command on a guest; what it printed, if it could be run and succeeded.
+    /// Runs a command on a guest; its output, if it could be run and succeeded.
     async fn try_on(&self, address: &str, command: &str) -> Option<String> {
         let answer = tokio::process::Command::from(Command::new("ssh"))
             .arg("-i")
@@ -68,14 +68,14 @@ impl<'a> Guests<'a> {
             .collect()
     }
 
-    /// The one guest that has the endpoint's address on its interface.
+    /// The one guest that has the endpoint's address.
     pub async fn holder(&self) -> String {
-        let look = format!("ip -4 addr show | grep -w 'inet {}/32'", self.lab.address);
+        let command = format!("ip -4 addr show | grep -w 'inet {}/32'", self.lab.address);
         let addresses = self.addresses().await;
         eventually_within(PATIENCE, "one guest has the address", async || {
             let mut holders = Vec::new();
             for (name, address) in &addresses {
-                if self.try_on(address, &look).await.is_some() {
+                if self.try_on(address, &command).await.is_some() {
                     holders.push(name.clone());
                 }
             }

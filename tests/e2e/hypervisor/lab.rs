@@ -1,4 +1,4 @@
-//! Hosts with libvirt, a mirror of the programs that guests on them download, and a home.
+//! Hosts with libvirt, a mirror of the guests' programs, and a home.
 
 use crate::support::{Home, eventually_within, replica_names};
 use axum::Router;
@@ -11,33 +11,31 @@ use std::time::{Duration, Instant};
 
 const MIRROR_PORT: u16 = 8080;
 
-/// A guest boots in a minute and a half without hardware virtualisation, on a machine with nothing else to do.
+/// Without hardware virtualisation, a guest takes a minute and a half to boot on an otherwise idle machine.
 pub const PATIENCE: Duration = Duration::from_secs(600);
 
-/// hakube's exit code for what a safety rule forbids.
+/// hakube's exit code for changes that a safety rule forbids.
 pub const REFUSED: i32 = 3;
 
-/// The hosts and the home.
 pub struct Lab {
     pub home: Home,
-    /// The endpoint's address: the first that may be given out.
+    /// The endpoint's address: the first one available.
     pub address: &'static str,
     hosts: Vec<Host>,
 }
 
-/// A host with libvirt.
 #[derive(Clone, Copy)]
 struct Host {
     uri: &'static str,
-    /// Where its files are, for the test.
+    /// The path prefix of its files.
     files: &'static str,
 }
 
-/// Where hosts are, and how they differ.
+/// The hosts' location and properties.
 struct Site {
-    /// The variable that is set where they are.
+    /// The environment variable that is set if they exist.
     found_by: &'static str,
-    /// Where guests find the mirror.
+    /// The mirror's address for guests.
     gateway: &'static str,
     address: &'static str,
     zones: [(&'static str, Host); 3],
@@ -45,8 +43,8 @@ struct Site {
 }
 
 impl Lab {
-    /// Three zones that are one host, which is the one that the test runs on; a network that `up` makes; a kernel
-    /// outside the image. `None` where there is no such host.
+    /// Three zones on one host, the one that the test runs on; a network that `up` creates; a kernel outside
+    /// the image. `None` if there is no such host.
     pub async fn one_host() -> Option<Self> {
         let guest = PathBuf::from(std::env::var("HAKUBE_TEST_GUEST").unwrap_or_default());
         let file = |name: &str| guest.join(name).display().to_string();
@@ -72,8 +70,8 @@ impl Lab {
         .await
     }
 
-    /// A host for each zone, over ssh; a bridge that is there; an image from a server, which UEFI boots. `None`
-    /// where there is no rack.
+    /// A host for each zone, over ssh; an existing bridge; an image from a server, booted by UEFI. `None` if
+    /// there is no rack.
     pub async fn rack() -> Option<Self> {
         let host = |uri, files| Host { uri, files };
         Self::at(Site {
@@ -116,13 +114,14 @@ impl Lab {
             std::env::var("HAKUBE_TEST_GUEST"),
             std::env::var("HAKUBE_TEST_STAND_IN"),
         ) else {
-            eprintln!("skipped: no host with libvirt; scripts/test vm makes them");
+            eprintln!("skipped: no host with libvirt; scripts/test vm creates them");
             return None;
         };
         let mut home = Home::new();
         let image = Path::new(&guest).join("disk.qcow2");
         let mut sums = mirror(&home.beside("mirror"), Path::new(&stand_in), &image).await;
-        // Sums of what runs pods are part of every intent. Nothing here does, so none of it is downloaded.
+        // Every intent contains the checksums of pod runtimes. Nothing here uses those, so they aren't
+        // downloaded.
         for name in [
             "kube-proxy",
             "containerd-2.2.9-linux-amd64.tar.gz",
@@ -157,7 +156,7 @@ impl Lab {
                 &format!("http://{}:{MIRROR_PORT}", site.gateway),
             ),
             ("HAKUBE_SHA256SUMS", list.to_str().unwrap()),
-            // As etcd's authors advise where an answer takes longer than on a network of metal.
+            // etcd's recommendation for networks with high latency.
             (
                 "ETCD_EXTRA_ARGS",
                 "--heartbeat-interval=500 --election-timeout=5000",
@@ -183,7 +182,7 @@ impl Lab {
         })
     }
 
-    /// Runs a command to its end, which must be a success, and prints how long it took.
+    /// Runs a command, which must succeed, and prints how long it took.
     pub async fn timed(&self, what: &str, arguments: &str) -> Value {
         let started = Instant::now();
         let ended = self.home.start(arguments).end_within(PATIENCE).await;
@@ -192,7 +191,7 @@ impl Lab {
         summary
     }
 
-    /// The same of a command that is refused while a member of etcd is late with its answer, as emulated ones are.
+    /// The same for a command that is refused while a member of etcd responds late, as emulated ones do.
     pub async fn timed_once_allowed(&self, what: &str, arguments: &str) {
         let started = Instant::now();
         eventually_within(PATIENCE, what, async || {
@@ -203,16 +202,15 @@ impl Lab {
         eprintln!("vm: {what}: {:.1} s", started.elapsed().as_secs_f64());
     }
 
-    /// Prints how long something takes.
     pub async fn timed_until(&self, what: &str, done: impl AsyncFnOnce()) {
         let started = Instant::now();
         done().await;
         eprintln!("vm: {what}: {:.1} s", started.elapsed().as_secs_f64());
     }
 
-    /// Waits until status says that so many replicas are well and nothing differs.
+    /// Waits until status reports this many healthy replicas and no drift.
     pub async fn status_of(&self, replicas: usize) -> Value {
-        eventually_within(PATIENCE, "all is well", async || {
+        eventually_within(PATIENCE, "all replicas are healthy", async || {
             let status = self.home.status().await;
             let well = status["quorum"]["healthy"] == replicas
                 && status["quorum"]["voters"] == replicas
@@ -220,14 +218,14 @@ impl Lab {
                 && status["endpoint"]["ready"] == true
                 && status["drift"].as_array().is_some_and(Vec::is_empty);
             if !well {
-                eprintln!("not yet {replicas}: {status}");
+                eprintln!("not {replicas} healthy replicas yet: {status}");
             }
             well.then_some(status)
         })
         .await
     }
 
-    /// The network card that the endpoint's address is at: whoever takes it says so to all.
+    /// The MAC address that the endpoint's address resolves to; each new holder announces its own.
     pub fn card_of_endpoint(&self) -> Option<String> {
         let known = output(Command::new("ip").args(["neigh", "show", self.address]));
         let mut words = known.split_whitespace();
@@ -235,7 +233,7 @@ impl Lab {
         words.next().map(str::to_owned)
     }
 
-    /// Whether the endpoint answers, whoever holds it.
+    /// Whether the endpoint responds, on any guest.
     pub async fn endpoint_answers(&self) -> bool {
         let url = format!("https://{}:6443/readyz", self.address);
         let asked = Command::new("curl")
@@ -245,20 +243,19 @@ impl Lab {
         asked.stdout.starts_with(b"ok")
     }
 
-    /// Cuts a guest's power.
     pub fn destroy(&self, guest: &str) {
         let runs = |host: &&Host| host.virsh("list --name").lines().any(|name| name == guest);
         let host = self.hosts.iter().find(runs).unwrap();
         host.virsh(&format!("destroy {guest}"));
     }
 
-    /// A host is there no more.
+    /// Excludes a host that stays off from later checks.
     pub fn lose(&mut self, name: &str) {
         self.hosts.retain(|host| !host.uri.contains(name));
     }
 
-    /// Everything that each host's libvirt has, and the files of its pool and its firmware whether libvirt knows
-    /// of them or not.
+    /// All objects of each host's libvirt, and all files of its pool and firmware, even those unknown to
+    /// libvirt.
     pub fn everything(&self) -> BTreeMap<&'static str, String> {
         let has = |host: &Host| (host.uri, host.everything());
         self.hosts.iter().map(has).collect()
@@ -266,7 +263,6 @@ impl Lab {
 }
 
 impl Host {
-    /// What its libvirt answers.
     fn virsh(self, arguments: &str) -> String {
         output(
             Command::new("virsh")
@@ -291,12 +287,12 @@ impl Host {
     }
 }
 
-/// The interfaces of the host that the test runs on.
+/// The network interfaces of the host that the test runs on.
 pub fn interfaces() -> String {
     output(Command::new("ip").args(["-brief", "link"]))
 }
 
-/// What a program prints, which must succeed.
+/// The output of a program, which must succeed.
 pub fn output(program: &mut Command) -> String {
     let ended = program.output().unwrap();
     let words = String::from_utf8_lossy(&ended.stderr);
@@ -304,9 +300,10 @@ pub fn output(program: &mut Command) -> String {
     String::from_utf8(ended.stdout).unwrap()
 }
 
-/// Serves the image, and the stand-ins under the names and paths of Kubernetes' releases; returns the sums of these.
+/// Serves the image and the stand-ins, under the names and paths of Kubernetes' releases; returns the
+/// stand-ins' checksums.
 async fn mirror(directory: &Path, stand_in: &Path, image: &Path) -> String {
-    let release = directory.join("v1.36.0/bin/linux/amd64");
+    let release = directory.join("v1.36.3/bin/linux/amd64");
     std::fs::create_dir_all(&release).unwrap();
     std::os::unix::fs::symlink(image, directory.join("disk.qcow2")).unwrap();
     let stripped = directory.join("stand-in");
@@ -320,7 +317,7 @@ async fn mirror(directory: &Path, stand_in: &Path, image: &Path) -> String {
     ] {
         std::fs::hard_link(&stripped, release.join(name)).unwrap();
         let sum = sha256sum(&release.join(name));
-        sums.push_str(&format!("{sum}  v1.36.0/bin/linux/amd64/{name}\n"));
+        sums.push_str(&format!("{sum}  v1.36.3/bin/linux/amd64/{name}\n"));
     }
     let listener = tokio::net::TcpListener::bind(("0.0.0.0", MIRROR_PORT))
         .await

@@ -1,8 +1,8 @@
-//! `--provider libvirt` from the command line: real libvirtd and qemu, guests that boot, real etcd, haproxy and
-//! keepalived. What the guests download in the place of Kubernetes' programs are the stand-ins.
+//! `--provider libvirt` on the command line: real libvirtd and qemu, booting guests, real etcd, haproxy and
+//! keepalived. The guests download stand-ins in place of Kubernetes' programs.
 //!
-//! These tests run on the hosts that `scripts/test vm` makes (scripts/lib/hypervisor, scripts/lib/rack);
-//! elsewhere they say that they are skipped.
+//! These tests run on the hosts that `scripts/test vm` creates (scripts/lib/hypervisor, scripts/lib/rack);
+//! elsewhere they are skipped with a message.
 
 mod guests;
 mod lab;

@@ -1,4 +1,4 @@
-//! Three zones that are one host, as on a laptop: there and back.
+//! Three zones on one host, as on a laptop.
 
 use super::guests::Guests;
 use super::lab::{Lab, interfaces};
@@ -30,5 +30,5 @@ async fn two_guests_and_back() {
     traffic.finish(&lab.home).await;
 
     lab.timed("down", "down --yes -o json").await;
-    assert_eq!(all(), before, "something is left");
+    assert_eq!(all(), before, "leftovers");
 }

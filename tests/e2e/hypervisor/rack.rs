@@ -1,4 +1,4 @@
-//! Three hosts on one bridge. All that may fail does: a process, a guest, a host that comes back, one that doesn't.
+//! Three hosts on one bridge. Failures of a process, a guest, a host that returns, and a host that doesn't.
 
 use super::guests::Guests;
 use super::lab::{Lab, PATIENCE, REFUSED, output};
@@ -7,7 +7,6 @@ use crate::support::replica;
 use std::path::Path;
 use std::process::Command;
 
-/// A zone and the host that it is.
 struct Place {
     zone: String,
     host: String,
@@ -72,14 +71,14 @@ async fn three_hosts_one_of_which_comes_back_and_one_does_not() {
             dark.power("off");
         })
         .await;
-    // Nobody knows whether it runs; so nothing is done that its vote may be needed for.
+    // It is unknown whether the guest runs, so changes that may need its vote are refused.
     let status = lab.home.status().await;
     assert!(status["unreachable"][&dark.zone].is_string(), "{status}");
     assert_eq!(replica(&status, &guest)["machine"], "unknown", "{status}");
     assert_eq!(status["quorum"]["healthy"], 2, "{status}");
     let removal = lab.home.start("down --replica -o json");
     removal.end_within(PATIENCE).await.exited(REFUSED);
-    // Its machine starts with it: nobody has to do anything.
+    // Its guest starts with it, without intervention.
     lab.timed_until("its host had power again", async || {
         dark.power("on");
         lab.status_of(3).await;
@@ -87,7 +86,7 @@ async fn three_hosts_one_of_which_comes_back_and_one_does_not() {
     .await;
     traffic.goes_on().await;
 
-    // The next is off for good. The others go on as two of three until it is given up.
+    // The next host stays off. The others continue as two of three until its replica is removed.
     let guest = guests.holder().await;
     let dead = Place::of(&lab, &guest).await;
     traffic
@@ -109,5 +108,5 @@ async fn three_hosts_one_of_which_comes_back_and_one_does_not() {
 
     lab.timed("down", "down --yes -o json").await;
     before.retain(|host, _| !host.contains(&dead.host));
-    assert_eq!(lab.everything(), before, "something is left");
+    assert_eq!(lab.everything(), before, "leftovers");
 }

@@ -1,14 +1,14 @@
-//! Clients that never stop, and the endpoint's address as they see it.
+//! Continuous clients, and the endpoint's address as they see it.
 
 use super::guests::Guests;
 use super::lab::{Lab, PATIENCE};
 use crate::support::{Api, Home, Writer, eventually_within};
 use std::time::{Duration, Instant};
 
-/// Emulated processors encrypt slowly: more requests than this, and a guest has no time to say that it is well.
+/// Emulated processors encrypt slowly. At a higher rate, a guest has no time for its health checks.
 const PACE: Duration = Duration::from_millis(250);
 
-/// One that writes and one that reads, through the endpoint.
+/// A writer and a reader through the endpoint.
 pub struct Traffic {
     api: Api,
     writer: Writer,
@@ -40,14 +40,14 @@ impl Traffic {
         }
     }
 
-    /// Waits until both have an answer to what they ask after this call.
+    /// Waits until both have a response to a request that was sent after this call.
     pub async fn goes_on(&self) {
         self.writer.goes_on().await;
         self.reader.goes_on().await;
     }
 
-    /// Does something that takes the address from whoever has it, waits until another guest has it and clients
-    /// get answers, and prints what they saw of it.
+    /// Does something that takes the address from its holder, waits until another guest has it and clients
+    /// get responses, and prints how long that took.
     pub async fn moves(
         &self,
         lab: &Lab,
@@ -67,7 +67,7 @@ impl Traffic {
         })
         .await;
         let held = started.elapsed();
-        eventually_within(PATIENCE, "the endpoint answers", async || {
+        eventually_within(PATIENCE, "the endpoint responds", async || {
             lab.endpoint_answers().await.then_some(())
         })
         .await;
@@ -85,7 +85,7 @@ impl Traffic {
         );
     }
 
-    /// Stops. Every write that was acknowledged is there, and the endpoint where it was.
+    /// Stops. Asserts that every acknowledged write exists, and that the endpoint is unchanged.
     pub async fn finish(self, home: &Home) {
         let server = Api::of(home).await.server;
         assert_eq!(server, self.api.server, "the endpoint moved");

@@ -1,5 +1,4 @@
-//! Certificates as they are when time has passed: the cluster's own, signed again by the same authorities with another
-//! validity.
+//! Aged certificates: the cluster's own, signed again by the same authorities with another validity.
 
 use super::Home;
 use rcgen::string::Ia5String;
@@ -12,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::X509Certificate;
 
-/// The certificates of a replica, below /etc/kubernetes/pki, and who signs them.
+/// The certificates of a replica, below /etc/kubernetes/pki, and their issuers.
 const LEAVES: [(&str, &str); 8] = [
     ("apiserver", "kubernetes-ca"),
     ("apiserver-kubelet-client", "kubernetes-ca"),
@@ -25,7 +24,7 @@ const LEAVES: [(&str, &str); 8] = [
 ];
 
 impl Home {
-    /// All replicas' certificates are from a year ago, and end in so many days; or ended.
+    /// Makes all replicas' certificates a year old, with so many days left; negative if expired.
     pub async fn let_certificates_age(&self, days_left: i64) {
         let file = self.path().join("state/kubernetes/pki.json");
         let authorities: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
@@ -89,7 +88,7 @@ fn same_name(name: &GeneralName<'_>) -> SanType {
     }
 }
 
-/// Whole or not at all, as the channel puts it.
+/// Atomic, as the local cloud writes files.
 fn put(path: &Path, content: &str, mode: u32) {
     let staged = path.with_extension("aging");
     std::fs::write(&staged, content).unwrap();

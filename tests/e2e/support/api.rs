@@ -1,4 +1,4 @@
-//! The Kubernetes API as a user of the kubeconfig sees it.
+//! The Kubernetes API for a user of the kubeconfig.
 
 use super::Home;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -34,7 +34,7 @@ impl Api {
             .await
             .unwrap();
         config.proxy_url = None;
-        // A connection that was cut while the address moved should be noticed soon.
+        // A connection that is cut when the address moves should be noticed soon.
         config.connect_timeout = Some(Duration::from_secs(1));
         config.read_timeout = Some(Duration::from_secs(5));
         let server = config.cluster_url.to_string();
@@ -48,12 +48,12 @@ impl Api {
         kube::Api::namespaced(self.client.clone(), "default")
     }
 
-    /// Creates a ConfigMap that says its own name.
+    /// Creates a ConfigMap that contains its own name.
     pub async fn write(&self, name: &str) -> kube::Result<()> {
         self.create(name).await.map(drop)
     }
 
-    /// The same, and tells etcd's revision of it.
+    /// Creates one, and returns its etcd revision.
     pub async fn create(&self, name: &str) -> kube::Result<i64> {
         let map = ConfigMap {
             metadata: ObjectMeta {
@@ -67,7 +67,7 @@ impl Api {
         Ok(revision(&maps.create(&parameters, &map).await?))
     }
 
-    /// Whether the ConfigMap is there and says its name.
+    /// Whether the ConfigMap exists and contains its name.
     pub async fn has(&self, name: &str) -> kube::Result<bool> {
         Ok(self
             .config_maps()
@@ -77,7 +77,7 @@ impl Api {
             .is_some_and(is_whole))
     }
 
-    /// All ConfigMaps that say their names.
+    /// All ConfigMaps that contain their names.
     pub async fn written(&self) -> BTreeSet<String> {
         let list = self
             .config_maps()
@@ -91,7 +91,7 @@ impl Api {
             .collect()
     }
 
-    /// The revision of each ConfigMap that says its name, in a list of many.
+    /// The revision of each ConfigMap that contains its name, listed in pages.
     pub async fn revisions(&self) -> BTreeMap<String, i64> {
         let mut all = BTreeMap::new();
         let mut page = ListParams::default().limit(500);
@@ -106,7 +106,7 @@ impl Api {
         }
     }
 
-    /// The tokens that nodes join with expired long ago.
+    /// Expires the tokens with which nodes join.
     pub async fn expire_tokens(&self) {
         let secrets: kube::Api<Secret> = kube::Api::namespaced(self.client.clone(), "kube-system");
         let end = k8s_openapi::ByteString(b"2026-01-01T00:00:00Z".to_vec());
@@ -118,7 +118,7 @@ impl Api {
         }
     }
 
-    /// The tokens that nodes join with are gone.
+    /// Deletes the tokens with which nodes join.
     pub async fn delete_tokens(&self) {
         let secrets: kube::Api<Secret> = kube::Api::namespaced(self.client.clone(), "kube-system");
         for name in tokens(&secrets).await {
@@ -127,7 +127,6 @@ impl Api {
         }
     }
 
-    /// The node is no longer registered.
     pub async fn forget_node(&self, name: &str) {
         let nodes: kube::Api<Node> = kube::Api::all(self.client.clone());
         let parameters = DeleteParams::default();
@@ -145,14 +144,14 @@ impl Api {
             .collect()
     }
 
-    /// Who leads among a component's instances.
+    /// The leader among a component's instances.
     pub async fn leader(&self, component: &str) -> Option<String> {
         let leases: kube::Api<Lease> = kube::Api::namespaced(self.client.clone(), "kube-system");
         let lease = leases.get_opt(component).await.unwrap()?;
         lease.spec?.holder_identity
     }
 
-    /// How many pods each node says it runs at most.
+    /// Each node's capacity of pods.
     pub async fn pods_at_most(&self) -> Vec<String> {
         let nodes: kube::Api<Node> = kube::Api::all(self.client.clone());
         let list = nodes.list(&ListParams::default()).await.unwrap();

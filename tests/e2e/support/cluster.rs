@@ -1,16 +1,16 @@
-//! What must be true of a cluster after every command that succeeded.
+//! Assertions that hold after every successful command.
 
 use super::emulator::last_part;
 use super::{Api, Emulator, Etcd, Home, Inventory};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The names of the replicas that `status -o json` lists.
+/// The names of the replicas in `status -o json`.
 pub fn replica_names(status: &Value) -> Vec<String> {
     names_where(status, |_| true)
 }
 
-/// The replica of this name in `status -o json`.
+/// The replica with this name in `status -o json`.
 pub fn replica<'a>(status: &'a Value, name: &str) -> &'a Value {
     let found = status["replicas"]
         .as_array()
@@ -20,14 +20,14 @@ pub fn replica<'a>(status: &'a Value, name: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("no replica {name} in {status:#}"))
 }
 
-/// The names of those of this role that are healthy.
+/// The names of healthy replicas with this role.
 pub fn replicas_that_are(status: &Value, role: &str) -> Vec<String> {
     names_where(status, |replica| {
         replica["role"] == role && replica["etcd_healthy"] == true
     })
 }
 
-/// The names of those in this zone.
+/// The names of replicas in this zone.
 pub fn replicas_in(status: &Value, zone: &str) -> Vec<String> {
     names_where(status, |replica| replica["zone"] == zone)
 }
@@ -40,7 +40,7 @@ fn names_where(status: &Value, which: impl Fn(&Value) -> bool) -> Vec<String> {
         .collect()
 }
 
-/// A write through the endpoint can be read back, and so can those of all steps before.
+/// Checks that a new write through the endpoint can be read back, and all earlier ones, too.
 pub async fn assert_api_works(home: &Home, server: &str, step: &str) {
     let api = Api::of(home).await;
     assert_eq!(api.server, server, "the endpoint's address after {step}");
@@ -49,12 +49,12 @@ pub async fn assert_api_works(home: &Home, server: &str, step: &str) {
         .unwrap_or_else(|error| panic!("could not write after {step}: {error}"));
     assert!(
         api.has(step).await.unwrap(),
-        "what was written after {step} isn't there"
+        "the write after {step} is missing"
     );
 }
 
-/// `status` of a cluster with this many healthy replicas says what etcd says of its members, and what
-/// the emulator says of machines, address and balancer.
+/// Checks that `status` of a cluster with this many healthy replicas agrees with etcd about members, and
+/// with the emulator about machines, address and balancer.
 pub async fn assert_agreement(home: &Home, replicas: usize) -> Value {
     let status = home.status().await;
     assert_healthy(&status, replicas);
@@ -163,12 +163,12 @@ fn only<T: std::fmt::Debug>(mut items: Vec<T>, what: &str) -> T {
     items.remove(0)
 }
 
-/// Nothing is left of the cluster: in the cloud, in the store, in the kubeconfig, in memory.
+/// Checks that nothing of the cluster remains: in the cloud, in the store, in the kubeconfig, in memory.
 pub async fn assert_gone(home: &Home, before: &Inventory) {
     assert_eq!(
         &Emulator::of(home).await.inventory().await,
         before,
-        "what is left in the cloud"
+        "leftovers in the cloud"
     );
     home.run("status")
         .await
@@ -176,30 +176,27 @@ pub async fn assert_gone(home: &Home, before: &Inventory) {
         .says(&["there is no cluster kubernetes"]);
     for document in ["intent.json", "pki.json"] {
         let file = home.path().join("state/kubernetes").join(document);
-        // What stays of a cluster says that there is none, and which generation of the lock wrote that.
+        // A deleted cluster's files may only say that there is none, and which generation of the lock wrote
+        // that.
         let Ok(left) = std::fs::read(file) else {
             continue;
         };
         let left: serde_json::Value = serde_json::from_slice(&left).unwrap();
-        let mut fields: Vec<&str> = left
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
-        fields.sort_unstable();
-        assert_eq!(fields, ["absent", "fence", "format"]);
+        let known = ["absent", "fence", "format", "revision", "sha256"];
+        for field in left.as_object().unwrap().keys() {
+            assert!(known.contains(&field.as_str()), "{field} remains: {left}");
+        }
         assert_eq!(left["absent"], true);
     }
     let kubeconfig = std::fs::read_to_string(home.kubeconfig()).unwrap_or_default();
     assert!(
         !kubeconfig.contains("hakube-kubernetes"),
-        "the context is left: {kubeconfig}"
+        "the context remains: {kubeconfig}"
     );
     let processes = home.processes();
     assert_eq!(
         processes.len(),
         1,
-        "only the daemon runs on: {processes:#?}"
+        "only the daemon still runs: {processes:#?}"
     );
 }

@@ -1,4 +1,4 @@
-//! The local cloud's REST API, as any Compute Engine client sees it.
+//! The local cloud's REST API, as for any Compute Engine client.
 
 use super::Home;
 use reqwest::{Method, StatusCode};
@@ -23,7 +23,6 @@ const AGGREGATED: [&str; 9] = [
 ];
 const GLOBAL: [&str; 3] = ["networks", "firewalls", "instanceTemplates"];
 
-/// A client of it.
 pub struct Emulator {
     http: reqwest::Client,
     project: String,
@@ -31,7 +30,7 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Of a home whose local cloud runs.
+    /// For a home whose local cloud runs.
     pub async fn of(home: &Home) -> Self {
         let status = home.run("local status -o json").await.succeeded().json();
         let text = |field: &str| {
@@ -50,7 +49,7 @@ impl Emulator {
         }
     }
 
-    /// The same, of another project of the cloud.
+    /// The same for another project of the cloud.
     pub fn of_project(&self, id: &str) -> Self {
         let (before, _) = self.project.rsplit_once('/').unwrap();
         Self {
@@ -60,12 +59,11 @@ impl Emulator {
         }
     }
 
-    /// The bearer token.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// The status of a GET with this token, or with none.
+    /// The status of a GET with this token, or without one.
     pub async fn status_with(&self, path: &str, token: Option<&str>) -> StatusCode {
         let request = self.http.get(format!("{}/{path}", self.project));
         let request = match token {
@@ -80,7 +78,7 @@ impl Emulator {
         self.send(Method::GET, path, None).await
     }
 
-    /// Sets what there may be at most, by scope and metric: `{"regions/europe-west1": {"CPUS": 4}}`.
+    /// Sets quotas by scope and metric: `{"regions/europe-west1": {"CPUS": 4}}`.
     pub async fn limit(&self, quotas: &Value) {
         let (base, _) = self.project.split_once("/compute/").unwrap();
         let request = self.http.put(format!("{base}/local/v1/quotas"));
@@ -88,13 +86,12 @@ impl Emulator {
         answer.unwrap().error_for_status().unwrap();
     }
 
-    /// Makes a resource.
     pub async fn make(&self, path: &str, body: Value) {
         let operation = self.send(Method::POST, path, Some(body)).await;
         self.await_done(&operation).await;
     }
 
-    /// Asks for a resource and hangs up, as a client does that is killed.
+    /// Requests a resource and disconnects, like a killed client.
     pub async fn ask_and_hang_up(&self, path: &str, body: Value) {
         let url: reqwest::Url = format!("{}/{path}", self.project).parse().unwrap();
         let host = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
@@ -107,13 +104,24 @@ impl Emulator {
         stream.write_all(request.as_bytes()).await.unwrap();
     }
 
-    /// Deletes a resource.
     pub async fn delete(&self, path: &str) {
         let operation = self.send(Method::DELETE, path, None).await;
         self.await_done(&operation).await;
     }
 
-    /// Deletes a resource that may be gone, or be going, and doesn't wait. Says whether it was accepted.
+    pub async fn release_address(&self, zone: &str, machine: &str) {
+        let path = format!("zones/{zone}/instances/{machine}");
+        let interface = self.get(&path).await["networkInterfaces"][0].clone();
+        let (nic, config) = (&interface["name"], &interface["accessConfigs"][0]["name"]);
+        let (nic, config) = (nic.as_str().unwrap(), config.as_str().unwrap());
+        let config = config.replace(' ', "%20");
+        let call =
+            format!("{path}/deleteAccessConfig?accessConfig={config}&networkInterface={nic}");
+        let operation = self.send(Method::POST, &call, None).await;
+        self.await_done(&operation).await;
+    }
+
+    /// Deletes a resource that may not exist or be in use, without waiting. Returns whether it was accepted.
     pub async fn try_delete(&self, path: &str) -> bool {
         let request = self.http.delete(format!("{}/{path}", self.project));
         let answer = request.bearer_auth(&self.token).send().await;
@@ -153,7 +161,7 @@ impl Emulator {
         body
     }
 
-    /// All of a collection that lives in zones or regions.
+    /// All of a zonal or regional collection.
     pub async fn all(&self, collection: &str) -> Vec<Value> {
         let list = self.get(&format!("aggregated/{collection}")).await;
         let scopes = list["items"].as_object().unwrap().values();
@@ -164,7 +172,6 @@ impl Emulator {
             .collect()
     }
 
-    /// The names of everything that there is.
     pub async fn inventory(&self) -> Inventory {
         let mut inventory = Inventory::new();
         for collection in AGGREGATED {
@@ -178,7 +185,6 @@ impl Emulator {
         inventory
     }
 
-    /// The machines in an instance group.
     pub async fn group_members(&self, group: &Value) -> BTreeSet<String> {
         let path = self.path_of(group);
         let list = self
@@ -203,7 +209,7 @@ fn names(items: &[Value]) -> BTreeSet<String> {
         .collect()
 }
 
-/// The name at the end of a resource's URL.
+/// The last segment of a resource's URL.
 pub fn last_part(url: &Value) -> String {
     url.as_str()
         .and_then(|url| url.rsplit('/').next())

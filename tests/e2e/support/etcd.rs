@@ -1,4 +1,4 @@
-//! etcd, asked directly: its own word on who is a member.
+//! Direct access to etcd.
 
 use super::{Home, eventually};
 use etcd_client::{
@@ -16,7 +16,7 @@ pub struct Etcd {
 }
 
 impl Etcd {
-    /// The member of a replica, as `status -o json` lists it.
+    /// The member of a replica from `status -o json`.
     pub async fn of(home: &Home, replica: &Value) -> Self {
         let keys = Self::keys(home, replica);
         Self::connect(&keys, text(replica, "address"))
@@ -24,7 +24,7 @@ impl Etcd {
             .unwrap()
     }
 
-    /// The keys of that machine's API server. They serve for every member.
+    /// The keys of that machine's API server, which work for every member.
     pub fn keys(home: &Home, replica: &Value) -> TlsOptions {
         let pki = home
             .machine_root(text(replica, "zone"), text(replica, "name"))
@@ -48,7 +48,7 @@ impl Etcd {
         Ok(Self { client })
     }
 
-    /// Each member's role by its name, in the words of `status`.
+    /// Each member's role by name, in the terms of `status`.
     pub async fn roles(&self) -> BTreeMap<String, &'static str> {
         let mut client = self.client.clone();
         let leader = client.status().await.unwrap().leader();
@@ -65,8 +65,7 @@ impl Etcd {
             .collect()
     }
 
-    /// Removes a member, as an operator does by hand: again and again, until etcd has found all members connected
-    /// for long enough.
+    /// Removes a member manually. Retries until etcd has seen all members connected for long enough.
     pub async fn remove(&self, name: &str) {
         let mut client = self.client.clone();
         let listed = client.member_list().await.unwrap();
@@ -78,7 +77,29 @@ impl Etcd {
         .await;
     }
 
-    /// Raises an alarm about a member, as etcd itself does.
+    pub async fn remove_by_id(&self, id: u64) {
+        let mut client = self.client.clone();
+        client.member_remove(id).await.unwrap();
+    }
+
+    /// Writes a large value, of 128 KiB.
+    pub async fn put_large(&self, name: &str) -> Result<(), etcd_client::Error> {
+        let mut client = self.client.clone();
+        let value = vec![b'x'; 1 << 17];
+        let put = client.put(format!("/e2e-large/{name}"), value, None);
+        put.await.map(drop)
+    }
+
+    /// Deletes the large values with these numbers.
+    pub async fn delete_large(&self, numbers: std::ops::Range<usize>) {
+        let mut client = self.client.clone();
+        for number in numbers {
+            let deleted = client.delete(format!("/e2e-large/{number}"), None).await;
+            assert_eq!(deleted.unwrap().deleted(), 1, "{number}");
+        }
+    }
+
+    /// Raises an alarm for a member, like etcd itself.
     pub async fn raise(&self, alarm: AlarmType, name: &str) {
         let mut client = self.client.clone();
         let listed = client.member_list().await.unwrap();
@@ -90,7 +111,6 @@ impl Etcd {
         raised.await.unwrap();
     }
 
-    /// Disarms every alarm.
     pub async fn disarm(&self) {
         let mut client = self.client.clone();
         let raised = client.alarm(AlarmAction::Get, AlarmType::None, None);
@@ -102,7 +122,13 @@ impl Etcd {
         }
     }
 
-    /// Adds a learner, in the same way.
+    /// Deletes hakube's own record: a cluster from before records existed.
+    pub async fn forget_record(&self) {
+        let mut client = self.client.clone();
+        client.delete("/hakube/cluster", None).await.unwrap();
+    }
+
+    /// Adds a learner, with retries.
     pub async fn add_learner(&self, peer_url: &str) {
         let mut client = self.client.clone();
         eventually("etcd adds a learner", async || {
@@ -112,7 +138,6 @@ impl Etcd {
         .await;
     }
 
-    /// The URLs by which members reach each other.
     pub async fn peer_urls(&self) -> Vec<String> {
         let members = self.client.clone().member_list().await.unwrap();
         let members = members.members().iter();
@@ -121,19 +146,17 @@ impl Etcd {
             .collect()
     }
 
-    /// Writes a key.
     pub async fn write(&self, name: &str) -> Result<(), etcd_client::Error> {
         self.put(name).await.map(drop)
     }
 
-    /// The same, and tells the revision of it.
+    /// Writes a key, and returns its revision.
     pub async fn put(&self, name: &str) -> Result<i64, etcd_client::Error> {
         let mut client = self.client.clone();
         let answer = client.put(format!("/e2e/{name}"), name, None).await?;
         Ok(answer.header().unwrap().revision())
     }
 
-    /// The revision of each key that was written.
     pub async fn revisions(&self) -> BTreeMap<String, i64> {
         let all = Some(GetOptions::new().with_prefix());
         let answer = self.client.clone().get("/e2e/", all).await.unwrap();
@@ -144,7 +167,6 @@ impl Etcd {
             .collect()
     }
 
-    /// The keys that were written.
     pub async fn written(&self) -> BTreeSet<String> {
         let all = Some(GetOptions::new().with_prefix());
         let answer = self.client.clone().get("/e2e/", all).await.unwrap();
@@ -156,7 +178,7 @@ impl Etcd {
     }
 }
 
-/// A field of a replica, as `status -o json` lists it.
+/// A field of a replica from `status -o json`.
 pub fn text<'a>(replica: &'a Value, field: &str) -> &'a str {
     replica[field]
         .as_str()

@@ -1,9 +1,9 @@
-//! A HAKUBE_HOME of a test's own, and hakube run in it.
+//! A test's own HAKUBE_HOME, and hakube runs in it.
 
 use super::outcome::Outcome;
 use super::processes::Process;
 use super::wait::{DEADLINE, eventually};
-use hakube_local::LocalCloud;
+use hakube_local_client::LocalCloud;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -16,24 +16,21 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// What a command may find in PATH: etcd; what the local cloud starts processes with; and no Kubernetes,
-/// so that the stand-ins run on every machine.
+/// The programs in a command's PATH: etcd, and those that the local cloud starts processes with. Without
+/// Kubernetes, so that stand-ins run on every machine.
 const PROGRAMS: [&str; 3] = ["etcd", "setsid", "setpriv"];
 
-/// The built program.
 pub const HAKUBE: &str = env!("CARGO_BIN_EXE_hakube");
 
-/// A directory with everything that hakube keeps. When it is dropped, in a panic too, no process of it
-/// is left.
+/// A directory with all of hakube's files. Dropping it, even in a panic, kills all its processes.
 pub struct Home {
     directory: TempDir,
     environment: BTreeMap<String, String>,
 }
 
 impl Home {
-    /// An empty one.
     pub fn new() -> Self {
-        // The clients of these tests; the one failure is that it is installed already.
+        // For the clients of these tests. Fails if it is installed already.
         rustls::crypto::ring::default_provider()
             .install_default()
             .ok();
@@ -63,12 +60,18 @@ impl Home {
             home.set(name, path.to_str().unwrap());
         }
         home.set("HAKUBE_TIMEOUT", "60s");
-        // Nothing is downloaded in tests but from servers of their own.
+        // Tests download only from their own servers.
         home.set("HAKUBE_STAND_INS", "true");
         if let Ok(directory) = std::env::var("LOCAL_CLOUD_EXCHANGES") {
             home.set("LOCAL_CLOUD_EXCHANGES", &directory);
         }
         home
+    }
+
+    /// Makes a program part of its PATH.
+    pub fn add_program(&self, file: &Path) {
+        let name = file.file_name().unwrap();
+        symlink(file, self.directory.path().join("bin").join(name)).unwrap();
     }
 
     /// HAKUBE_HOME.
@@ -81,29 +84,39 @@ impl Home {
         self.directory.path().join("kubeconfig")
     }
 
-    /// Beside HAKUBE_HOME, for whatever else a test needs.
+    /// A path next to HAKUBE_HOME.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    /// Sets a variable for every command from here on.
+    /// Sets a variable for all later commands.
     pub fn set(&mut self, name: &str, value: &str) {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Runs `hakube` with these arguments, separated by spaces, to its end.
+    /// Runs `hakube` with these arguments, separated by spaces.
     pub async fn run(&self, arguments: &str) -> Outcome {
         self.run_with(&[], arguments).await
     }
 
-    /// The same, with more in the environment.
+    /// The same, with more environment variables.
     pub async fn run_with(&self, environment: &[(&str, &str)], arguments: &str) -> Outcome {
         self.start_with(environment, arguments).end().await
     }
 
-    /// The same, where every write to a file fails.
+    /// The same, with all writes to files failing.
     pub async fn run_where_no_file_can_grow(&self, arguments: &str) -> Outcome {
-        let script = r#"trap "" XFSZ; ulimit -f 0; exec "$@""#;
+        self.run_by(r#"trap "" XFSZ; ulimit -f 0; exec "$@""#, arguments)
+            .await
+    }
+
+    /// The same, with an output that can't be written.
+    pub async fn run_with_lost_output(&self, arguments: &str) -> Outcome {
+        self.run_by(r#"exec "$@" >/dev/full"#, arguments).await
+    }
+
+    /// The same, through a shell script that has the command in `"$@"`.
+    pub async fn run_by(&self, script: &str, arguments: &str) -> Outcome {
         let mut command = Command::new("/bin/sh");
         command
             .args(["-c", script, "sh", HAKUBE])
@@ -111,16 +124,7 @@ impl Home {
         self.spawn(command, &[], arguments).end().await
     }
 
-    /// The same, where what it prints can't be written.
-    pub async fn run_with_lost_output(&self, arguments: &str) -> Outcome {
-        let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", r#"exec "$@" >/dev/full"#, "sh", HAKUBE])
-            .args(arguments.split_whitespace());
-        self.spawn(command, &[], arguments).end().await
-    }
-
-    /// Starts `hakube` with these arguments, and lets it run.
+    /// Starts `hakube` with these arguments, and doesn't wait.
     pub fn start(&self, arguments: &str) -> Running {
         self.start_with(&[], arguments)
     }
@@ -160,17 +164,22 @@ impl Home {
         }
     }
 
-    /// `status -o json`.
     pub async fn status(&self) -> Value {
         self.run("status -o json").await.succeeded().json()
     }
 
-    /// Cuts a machine's power.
+    /// The ownership label of the cluster's resources: name and ID.
+    pub fn mark(&self) -> String {
+        let intent = std::fs::read(self.path().join("state/kubernetes/intent.json")).unwrap();
+        let stored: Value = serde_json::from_slice(&intent).unwrap();
+        let id = &stored["intent"]["spec"]["identity"]["id"];
+        format!("kubernetes_{}", id.as_str().unwrap())
+    }
+
     pub async fn kill_machine(&self, name: &str) {
         self.run(&format!("local kill {name}")).await.succeeded();
     }
 
-    /// The root directory of a machine.
     pub fn machine_root(&self, zone: &str, name: &str) -> PathBuf {
         self.path()
             .join("local/machines")
@@ -179,25 +188,24 @@ impl Home {
             .join("root")
     }
 
-    /// Its local cloud, for fault rules and the log of requests.
+    /// Its local cloud, for fault rules and the request log.
     pub fn cloud(&self) -> LocalCloud {
         LocalCloud::at(self.path().join("local"))
     }
 
-    /// Its processes.
     pub fn processes(&self) -> Vec<Process> {
         Process::all_of(&self.path())
     }
 
-    /// After a stop there is none. (The daemon gives its lock back a moment before it ends.)
+    /// Waits until there is none, after a stop. (The daemon releases its lock shortly before it exits.)
     pub async fn await_no_process(&self) {
-        eventually("no process of the home is left", async || {
+        eventually("all processes of the home ended", async || {
             self.processes().is_empty().then_some(())
         })
         .await;
     }
 
-    /// What the daemon and the machines' inits said, for whoever looks into a failure.
+    /// Prints the logs of the daemon and the machines' inits, for debugging a failure.
     fn print_logs(&self) {
         let local = self.path().join("local");
         let directories = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten();
@@ -210,30 +218,25 @@ impl Home {
         }
     }
 
-    /// The ids of its etcds.
     pub fn etcds(&self) -> std::collections::BTreeSet<i32> {
         Process::etcds_of(&self.path())
     }
 }
 
 impl Drop for Home {
-    /// Power off, not `hakube local stop`: this must work when hakube doesn't. That nothing survives a
-    /// proper stop is a test of its own.
+    /// Kills everything rather than running `hakube local stop`: this must work when hakube doesn't. Another
+    /// test checks that a proper stop leaves no processes.
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.print_logs();
         }
         let left = Process::kill_all_of(&self.path());
         if !std::thread::panicking() {
-            assert!(
-                left.is_empty(),
-                "these didn't even go with SIGKILL: {left:#?}"
-            );
+            assert!(left.is_empty(), "these survived SIGKILL: {left:#?}");
         }
     }
 }
 
-/// A command that runs.
 pub struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -242,10 +245,10 @@ pub struct Running {
 }
 
 impl Running {
-    /// Reads its events until a step begins whose key starts like this.
+    /// Reads its events until a step starts whose key has this prefix.
     ///
     /// # Panics
-    /// It ends before.
+    /// The command ends earlier.
     pub async fn until_step(&mut self, key: &str) {
         let reading = async {
             while let Some(line) = self.lines.next_line().await.unwrap() {
@@ -265,16 +268,14 @@ impl Running {
         assert_eq!(
             reached,
             Ok(true),
-            "`{command}` began no step {key}: {stdout}"
+            "`{command}` started no step {key}: {stdout}"
         );
     }
 
-    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id().expect("it was waited for")
     }
 
-    /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = self
             .child
@@ -285,15 +286,15 @@ impl Running {
         kill(Pid::from_raw(pid), signal).unwrap();
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     ///
     /// # Panics
-    /// It doesn't end.
+    /// It times out.
     pub async fn end(self) -> Outcome {
         self.end_within(2 * DEADLINE).await
     }
 
-    /// The same, where more takes longer: machines that boot.
+    /// The same with a longer deadline, for machines that boot.
     pub async fn end_within(mut self, deadline: Duration) -> Outcome {
         let mut stderr = String::new();
         let mut talk = self.child.stderr.take().unwrap();
@@ -311,7 +312,7 @@ impl Running {
         let Self {
             command, stdout, ..
         } = self;
-        let ended = ended.unwrap_or_else(|_| panic!("`{command}` doesn't end; it said: {stdout}"));
+        let ended = ended.unwrap_or_else(|_| panic!("`{command}` timed out; its output: {stdout}"));
         Outcome {
             command,
             exit: ended.code(),
@@ -320,13 +321,11 @@ impl Running {
         }
     }
 
-    /// kill -9, and waits until it is dead.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 }
 
-/// A program of this host.
 pub fn find_in_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)

@@ -1,4 +1,4 @@
-//! What the tests stand on: a home of their own, and clients that aren't hakube's.
+//! Helpers for tests: homes, and clients independent of hakube.
 
 mod aging;
 mod api;

@@ -1,35 +1,31 @@
-//! How a command ended.
+//! The outcome of a command.
 
 use serde_json::Value;
 
-/// How a command ended. What it asserts, it asserts with everything that the command said.
+/// The outcome of a command. Failed assertions print all its output.
 #[derive(Debug)]
 pub struct Outcome {
     /// The command, for messages.
     pub command: String,
-    /// The exit code; `None` when a signal ended it.
+    /// The exit code; `None` if a signal killed it.
     pub exit: Option<i32>,
-    /// Data.
     pub stdout: String,
-    /// Talk.
     pub stderr: String,
 }
 
 impl Outcome {
-    /// It ended with this code.
     #[track_caller]
     pub fn exited(self, code: i32) -> Self {
         assert_eq!(self.exit, Some(code), "exit code of {self}");
         self
     }
 
-    /// It did what it was asked.
     #[track_caller]
     pub fn succeeded(self) -> Self {
         self.exited(0)
     }
 
-    /// Each of these is in what it said to people.
+    /// Asserts that stderr contains each of these.
     #[track_caller]
     pub fn says(self, words: &[&str]) -> Self {
         for word in words {
@@ -48,7 +44,7 @@ impl Outcome {
             .unwrap_or_else(|error| panic!("stdout isn't JSON: {error}; {self}"))
     }
 
-    /// Standard output as one JSON event a line.
+    /// Standard output as one JSON event per line.
     #[track_caller]
     pub fn events(&self) -> Vec<Value> {
         let event = |line: &str| -> Value {

@@ -1,4 +1,4 @@
-//! The processes of a home, as the kernel lists them.
+//! The processes of a home, from /proc.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -8,18 +8,16 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// A running process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its id.
     pub pid: i32,
-    /// Its arguments, by spaces.
+    /// Its arguments, separated by spaces.
     pub command: String,
 }
 
 impl Process {
-    /// Every process that works for this home: its path is in the arguments, or around the working
-    /// directory. (The daemon, the machines' inits and all their units have it there.)
+    /// Every process that works for this home: its arguments or working directory contain the home's path.
+    /// (True for the daemon, the machines' inits and all their units.)
     pub fn all_of(home: &Path) -> Vec<Self> {
         let own = std::process::id();
         let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
@@ -29,7 +27,7 @@ impl Process {
             .collect()
     }
 
-    /// `None` for one of somebody else's, and for one that ended meanwhile (a zombie has no arguments).
+    /// `None` for unrelated processes, and for one that has exited (a zombie has no arguments).
     fn of(pid: u32, home: &Path) -> Option<Self> {
         let directory = Path::new("/proc").join(pid.to_string());
         let arguments = std::fs::read(directory.join("cmdline")).ok()?;
@@ -51,13 +49,12 @@ impl Process {
         })
     }
 
-    /// Whether the program that it runs has this name.
+    /// Whether it runs the program with this name.
     pub fn runs(&self, program: &str) -> bool {
         let file = self.command.split(' ').next().unwrap_or_default();
         Path::new(file).file_name() == Some(OsStr::new(program))
     }
 
-    /// The ids of the etcds among them.
     pub fn etcds_of(home: &Path) -> BTreeSet<i32> {
         let all = Self::all_of(home).into_iter();
         all.filter(|process| process.runs("etcd"))
@@ -65,13 +62,12 @@ impl Process {
             .collect()
     }
 
-    /// Sends it a signal. One that ended by itself is as good.
+    /// Sends a signal. It may have exited already.
     pub fn signal(&self, signal: Signal) {
         let _ = kill(Pid::from_raw(self.pid), signal);
     }
 
-    /// Kills every process of the home, those that are being born too, and returns those that
-    /// wouldn't go.
+    /// Kills every process of the home, including new ones, and returns those that survive.
     pub fn kill_all_of(home: &Path) -> Vec<Self> {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {

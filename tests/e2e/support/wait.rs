@@ -1,23 +1,23 @@
-//! Waiting for a condition, never for a time.
+//! Waits for conditions, never for a fixed time.
 
 use std::time::{Duration, Instant};
 
-/// Far beyond what anything takes on a busy machine: whoever waits this long waits for ever.
+/// Far longer than anything takes on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Looks until there is something, and returns it.
+/// Polls until there is a value, and returns it.
 ///
 /// # Panics
-/// There is nothing by the deadline: `what` was waited for.
+/// There is none by the deadline; the message contains `what`.
 pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
     eventually_within(DEADLINE, what, look).await
 }
 
-/// The same where more takes longer: machines that are emulated.
+/// The same with a longer deadline, for emulated machines.
 ///
 /// # Panics
-/// There is nothing by the deadline: `what` was waited for.
+/// There is none by the deadline; the message contains `what`.
 pub async fn eventually_within<T>(
     deadline: Duration,
     what: &str,
@@ -30,7 +30,7 @@ pub async fn eventually_within<T>(
         }
         assert!(
             started.elapsed() < deadline,
-            "waited {deadline:?} in vain: {what}"
+            "timed out after {deadline:?} waiting for: {what}"
         );
         tokio::time::sleep(POLL).await;
     }

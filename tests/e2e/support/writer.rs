@@ -1,4 +1,4 @@
-//! A client that never stops writing, and keeps book.
+//! A client that writes continuously, and logs the results.
 
 use super::eventually;
 use std::fmt::Display;
@@ -10,16 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 const PACE: Duration = Duration::from_millis(20);
 
-/// What became of each write.
 #[derive(Debug, Default)]
 pub struct Record {
-    /// Those that the server said it has.
+    /// The writes that the server acknowledged.
     pub acknowledged: Vec<String>,
-    /// Those that failed, and why. They may have been done all the same.
+    /// The failed writes with their errors. They may have been applied nevertheless.
     pub refused: Vec<String>,
 }
 
-/// The client.
 pub struct Writer {
     stop: CancellationToken,
     record: Arc<Mutex<Record>>,
@@ -37,7 +35,7 @@ impl Writer {
         Self::start_every(PACE, write)
     }
 
-    /// The same at another pace.
+    /// The same at another rate.
     pub fn start_every<W, D, E>(pace: Duration, write: W) -> Self
     where
         W: Fn(String) -> D + Send + 'static,
@@ -76,7 +74,7 @@ impl Writer {
     /// Waits until a write that began after this call was acknowledged.
     pub async fn goes_on(&self) {
         let acknowledged = || self.record.lock().unwrap().acknowledged.len();
-        // The first may have been in flight.
+        // The first one may have been in flight.
         let goal = acknowledged() + 2;
         eventually("the writer's next write", async || {
             (acknowledged() >= goal).then_some(())
@@ -84,17 +82,14 @@ impl Writer {
         .await;
     }
 
-    /// What was acknowledged so far.
     pub fn acknowledged(&self) -> Vec<String> {
         self.record.lock().unwrap().acknowledged.clone()
     }
 
-    /// How many failed so far.
     pub fn refused(&self) -> usize {
         self.record.lock().unwrap().refused.len()
     }
 
-    /// Stops, and tells.
     pub async fn finish(self) -> Record {
         self.stop.cancel();
         self.writes.await.unwrap();

@@ -1,4 +1,4 @@
-//! Makes a host: its number, its disk, its layer of files, and the script that boots it.
+//! Creates a host: its number, disk, layer of files and boot script.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -13,15 +13,15 @@ use crate::network::{self, quoted};
 use crate::place::{Place, private};
 use crate::spec::HostSpec;
 
-/// The first number that is given out, and the last that there is.
+/// The numbers that are assigned automatically.
 const NUMBERS: std::ops::RangeInclusive<u8> = 11..=254;
 
-/// Takes a name and an address for a host.
+/// Claims a name and an address for a host.
 pub(crate) fn claim(place: &Arc<Place>, spec: &HostSpec) -> Result<Host> {
     check_name(&spec.name)?;
     let run = place.run.join("hosts").join(&spec.name);
     if run.exists() {
-        let what = format!("there is a host {} already", spec.name);
+        let what = format!("host {} already exists", spec.name);
         return Err(Error::Asked(what));
     }
     private(&run)?;
@@ -33,7 +33,7 @@ pub(crate) fn claim(place: &Arc<Place>, spec: &HostSpec) -> Result<Host> {
     })
 }
 
-/// Makes what the host needs to boot. It has no power yet.
+/// Creates the host's disk, layer and boot script. It isn't powered on yet.
 pub(crate) fn make(host: &Host, spec: &HostSpec) -> Result<()> {
     let place = &host.place;
     private(&host.data(""))?;
@@ -46,12 +46,30 @@ pub(crate) fn make(host: &Host, spec: &HostSpec) -> Result<()> {
     let known = format!("{} {}\n", host.address(), host.ssh_host_key()?);
     fs::write(host.data("known-hosts"), known).while_(|| "writing known-hosts".to_owned())?;
 
-    let disk = host.data("disk");
+    make_disk(host, spec)?;
+    if let Some(devices) = &spec.devices {
+        host.set_devices(devices)?;
+    }
+    host.write("boot", &script(host, spec)?)?;
+    // Last: from here on the host is visible to other processes.
+    host.write("number", &host.number.to_string())
+}
+
+fn make_disk(host: &Host, spec: &HostSpec) -> Result<()> {
+    if let Some(file) = &spec.disk {
+        host.write("disk", &file.display().to_string())?;
+    }
+    let disk = host.disk();
+    if spec.disk.is_some() && disk.exists() {
+        return Ok(());
+    }
+    // Under another name until it has a file system: a half-made disk isn't booted from.
+    let new = disk.with_extension("new");
     let size = spec.disk_mib << 20;
-    File::create_new(&disk)
+    File::create(&new)
         .and_then(|file| file.set_len(size))
-        .while_(|| format!("making {}", disk.display()))?;
-    // Nothing is kept for root, who would else write to a full disk.
+        .while_(|| format!("creating {}", new.display()))?;
+    // No blocks reserved for root, who could otherwise write to a full disk.
     let mut format = Command::new("mke2fs");
     format.args([
         "-q",
@@ -63,14 +81,11 @@ pub(crate) fn make(host: &Host, spec: &HostSpec) -> Result<()> {
         "-E",
         "lazy_itable_init=1,lazy_journal_init=1",
     ]);
-    checked(format.arg(&disk))?;
-
-    host.write("boot", &script(host, spec)?)?;
-    // Last: from here on others see it.
-    host.write("number", &host.number.to_string())
+    checked(format.arg(&new))?;
+    fs::rename(&new, &disk).while_(|| format!("creating {}", disk.display()))
 }
 
-/// As host names are, and short enough for anything that is made of one.
+/// Names are valid host names, and short enough as part of other names.
 fn check_name(name: &str) -> Result<()> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let is_fit = (1..=40).contains(&name.len())
@@ -79,13 +94,13 @@ fn check_name(name: &str) -> Result<()> {
         && !name.ends_with('-');
     let what = || {
         Error::Asked(format!(
-            "{name:?} is no name: a-z, 0-9 and -, up to 40 of them"
+            "{name:?} isn't a valid host name: use up to 40 of a-z, 0-9 and -"
         ))
     };
     is_fit.then_some(()).ok_or_else(what)
 }
 
-/// Several may boot at once: whoever makes the file has the number.
+/// Several hosts may boot at once. The process that creates the file has the number.
 fn take_number(place: &Place, wanted: Option<u8>) -> Result<u8> {
     let candidates = match wanted {
         Some(number @ 2..=254) => number..=number,
@@ -103,14 +118,14 @@ fn take_number(place: &Place, wanted: Option<u8>) -> Result<u8> {
         }
     }
     Err(Error::Asked(
-        "the address is another host's, or there is none left".to_owned(),
+        "the address is in use, or no address is left".to_owned(),
     ))
 }
 
 fn script(host: &Host, spec: &HostSpec) -> Result<String> {
     let image: String = host.place.get("image").unwrap_or_default();
     let own = host.data("layer");
-    // The first lies on top.
+    // The first is the topmost.
     let layers =
         std::iter::once(own.as_path()).chain(spec.layers.iter().rev().map(|layer| layer.as_path()));
     let layers: Vec<_> = layers.chain([Path::new(&image)]).collect();
@@ -118,7 +133,7 @@ fn script(host: &Host, spec: &HostSpec) -> Result<String> {
         let path = layer.display().to_string();
         if !layer.is_absolute() || !layer.is_dir() || path.contains([':', ',', '\\']) {
             let what = format!(
-                "{path} can't be a layer: the whole path of a directory, without `:`, `,` and `\\`"
+                "{path} can't be a layer: it must be a directory's absolute path without `:`, `,` and `\\`"
             );
             return Err(Error::Asked(what));
         }
@@ -145,6 +160,8 @@ fn script(host: &Host, spec: &HostSpec) -> Result<String> {
                 .trim_end_matches('/')
                 .to_owned(),
         ),
+        ("DISK", host.disk().display().to_string()),
+        ("DEVICES", host.run_file("devices").display().to_string()),
         ("LOWER", lower.join(":")),
         ("MACHINE", network::machine(host.number)),
         ("HOSTNAME", host.name.clone()),
@@ -159,7 +176,7 @@ mod tests {
     use super::check_name;
 
     #[test]
-    fn names_are_host_names() {
+    fn names_are_valid_host_names() {
         for name in ["a", "host-1", "kubernetes-master-x7f"] {
             assert!(check_name(name).is_ok(), "{name}");
         }

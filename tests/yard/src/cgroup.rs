@@ -1,6 +1,6 @@
-//! The cgroups of a yard, in every hierarchy of this machine: what is in them is the yard's.
+//! A yard's cgroups, in every hierarchy of this machine. Every process in them is the yard's.
 //!
-//! They are what makes a yard's processes known after its owner has died.
+//! They identify a yard's processes after its owner has died.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -13,7 +13,7 @@ use crate::error::{Error, Result, While};
 use crate::process::Process;
 use crate::until::{until, until_some};
 
-/// The cgroups with one name below the root of each hierarchy.
+/// The cgroups of one name below the root of each hierarchy.
 #[derive(Debug, Clone)]
 pub(crate) struct Groups {
     path: String,
@@ -21,7 +21,7 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// Those of a yard; `id` is its own, and therefore theirs.
+    /// The cgroups of the yard with this id.
     pub fn of(id: &str) -> Result<Self> {
         let mounts = fs::read_to_string("/proc/self/mountinfo")
             .while_(|| "reading /proc/self/mountinfo".to_owned())?;
@@ -37,7 +37,7 @@ impl Groups {
         Ok(Self { path, directories })
     }
 
-    /// Those within these.
+    /// The child cgroups of this name.
     pub fn sub(&self, name: &str) -> Self {
         let below = |directory: &PathBuf| directory.join(name);
         Self {
@@ -48,12 +48,12 @@ impl Groups {
 
     pub fn make(&self) -> Result<()> {
         for directory in &self.directories {
-            make(directory).while_(|| format!("making the cgroup {}", directory.display()))?;
+            make(directory).while_(|| format!("creating the cgroup {}", directory.display()))?;
         }
         Ok(())
     }
 
-    /// The files that a process writes its id to, to join.
+    /// The `cgroup.procs` files, to which a process writes its id to join.
     pub fn doors(&self) -> Vec<String> {
         let door = |directory: &PathBuf| directory.join("cgroup.procs").display().to_string();
         self.directories.iter().map(door).collect()
@@ -67,7 +67,7 @@ impl Groups {
         self.directories.iter().any(|directory| directory.exists())
     }
 
-    /// All processes in these and in those within.
+    /// All processes in these cgroups and their descendants.
     pub fn members(&self) -> Vec<Process> {
         let mut ids = Vec::new();
         for directory in &self.directories {
@@ -81,7 +81,7 @@ impl Groups {
         ids.into_iter().filter_map(Process::of).collect()
     }
 
-    /// The same as far as one hierarchy knows: all of them know a process, unless somebody moves it just now.
+    /// The processes according to one hierarchy. All hierarchies agree unless a process is being moved.
     pub fn members_of_one(&self) -> Vec<Process> {
         let directories = self.directories.iter().take(1).cloned().collect();
         Self {
@@ -91,7 +91,7 @@ impl Groups {
         .members()
     }
 
-    /// The files to write to, to be where this process is.
+    /// The `cgroup.procs` files of the cgroups that this process is in.
     pub fn doors_of(&self, process: Process) -> Vec<String> {
         let id = process.pid.to_string();
         let mut doors = Vec::new();
@@ -107,7 +107,7 @@ impl Groups {
         doors
     }
 
-    /// Kills what is in these, waits until it is gone, and removes them.
+    /// Kills all processes, waits until they are gone, and removes the cgroups.
     pub fn remove(&self, limit: Duration) -> Result<()> {
         let emptied = until("the yard's processes have ended", limit, || {
             self.thaw();
@@ -129,7 +129,7 @@ impl Groups {
                 detail,
             });
         }
-        // The kernel takes a moment to let go of the last process.
+        // The kernel takes a moment to release the last process.
         until_some("the yard's cgroups are empty", limit, || {
             for directory in &self.directories {
                 walk(directory, &mut |group| {
@@ -149,7 +149,7 @@ impl Groups {
         })
     }
 
-    /// What cgroup v1's freezer holds doesn't even die.
+    /// Processes in cgroup v1's freezer can't even be killed.
     fn thaw(&self) {
         for directory in &self.directories {
             walk(directory, &mut |group| {
@@ -162,7 +162,7 @@ impl Groups {
     }
 }
 
-/// Where cgroup hierarchies are mounted, whole, in this list of mounts: proc(5).
+/// The mount points of whole cgroup hierarchies in a list of mounts: proc(5).
 fn hierarchies(mounts: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for line in mounts.lines() {
@@ -186,7 +186,7 @@ fn make(directory: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    // A new cpuset has no processors, and lets nobody in.
+    // A new cpuset has no CPUs and accepts no process.
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let own = directory.join(file);
         let Some(above) = directory.parent().map(|parent| parent.join(file)) else {
@@ -200,7 +200,7 @@ fn make(directory: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Calls `visit` with each cgroup below this one, then with this one.
+/// Calls `visit` with each descendant of a cgroup, then with the cgroup.
 fn walk(directory: &Path, visit: &mut impl FnMut(&Path)) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

@@ -1,4 +1,4 @@
-//! Disks that run full.
+//! Full disks.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -9,18 +9,18 @@ use rustix::io::Errno;
 use crate::error::{Result, While};
 use crate::host::Host;
 
-/// Room is asked for in pieces of this size, then smaller ones.
+/// Space is allocated in pieces of this size, then in smaller ones.
 const PIECE: u64 = 1 << 30;
-/// A block of ext4's.
+/// ext4's block size.
 const BLOCK: u64 = 4096;
 
 impl Host {
-    /// Takes all the room on the host's disk, until [`Host::free_disk`]. Who writes there meets `No space left on
-    /// device`. The room is only reserved: this machine's disk doesn't run full.
+    /// Fills the host's disk, until [`Host::free_disk`]. Writes to it fail with `No space left on
+    /// device`. The space is only reserved, so this machine's disk doesn't fill up.
     pub fn fill_disk(&self) -> Result<()> {
         let path = self.filler()?;
         let file = File::options().create(true).append(true).open(&path);
-        let file = file.while_(|| format!("making {}", path.display()))?;
+        let file = file.while_(|| format!("creating {}", path.display()))?;
         let mut at = file
             .metadata()
             .while_(|| "reading its size".to_owned())?
@@ -30,7 +30,7 @@ impl Host {
             match fallocate(&file, FallocateFlags::empty(), at, piece) {
                 Ok(()) => at += piece,
                 Err(Errno::NOSPC) => piece /= 2,
-                // A signal, to a thread of the caller's.
+                // A signal to one of the caller's threads.
                 Err(Errno::INTR) => {}
                 Err(error) => {
                     return Err(error).while_(|| format!("filling the disk of {}", self.name));
@@ -40,7 +40,7 @@ impl Host {
         Ok(())
     }
 
-    /// Gives the room back that [`Host::fill_disk`] took.
+    /// Frees the space that [`Host::fill_disk`] took.
     pub fn free_disk(&self) -> Result<()> {
         let path = self.filler()?;
         if path.exists() {
@@ -49,7 +49,7 @@ impl Host {
         Ok(())
     }
 
-    /// On the host's disk, where the host doesn't see it. The mount is seen by the process that boots it.
+    /// A file on the host's disk, invisible to the host. Only the process that boots the host sees its mount.
     fn filler(&self) -> Result<PathBuf> {
         let launcher = self.launcher_or_off()?;
         let root = PathBuf::from(format!("/proc/{}/root", launcher.pid));

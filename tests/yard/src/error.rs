@@ -1,29 +1,29 @@
-//! What can go wrong, in words that say what to do next.
+//! Errors and their remedies.
 
 use std::io;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-/// Why the yard can't do what it was asked for.
+/// Why the yard can't do what was requested.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Namespaces, mounts and cgroups are root's.
-    #[error("hosts can't be made here: that takes root")]
+    /// Namespaces, mounts and cgroups require root.
+    #[error("can't create hosts here: root is required")]
     NotRoot,
-    /// A program that the yard calls isn't installed.
+    /// A program that the yard needs isn't installed.
     #[error(
-        "hosts can't be made here: there is no `{program}`. Install the Debian package {package}."
+        "can't create hosts here: `{program}` is not installed. Install the Debian package {package}."
     )]
     NoProgram {
-        /// Its name.
+        /// The program.
         program: &'static str,
-        /// The package that has it.
+        /// The package that contains it.
         package: &'static str,
     },
-    /// The kernel lacks something.
-    #[error("hosts can't be made here: {0}")]
+    /// This machine is unsuitable.
+    #[error("can't create hosts here: {0}")]
     Unfit(String),
-    /// What the caller asked for makes no sense.
+    /// The request is invalid.
     #[error("{0}")]
     Asked(String),
     /// A system call failed.
@@ -31,7 +31,7 @@ pub enum Error {
     Io {
         /// What the yard was doing.
         what: String,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
     /// A program failed.
@@ -42,22 +42,22 @@ pub enum Error {
         /// Its exit status and what it printed.
         output: String,
     },
-    /// A condition didn't come about in time.
-    #[error("waited {waited:?} in vain until {what}{detail}")]
+    /// A condition didn't hold in time.
+    #[error("timed out after {waited:?} waiting until {what}{detail}")]
     Late {
         /// The condition.
         what: String,
-        /// How long.
+        /// The time limit.
         waited: Duration,
-        /// What is known of the reason; empty, or begins with `: ` or a line break.
+        /// Further information; empty, or begins with `: ` or a line break.
         detail: String,
     },
 }
 
-/// The result of anything here.
+/// The result of the yard's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Says what was being done when a system call failed.
+/// Adds what was being done to a failed system call's error.
 pub(crate) trait While<T> {
     fn while_(self, what: impl FnOnce() -> String) -> Result<T>;
 }
@@ -71,7 +71,7 @@ impl<T, E: Into<io::Error>> While<T> for std::result::Result<T, E> {
     }
 }
 
-/// Runs a program to its end; a failure is an error that has what it printed. Returns its stdout.
+/// Runs a program to its end and returns its stdout. A failure is an error with the program's output.
 pub(crate) fn checked(command: &mut Command) -> Result<String> {
     let output = command
         .output()
@@ -83,10 +83,10 @@ pub(crate) fn checked(command: &mut Command) -> Result<String> {
 }
 
 pub(crate) fn failed(what: String, output: &Output) -> Error {
-    let said = [text(&output.stderr), text(&output.stdout)].join("");
+    let printed = [text(&output.stderr), text(&output.stdout)].join("");
     Error::Program {
         what,
-        output: format!("{}: {}", output.status, said.trim()),
+        output: format!("{}: {}", output.status, printed.trim()),
     }
 }
 

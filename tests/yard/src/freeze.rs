@@ -1,4 +1,4 @@
-//! Processes that hang.
+//! Suspended processes.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::namespace;
 use crate::process::Process;
 use crate::until::until;
 
-/// Which processes of a host, those in its containers included.
+/// A selection of a host's processes, including those in containers.
 #[derive(Debug, Clone, Copy)]
 pub enum Which<'a> {
-    /// Those whose program has this name: its file's, or what it is called.
+    /// Processes whose program, file or `argv[0]` has this name.
     Program(&'a str),
-    /// Those with this in their command line.
+    /// Processes with this in their command line.
     CommandLine(&'a str),
-    /// The one with this id in the host.
+    /// The process with this id inside the host.
     Id(u32),
 }
 
@@ -34,13 +34,12 @@ impl From<u32> for Which<'_> {
 }
 
 impl Host {
-    /// Stops processes: they are there, and do nothing, until [`Host::thaw`]. Returns their ids in the host, at least
-    /// one.
+    /// Suspends processes until [`Host::thaw`]. Returns their ids inside the host, at least one.
     pub fn freeze<'a>(&self, which: impl Into<Which<'a>>) -> Result<Vec<u32>> {
         self.signal(which.into(), Signal::STOP, true)
     }
 
-    /// Lets them go on.
+    /// Resumes processes. Returns their ids inside the host.
     pub fn thaw<'a>(&self, which: impl Into<Which<'a>>) -> Result<Vec<u32>> {
         self.signal(which.into(), Signal::CONT, false)
     }
@@ -49,14 +48,14 @@ impl Host {
         self.launcher_or_off()?;
         let found = self.which(which);
         if found.is_empty() {
-            let what = format!("there is no such process on {}: {which:?}", self.name);
+            let what = format!("no such process on {}: {which:?}", self.name);
             return Err(Error::Asked(what));
         }
         for (process, _) in &found {
             process.signal(signal);
         }
         until(
-            "the processes have had the signal",
+            "the processes have received the signal",
             Duration::from_secs(10),
             || {
                 let mut living = found.iter().filter(|(process, _)| process.lives());
@@ -66,7 +65,7 @@ impl Host {
         Ok(found.into_iter().map(|(_, id)| id).collect())
     }
 
-    /// With their ids in the host.
+    /// The processes, with their ids inside the host.
     fn which(&self, which: Which<'_>) -> Vec<(Process, u32)> {
         let depth = namespace::depth();
         let inner = |process: Process| Some((process, *process.ids().get(depth)?));

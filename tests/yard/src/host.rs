@@ -1,4 +1,4 @@
-//! A host: what runs on it, and what can happen to it.
+//! A host: commands on it, and its power, disk and network cable.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,14 +15,15 @@ use crate::place::Place;
 use crate::process::Process;
 use crate::until::{until, until_some};
 
-/// A host that has been told to start has a first process by then, and one without power has none.
-const SWITCH: Duration = Duration::from_secs(90);
-/// systemd kills what doesn't stop within 90 s.
+/// The time limit for a starting host's first process to appear, and for that of a host without
+/// power to disappear.
+pub(crate) const SWITCH: Duration = Duration::from_secs(90);
+/// systemd kills services that don't stop within 90 s.
 const SHUTDOWN: Duration = Duration::from_secs(120);
-/// Lines of the console that an error shows.
+/// The number of console lines that an error shows.
 const TAIL: usize = 25;
 
-/// One host of a yard. Copies are the same host.
+/// A host of a yard. Clones are the same host.
 #[derive(Debug, Clone)]
 pub struct Host {
     pub(crate) place: Arc<Place>,
@@ -30,14 +31,14 @@ pub struct Host {
     pub(crate) number: u8,
 }
 
-/// What a command in a host came to.
+/// The result of a command on a host.
 #[derive(Debug, Clone)]
 pub struct Ran {
-    /// How it ended.
+    /// Its exit status.
     pub status: ExitStatus,
-    /// What it printed.
+    /// Its stdout.
     pub stdout: String,
-    /// What it printed there.
+    /// Its stderr.
     pub stderr: String,
 }
 
@@ -60,17 +61,22 @@ impl Host {
         Ok(words.join(" "))
     }
 
-    /// Has it power?
+    /// The name of the yard's end of its network cable.
+    pub fn port(&self) -> String {
+        network::port(self.number)
+    }
+
+    /// Whether it is powered on.
     pub fn is_on(&self) -> bool {
         self.launcher().is_some()
     }
 
-    /// A command to run in the host, as root, with root's environment and nothing of the caller's.
+    /// A command to run on the host as root, with root's environment and none of the caller's.
     pub fn command(&self, program: &str) -> Result<Command> {
         let first = self.first()?;
         let doors = self.groups().doors_of(first);
-        // Not nsenter's own fork: that stops for good when its child is stopped, as systemd does when it shuts down,
-        // and then nobody reaps the child, which systemd waits for.
+        // Don't let nsenter fork. It stops when its child is stopped, as systemd does during
+        // shutdown, and never continues. Then nothing reaps the child, and systemd waits for it.
         let script = r#"exec nsenter --target "$PID" --all --no-fork sh -c '"$@"; exit $?' sh env -i \
             PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root \
             LANG=C.UTF-8 TERM="${TERM:-dumb}" "$@""#;
@@ -79,11 +85,11 @@ impl Host {
         Ok(command)
     }
 
-    /// Runs a command in the host to its end. That it fails isn't an error: see [`Ran::checked`].
+    /// Runs a command on the host to its end. A command that fails isn't an error: see [`Ran::checked`].
     pub fn run(&self, command: &[&str]) -> Result<Ran> {
         let (program, arguments) = command
             .split_first()
-            .ok_or_else(|| Error::Asked("there is no command to run".to_owned()))?;
+            .ok_or_else(|| Error::Asked("no command to run".to_owned()))?;
         let output = self.command(program)?.args(arguments).output();
         let output = output.while_(|| format!("starting {program} on {}", self.name))?;
         Ok(Ran {
@@ -93,7 +99,7 @@ impl Host {
         })
     }
 
-    /// Waits until systemd has started everything, and sshd answers.
+    /// Waits until systemd has started everything and sshd responds.
     pub fn wait_booted(&self, limit: Duration) -> Result<()> {
         let begin = std::time::Instant::now();
         let left = || limit.saturating_sub(begin.elapsed());
@@ -102,7 +108,7 @@ impl Host {
         let booted = until_some(&format!("{} has booted", self.name), limit, || {
             if !self.is_on() {
                 let what = format!(
-                    "{} has no power, or ended{}",
+                    "{} is powered off or has exited{}",
                     self.name,
                     self.console_tail()
                 );
@@ -111,40 +117,40 @@ impl Host {
             if is_plugged && !namespace::greets(&self.place, ssh)? {
                 return Ok(None);
             }
-            // It waits by itself. Early on there is nobody to ask, and it fails.
+            // `systemctl` waits itself. Early during boot it fails, because systemd doesn't respond yet.
             let patience = format!("{}s", left().as_secs().clamp(1, 10));
-            let asked = self.run(&[
+            let queried = self.run(&[
                 "timeout",
                 &patience,
                 "systemctl",
                 "is-system-running",
                 "--wait",
             ]);
-            let state = asked.map(|ran| ran.stdout).unwrap_or_default();
+            let state = queried.map(|ran| ran.stdout).unwrap_or_default();
             Ok(matches!(state.trim(), "running" | "degraded").then_some(()))
         });
         booted.map_err(|error| self.with_console(error))
     }
 
-    /// Cuts the power. All that runs there ends at once; what has been written stays, synced or not.
+    /// Cuts the power. All its processes end at once. Written data stays, synced or not.
     ///
-    /// The network card goes first, as it does with the power: a kernel that ends processes closes their connections,
-    /// and peers would see that. The namespace lives on for as long as such a connection waits for an answer, minutes
-    /// at times, and so would the card in it.
+    /// The network card is removed first, as in a real power cut: a kernel that ends processes
+    /// closes their connections, and peers would notice. Also, the namespace and its card live on
+    /// while such a connection waits for a response, sometimes for minutes.
     pub fn cut_power(&self) -> Result<()> {
         let launcher = self.launcher_or_off()?;
         network::remove_port(&self.place, self.number)?;
-        // The kernel ends everything in a PID namespace whose first process ends, at once. The rest is what starts
-        // the host, and watches over it.
+        // When a PID namespace's first process ends, the kernel ends all others at once. The rest
+        // are the processes that start and supervise the host.
         self.first_of_all().unwrap_or(launcher).kill();
         self.groups().remove(SWITCH)?;
         self.wait_off(SWITCH)
     }
 
-    /// Switches the power on again. The host boots from the disk that it had.
+    /// Powers it on. The host boots from its existing disk.
     pub fn power_on(&self) -> Result<()> {
         if self.is_on() {
-            return Err(Error::Asked(format!("{} has power", self.name)));
+            return Err(Error::Asked(format!("{} is already powered on", self.name)));
         }
         self.wait_off(SWITCH)?;
         self.groups().make()?;
@@ -169,13 +175,13 @@ impl Host {
             if launcher.lives() {
                 return Ok(self.first().ok());
             }
-            let what = format!("{} doesn't start{}", self.name, self.console_tail());
+            let what = format!("{} failed to start{}", self.name, self.console_tail());
             Err(Error::Unfit(what))
         });
         started.map(drop).map_err(|error| self.with_console(error))
     }
 
-    /// Shuts it down cleanly and lets it boot again. Returns when that has begun: see [`Host::wait_booted`].
+    /// Reboots it cleanly. Returns when it has begun to start again: see [`Host::wait_booted`].
     pub fn reboot(&self) -> Result<()> {
         let before = self.first()?;
         self.run(&["systemctl", "reboot"])?;
@@ -186,7 +192,7 @@ impl Host {
         again.map_err(|error| self.with_console(error))?;
         if !self.is_on() {
             let what = format!(
-                "{} has shut down, and didn't boot{}",
+                "{} shut down, but didn't boot again{}",
                 self.name,
                 self.console_tail()
             );
@@ -204,7 +210,7 @@ impl Host {
         self.wait_off(SHUTDOWN)
     }
 
-    /// Pulls the network cable. It stays unplugged when the host boots.
+    /// Unplugs the network cable. It stays unplugged across reboots.
     pub fn unplug(&self) -> Result<()> {
         self.write("unplugged", "")?;
         network::let_pass(&self.place, self.number, false)?;
@@ -214,11 +220,11 @@ impl Host {
         Ok(())
     }
 
-    /// Plugs it in again.
+    /// Plugs the network cable back in.
     pub fn plug(&self) -> Result<()> {
-        let mark = self.run_file("unplugged");
-        if mark.exists() {
-            fs::remove_file(&mark).while_(|| format!("removing {}", mark.display()))?;
+        let marker = self.run_file("unplugged");
+        if marker.exists() {
+            fs::remove_file(&marker).while_(|| format!("removing {}", marker.display()))?;
         }
         network::let_pass(&self.place, self.number, true)?;
         if self.is_on() {
@@ -227,7 +233,7 @@ impl Host {
         Ok(())
     }
 
-    /// What it has printed on its console, since it was first booted.
+    /// Its console output since its first boot.
     pub fn console(&self) -> String {
         text(&fs::read(self.data("console")).unwrap_or_default())
     }
@@ -250,14 +256,14 @@ impl Host {
         }
     }
 
-    /// Waits until nothing of it runs or is mounted, so that it can start again.
+    /// Waits until none of its processes and mounts are left, so that it can start again.
     fn wait_off(&self, limit: Duration) -> Result<()> {
-        let disk = self.data("disk").display().to_string();
+        let disk = self.disk().display().to_string();
         let off = until(&format!("{} is off", self.name), limit, || {
             !self.is_on() && !is_looped(&disk) && !network::has_port(&self.place, self.number)
         });
         off.map_err(|error| self.with_console(error))?;
-        // Who was in the host from outside, by `run`, and the cgroups that it made.
+        // Processes that entered the host with `run`, and their cgroups.
         if self.groups().exist() {
             self.groups().remove(limit)?;
         }
@@ -268,7 +274,7 @@ impl Host {
         self.place.groups.sub(&network::machine(self.number))
     }
 
-    /// The process that boots it, and has its mounts. None: it has no power.
+    /// The process that boots the host and holds its mounts; `None` if it is powered off.
     pub(crate) fn launcher(&self) -> Option<Process> {
         let file = format!("hosts/{}/launcher", self.name);
         self.place
@@ -277,7 +283,7 @@ impl Host {
     }
 
     pub(crate) fn launcher_or_off(&self) -> Result<Process> {
-        let off = || Error::Asked(format!("{} has no power", self.name));
+        let off = || Error::Asked(format!("{} is powered off", self.name));
         self.launcher().ok_or_else(off)
     }
 
@@ -297,12 +303,18 @@ impl Host {
             let names = first.names();
             names.iter().any(|name| name == "systemd" || name == "init")
         };
-        let starting = || Error::Asked(format!("{} is only just starting", self.name));
+        let starting = || Error::Asked(format!("{} is still starting", self.name));
         self.first_of_all().filter(is_init).ok_or_else(starting)
     }
 
     pub(crate) fn data(&self, file: &str) -> PathBuf {
         self.place.data.join(&self.name).join(file)
+    }
+
+    /// The file with its disk.
+    pub(crate) fn disk(&self) -> PathBuf {
+        let elsewhere = fs::read_to_string(self.run_file("disk"));
+        elsewhere.map_or_else(|_| self.data("disk"), PathBuf::from)
     }
 
     pub(crate) fn run_file(&self, file: &str) -> PathBuf {
@@ -314,7 +326,7 @@ impl Host {
             .write(&format!("hosts/{}/{file}", self.name), content)
     }
 
-    /// The host of this name, if it was booted.
+    /// The host of this name, if it has been booted.
     pub(crate) fn find(place: &Arc<Place>, name: &str) -> Option<Self> {
         let number = place.get(&format!("hosts/{name}/number"))?;
         Some(Self {
@@ -326,7 +338,7 @@ impl Host {
 }
 
 impl Ran {
-    /// What it printed; an error if it failed.
+    /// Its stdout; an error if it failed.
     pub fn checked(self) -> Result<String> {
         if self.status.success() {
             return Ok(self.stdout);
@@ -336,11 +348,11 @@ impl Ran {
             stdout: self.stdout.into_bytes(),
             stderr: self.stderr.into_bytes(),
         };
-        Err(failed("a command in a host".to_owned(), &output))
+        Err(failed("a command on a host".to_owned(), &output))
     }
 }
 
-/// Is this file mounted, by a loop device?
+/// Whether a loop device uses this file.
 fn is_looped(file: &str) -> bool {
     let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
     devices.into_iter().any(|device| {

@@ -1,6 +1,6 @@
-//! The files that make one host another than the next, and those that make Debian run as one here.
+//! The files that distinguish a host from others, and those that let Debian run as a container here.
 //!
-//! They lie over the root file system, under what the host itself writes.
+//! They overlay the root file system, below what the host itself writes.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -14,7 +14,7 @@ use crate::spec::HostSpec;
 /// `op` in the root file system: scripts/lib/yard-image.
 const OP: u32 = 1000;
 
-/// There is no udev, which other services would wait for; the address is set by hand.
+/// Without udev, which other services would wait for, the address is set manually.
 const NETWORK: &str = "\
 [Unit]
 Description=The network of a host in the yard
@@ -33,10 +33,11 @@ ExecStart=ip route add default via @GATEWAY@
 WantedBy=multi-user.target
 ";
 
-/// What a machine of metal has from the start: cgroups that a kubelet may write to, mounts that containers see.
+/// What a physical machine has from the start: cgroups that a kubelet may write to, mounts that
+/// containers see.
 const MACHINE: &str = "\
 [Unit]
-Description=What a host in the yard lacks to be a machine
+Description=Complete a yard host's cgroups and mounts
 DefaultDependencies=no
 Before=sysinit.target
 
@@ -45,17 +46,17 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart=sh -c 'for c in /sys/fs/cgroup /sys/fs/cgroup/*; do mount -o remount,bind,rw $$c 2>/dev/null || true; done'
 ExecStart=mount --make-rshared /
-# It would be this machine that reboots.
+# Sysrq would reboot this machine.
 ExecStart=sh -c '! test -e /proc/sysrq-trigger || mount --bind /dev/null /proc/sysrq-trigger'
 
 [Install]
 WantedBy=sysinit.target
 ";
 
-/// The kernel's messages are those of all hosts, and of this machine.
+/// The kernel's messages are this machine's and those of all hosts.
 const JOURNAL: &str = "[Journal]\nReadKMsg=no\n";
 
-/// Nobody may lower the OOM score here, root neither: there is no CAP_SYS_RESOURCE.
+/// Not even root can lower the OOM score here: CAP_SYS_RESOURCE is missing.
 const CONTAINERD: &str = "\
 version = 3
 
@@ -63,7 +64,7 @@ version = 3
   restrict_oom_score_adj = true
 ";
 
-/// Writes the layer of a host into a new directory. `key` is the public key that opens it.
+/// Writes a host's layer into a new directory. `key` is the public key that may log in.
 pub(crate) fn write(layer: &Path, spec: &HostSpec, number: u8, key: &str) -> Result<()> {
     let name = &spec.name;
     let address = network::address(number);
@@ -75,7 +76,7 @@ pub(crate) fn write(layer: &Path, spec: &HostSpec, number: u8, key: &str) -> Res
     let id = fs::read_to_string("/proc/sys/kernel/random/uuid")
         .while_(|| "reading a random UUID".to_owned())?
         .replace('-', "");
-    // A name server that isn't there: asking it fails at once.
+    // A name server that doesn't exist: queries fail at once.
     let resolver = format!("nameserver {ADDRESS}\n");
 
     private(&layer.join("root"), 0)?;
@@ -101,13 +102,13 @@ pub(crate) fn write(layer: &Path, spec: &HostSpec, number: u8, key: &str) -> Res
     }
     let operators = layer.join("home/op/.ssh/authorized_keys");
     chown(&operators, Some(OP), Some(OP))
-        .while_(|| format!("giving {} away", operators.display()))?;
+        .while_(|| format!("changing the owner of {}", operators.display()))?;
     for (target, service) in [("multi-user", "yard-network"), ("sysinit", "yard-machine")] {
         let wants = layer.join(units).join(format!("{target}.target.wants"));
         public(&wants)?;
         let link = wants.join(format!("{service}.service"));
         symlink(format!("../{service}.service"), &link)
-            .while_(|| format!("making {}", link.display()))?;
+            .while_(|| format!("creating {}", link.display()))?;
     }
 
     public(&layer.join("etc/ssh"))?;
@@ -117,7 +118,7 @@ pub(crate) fn write(layer: &Path, spec: &HostSpec, number: u8, key: &str) -> Res
         let relative = path.strip_prefix("/").unwrap_or(path);
         let leaves = relative.components().any(|part| part.as_os_str() == "..");
         if leaves || relative.as_os_str().is_empty() {
-            let what = format!("{} is no path of a file in a host", path.display());
+            let what = format!("{} isn't a valid file path on a host", path.display());
             return Err(Error::Asked(what));
         }
         file(layer, relative, content, *mode)?;
@@ -125,7 +126,7 @@ pub(crate) fn write(layer: &Path, spec: &HostSpec, number: u8, key: &str) -> Res
     Ok(())
 }
 
-/// Makes a pair of ssh keys; the public one has `.pub` at its end.
+/// Creates an ssh key pair. The public key's file has the suffix `.pub`.
 pub(crate) fn make_key(path: &Path, comment: &str) -> Result<()> {
     let mut command = Command::new("ssh-keygen");
     command.args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"]);
@@ -142,7 +143,8 @@ fn file(layer: &Path, path: &Path, content: &[u8], mode: u32) -> Result<()> {
         .while_(|| format!("writing {}", path.display()))
 }
 
-/// A directory for all to read, and those above it. What is in a higher layer hides the mode of what is in a lower one.
+/// Creates a world-readable directory and its parents. A directory's mode in a higher layer hides
+/// that in a lower one.
 fn public(directory: &Path) -> Result<()> {
     if directory.is_dir() {
         return Ok(());
@@ -152,11 +154,11 @@ fn public(directory: &Path) -> Result<()> {
     }
     fs::create_dir(directory)
         .and_then(|()| fs::set_permissions(directory, Permissions::from_mode(0o755)))
-        .while_(|| format!("making {}", directory.display()))
+        .while_(|| format!("creating {}", directory.display()))
 }
 
 fn private(directory: &Path, owner: u32) -> Result<()> {
     crate::place::private(directory)?;
     chown(directory, Some(owner), Some(owner))
-        .while_(|| format!("giving {} away", directory.display()))
+        .while_(|| format!("changing the owner of {}", directory.display()))
 }

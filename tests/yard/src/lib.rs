@@ -1,5 +1,5 @@
-//! The yard: hosts to test on. Each is a machine of systemd-nspawn with Debian, systemd as its first process, sshd,
-//! a disk, a power button and a network cable; all are on one network without a way out.
+//! The yard: hosts to test on. Each is a systemd-nspawn machine with Debian, systemd as its first
+//! process, sshd, a disk, a power button and a network cable. All are on one isolated network.
 //!
 //! ```no_run
 //! # fn main() -> hakube_yard::Result<()> {
@@ -12,16 +12,17 @@
 //!     host.wait_booted(Duration::from_secs(60))?;
 //! }
 //! hosts[0].cut_power()?;
-//! let answer = yard.ssh(&hosts[1], "op")?.arg("uptime").output();
+//! let output = yard.ssh(&hosts[1], "op")?.arg("uptime").output();
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Nothing of a yard outlives it. If its owner is killed, the next one that opens finds what is left, and removes
-//! it. The program `yard` does all of this by hand.
+//! Nothing of a yard outlives it. If its owner is killed, the next process that opens a yard finds
+//! and removes the leftovers. The program `yard` does all of this manually.
 
 mod build;
 mod cgroup;
+mod device;
 mod disk;
 mod error;
 mod freeze;
@@ -39,11 +40,12 @@ pub use error::{Error, Result};
 pub use freeze::Which;
 pub use host::{Host, Ran};
 pub use network::ADDRESS;
-pub use spec::HostSpec;
+pub use spec::{Device, HostSpec};
 pub use until::{until, until_some};
-pub use yard::{Yard, clean};
+pub use yard::{Yard, clean, cloud_layer};
 
-/// Are tests to do without hosts? `HAKUBE_TESTS_WITHOUT_HOSTS=1` says so, where hosts can't be made.
+/// Whether tests should run without hosts: `HAKUBE_TESTS_WITHOUT_HOSTS=1` is set where hosts can't
+/// be created.
 pub fn without_hosts() -> bool {
     std::env::var_os("HAKUBE_TESTS_WITHOUT_HOSTS").is_some_and(|value| value == "1")
 }

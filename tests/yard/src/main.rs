@@ -1,4 +1,4 @@
-//! `yard`: hosts to try things on, by hand. The library is the same for tests.
+//! `yard`: test hosts for manual use. Tests use the library.
 
 mod arguments;
 mod up;
@@ -12,7 +12,7 @@ use hakube_yard::{Error, Host, HostSpec, Result, Which, Yard};
 
 use arguments::{Arguments, Do};
 
-/// Booting takes two seconds, or a minute where much else runs.
+/// Booting takes two seconds, or a minute on a busy machine.
 pub(crate) const BOOT: Duration = Duration::from_secs(180);
 
 fn main() -> ExitCode {
@@ -111,7 +111,7 @@ fn print_ids(ids: &[u32]) {
     }
 }
 
-/// Goes on as this command, with the terminal and the exit status that it has.
+/// Replaces this process with the command.
 fn become_it(command: &Command, arguments: &[String]) -> Result<ExitCode> {
     let mut own = Command::new(command.get_program());
     own.args(command.get_args()).args(arguments);
@@ -120,7 +120,7 @@ fn become_it(command: &Command, arguments: &[String]) -> Result<ExitCode> {
             .get_envs()
             .filter_map(|(name, value)| Some((name, value?))),
     );
-    // It comes back only if it fails.
+    // exec returns only on failure.
     let source = own.exec();
     let what = "starting a shell".to_owned();
     Err(Error::Io { what, source })

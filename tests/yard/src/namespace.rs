@@ -1,4 +1,4 @@
-//! Code of the caller's own, run within the yard's network.
+//! Runs the caller's code in the yard's network.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,10 +12,10 @@ use crate::error::{Error, Result, While};
 use crate::place::Place;
 use crate::process::Process;
 
-/// A host that is there answers within a millisecond.
+/// A host that is up responds within a millisecond.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Runs a function in a thread within the network namespace. Sockets that it opens stay there.
+/// Runs a function in a thread in the network namespace. Sockets that it opens stay there.
 pub(crate) fn inside<T: Send + 'static>(
     place: &Place,
     function: impl FnOnce() -> T + Send + 'static,
@@ -32,7 +32,7 @@ pub(crate) fn inside<T: Send + 'static>(
     thread.join().map_err(panicked)?
 }
 
-/// Does an ssh server answer there?
+/// Whether an ssh server responds there.
 pub(crate) fn greets(place: &Place, ssh: SocketAddr) -> Result<bool> {
     inside(place, move || {
         let connected = TcpStream::connect_timeout(&ssh, PATIENCE);
@@ -46,7 +46,7 @@ pub(crate) fn greets(place: &Place, ssh: SocketAddr) -> Result<bool> {
     })
 }
 
-/// How many PID namespaces deep this process is; 1 is the usual.
+/// How many PID namespaces deep this process is, usually 1.
 pub(crate) fn depth() -> usize {
     let own = i32::try_from(std::process::id()).ok().and_then(Process::of);
     own.map_or(1, |own| own.ids().len().max(1))

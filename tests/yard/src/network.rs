@@ -1,4 +1,4 @@
-//! The yard's network: a namespace with a bridge that hosts are plugged into, and no way out.
+//! The yard's network: a namespace with a bridge that hosts are plugged into, without a route out.
 
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use crate::place::Place;
 use crate::process::Process;
 use crate::until::until;
 
-/// Where the yard itself is. Hosts have it as their gateway, and it forwards nothing.
+/// The yard's own address. It is the hosts' gateway, but forwards nothing.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
 /// The address of the host with this number.
@@ -17,12 +17,12 @@ pub(crate) fn address(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 77, 0, number)
 }
 
-/// The bridge's end of the cable of the host with this number. systemd-nspawn calls it so.
+/// The bridge's end of a host's cable. systemd-nspawn chooses the name.
 pub(crate) fn port(number: u8) -> String {
     format!("vb-{}", machine(number))
 }
 
-/// What systemd-nspawn calls this host: short enough for the name of a port.
+/// A host's name for systemd-nspawn, short enough as part of an interface name.
 pub(crate) fn machine(number: u8) -> String {
     format!("h{number}")
 }
@@ -44,7 +44,7 @@ table bridge yard {
 RULES
 ";
 
-/// Makes the namespace. A process that sleeps in it keeps it; with that it ends.
+/// Creates the namespace. A sleeping process in it keeps it alive.
 pub(crate) fn make(place: &Place) -> Result<()> {
     let own = namespace_of("self");
     let mut holder = joining(
@@ -54,7 +54,7 @@ pub(crate) fn make(place: &Place) -> Result<()> {
     let pid = spawn(holder.stdout(Stdio::null()).stderr(Stdio::null()))?;
     place.write("holder", &pid.to_string())?;
     until(
-        "the network namespace is there",
+        "the network namespace exists",
         Duration::from_secs(10),
         || {
             let held = namespace_of(&pid.pid.to_string());
@@ -78,11 +78,12 @@ pub(crate) fn inside(place: &Place, program: &str, arguments: &[&str]) -> Result
     )
 }
 
-/// Lets nothing through a cable, or all again. It holds for a port that isn't there yet, too: a host that boots.
+/// Blocks or allows all traffic through a cable. This also applies to a port that doesn't exist
+/// yet, such as a booting host's.
 pub(crate) fn let_pass(place: &Place, number: u8, plugged: bool) -> Result<()> {
     let port = port(number);
     let change = |what: &str| format!("{what} element bridge yard unplugged {{ \"{port}\" }}");
-    // Adding what is there already does nothing; deleting what isn't there fails.
+    // Adding an existing element does nothing; deleting a missing one fails.
     let rules = if plugged {
         format!("{}; {}", change("add"), change("delete"))
     } else {
@@ -91,17 +92,17 @@ pub(crate) fn let_pass(place: &Place, number: u8, plugged: bool) -> Result<()> {
     inside(place, "nft", &[&rules]).map(drop)
 }
 
-/// Shows the host that its cable is plugged in, or isn't.
+/// Sets whether the host sees a carrier on its cable.
 pub(crate) fn set_carrier(place: &Place, number: u8, plugged: bool) -> Result<()> {
     let state = if plugged { "up" } else { "down" };
     inside(place, "ip", &["link", "set", &port(number), state]).map(drop)
 }
 
-/// Takes the network card out of the host. Both ends of the cable go.
+/// Removes the host's network card, and with it both ends of the cable.
 pub(crate) fn remove_port(place: &Place, number: u8) -> Result<()> {
     let removed = inside(place, "ip", &["link", "delete", &port(number)]);
     match removed {
-        // A host that is only just starting has none yet.
+        // A host that is just starting has none yet.
         Err(_) if !has_port(place, number) => Ok(()),
         removed => removed.map(drop),
     }
@@ -111,10 +112,10 @@ pub(crate) fn has_port(place: &Place, number: u8) -> bool {
     inside(place, "ip", &["link", "show", &port(number)]).is_ok()
 }
 
-/// Drops what the bridge would pass between these, both ways. ARP too: nobody knows anybody there.
+/// Drops bridged traffic between these hosts in both directions, including ARP.
 pub(crate) fn split(place: &Place, some: &[u8], others: &[u8]) -> Result<()> {
     if some.is_empty() || others.is_empty() {
-        let what = "a network is split between two groups of hosts, neither of them empty";
+        let what = "split requires two groups of hosts, neither of them empty";
         return Err(Error::Asked(what.to_owned()));
     }
     if let Some(both) = some.iter().find(|number| others.contains(number)) {
@@ -144,7 +145,8 @@ pub(crate) fn heal(place: &Place) -> Result<()> {
     inside(place, "nft", &["flush chain bridge yard split"]).map(drop)
 }
 
-/// A shell that joins the cgroups with these doors before it does anything else. Further arguments are the script's.
+/// A shell that joins the cgroups with these `cgroup.procs` files before it runs the script.
+/// Further arguments are the script's.
 pub(crate) fn joining(doors: &[String], script: &str) -> Command {
     let mut command = Command::new("sh");
     let joins: String = doors
@@ -155,12 +157,12 @@ pub(crate) fn joining(doors: &[String], script: &str) -> Command {
     command
 }
 
-/// A word for the shell.
+/// Quotes a word for the shell.
 pub(crate) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// Starts a process that outlives the caller's interest. Ctrl-C at the caller's terminal isn't for it.
+/// Starts a process in its own process group, so Ctrl-C at the caller's terminal doesn't reach it.
 pub(crate) fn spawn(command: &mut Command) -> Result<Process> {
     use std::os::unix::process::CommandExt;
     let mut child = command
@@ -169,7 +171,7 @@ pub(crate) fn spawn(command: &mut Command) -> Result<Process> {
         .spawn()
         .while_(|| "starting a shell".to_owned())?;
     let process = i32::try_from(child.id()).ok().and_then(Process::of);
-    // Somebody has to wait for it, or it stays as a zombie for as long as this process lives.
+    // Wait for it, or it stays a zombie for the lifetime of this process.
     std::thread::spawn(move || child.wait());
-    process.ok_or_else(|| Error::Unfit("a shell ended at once".to_owned()))
+    process.ok_or_else(|| Error::Unfit("a shell exited immediately".to_owned()))
 }

@@ -1,17 +1,16 @@
-//! Where a yard keeps what it knows of itself, so that other processes find it, and find what it left when
-//! its owner was killed.
+//! A yard's records. Other processes find the yard by them, and its leftovers if its owner was killed.
 //!
 //! Below `/run/hakube-yard/ID`:
 //!
 //! | file | holds |
 //! |---|---|
 //! | `owner` | the process that opened it: id and start time |
-//! | `lock` | nothing; the owner has it locked |
-//! | `name`, `data`, `image` | its name, its directory of data, the root file system of its hosts |
-//! | `holder` | the process that has its network namespace |
+//! | `lock` | nothing; the owner holds its lock |
+//! | `name`, `data`, `image` | its name, its data directory, its hosts' root file system |
+//! | `holder` | the process that keeps its network namespace alive |
 //! | `hosts/NAME/` | `number`, `launcher` (the process that boots it), `boot` (the script), `unplugged` |
 //!
-//! `/run/hakube-yard/lock` is held by who makes, finds or removes such a directory.
+//! `/run/hakube-yard/lock` is held by a process that creates, finds or removes such a directory.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::ErrorKind;
@@ -25,10 +24,10 @@ use crate::error::{Error, Result, While};
 use crate::process::Process;
 
 const RUN: &str = "/run/hakube-yard";
-/// What is killed with SIGKILL is gone at once, unless the disk is slow.
+/// A process ends right after SIGKILL, unless the disk is slow.
 const END: Duration = Duration::from_secs(20);
 
-/// One yard's records.
+/// A yard's records.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub id: String,
@@ -39,20 +38,20 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Makes the records of a new yard, which the caller owns as long as it holds the lock that it gets.
+    /// Creates the records of a new yard. The caller owns it while it holds the returned lock.
     pub fn make(name: &str, parent: &Path) -> Result<(Self, File)> {
         let id = format!("hakube-yard-{name}-{}", std::process::id());
         let run = Path::new(RUN).join(&id);
         let _all = lock_all()?;
         if run.exists() {
-            let what = format!("this process has a yard {name} already");
+            let what = format!("this process already has a yard {name}");
             return Err(Error::Asked(what));
         }
         let data = parent.join(&id);
         let groups = Groups::of(&id)?;
         private(&run)?;
         let lock =
-            File::create(run.join("lock")).while_(|| format!("making {}/lock", run.display()))?;
+            File::create(run.join("lock")).while_(|| format!("creating {}/lock", run.display()))?;
         lock.try_lock()
             .while_(|| format!("locking {}", run.display()))?;
         let place = Self {
@@ -71,7 +70,6 @@ impl Place {
         Ok((place, lock))
     }
 
-    /// The records below this directory.
     fn read(run: &Path) -> Result<Self> {
         let id = run
             .file_name()
@@ -93,7 +91,7 @@ impl Place {
         fs::write(&path, content).while_(|| format!("writing {}", path.display()))
     }
 
-    /// What a file holds; none if it isn't there.
+    /// A file's content; `None` if it doesn't exist or doesn't parse.
     pub fn get<T: FromStr>(&self, file: &str) -> Option<T> {
         fs::read_to_string(self.run.join(file)).ok()?.parse().ok()
     }
@@ -102,7 +100,7 @@ impl Place {
         self.get::<Process>("owner").filter(|owner| owner.lives())
     }
 
-    /// The file that stands for the network namespace.
+    /// The network namespace's file.
     pub fn network(&self) -> Result<String> {
         let holder = self
             .get::<Process>("holder")
@@ -112,12 +110,12 @@ impl Place {
         Ok(format!("/proc/{}/ns/net", holder.pid))
     }
 
-    /// Takes away all that is this yard's. The caller holds its lock.
+    /// Removes everything of this yard. The caller holds its lock.
     pub fn remove(&self) -> Result<()> {
         if self.groups.exist() {
             self.groups.remove(END)?;
         }
-        // Nobody else may write below `RUN`; still, what isn't called like a yard's data isn't.
+        // Only root can write below `RUN`. Still, check that the path looks like this yard's data.
         if self.data.is_absolute() && self.data.ends_with(&self.id) {
             remove(&self.data)?;
         }
@@ -126,7 +124,7 @@ impl Place {
     }
 }
 
-/// The yards that somebody has open.
+/// The yards that are open in some process.
 pub(crate) fn open_yards() -> Result<Vec<Place>> {
     let _all = lock_all()?;
     let all = records()?
@@ -139,14 +137,14 @@ pub(crate) fn open_yards() -> Result<Vec<Place>> {
         .collect())
 }
 
-/// Removes what is left of yards whose owner has died. Returns their ids.
+/// Removes leftovers of yards whose owner has died. Returns their ids.
 pub(crate) fn remove_leftovers() -> Result<Vec<String>> {
     let mut dead = Vec::new();
     {
         let _all = lock_all()?;
         for run in records()? {
             let place = Place::read(&run)?;
-            // Whoever makes one holds the lock of all until it has a lock of its own.
+            // A process that creates a yard holds the global lock until it has the yard's own.
             let lock = match File::open(run.join("lock")) {
                 Ok(lock) => Some(lock),
                 Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -154,7 +152,7 @@ pub(crate) fn remove_leftovers() -> Result<Vec<String>> {
                     return Err(error).while_(|| format!("opening {}/lock", run.display()));
                 }
             };
-            // Somebody who removes it now has it locked too.
+            // A process that is removing the yard has it locked too.
             let is_free = match lock.as_ref().map(File::try_lock) {
                 None | Some(Ok(())) => true,
                 Some(Err(TryLockError::WouldBlock)) => false,
@@ -186,12 +184,12 @@ fn records() -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Waits for the lock of all yards' records. It is held for moments.
+/// Waits for the global lock, which is held only briefly.
 fn lock_all() -> Result<File> {
     if !Path::new(RUN).is_dir() {
         match DirBuilder::new().mode(0o700).create(RUN) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            made => made.while_(|| format!("making {RUN}"))?,
+            made => made.while_(|| format!("creating {RUN}"))?,
         }
     }
     let path = Path::new(RUN).join("lock");
@@ -201,10 +199,10 @@ fn lock_all() -> Result<File> {
     Ok(file)
 }
 
-/// A new directory that is root's only.
+/// Creates a directory that only root can access.
 pub(crate) fn private(directory: &Path) -> Result<()> {
     let made = DirBuilder::new().mode(0o700).create(directory);
-    made.while_(|| format!("making {}", directory.display()))
+    made.while_(|| format!("creating {}", directory.display()))
 }
 
 fn remove(directory: &Path) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Processes, told apart by id and start time: an id alone may be another's by now.
+//! Processes, identified by id and start time, because ids are reused.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// One process, for as long as it lives and never its successor.
+/// One process, never a successor with the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Process {
     pub pid: i32,
@@ -15,10 +15,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// None if there is no such process, or only what is left of one that has ended.
+    /// `None` if there is no such process, or only a zombie.
     pub fn of(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name before it may hold anything, parentheses too. Fields: proc(5), from the third on.
+        // The name before it may contain anything, even parentheses. Fields: proc(5), from the third on.
         let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_whitespace().collect();
         if matches!(*fields.first()?, "Z" | "X") {
             return None;
@@ -31,7 +31,7 @@ impl Process {
         Self::of(self.pid) == Some(self)
     }
 
-    /// Sends a signal. One that has ended gets none.
+    /// Sends a signal, unless the process has ended.
     pub fn signal(self, signal: Signal) {
         self.signal_if(signal, || true);
     }
@@ -40,19 +40,19 @@ impl Process {
         self.signal(Signal::KILL);
     }
 
-    /// Sends a signal if `still` holds while the process can't be mistaken for another.
+    /// Sends a signal if `still` holds at a time when the id can't have been reused.
     pub fn signal_if(self, signal: Signal, still: impl FnOnce() -> bool) {
         let pidfd = Pid::from_raw(self.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
         let Some(Ok(pidfd)) = pidfd else {
             return;
         };
         if self.lives() && still() {
-            // It may end before the signal arrives. Then there's nothing left to do.
+            // If it ends before the signal arrives, nothing is left to do.
             let _ = pidfd_send_signal(&pidfd, signal);
         }
     }
 
-    /// Is it stopped, by SIGSTOP?
+    /// Whether it is stopped by SIGSTOP.
     pub fn is_stopped(self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
         self.lives() && stat[stat.rfind(')').unwrap_or(0)..].starts_with(") T")
@@ -66,7 +66,7 @@ impl Process {
         ids.filter_map(|id| id.parse().ok()).collect()
     }
 
-    /// The names of its program: as it is called, as it calls itself, and of its file.
+    /// The names of its program: its comm, its `argv[0]` and its executable file.
     pub fn names(self) -> Vec<String> {
         let file = |path: &str| {
             let name = Path::new(path).file_name();
@@ -81,7 +81,7 @@ impl Process {
         names.into_iter().flatten().collect()
     }
 
-    /// Its arguments, with a space between.
+    /// Its arguments, separated by spaces.
     pub fn command_line(self) -> String {
         let bytes = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
         let line = String::from_utf8_lossy(&bytes).replace('\0', " ");
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_itself_and_no_other() {
+    fn a_process_is_not_its_successor() {
         let own = Process::of(std::process::id() as i32).unwrap();
         assert!(own.lives());
         assert_eq!(own.to_string().parse(), Ok(own));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_has_ended_but_was_not_waited_for_is_gone() {
+    fn a_zombie_counts_as_gone() {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = child.id() as i32;
         crate::until("true has ended", std::time::Duration::from_secs(5), || {

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// How often a condition is looked at.
+/// The interval between checks of a condition.
 const PERIOD: Duration = Duration::from_millis(15);
 
-/// Waits until `look` finds something. `what` completes the sentence "waited in vain until ...".
+/// Waits until `look` returns something. `what` completes the message "timed out waiting until ...".
 pub fn until_some<T>(
     what: &str,
     limit: Duration,
@@ -29,7 +29,7 @@ pub fn until_some<T>(
     }
 }
 
-/// Waits until a condition holds. `what` completes the sentence "waited in vain until ...".
+/// Waits until a condition holds. `what` completes the message "timed out waiting until ...".
 pub fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) -> Result<()> {
     until_some(what, limit, || Ok(holds().then_some(())))
 }

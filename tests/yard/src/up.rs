@@ -1,4 +1,4 @@
-//! `yard up`, which keeps a yard, and those that look for yards.
+//! `yard up`, `yard list` and `yard down`.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::BOOT;
 use crate::arguments::Up;
 
-/// Removing a yard takes a second.
+/// Removing a yard usually takes a second.
 const DOWN: Duration = Duration::from_secs(120);
 
 pub(crate) fn up(arguments: &Up) -> Result<ExitCode> {
@@ -17,7 +17,7 @@ pub(crate) fn up(arguments: &Up) -> Result<ExitCode> {
         .enable_all()
         .build();
     let runtime = runtime.map_err(|source| io("starting", source))?;
-    // From here on a signal waits until the yard is there, and is then taken away in order.
+    // From here on, signals wait until the yard exists and can be removed properly.
     let _guard = runtime.enter();
     let ends = [
         SignalKind::interrupt(),
@@ -42,7 +42,7 @@ pub(crate) fn up(arguments: &Up) -> Result<ExitCode> {
     }
     let Some((program, rest)) = arguments.command.split_first() else {
         print(&yard);
-        println!("Until Ctrl-C, or `yard down`.");
+        println!("Press Ctrl-C or run `yard down` to end.");
         let any = async {
             let arrivals = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
             first(arrivals.collect()).await;
@@ -62,9 +62,9 @@ pub(crate) fn up(arguments: &Up) -> Result<ExitCode> {
             let arrivals = others.iter_mut().map(|signal| Box::pin(signal.recv()));
             tokio::select! {
                 status = child.wait() => break status.ok(),
-                // Ctrl-C goes to the command too, which may take it as it likes.
+                // The command gets Ctrl-C too, and decides what to do.
                 _ = interrupt.recv() => {}
-                // It goes with the yard.
+                // The command ends with the yard.
                 () = first(arrivals.collect()) => break None,
             }
         }
@@ -74,7 +74,7 @@ pub(crate) fn up(arguments: &Up) -> Result<ExitCode> {
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// Waits for the first of these.
+/// Waits for the first future to complete.
 async fn first<F: Future + Unpin>(mut futures: Vec<F>) {
     std::future::poll_fn(|context| {
         let mut polls = futures
@@ -115,7 +115,7 @@ pub(crate) fn down(yard: Yard) -> Result<()> {
     until(&format!("the owner of {id} has ended"), DOWN, || {
         yard.owner().is_none()
     })?;
-    // An owner that doesn't know the signal leaves it all.
+    // An owner that ignores SIGTERM leaves everything behind.
     hakube_yard::clean().map(drop)
 }
 

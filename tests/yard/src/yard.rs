@@ -1,4 +1,4 @@
-//! The yard: a network, hosts on it, and the key that opens them.
+//! The yard: a network, its hosts, and the key to log in to them.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -11,54 +11,55 @@ use crate::place::{self, Place};
 use crate::spec::HostSpec;
 use crate::{build, layer, namespace, network};
 
-/// Programs that the yard calls, and what has them: scripts/lib/prerequisites.sh.
-const PROGRAMS: [(&str, &str); 8] = [
+/// Programs that the yard needs, and their packages: scripts/lib/prerequisites.sh.
+const PROGRAMS: [(&str, &str); 9] = [
     ("systemd-nspawn", "systemd-container"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("nsenter", "util-linux"),
     ("unshare", "util-linux"),
     ("mount", "mount"),
+    ("losetup", "mount"),
     ("mke2fs", "e2fsprogs"),
     ("ssh-keygen", "openssh-client"),
 ];
 
-/// Settings of this machine's kernel that hold for all hosts together, and what they need at least. They are only
-/// ever raised, and stay.
+/// Kernel settings of this machine that all hosts share, with their required minimum. They are only
+/// raised, never restored.
 const SETTINGS: [(&str, u64); 2] = [
     ("/proc/sys/fs/inotify/max_user_instances", 8192),
     ("/proc/sys/kernel/pid_max", 131_072),
 ];
 
-/// A network with hosts. Whoever opens it owns it, and it goes when it is dropped, with all that runs in it.
+/// A network with hosts. The process that opens it owns it. Dropping it removes it and everything in it.
 #[derive(Debug)]
 pub struct Yard {
     place: Arc<Place>,
-    /// Locked by the owner. None: somebody else's, and nothing goes when this is dropped.
+    /// The owner's lock. `None` for another process's yard, which dropping this doesn't remove.
     lock: Option<File>,
 }
 
 impl Yard {
-    /// Opens a yard with its data below the directory for temporary files. First it removes what is left of yards
+    /// Opens a yard with its data in the directory for temporary files. Removes leftovers of yards
     /// whose owner was killed.
     pub fn open(name: &str) -> Result<Self> {
         Self::open_in(name, &std::env::temp_dir())
     }
 
-    /// The same with its data below this directory. The disks of its hosts are there.
+    /// Does the same with the yard's data, including its hosts' disks, in this directory.
     pub fn open_in(name: &str, parent: &Path) -> Result<Self> {
         fitness()?;
         check_name(name)?;
         if let Err(error) = place::remove_leftovers() {
-            // Somebody else's. It is no reason to do without hosts.
-            eprintln!("What is left of another yard can't be removed: {error}");
+            // Not this yard's problem.
+            eprintln!("can't remove the leftovers of another yard: {error}");
         }
         let image = image()?;
         let parent = parent
             .canonicalize()
-            .while_(|| format!("looking for {}", parent.display()))?;
+            .while_(|| format!("resolving {}", parent.display()))?;
         let (place, lock) = Place::make(name, &parent)?;
-        // From here on, dropping it cleans up.
+        // From here on, dropping the yard cleans up.
         let yard = Self {
             place: Arc::new(place),
             lock: Some(lock),
@@ -75,7 +76,7 @@ impl Yard {
         Ok(yard)
     }
 
-    /// A yard that somebody has open, by its name or its id. With no name: the only one that there is.
+    /// A yard open in another process, by name or id; without a name, the only one.
     pub fn of_another(name: Option<&str>) -> Result<Self> {
         let is_it = |place: &Place| name.is_none_or(|name| place.name == name || place.id == name);
         let mut found = Self::all()?;
@@ -90,13 +91,13 @@ impl Yard {
                 Err(Error::Asked(which))
             }
             _ => Err(Error::Asked(format!(
-                "there are several yards, name one: {}",
+                "several yards are open, choose one: {}",
                 names.join(", ")
             ))),
         }
     }
 
-    /// All yards that somebody has open, on this machine.
+    /// All open yards on this machine.
     pub fn all() -> Result<Vec<Self>> {
         fitness()?;
         let yards = place::open_yards()?.into_iter();
@@ -108,48 +109,58 @@ impl Yard {
             .collect())
     }
 
-    /// Its name.
+    /// The yard's name.
     pub fn name(&self) -> &str {
         &self.place.name
     }
 
-    /// What it is called among all yards of this machine.
+    /// Its id, unique on this machine.
     pub fn id(&self) -> &str {
         &self.place.id
     }
 
-    /// The process that owns it, as long as that lives.
+    /// The root file system of its hosts. Don't write to it.
+    pub fn image(&self) -> PathBuf {
+        self.place.get("image").unwrap_or_default()
+    }
+
+    /// The file of its network namespace, for `nsenter --net=FILE`.
+    pub fn network(&self) -> Result<String> {
+        self.place.network()
+    }
+
+    /// The process that owns it, while alive.
     pub fn owner(&self) -> Option<u32> {
         let owner = self.place.owner()?;
         u32::try_from(owner.pid).ok()
     }
 
-    /// Tells the owner to end, with SIGTERM.
+    /// Sends SIGTERM to the owner.
     pub fn end_owner(&self) {
         if let Some(owner) = self.place.owner() {
             owner.signal(rustix::process::Signal::TERM);
         }
     }
 
-    /// Its directory of data: the caller may put files there, and they go with it.
+    /// Its data directory. Callers may put files there; they are removed with the yard.
     pub fn directory(&self) -> &Path {
         &self.place.data
     }
 
-    /// The private key that opens `root` and `op` on every host. Its mode is 0600; the public one has `.pub` at its
-    /// end.
+    /// The private key to log in as `root` or `op` on every host, with mode 0600. The public key's
+    /// file has the suffix `.pub`.
     pub fn ssh_key(&self) -> PathBuf {
         self.place.data.join("ssh-key")
     }
 
-    /// Makes a host and switches it on. It boots meanwhile: see [`Host::wait_booted`].
+    /// Creates a host and powers it on. Returns while it boots: see [`Host::wait_booted`].
     pub fn boot(&self, spec: &HostSpec) -> Result<Host> {
         Ok(self.boot_all(std::slice::from_ref(spec))?.remove(0))
     }
 
-    /// Boots several at once. The answer has them in the order of the question.
+    /// Boots several hosts at once. Returns them in the given order.
     pub fn boot_all(&self, specs: &[HostSpec]) -> Result<Vec<Host>> {
-        // One after the other, so that they have their addresses in order.
+        // Sequentially, so addresses are in order.
         let claims = specs.iter().map(|spec| build::claim(&self.place, spec));
         let hosts = claims.collect::<Result<Vec<_>>>()?;
         let start = |host: &Host, spec| build::make(host, spec).and_then(|()| host.power_on());
@@ -186,8 +197,8 @@ impl Yard {
         Host::find(&self.place, name).ok_or_else(missing)
     }
 
-    /// Lets nothing pass between these two groups of hosts. Everybody else reaches all of them, and so does the
-    /// yard itself. Further calls split further.
+    /// Blocks all traffic between two groups of hosts. Other hosts and the yard itself still reach
+    /// all of them. Further calls add further splits.
     pub fn split(&self, some: &[&Host], others: &[&Host]) -> Result<()> {
         let numbers = |hosts: &[&Host]| hosts.iter().map(|host| host.number).collect::<Vec<_>>();
         network::split(&self.place, &numbers(some), &numbers(others))
@@ -198,8 +209,8 @@ impl Yard {
         network::heal(&self.place)
     }
 
-    /// A command of this machine that runs in the yard's network, where it is 10.77.0.1. It and what it starts are
-    /// killed when the yard goes.
+    /// A command on this machine that runs in the yard's network, where it has the address
+    /// 10.77.0.1. It and its children are killed when the yard is removed.
     pub fn command(&self, program: &str) -> Result<Command> {
         let doors = self.place.groups.sub("yard").doors();
         let network = network::quoted(&self.place.network()?);
@@ -209,7 +220,8 @@ impl Yard {
         Ok(command)
     }
 
-    /// ssh to a host, as `root` or `op`; what runs there can be added. It knows the host's key, and no other.
+    /// An ssh command to a host, as `root` or `op`; a remote command may be appended. It accepts
+    /// only that host's key.
     pub fn ssh(&self, host: &Host, user: &str) -> Result<Command> {
         let known = self.place.data.join(host.name()).join("known-hosts");
         let mut command = self.command("ssh")?;
@@ -234,8 +246,8 @@ impl Yard {
         Ok(command)
     }
 
-    /// Runs a function in a thread within the yard's network. Sockets that it opens stay in there, wherever they are
-    /// used afterwards.
+    /// Runs a function in a thread in the yard's network. Sockets that it opens stay in that
+    /// network wherever they are used.
     pub fn inside<T: Send + 'static>(
         &self,
         function: impl FnOnce() -> T + Send + 'static,
@@ -243,13 +255,13 @@ impl Yard {
         namespace::inside(&self.place, function)
     }
 
-    /// Takes the yard away, and says if that fails. Dropping it does the same.
+    /// Removes the yard and reports a failure. Dropping it does the same without a result.
     pub fn close(mut self) -> Result<()> {
         self.remove()
     }
 
     fn remove(&mut self) -> Result<()> {
-        // The lock goes last, lest somebody finds it dead before.
+        // Release the lock last, so no other process treats the yard as dead before.
         let Some(_lock) = self.lock.take() else {
             return Ok(());
         };
@@ -260,18 +272,18 @@ impl Yard {
 impl Drop for Yard {
     fn drop(&mut self) {
         if let Err(error) = self.remove() {
-            eprintln!("The yard {} isn't gone: {error}", self.id());
+            eprintln!("can't remove the yard {}: {error}", self.id());
         }
     }
 }
 
-/// Removes what is left of yards whose owner was killed. Returns their ids.
+/// Removes leftovers of yards whose owner was killed. Returns their ids.
 pub fn clean() -> Result<Vec<String>> {
     fitness()?;
     place::remove_leftovers()
 }
 
-/// Can hosts be made here?
+/// Checks that hosts can be created here.
 fn fitness() -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NotRoot);
@@ -286,25 +298,36 @@ fn fitness() -> Result<()> {
     }
 }
 
-/// It becomes part of the names of directories and cgroups.
+/// The name becomes part of directory and cgroup names.
 fn check_name(name: &str) -> Result<()> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let is_fit = (1..=40).contains(&name.len()) && name.chars().all(fits);
     let what = || {
         Error::Asked(format!(
-            "{name:?} is no name of a yard: a-z, 0-9 and -, up to 40 of them"
+            "{name:?} isn't a valid yard name: use up to 40 of a-z, 0-9 and -"
         ))
     };
     is_fit.then_some(()).ok_or_else(what)
 }
 
-/// The root file system of the hosts: the directory in `HAKUBE_YARD_IMAGE`, or Debian's, which is made when there is
-/// none.
+/// The hosts' root file system: the directory in `HAKUBE_YARD_IMAGE`, or Debian's, which is built if missing.
 fn image() -> Result<PathBuf> {
     if let Some(directory) = std::env::var_os("HAKUBE_YARD_IMAGE") {
         return Ok(PathBuf::from(directory));
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/lib/yard-image");
+    Ok(PathBuf::from(
+        checked(&mut Command::new(script))?.trim_end(),
+    ))
+}
+
+/// The layer that turns a host into an instance of the local cloud: the directory in `HAKUBE_YARD_CLOUD_LAYER`, or
+/// Debian's cloud-init, which is installed into it if missing.
+pub fn cloud_layer() -> Result<PathBuf> {
+    if let Some(directory) = std::env::var_os("HAKUBE_YARD_CLOUD_LAYER") {
+        return Ok(PathBuf::from(directory));
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/lib/yard-cloud-layer");
     Ok(PathBuf::from(
         checked(&mut Command::new(script))?.trim_end(),
     ))

@@ -1,4 +1,4 @@
-//! Google's application default credentials: where they are looked for, and what is made of them.
+//! Google's application default credentials: where to find them, and how to build them.
 
 use crate::config::GoogleLogin;
 use crate::error::sentence;
@@ -9,7 +9,6 @@ use google_cloud_auth::credentials::{
 use hakube_provider::{ErrorKind, ProviderError, Result};
 use serde_json::Value;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,40 +16,40 @@ use std::time::Duration;
 /// The file in gcloud's directory that `gcloud auth application-default login` writes.
 const WELL_KNOWN: &str = "application_default_credentials.json";
 
-/// How long the metadata server may take for its first answer. It is on the same host.
+/// The timeout for the metadata server's first response. The server is on the same host.
 const METADATA: Duration = Duration::from_secs(5);
 
 const LOGIN: &str = "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a key file";
 
-/// What credentials are made of, again if need be. Displayed without anything secret.
+/// How to build credentials, repeatedly if needed. Its `Display` shows no secrets.
 pub(super) struct Recipe {
     ingredient: Ingredient,
     impersonate: Option<String>,
 }
 
 enum Ingredient {
-    /// What a file says.
+    /// A file's content.
     File { path: PathBuf, content: Value },
     /// The metadata server.
     Metadata(Option<String>),
 }
 
-/// The first of the places that has credentials, and what they make.
+/// Builds credentials from the first source that has any.
 ///
 /// # Errors
-/// [`ErrorKind::Denied`]: none has any, or the first that has some has none that can be used.
+/// [`ErrorKind::Denied`] if no source has credentials, or if the first one's are unusable.
 pub(super) async fn find(login: &GoogleLogin) -> Result<(Recipe, Credentials)> {
     let mut tried = Vec::new();
     if let Some(path) = &login.file {
         let content = read(path).map_err(|error| {
             denied(format!("could not read it: {error}"), path)
-                .with_hint("GOOGLE_APPLICATION_CREDENTIALS names it: correct or unset that")
+                .with_hint("correct or unset GOOGLE_APPLICATION_CREDENTIALS, which names this file")
         })?;
         return made(login, path, &content);
     }
     tried.push("GOOGLE_APPLICATION_CREDENTIALS isn't set".to_owned());
     match &login.gcloud {
-        None => tried.push("there is no home directory with gcloud's files".to_owned()),
+        None => tried.push("no home directory with gcloud's files exists".to_owned()),
         Some(directory) => {
             let path = directory.join(WELL_KNOWN);
             match read(&path) {
@@ -70,7 +69,7 @@ pub(super) async fn find(login: &GoogleLogin) -> Result<(Recipe, Credentials)> {
         Ok(credentials) => Ok((recipe, credentials)),
         Err(why) => {
             tried.push(format!("{recipe} {why}"));
-            let message = format!("there are none; tried, in this order: {}", tried.join("; "));
+            let message = format!("none found; tried in this order: {}", tried.join("; "));
             Err(
                 ProviderError::new(ErrorKind::Denied, "find", "Google's credentials", message)
                     .with_hint(LOGIN),
@@ -79,15 +78,15 @@ pub(super) async fn find(login: &GoogleLogin) -> Result<(Recipe, Credentials)> {
     }
 }
 
-/// Credentials of the metadata server, once it has given a token: elsewhere than on Compute Engine there is
-/// no such server, and the first call would find out without a word about what else was tried.
+/// Credentials from the metadata server, once it has issued a token. Only Compute Engine has such a
+/// server. Without this check, the first API call would fail without mentioning the other sources.
 async fn from_metadata(recipe: &Recipe) -> std::result::Result<Credentials, String> {
     let credentials = recipe.build().map_err(|error| sentence(&error))?;
-    let asked = tokio::time::timeout(METADATA, credentials.headers(http::Extensions::new()));
-    match asked.await {
+    let headers = tokio::time::timeout(METADATA, credentials.headers(http::Extensions::new()));
+    match headers.await {
         Ok(Ok(_)) => Ok(credentials),
         Ok(Err(error)) => Err(format!("gave no token: {}", sentence(&error))),
-        Err(_) => Err(format!("didn't answer within {} s", METADATA.as_secs())),
+        Err(_) => Err(format!("didn't respond within {} s", METADATA.as_secs())),
     }
 }
 
@@ -113,11 +112,11 @@ fn denied(message: String, path: &Path) -> ProviderError {
 }
 
 fn read(path: &Path) -> io::Result<String> {
-    fs::read_to_string(path)
+    hakube_input::read_text(path, hakube_input::SMALL)
 }
 
 impl Recipe {
-    /// New credentials, which have no token yet.
+    /// Builds new credentials without a cached token.
     pub(super) fn build(&self) -> std::result::Result<Credentials, Error> {
         let source = match &self.ingredient {
             Ingredient::File { content, .. } => of_file(content.clone())?,
@@ -135,13 +134,13 @@ impl Recipe {
     }
 }
 
-/// The kind of credentials that the file's `type` says.
+/// Builds credentials of the kind that the file's `type` names.
 fn of_file(content: Value) -> std::result::Result<Credentials, Error> {
     match content["type"].as_str() {
         Some("service_account") => service_account::Builder::new(content).build(),
         Some("impersonated_service_account") => impersonated::Builder::new(content).build(),
         Some("external_account") => external_account::Builder::new(content).build(),
-        // Whatever else it is, this says what it lacks.
+        // For any other kind, this reports what is missing.
         _ => user_account::Builder::new(content).build(),
     }
 }

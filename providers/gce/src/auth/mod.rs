@@ -1,12 +1,11 @@
-//! Credentials, the count of calls made with them, and new ones when they are refused.
+//! Credentials: they count the calls made with them, and are renewed when refused.
 //!
-//! Google's clients ask for the headers of authentication exactly once for each request that they put on
-//! the wire, retries and polling included. That makes the credentials the one place where all calls of all
-//! clients can be counted.
+//! Google's clients request authentication headers exactly once for each request they send, retries and
+//! polling included. So the credentials are the one place where the calls of all clients can be counted.
 //!
-//! Tokens are kept until they run out by this machine's clock. One that is refused before (the machine was
-//! suspended, the token revoked) is thrown away and asked for anew, once: an operation of half an hour
-//! doesn't fail in its middle.
+//! Tokens are cached until they expire by this machine's clock. A token that is refused earlier
+//! (because the machine was suspended or the token revoked) is discarded and replaced once. So an
+//! operation of half an hour doesn't fail in the middle.
 
 mod google;
 
@@ -25,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What calls are made with.
+/// The credentials for calls.
 #[derive(Debug, Clone)]
 pub(crate) struct Login(Arc<Inner>);
 
@@ -46,7 +45,7 @@ enum Source {
 }
 
 impl Login {
-    /// Credentials that count the requests made with them into `calls`.
+    /// Creates credentials that count the requests made with them in `calls`.
     pub(crate) async fn new(auth: &Auth, calls: Arc<AtomicU64>) -> Result<Self> {
         let source = match auth {
             Auth::Google(login) => {
@@ -71,14 +70,14 @@ impl Login {
         Credentials::from(self.clone())
     }
 
-    /// The token was refused: the next call asks for another.
+    /// The token was refused: the next call gets a new one.
     pub(crate) fn refused(&self) {
         self.0.refused.store(true, Ordering::Relaxed);
     }
 }
 
 impl Inner {
-    /// What makes headers now; made anew if the last ones were refused.
+    /// The current credentials, rebuilt if the last token was refused.
     fn current(
         &self,
         recipe: &Recipe,
@@ -106,7 +105,7 @@ fn check_token_file(path: &Path) -> Result<()> {
         .permissions()
         .mode();
     if mode & 0o077 != 0 {
-        let message = format!("others may read it (mode {:04o})", mode & 0o7777);
+        let message = format!("other users can read it (mode {:04o})", mode & 0o7777);
         return Err(
             denied(what(), message).with_hint(format!("run `chmod 600 {}`", path.display()))
         );
@@ -114,15 +113,19 @@ fn check_token_file(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The header that the file's token makes.
+/// The authorization header with the file's token.
 fn bearer(path: &Path) -> io::Result<HeaderValue> {
-    let token = fs::read_to_string(path)?;
+    let token = hakube_input::read_text(path, hakube_input::SMALL)?;
     let token = token.trim();
     if token.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it is empty"));
     }
-    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it holds no bearer token"))?;
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it doesn't contain a bearer token",
+        )
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -137,13 +140,13 @@ impl CredentialsProvider for Login {
             Source::Google { recipe, current } => {
                 let credentials = self.0.current(recipe, current)?;
                 let headers = credentials.headers(extensions).await;
-                // Which of several credentials it was that didn't work.
+                // Names which of several credentials failed.
                 headers.map_err(|error| {
                     CredentialsError::new(error.is_transient(), recipe.to_string(), error)
                 })
             }
             Source::TokenFile(path) => {
-                // A few bytes from the page cache: cheaper than a trip to a thread pool.
+                // A few bytes from the page cache: cheaper than a thread pool.
                 let value = bearer(path).map_err(|error| {
                     CredentialsError::new(false, format!("token file {}", path.display()), error)
                 })?;
@@ -187,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_token_is_read_anew_and_each_use_counted() {
+    async fn the_token_is_reread_and_each_use_counted() {
         let (dir, auth) = token_file("first\n", 0o600);
         let calls = Arc::new(AtomicU64::new(0));
         let credentials = Login::new(&auth, calls.clone())
@@ -201,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_token_shows_in_no_debug_output() {
+    async fn debug_output_does_not_contain_the_token() {
         let (_dir, auth) = token_file("s3cret", 0o600);
         let login = Login::new(&auth, Arc::default()).await.unwrap();
         let credentials = login.credentials();
@@ -210,11 +213,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_file_must_exist_be_private_and_not_empty() {
+    async fn a_token_file_must_exist_and_be_private_and_valid() {
         for (content, mode, words) in [
-            ("token", 0o640, "others may read it"),
+            ("token", 0o640, "other users can read it"),
             ("\n", 0o600, "it is empty"),
-            ("a\u{7}b", 0o600, "no bearer token"),
+            ("a\u{7}b", 0o600, "contain a bearer token"),
         ] {
             let (_dir, auth) = token_file(content, mode);
             let error = Login::new(&auth, Arc::default()).await.unwrap_err();

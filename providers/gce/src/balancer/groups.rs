@@ -1,23 +1,22 @@
-//! Which machines go into which group: a pure decision.
+//! Decides which machines are in which group. Pure.
 
 use hakube_provider::{BackendGroup, BalancerSpec};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A group as it should be, and what that takes.
+/// A group's desired state, and the changes it takes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct GroupChange {
-    /// The group with the machines that it should have.
+    /// The group with the machines it should have.
     pub(crate) group: BackendGroup,
-    /// Whether it must be made.
+    /// Whether it must be created.
     pub(crate) make: bool,
-    /// The machines that it lacks.
+    /// The missing machines.
     pub(crate) add: Vec<String>,
-    /// The machines that it shouldn't have.
+    /// The machines to remove.
     pub(crate) remove: Vec<String>,
 }
 
-/// What it takes to have a group for each zone with exactly its backends, and no machine in the groups of
-/// other zones.
+/// The changes after which each zone's group has exactly its backends, and groups of other zones are empty.
 pub(crate) fn group_changes(spec: &BalancerSpec, found: &[BackendGroup]) -> Vec<GroupChange> {
     let mut wanted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for backend in &spec.backends {
@@ -52,7 +51,7 @@ pub(crate) fn group_changes(spec: &BalancerSpec, found: &[BackendGroup]) -> Vec<
     wanted.into_iter().map(change).collect()
 }
 
-/// Whether it is one of this balancer's groups.
+/// Whether the group is this balancer's.
 fn is_of(spec: &BalancerSpec, group: &BackendGroup) -> bool {
     group
         .name
@@ -61,7 +60,7 @@ fn is_of(spec: &BalancerSpec, group: &BackendGroup) -> bool {
         == Some(&group.zone)
 }
 
-/// The groups that no machine is left in.
+/// The groups that have no machines left.
 pub(crate) fn surplus<'a>(
     spec: &BalancerSpec,
     found: &'a [BackendGroup],
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn each_zone_gets_a_group_of_its_own() {
+    fn each_zone_gets_its_own_group() {
         let changes = group_changes(
             &spec(&[("z-b", "m-1"), ("z-c", "m-2"), ("z-b", "m-3")]),
             &[],
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_already_is_not_touched() {
+    fn existing_groups_are_not_touched() {
         let spec = spec(&[("z-b", "m-1"), ("z-c", "m-2")]);
         let found = [group("z-b", &["m-1"]), group("z-c", &["m-2"])];
         let changes = group_changes(&spec, &found);
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_without_backends_is_emptied_and_surplus() {
+    fn a_group_without_backends_is_emptied_and_deleted() {
         let spec = spec(&[("z-b", "m-1")]);
         let found = [group("z-b", &["m-1", "m-9"]), group("z-c", &["m-2"])];
         let changes = group_changes(&spec, &found);
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_of_another_balancer_are_not_this_ones() {
+    fn groups_of_another_balancer_are_ignored() {
         let mut other = group("z-b", &["m-1"]);
         other.name = "kubernetes-master-2-z-b".into();
         let changes = group_changes(&spec(&[]), &[other]);

@@ -1,14 +1,14 @@
-//! Alias ranges: how a machine holds an internal address besides its own.
+//! Alias ranges, by which a machine holds an internal address in addition to its own.
 
-use super::FIRST_INTERFACE;
+use super::swap::FIRST_INTERFACE;
 use crate::Gce;
 use google_cloud_compute_v1::model;
 use hakube_provider::{Attempt, ErrorKind, MachineRef, Result};
 use serde_json::json;
 
 impl Gce {
-    /// Changes the ranges that an interface answers to besides its own address. What `change` leaves alone is
-    /// sent back as it was found, with the name of the subnetwork's range that it is from.
+    /// Changes an interface's alias ranges. Ranges that `change` keeps are sent back unchanged,
+    /// including the name of their subnetwork range.
     pub(super) async fn change_aliases(
         &self,
         attempt: &Attempt,
@@ -22,15 +22,15 @@ impl Gce {
             nic.name.as_deref().unwrap_or(FIRST_INTERFACE) == interface
         };
         let Some(mut nic) = interfaces.into_iter().find(is_it) else {
-            let message = format!("it has no interface {interface} any more");
-            return Err(attempt.error(ErrorKind::Transient { retry_after: None }, message));
+            let message = format!("it no longer has the interface {interface}");
+            return Err(attempt.error(ErrorKind::TRANSIENT, message));
         };
         change(&mut nic.alias_ip_ranges);
         let path = format!(
             "projects/{}/zones/{}/instances/{}/updateNetworkInterface",
             self.config.project, machine.zone, machine.name
         );
-        // Google's client leaves out an empty list, and what is left out isn't changed.
+        // Google's client omits an empty list, and the API doesn't change what is omitted.
         let mut body =
             json!(model::NetworkInterface::new().set_or_clear_fingerprint(nic.fingerprint));
         body["aliasIpRanges"] = json!(nic.alias_ip_ranges);

@@ -1,32 +1,46 @@
-//! Which calls bring the endpoint's address to its target: a pure decision.
+//! Decides which calls move the endpoint's address to its target. Pure.
 //!
-//! The address can't be moved in one call. So the calls come in three parts: what can be done before, the
-//! swap itself (release it where it is, put it where it should be, nothing in between), and what can wait.
-//! Whatever was done of them before a crash is found done, and what remains is the same plan's rest.
+//! The address can't be moved in one call. So there are three parts: calls that can be made before,
+//! the swap itself (release the address, then assign it, with nothing in between), and calls that
+//! can wait. After a crash, the same decision yields the remaining calls.
 
-use hakube_provider::{EndpointTarget, MachineRef};
-use std::net::IpAddr;
+use hakube_provider::{
+    EndpointSpec, EndpointTarget, ExternalAddress, Inventory, Machine, MachineRef, MachineState,
+    Reach,
+};
+use std::net::{IpAddr, Ipv4Addr};
 
-/// What is there, as far as the swap is concerned.
+/// An interface's name if it isn't reported.
+pub(super) const FIRST_INTERFACE: &str = "nic0";
+
+/// The state that matters for the swap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Situation {
-    /// The endpoint's address.
     pub(super) address: IpAddr,
-    /// The address that the forwarding rule of the endpoint's name holds; `None` when there is no rule.
+    /// The forwarding rule's address; `None` without a rule.
     pub(super) rule: Option<IpAddr>,
-    /// The cluster's machines that were made one by one.
+    /// The cluster's individual machines.
     pub(super) machines: Vec<Nic>,
-    /// How a machine is to hold it.
+    /// How a machine holds the address.
     pub(super) held_as: HeldAs,
 }
 
 /// How a machine holds the endpoint's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeldAs {
-    /// An external one, in place of any other.
+    /// As its external address, instead of any other.
     AccessConfig,
-    /// An internal one, besides its own.
+    /// As an internal address, in addition to its own.
     Alias,
+}
+
+impl HeldAs {
+    pub(super) fn of(reach: &Reach) -> Self {
+        match reach {
+            Reach::Anywhere => Self::AccessConfig,
+            Reach::Within { .. } => Self::Alias,
+        }
+    }
 }
 
 /// A machine's network interface.
@@ -35,57 +49,51 @@ pub(super) struct Nic {
     pub(super) machine: MachineRef,
     /// The interface's name: `nic0`.
     pub(super) interface: String,
-    /// Its access config, if it has one.
     pub(super) config: Option<AccessConfig>,
-    /// The addresses that it answers to besides its own.
+    /// The alias addresses.
     pub(super) aliases: Vec<IpAddr>,
-    /// Whether the machine is being stopped or deleted: it may hold the address, and needs no other.
+    /// Whether the machine is stopping or being deleted. It may hold the address, but needs no other.
     pub(super) leaving: bool,
 }
 
-/// How a machine is reached from outside.
+/// A machine's external address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AccessConfig {
-    /// Its name, by which alone it can be deleted.
+    /// The name, which is required to delete it.
     pub(super) name: String,
-    /// Its address; a stopped machine has none.
+    /// The address; a stopped machine may have none.
     pub(super) address: Option<IpAddr>,
 }
 
-/// One call that changes something.
+/// A call that changes something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Call {
     /// Delete the forwarding rule.
     DeleteRule,
-    /// Make the forwarding rule, with the endpoint's address.
+    /// Create the forwarding rule with the endpoint's address.
     InsertRule,
-    /// Delete an access config.
-    RemoveConfig {
+    /// Change a machine's interface.
+    On {
         machine: MachineRef,
         interface: String,
-        config: String,
-    },
-    /// Make an access config.
-    AddConfig {
-        machine: MachineRef,
-        interface: String,
-        address: ConfigAddress,
-    },
-    /// Take an address from an interface's alias ranges.
-    RemoveAlias {
-        machine: MachineRef,
-        interface: String,
-        address: IpAddr,
-    },
-    /// Put it among them.
-    AddAlias {
-        machine: MachineRef,
-        interface: String,
-        address: IpAddr,
+        change: NicChange,
     },
 }
 
-/// The address of an access config that is made.
+/// A change of a machine's interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NicChange {
+    /// Delete the access config of this name.
+    RemoveConfig(String),
+    /// Create an access config.
+    AddConfig(ConfigAddress),
+    /// Remove an address from the alias ranges.
+    RemoveAlias(IpAddr),
+    /// Add an address to the alias ranges.
+    AddAlias(IpAddr),
+}
+
+/// The address of a new access config.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConfigAddress {
     /// Any.
@@ -97,23 +105,21 @@ pub(crate) enum ConfigAddress {
 /// The calls, in order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Swap {
-    /// What can be done before the address is released.
+    /// Calls to make before the address is released.
     pub(super) before: Vec<Call>,
-    /// Where the address is released, if anything holds it.
+    /// The call that releases the address, if something holds it.
     pub(super) release: Option<Call>,
-    /// Where the address is put, unless it is there.
+    /// The call that assigns the address, unless the target holds it.
     pub(super) hold: Option<Call>,
-    /// What can wait.
+    /// Calls that can wait.
     pub(super) after: Vec<Call>,
 }
 
 impl Situation {
-    /// The machine that holds the address.
     pub(super) fn holder(&self) -> Option<&Nic> {
         self.machines.iter().find(|nic| nic.holds(self.address))
     }
 
-    /// Whether the machine is the cluster's.
     pub(super) fn has(&self, machine: &MachineRef) -> bool {
         self.machines.iter().any(|nic| nic.machine == *machine)
     }
@@ -122,13 +128,14 @@ impl Situation {
         self.rule == Some(self.address)
     }
 
-    /// Whether one of the cluster's own parts holds the address.
+    /// Whether a part of the cluster holds the address.
     pub(super) fn is_held(&self) -> bool {
         self.rule_holds() || self.holder().is_some()
     }
 
-    /// The calls that bring the address to the target. `released` is what a machine gets that had to give
-    /// its address away; one that has none at all may have given it away before a crash, and gets it too.
+    /// The calls that move the address to the target. `released` is the new address of a machine
+    /// that releases the endpoint's. A machine without any address may have released it before a
+    /// crash, and gets one too.
     pub(super) fn swap(&self, target: &EndpointTarget, released: Option<ConfigAddress>) -> Swap {
         let mut swap = match target {
             EndpointTarget::Balancer => self.to_balancer(),
@@ -141,7 +148,9 @@ impl Situation {
             let is_target = matches!(target, EndpointTarget::Machine(to) if *to == nic.machine);
             !is_target && !nic.leaving && (nic.config.is_none() || nic.is_reached_at(self.address))
         });
-        swap.after = bare.map(|nic| nic.add(address)).collect();
+        swap.after = bare
+            .map(|nic| nic.call(NicChange::AddConfig(address)))
+            .collect();
         swap
     }
 
@@ -150,7 +159,7 @@ impl Situation {
             return Swap::default();
         }
         Swap {
-            // A rule of that name with another address can only be in the way.
+            // A rule of that name with another address must be deleted first.
             before: self.rule.map(|_| Call::DeleteRule).into_iter().collect(),
             release: self.release(),
             hold: Some(Call::InsertRule),
@@ -166,26 +175,29 @@ impl Situation {
             return Swap::default();
         }
         let (before, hold) = match self.held_as {
-            // One access config for each interface: the other address must go first.
-            HeldAs::AccessConfig => (nic.remove(), nic.add(ConfigAddress::This(self.address))),
-            HeldAs::Alias => (None, nic.add_alias(self.address)),
+            // An interface has only one access config: delete the other address first.
+            HeldAs::AccessConfig => {
+                let this = ConfigAddress::This(self.address);
+                (nic.remove(), NicChange::AddConfig(this))
+            }
+            HeldAs::Alias => (None, NicChange::AddAlias(self.address)),
         };
         Swap {
             before: before.into_iter().collect(),
             release: self.release(),
-            hold: Some(hold),
+            hold: Some(nic.call(hold)),
             after: Vec::new(),
         }
     }
 
-    /// What takes the address from where it is.
+    /// The call that releases the address from its holder.
     fn release(&self) -> Option<Call> {
         if self.rule_holds() {
             return Some(Call::DeleteRule);
         }
         let holder = self.holder()?;
         if holder.aliases.contains(&self.address) {
-            Some(holder.remove_alias(self.address))
+            Some(holder.call(NicChange::RemoveAlias(self.address)))
         } else {
             holder.remove()
         }
@@ -204,62 +216,79 @@ impl Nic {
     }
 
     fn remove(&self) -> Option<Call> {
-        let config = self.config.as_ref()?;
-        Some(Call::RemoveConfig {
-            machine: self.machine.clone(),
-            interface: self.interface.clone(),
-            config: config.name.clone(),
-        })
+        let name = self.config.as_ref()?.name.clone();
+        Some(self.call(NicChange::RemoveConfig(name)))
     }
 
-    fn add(&self, address: ConfigAddress) -> Call {
-        Call::AddConfig {
+    fn call(&self, change: NicChange) -> Call {
+        Call::On {
             machine: self.machine.clone(),
             interface: self.interface.clone(),
-            address,
-        }
-    }
-
-    fn remove_alias(&self, address: IpAddr) -> Call {
-        Call::RemoveAlias {
-            machine: self.machine.clone(),
-            interface: self.interface.clone(),
-            address,
-        }
-    }
-
-    fn add_alias(&self, address: IpAddr) -> Call {
-        Call::AddAlias {
-            machine: self.machine.clone(),
-            interface: self.interface.clone(),
-            address,
+            change,
         }
     }
 }
 
 impl Call {
-    /// The call that puts the address back where this one released it.
+    /// The call that reverses this release.
     pub(super) fn undo(&self, address: IpAddr) -> Option<Self> {
         match self {
             Self::DeleteRule => Some(Self::InsertRule),
-            Self::RemoveConfig {
-                machine, interface, ..
-            } => Some(Self::AddConfig {
-                machine: machine.clone(),
-                interface: interface.clone(),
-                address: ConfigAddress::This(address),
-            }),
-            Self::RemoveAlias {
+            Self::InsertRule => None,
+            Self::On {
                 machine,
                 interface,
-                address,
-            } => Some(Self::AddAlias {
+                change,
+            } => Some(Self::On {
                 machine: machine.clone(),
                 interface: interface.clone(),
-                address: *address,
+                change: match change {
+                    NicChange::RemoveConfig(_) => {
+                        NicChange::AddConfig(ConfigAddress::This(address))
+                    }
+                    NicChange::RemoveAlias(address) => NicChange::AddAlias(*address),
+                    NicChange::AddConfig(_) | NicChange::AddAlias(_) => return None,
+                },
             }),
-            Self::InsertRule | Self::AddConfig { .. } | Self::AddAlias { .. } => None,
         }
+    }
+}
+
+/// The calls of the swap, in order, for plans: assuming that the inventory is current and that missing
+/// resources are created as specified.
+pub(crate) fn calls(spec: &EndpointSpec, target: &EndpointTarget, there: &Inventory) -> Vec<Call> {
+    let reserved = there.address.as_ref().map(|address| address.address);
+    let situation = Situation {
+        // An address that isn't reserved yet has no holder.
+        address: reserved.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        rule: there.balancer.forwarding,
+        machines: there.machines.iter().map(nic).collect(),
+        held_as: HeldAs::of(&spec.reach),
+    };
+    // The actual address doesn't change which calls are made.
+    let released = (spec.released != ExternalAddress::None).then_some(ConfigAddress::Ephemeral);
+    let swap = situation.swap(target, released);
+    let moved = swap.release.into_iter().chain(swap.hold);
+    swap.before
+        .into_iter()
+        .chain(moved)
+        .chain(swap.after)
+        .collect()
+}
+
+fn nic(machine: &Machine) -> Nic {
+    Nic {
+        machine: MachineRef {
+            name: machine.name.clone(),
+            zone: machine.zone.clone(),
+        },
+        interface: FIRST_INTERFACE.to_owned(),
+        config: machine.external_address.map(|address| AccessConfig {
+            name: String::new(),
+            address: Some(address),
+        }),
+        aliases: machine.alias_addresses.clone(),
+        leaving: machine.state == MachineState::Stopping,
     }
 }
 

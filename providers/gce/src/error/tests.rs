@@ -7,9 +7,9 @@ use google_cloud_gax::error::rpc::Status;
 use hakube_provider::Attempt;
 use http::{HeaderMap, HeaderValue};
 
-const TRANSIENT: ErrorKind = ErrorKind::Transient { retry_after: None };
+const TRANSIENT: ErrorKind = ErrorKind::TRANSIENT;
 
-/// An answer in Compute Engine's shape, read the way Google's clients read it.
+/// An error response in Compute Engine's format, parsed as Google's clients do.
 pub(crate) fn answer(status: u16, reason: &str, message: &str) -> Error {
     let body = serde_json::json!({"error": {
         "code": status,
@@ -20,7 +20,7 @@ pub(crate) fn answer(status: u16, reason: &str, message: &str) -> Error {
     Error::service_with_http_metadata(rpc, Some(status), None)
 }
 
-/// An operation that ended badly.
+/// A failed operation.
 fn ended(status: u16, code: &str, message: &str) -> OperationError {
     let operation: Operation = serde_json::from_value(serde_json::json!({
         "name": "operation-1",
@@ -34,7 +34,7 @@ fn ended(status: u16, code: &str, message: &str) -> OperationError {
 }
 
 #[test]
-fn an_answer_means_what_its_reason_says_in_both_spellings() {
+fn reasons_decide_the_kind_in_both_spellings() {
     use ErrorKind::{Conflict, Denied, Fatal, Invalid, NoCapacity, Quota};
     for (status, reasons, kind) in [
         (409, ["alreadyExists", "RESOURCE_ALREADY_EXISTS"], Conflict),
@@ -77,7 +77,7 @@ fn an_answer_means_what_its_reason_says_in_both_spellings() {
 }
 
 #[test]
-fn a_failed_operation_means_what_its_code_says() {
+fn an_operations_error_code_decides_the_kind() {
     for (status, code, kind) in [
         (503, "ZONE_RESOURCE_POOL_EXHAUSTED", ErrorKind::NoCapacity),
         (
@@ -99,12 +99,12 @@ fn a_failed_operation_means_what_its_code_says() {
 }
 
 #[test]
-fn an_address_that_is_just_being_released_is_worth_another_try() {
+fn an_address_being_released_is_transient() {
     let words = "Invalid value for field 'resource.IPAddress': '34.1.2.3'. Specified IP address is in-use and would result in a conflict.";
     assert_eq!(Fault::from(answer(400, "invalid", words)).kind(), TRANSIENT);
 }
 
-/// Google's own words for it, the second those of a constraint that the organisation defined itself.
+/// Google's messages. The second is for a custom constraint.
 const FORBIDDEN: [(&str, &str); 3] = [
     (
         "Constraint constraints/compute.vmExternalIpAccess violated for project projects/123. Add instance \
@@ -122,11 +122,11 @@ const FORBIDDEN: [(&str, &str); 3] = [
 ];
 
 #[test]
-fn what_an_organisation_forbids_is_no_stale_fingerprint() {
+fn a_policy_violation_is_not_a_stale_fingerprint() {
     for (words, constraint) in FORBIDDEN {
-        let answered = Fault::from(answer(412, "conditionNotMet", words));
+        let response = Fault::from(answer(412, "conditionNotMet", words));
         for fault in [
-            answered,
+            response,
             Fault::from(ended(412, "CONDITION_NOT_MET", words)),
         ] {
             assert_eq!(fault.kind(), ErrorKind::Denied, "{words}");
@@ -150,7 +150,7 @@ fn what_an_organisation_forbids_is_no_stale_fingerprint() {
 }
 
 #[test]
-fn an_error_says_what_was_tried_in_whose_words_and_what_to_do() {
+fn an_error_has_the_attempt_the_message_and_a_hint() {
     let attempt = Attempt::new("create", "machine kubernetes-master in europe-west1-b");
     let error = attempt.failed(&Fault::from(answer(
         403,
@@ -179,7 +179,7 @@ fn an_error_says_what_was_tried_in_whose_words_and_what_to_do() {
 }
 
 #[test]
-fn the_pause_that_was_asked_for_is_kept() {
+fn the_requested_pause_is_kept() {
     let mut headers = HeaderMap::new();
     headers.insert("retry-after", HeaderValue::from_static("7"));
     let error = Error::http(503, headers, "busy".into());
@@ -190,7 +190,7 @@ fn the_pause_that_was_asked_for_is_kept() {
 }
 
 #[test]
-fn a_retry_loop_that_gave_up_tells_its_last_answer() {
+fn an_exhausted_retry_loop_reports_its_last_response() {
     let given_up = Error::exhausted(answer(403, "rateLimitExceeded", "slow down"));
     let fault = Fault::from(given_up);
     assert_eq!(fault.reason.as_deref(), Some("RATE_LIMIT_EXCEEDED"));
@@ -198,7 +198,7 @@ fn a_retry_loop_that_gave_up_tells_its_last_answer() {
 }
 
 #[test]
-fn no_answer_is_worth_another_try_and_says_why() {
+fn a_missing_response_is_transient_and_explained() {
     let refused = std::io::Error::other("connection refused");
     let fault = Fault::from(Error::io(refused));
     assert_eq!(fault.kind(), TRANSIENT);
@@ -206,7 +206,7 @@ fn no_answer_is_worth_another_try_and_says_why() {
 }
 
 #[test]
-fn an_answer_that_can_not_be_read_may_be_better_the_next_time() {
+fn a_garbled_response_is_transient() {
     let garbled = Error::deser("expected value at line 1 column 1");
     let error = Attempt::new("read", "network net").failed(&Fault::from(garbled));
     assert_eq!(error.kind, TRANSIENT);

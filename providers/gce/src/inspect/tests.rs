@@ -5,7 +5,7 @@ use hakube_provider::MachineState;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// A resource as it comes over the wire.
+/// A resource from its JSON.
 fn model<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
 }
@@ -53,7 +53,7 @@ fn names(inventory: &Inventory) -> Vec<String> {
 }
 
 #[test]
-fn a_machine_is_there_with_its_data_disk_and_without_its_boot_disk() {
+fn a_machine_is_listed_with_its_data_disk_only() {
     let found = Found {
         instances: vec![instance("m-1", None)],
         disks: vec![disk("m-1", Some("m-1")), disk("m-1-pd", Some("m-1"))],
@@ -74,7 +74,7 @@ fn a_machine_is_there_with_its_data_disk_and_without_its_boot_disk() {
 }
 
 #[test]
-fn a_boot_disk_that_outlived_its_machine_is_found() {
+fn an_orphaned_boot_disk_is_listed() {
     let found = Found {
         disks: vec![disk("m-1", None)],
         ..Found::default()
@@ -83,7 +83,7 @@ fn a_boot_disk_that_outlived_its_machine_is_found() {
 }
 
 #[test]
-fn machines_of_a_group_belong_to_it_until_it_is_gone() {
+fn a_groups_machines_are_listed_only_without_the_group() {
     let manager = model(json!({
         "name": "nodes",
         "zone": "https://x/zones/z-b",
@@ -136,7 +136,7 @@ fn the_balancer_is_reported_in_parts() {
         "34.1.1.1"
     );
     assert_eq!(inventory.balancer.machines(), ["m-1"]);
-    // In an order in which Compute Engine lets them be deleted.
+    // In an order in which Compute Engine can delete them.
     assert_eq!(
         names(&inventory),
         [

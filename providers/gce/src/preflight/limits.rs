@@ -1,37 +1,36 @@
-//! Compute Engine's limits of names, labels and metadata. Pure: nothing is asked.
+//! Compute Engine's limits on names, labels and metadata. Pure: makes no calls.
 //!
 //! Source: <https://cloud.google.com/compute/docs/naming-resources>,
 //! <https://cloud.google.com/compute/docs/metadata/setting-custom-metadata#limitations>,
 //! <https://cloud.google.com/compute/docs/labeling-resources#requirements>.
 
-use super::machines;
 use hakube_provider::{Attempt, ErrorKind, MachineSpec, PreflightSpec, ProviderError};
 
-/// The longest name, in characters.
+/// The maximum length of a name, in characters.
 const NAME: usize = 63;
-/// What a managed group appends to the stem of its machines' names: a dash and four characters.
+/// The suffix of a managed group's machine names: a dash and four characters.
 const MACHINE_SUFFIX: usize = 5;
-/// The longest value of a metadata key, in bytes.
+/// The maximum size of a metadata value, in bytes.
 const METADATA_VALUE: usize = 262_144;
-/// Labels of a resource, the mark and a group's own included.
+/// The maximum number of labels, including the ownership label and a group's own.
 const LABELS: usize = 64;
-/// The longest key or value of a label, in characters.
+/// The maximum length of a label's key or value, in characters.
 const LABEL: usize = 63;
 
-/// Everything that Compute Engine would refuse for its size or shape.
+/// Everything that exceeds a limit or has an invalid format.
 pub(super) fn findings(spec: &PreflightSpec) -> Vec<ProviderError> {
     let mut findings: Vec<ProviderError> = names(spec)
         .into_iter()
         .filter_map(|(kind, name, room)| name_finding(kind, &name, room))
         .collect();
-    for (machine, _) in machines(spec) {
+    for (machine, _) in spec.all_machines() {
         findings.extend(metadata_finding(machine));
         findings.extend(label_finding(machine));
     }
     findings
 }
 
-/// Every name that will be given, with what it is the name of and how long it may be.
+/// Every name that will be used, with its resource's kind and its maximum length.
 fn names(spec: &PreflightSpec) -> Vec<(&'static str, String, usize)> {
     let mut names = Vec::new();
     let mut add = |kind, name: &str| names.push((kind, name.to_owned(), NAME));
@@ -79,14 +78,14 @@ fn names(spec: &PreflightSpec) -> Vec<(&'static str, String, usize)> {
 }
 
 fn name_finding(kind: &str, name: &str, room: usize) -> Option<ProviderError> {
-    let attempt = Attempt::new("make", format!("{kind} {name}"));
+    let attempt = Attempt::new("create", format!("{kind} {name}"));
     if name.len() > room {
         let more = match room {
             NAME => String::new(),
-            _ => format!(" before the {MACHINE_SUFFIX} that Compute Engine appends"),
+            _ => format!(", because Compute Engine appends {MACHINE_SUFFIX}"),
         };
         let message = format!(
-            "its name has {} characters, and may have {room}{more}",
+            "its name has {} characters; the maximum is {room}{more}",
             name.len()
         );
         return Some(
@@ -96,7 +95,7 @@ fn name_finding(kind: &str, name: &str, room: usize) -> Option<ProviderError> {
         );
     }
     (!is_name(name)).then(|| {
-        let message = "its name must start with a letter, end with a letter or digit, and have letters a-z, digits and dashes only";
+        let message = "its name must start with a letter, end with a letter or digit, and contain only letters a-z, digits and dashes";
         attempt.error(ErrorKind::Invalid, message)
     })
 }
@@ -112,22 +111,22 @@ fn is_name(name: &str) -> bool {
 fn metadata_finding(machine: &MachineSpec) -> Option<ProviderError> {
     let size = machine.user_data.len();
     (size > METADATA_VALUE).then(|| {
-        let attempt = Attempt::new("make", format!("machine {}", machine.machine.name));
+        let attempt = Attempt::new("create", format!("machine {}", machine.machine.name));
         let message = format!(
-            "its user data has {size} bytes, and Compute Engine takes {METADATA_VALUE} as the value of a metadata key"
+            "its user data has {size} bytes; the maximum of a metadata value is {METADATA_VALUE}"
         );
         attempt
             .error(ErrorKind::Invalid, message)
-            .with_hint("pass fewer or shorter arguments to its components")
+            .with_hint("use fewer or shorter arguments of its components")
     })
 }
 
 fn label_finding(machine: &MachineSpec) -> Option<ProviderError> {
-    let attempt = Attempt::new("make", format!("machine {}", machine.machine.name));
-    // The mark, and the label of a node group's machines.
+    let attempt = Attempt::new("create", format!("machine {}", machine.machine.name));
+    // Plus the ownership label and the node group's label.
     if machine.labels.len() + 2 > LABELS {
         let message = format!(
-            "it has {} labels, and may have {LABELS}",
+            "it has {} labels; the maximum is {LABELS}",
             machine.labels.len() + 2
         );
         return Some(attempt.error(ErrorKind::Invalid, message));
@@ -143,7 +142,7 @@ fn label_finding(machine: &MachineSpec) -> Option<ProviderError> {
         .iter()
         .find(|(key, value)| key.is_empty() || !fits(key) || !fits(value))?;
     let message = format!(
-        "its label {}={} must have up to {LABEL} lower case letters, digits, dashes and underscores on each side",
+        "its label {}={} must have at most {LABEL} lower-case letters, digits, dashes and underscores on each side",
         bad.0, bad.1
     );
     Some(attempt.error(ErrorKind::Invalid, message))
@@ -152,21 +151,17 @@ fn label_finding(machine: &MachineSpec) -> Option<ProviderError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hakube_provider::{AddressSpec, BalancerSpec, MachineRef, Reach};
+    use hakube_provider::{BalancerSpec, MachineRef, Reach};
 
     fn address(name: &str) -> PreflightSpec {
         PreflightSpec {
-            addresses: vec![AddressSpec {
-                cluster: "k".into(),
-                name: name.into(),
-                reach: Reach::Anywhere,
-            }],
+            addresses: vec![hakube_contract::address_spec("k", name)],
             ..PreflightSpec::default()
         }
     }
 
     #[test]
-    fn a_name_has_up_to_63_characters_of_the_right_kind() {
+    fn a_name_has_at_most_63_valid_characters() {
         assert_eq!(findings(&address(&"a".repeat(63))), []);
         for wrong in [&"a".repeat(64), "Master-ip", "1-ip", "ip-", "", "a_ip"] {
             assert_eq!(findings(&address(wrong)).len(), 1, "{wrong}");
@@ -174,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_a_zone_is_appended_to_are_counted_whole() {
+    fn the_zone_suffix_counts_towards_a_names_length() {
         let zone = "europe-west1-b";
         let fits = NAME - zone.len() - 1;
         for (length, wrong) in [(fits, 0), (fits + 1, 1)] {

@@ -1,9 +1,9 @@
-//! What can't work, found before anything is made.
+//! Finds what would fail before anything is created.
 //!
-//! The project is asked for first: if that fails, everything else would fail in the same words. Then
-//! everything is looked at at once, and judged by pure functions.
+//! The project is read first: if that fails, everything else would fail with the same error. Then
+//! everything is read concurrently, and pure functions evaluate the results.
 //!
-//! Whether a zone has room can't be known beforehand: Compute Engine tells by failing.
+//! A zone's capacity can't be known in advance: Compute Engine reports it only by failing.
 
 mod limits;
 mod permissions;
@@ -13,8 +13,9 @@ mod taken;
 
 use crate::Gce;
 use crate::error::Fault;
+use crate::operation::request;
 use google_cloud_compute_v1::model;
-use hakube_provider::{Attempt, ErrorKind, MachineSpec, PreflightSpec, ProviderError, Result};
+use hakube_provider::{Attempt, ErrorKind, PreflightSpec, ProviderError, Result};
 use quota::{Demand, Quotas};
 
 impl Gce {
@@ -35,7 +36,7 @@ impl Gce {
         );
         let mut findings = limits::findings(spec);
         findings.extend(zones.findings);
-        // That a machine type is missing in a zone that is missing says nothing new.
+        // Machine types are always missing in an unusable zone. Don't report both.
         let (types, missing) = types;
         let new = missing
             .into_iter()
@@ -69,7 +70,8 @@ impl Gce {
         self.project_called(&self.config.project).await
     }
 
-    /// The host of a shared VPC; `None` where there is none, or who asks may not look at it.
+    /// The host project of a Shared VPC; `None` if there is none, or the operator has no permission
+    /// to read it.
     async fn host(&self) -> Result<Option<model::Project>> {
         if !self.config.is_shared() {
             return Ok(None);
@@ -91,28 +93,15 @@ impl Gce {
 
     async fn region(&self) -> Result<model::Region> {
         let attempt = Attempt::new("use", format!("region {}", self.config.region));
-        let get = self
-            .clients
-            .regions()
-            .await?
-            .get()
-            .set_project(&self.config.project)
-            .set_region(&self.config.region);
+        let get = request!(self.regions.get in region);
         get.send()
             .await
             .map_err(|error| attempt.failed(&Fault::from(error)))
     }
 }
 
-/// All machines that will be made, and how many of each.
-fn machines(spec: &PreflightSpec) -> impl Iterator<Item = (&MachineSpec, u32)> {
-    let single = spec.machines.iter().map(|machine| (machine, 1));
-    let groups = spec.node_groups.iter();
-    single.chain(groups.map(|group| (&group.machine, group.size)))
-}
-
-/// Each finding once: a permission that lacks, or clients that can't be built, would otherwise be found for
-/// every call.
+/// Removes duplicates: a missing permission, or clients that can't be built, would otherwise be
+/// reported for every call.
 fn distinct(findings: Vec<ProviderError>) -> Vec<ProviderError> {
     let mut kept: Vec<ProviderError> = Vec::new();
     for finding in findings {

@@ -1,13 +1,13 @@
-//! Which permissions lack for what will be made.
+//! Finds missing permissions.
 //!
-//! Compute Engine's own `testIamPermissions` methods answer for a resource that exists. Cloud Resource Manager's
-//! answers for the project, in which everything is made: `projects.testIamPermissions`,
-//! <https://cloud.google.com/resource-manager/reference/rest/v3/projects/testIamPermissions>. What is often given
-//! for a resource alone (to use a subnetwork, an image, a service account) isn't asked for, but for a shared
-//! subnetwork, which is there and can be asked itself. Which method needs
-//! which: <https://cloud.google.com/compute/docs/access/iam-permissions>.
+//! Compute Engine's `testIamPermissions` methods work only on existing resources. Cloud Resource
+//! Manager's works on the project that everything is created in: `projects.testIamPermissions`,
+//! <https://cloud.google.com/resource-manager/reference/rest/v3/projects/testIamPermissions>.
+//! Permissions that are often granted on a single resource (to use a subnetwork, an image, a
+//! service account) aren't checked. An exception is a shared subnetwork, which exists and can be
+//! queried itself. The permissions that each method needs:
+//! <https://cloud.google.com/compute/docs/access/iam-permissions>.
 
-use super::machines;
 use crate::Gce;
 use crate::config::GceConfig;
 use futures::future::join_all;
@@ -20,19 +20,20 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How long the answer may take. It is worth a moment, and not more: the calls themselves tell, too.
+/// The timeout. The check isn't worth a longer wait, because the calls themselves would report
+/// missing permissions too.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default, Deserialize)]
 struct Answer {
-    /// Those of the ones asked about that the caller has.
+    /// The permissions that the caller has, of those queried.
     #[serde(default)]
     permissions: BTreeSet<String>,
 }
 
 impl Gce {
-    /// A finding of all permissions that lack, for each project that things are made in, and each shared
-    /// subnetwork. None where nobody can be asked: the service isn't enabled in the project, or isn't reached.
+    /// A finding with all missing permissions, for each project and each shared subnetwork. Empty if they
+    /// can't be queried, because the service isn't enabled in the project or is unreachable.
     pub(super) async fn permission_findings(
         &self,
         spec: &PreflightSpec,
@@ -49,13 +50,13 @@ impl Gce {
         let (own, on_network) = (needed(spec), self.needed_on_network(spec, there));
         if !self.config.is_shared() {
             let all = own.into_iter().chain(on_network).collect();
-            let finding = self.lacking_in(project, all, "roles/compute.admin").await;
+            let finding = self.missing_in(project, all, "roles/compute.admin").await;
             return finding.into_iter().collect();
         }
         let (own, in_host, in_subnetworks) = futures::join!(
-            self.lacking_in(project, own, "roles/compute.admin"),
-            self.lacking_in(host, on_network, "roles/compute.securityAdmin"),
-            self.lacking_in_subnetworks(spec),
+            self.missing_in(project, own, "roles/compute.admin"),
+            self.missing_in(host, on_network, "roles/compute.securityAdmin"),
+            self.missing_in_subnetworks(spec),
         );
         own.into_iter()
             .chain(in_host)
@@ -63,7 +64,7 @@ impl Gce {
             .collect()
     }
 
-    async fn lacking_in(
+    async fn missing_in(
         &self,
         project: &str,
         needed: BTreeSet<&'static str>,
@@ -74,43 +75,42 @@ impl Gce {
             return None;
         }
         let url = format!("{manager}/v3/projects/{project}:testIamPermissions");
-        let lacking = self.lacking(&url, needed).await?;
-        let attempt = Attempt::new("make things in", format!("project {project}"));
-        Some(attempt.error(ErrorKind::Denied, lacking).with_hint(format!(
-            "give it {role} in project {project}, or a role of its own with these (what can't be finished is taken back, so even `up` must be allowed to delete); if it has them under a condition, set HAKUBE_CHECK_PERMISSIONS=false",
+        let missing = self.missing(&url, needed).await?;
+        let attempt = Attempt::new("create resources in", format!("project {project}"));
+        Some(attempt.error(ErrorKind::Denied, missing).with_hint(format!(
+            "grant it {role} in project {project}, or a custom role with these permissions (some delete: hakube removes what it can't finish); if it has them only under a condition, set HAKUBE_CHECK_PERMISSIONS=false",
         )))
     }
 
-    /// Whoever uses a host's network may be given no more than single subnetworks of it.
-    async fn lacking_in_subnetworks(&self, spec: &PreflightSpec) -> Vec<ProviderError> {
-        let used = machines(spec).filter_map(|(machine, _)| machine.subnetwork.as_deref());
+    /// In a Shared VPC, permissions may be granted on individual subnetworks only.
+    async fn missing_in_subnetworks(&self, spec: &PreflightSpec) -> Vec<ProviderError> {
+        let used = spec
+            .all_machines()
+            .filter_map(|(machine, _)| machine.subnetwork.as_deref());
         let used: BTreeSet<&str> = used.collect();
         let is_external = |machine: &MachineSpec| machine.external != ExternalAddress::None;
         let mut needed = BTreeSet::from(["compute.subnetworks.use"]);
-        if machines(spec).any(|(machine, _)| is_external(machine)) {
+        if spec.all_machines().any(|(machine, _)| is_external(machine)) {
             needed.insert("compute.subnetworks.useExternalIp");
         }
         let findings = used.into_iter().map(|name| {
             let needed = needed.clone();
             async move {
-                let id = ResourceId {
-                    kind: ResourceKind::Subnetwork,
-                    scope: Scope::Region(self.config.region.clone()),
-                    name: name.to_owned(),
-                };
+                let id = ResourceId::new(ResourceKind::Subnetwork, Scope::Region(self.config.region.clone()), name);
                 let path = format!("{}/testIamPermissions", self.subnetwork_link(name));
                 let url = self.clients.rest().compute(&path);
-                let lacking = self.lacking(&url, needed).await?;
+                let missing = self.missing(&url, needed).await?;
                 let attempt = self.config.attempt("use", &id);
-                Some(attempt.error(ErrorKind::Denied, lacking).with_hint(
-                    "have an administrator of the shared VPC give it roles/compute.networkUser on the subnetwork",
+                Some(attempt.error(ErrorKind::Denied, missing).with_hint(
+                    "ask an administrator of the Shared VPC to grant it roles/compute.networkUser on the subnetwork",
                 ))
             }
         });
         join_all(findings).await.into_iter().flatten().collect()
     }
 
-    /// The permissions in the network's project that it takes to make what isn't there, and to take it back.
+    /// The permissions in the network's project to create missing resources, and to delete them for
+    /// a rollback.
     fn needed_on_network(
         &self,
         spec: &PreflightSpec,
@@ -119,7 +119,7 @@ impl Gce {
         let mut needed = BTreeSet::new();
         let mut add = |permissions: &[&'static str]| needed.extend(permissions);
         let is_there = |kind, name: &str| there.iter().any(|id| id.kind == kind && id.name == name);
-        // A host's network is its administrators' to make.
+        // A Shared VPC's network is managed by its administrators.
         let networks = spec.networks.iter().filter(|_| !self.config.is_shared());
         for network in networks {
             if !is_there(ResourceKind::Network, &network.name) {
@@ -142,20 +142,20 @@ impl Gce {
         needed
     }
 
-    /// Which of these the account lacks, in words.
-    async fn lacking(&self, url: &str, needed: BTreeSet<&'static str>) -> Option<String> {
+    /// A message with the permissions that the account is missing.
+    async fn missing(&self, url: &str, needed: BTreeSet<&'static str>) -> Option<String> {
         let body = json!({"permissions": needed});
-        let asked = self.clients.rest().post::<Answer>(url, &body);
-        let answer = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
-        let lacking: Vec<&str> = needed
+        let request = self.clients.rest().post::<Answer>(url, &body);
+        let answer = tokio::time::timeout(PATIENCE, request).await.ok()?.ok()?;
+        let missing: Vec<&str> = needed
             .into_iter()
             .filter(|permission| !answer.permissions.contains(*permission))
             .collect();
-        (!lacking.is_empty()).then(|| format!("the account lacks {}", lacking.join(", ")))
+        (!missing.is_empty()).then(|| format!("the account is missing {}", missing.join(", ")))
     }
 }
 
-/// The permissions in the cluster's own project that it takes to make all the rest, and to take it back.
+/// The permissions in the cluster's project to create everything else, and to delete it for a rollback.
 fn needed(spec: &PreflightSpec) -> BTreeSet<&'static str> {
     let mut needed = BTreeSet::new();
     let mut add = |permissions: &[&'static str]| needed.extend(permissions);
@@ -173,7 +173,7 @@ fn needed(spec: &PreflightSpec) -> BTreeSet<&'static str> {
             ],
         });
     }
-    for (machine, _) in machines(spec) {
+    for (machine, _) in spec.all_machines() {
         add(&[
             "compute.disks.create",
             "compute.instances.create",

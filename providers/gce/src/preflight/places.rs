@@ -1,9 +1,8 @@
-//! Whether zones, machine types and images exist and can be used.
+//! Checks that zones, machine types and images exist and can be used.
 
-use super::machines;
 use crate::Gce;
 use crate::link::name_in;
-use crate::operation::{every, look};
+use crate::operation::{every, look, request};
 use futures::future::join_all;
 use google_cloud_compute_v1::model;
 use google_cloud_compute_v1::model::deprecation_status::State;
@@ -11,14 +10,14 @@ use google_cloud_compute_v1::model::zone::Status;
 use hakube_provider::{Attempt, ErrorKind, PreflightSpec, ProviderError, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The machine types that were found, by zone and name.
+/// The machine types found, by zone and name.
 pub(super) type MachineTypes = BTreeMap<(String, String), model::MachineType>;
 
-/// What was found about zones.
+/// The results for zones.
 pub(super) struct Zones {
-    /// Those that won't do.
+    /// The unusable zones.
     pub(super) unusable: BTreeSet<String>,
-    /// Why.
+    /// The reasons.
     pub(super) findings: Vec<ProviderError>,
 }
 
@@ -55,7 +54,8 @@ impl Gce {
                 };
             }
         };
-        let wanted: BTreeSet<&str> = machines(spec)
+        let wanted: BTreeSet<&str> = spec
+            .all_machines()
             .map(|(machine, _)| machine.machine.zone.as_str())
             .collect();
         let finding = |zone: &str| {
@@ -64,8 +64,8 @@ impl Gce {
                 Some(found) => judge(&attempt, found, &self.config.region),
                 None => Some(
                     attempt
-                        .error(ErrorKind::Invalid, "there is no such zone")
-                        .with_hint("`gcloud compute zones list` shows them all"),
+                        .error(ErrorKind::Invalid, "the zone doesn't exist")
+                        .with_hint("run `gcloud compute zones list` to list the zones"),
                 ),
             }
         };
@@ -76,12 +76,13 @@ impl Gce {
         Zones { unusable, findings }
     }
 
-    /// The machine types, and what is wrong with those that weren't found, by their zone.
+    /// The machine types found, and errors by zone for the others.
     pub(super) async fn machine_types(
         &self,
         spec: &PreflightSpec,
     ) -> (MachineTypes, Vec<(String, ProviderError)>) {
-        let wanted: BTreeSet<(&str, &str)> = machines(spec)
+        let wanted: BTreeSet<(&str, &str)> = spec
+            .all_machines()
             .map(|(machine, _)| {
                 let zone = machine.machine.zone.as_str();
                 (zone, machine.machine_type.as_str())
@@ -104,28 +105,21 @@ impl Gce {
 
     async fn machine_type(&self, zone: &str, size: &str) -> Result<model::MachineType> {
         let attempt = Attempt::new("use", format!("machine type {size} in {zone}"));
-        let get = self
-            .clients
-            .machine_types()
-            .await?
-            .get()
-            .set_project(&self.config.project)
-            .set_zone(zone)
-            .set_machine_type(size);
+        let get = request!(self.machine_types.get in zone).set_machine_type(size);
         look(&attempt, get.send()).await?.ok_or_else(|| {
             attempt
-                .error(ErrorKind::Invalid, "the zone has no such machine type")
+                .error(ErrorKind::Invalid, "the zone doesn't have this machine type")
                 .with_hint(format!(
-                    "`gcloud compute machine-types list --zones {zone}` shows what it has"
+                    "run `gcloud compute machine-types list --zones {zone}` to list the zone's machine types"
                 ))
         })
     }
 
-    /// What is wrong with the images that machines will boot.
+    /// The problems with the images that machines will boot.
     pub(super) async fn images(&self, spec: &PreflightSpec) -> Vec<ProviderError> {
-        // By image, the smallest disk that it must fit on.
+        // The smallest boot disk for each image.
         let mut wanted: BTreeMap<&str, u64> = BTreeMap::new();
-        for (machine, _) in machines(spec) {
+        for (machine, _) in spec.all_machines() {
             let disk = wanted.entry(&machine.image).or_insert(u64::MAX);
             *disk = machine.boot_disk_gb.min(*disk);
         }
@@ -141,7 +135,7 @@ impl Gce {
 
     async fn image(&self, attempt: &Attempt, image: &str) -> Result<model::Image> {
         let Some((project, name)) = image_name(image) else {
-            let message = "it isn't the name of an image: projects/P/global/images/NAME, or family/NAME in place of NAME";
+            let message = "it isn't a valid image name: use projects/P/global/images/NAME, or family/NAME instead of NAME";
             return Err(attempt.error(ErrorKind::Invalid, message));
         };
         let project = project.unwrap_or(&self.config.project);
@@ -163,20 +157,20 @@ impl Gce {
             attempt
                 .error(
                     ErrorKind::Invalid,
-                    format!("project {project} has no such image or family, or doesn't share it"),
+                    format!("project {project} doesn't have this image or family, or doesn't share it"),
                 )
                 .with_hint(format!(
-                    "`gcloud compute images list --project {project} --no-standard-images` shows what it has"
+                    "run `gcloud compute images list --project {project} --no-standard-images` to list its images"
                 ))
         })
     }
 }
 
-/// A project that isn't there shows as whatever was asked for in it not being there.
+/// If a project doesn't exist, whatever is requested in it is reported as not found.
 pub(super) fn no_project(error: ProviderError) -> ProviderError {
     if error.kind == ErrorKind::Invalid && error.hint.is_none() {
         return error.with_hint(
-            "set the project's id, not its name: `gcloud projects list` shows both; the account needs roles/compute.viewer at least",
+            "set the project's id, not its name (`gcloud projects list` shows both); the account needs at least roles/compute.viewer",
         );
     }
     error
@@ -185,12 +179,15 @@ pub(super) fn no_project(error: ProviderError) -> ProviderError {
 fn judge(attempt: &Attempt, zone: &model::Zone, region: &str) -> Option<ProviderError> {
     let of = name_in(zone.region.as_deref().unwrap_or_default());
     if of != region {
-        let message = format!("it is in region {of}, and the cluster is in {region}");
+        let message = format!("it is in region {of}, but the cluster is in {region}");
         return Some(attempt.error(ErrorKind::Invalid, message));
     }
     (zone.status != Some(Status::Up)).then(|| {
         attempt
-            .error(ErrorKind::NoCapacity, "Compute Engine says that it is down")
+            .error(
+                ErrorKind::NoCapacity,
+                "Compute Engine reports that it is down",
+            )
             .with_hint("try another zone of the region")
     })
 }
@@ -198,16 +195,17 @@ fn judge(attempt: &Attempt, zone: &model::Zone, region: &str) -> Option<Provider
 fn judge_image(attempt: &Attempt, image: &model::Image, disk_gb: u64) -> Option<ProviderError> {
     let state = image.deprecated.as_ref().and_then(|it| it.state.as_ref());
     if matches!(state, Some(State::Obsolete | State::Deleted)) {
-        let message = "it is obsolete, and no disk can be made from it";
+        let message = "it is obsolete, and can't be used for new disks";
         return Some(
             attempt
                 .error(ErrorKind::Invalid, message)
-                .with_hint("name the image's family, which always has one that isn't"),
+                .with_hint("use the image's family, which always has a current image"),
         );
     }
     let size = u64::try_from(image.disk_size_gb.unwrap_or_default()).unwrap_or_default();
     (size > disk_gb).then(|| {
-        let message = format!("it needs a boot disk of {size} GB, and {disk_gb} GB were asked for");
+        let message =
+            format!("it needs a boot disk of {size} GB, but the machine's has {disk_gb} GB");
         attempt.error(ErrorKind::Invalid, message)
     })
 }
@@ -218,7 +216,7 @@ enum ImageName<'a> {
     Family(&'a str),
 }
 
-/// The project of an image, where it is named, and its name or its family's.
+/// The project of an image, if given, and the image's name or its family's.
 fn image_name(text: &str) -> Option<(Option<&str>, ImageName<'_>)> {
     let path = text.find("projects/").map_or(text, |at| &text[at..]);
     let parts: Vec<&str> = path.split('/').collect();
@@ -240,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_image_is_named_in_each_of_the_ways_that_compute_engine_takes() {
+    fn all_of_compute_engines_image_names_are_parsed() {
         let family = "projects/debian-cloud/global/images/family/debian-12";
         let wanted = Some((Some("debian-cloud"), ImageName::Family("debian-12")));
         assert_eq!(image_name(family), wanted);

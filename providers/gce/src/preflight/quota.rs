@@ -1,25 +1,25 @@
-//! Whether the project's quotas have room for what will be made. Pure: the quotas are given.
+//! Checks that the project's quotas allow what will be created. Pure: the quotas are given.
 //!
-//! Metrics are those of `regions.get` and `projects.get`; one that neither lists isn't limited, or limited
-//! where Compute Engine's API doesn't tell (machine families since C3D and N4 are in Cloud Quotas only).
+//! The metrics are those of `regions.get` and `projects.get`. A metric that neither lists is
+//! unlimited, or limited where Compute Engine's API doesn't report it (machine families since C3D
+//! and N4 are only in Cloud Quotas).
 //! Source: <https://cloud.google.com/compute/resource-usage>.
 
-use super::machines;
 use super::places::MachineTypes;
 use google_cloud_compute_v1::model;
 use hakube_provider::{
-    Attempt, ErrorKind, ExternalAddress, MachineSpec, PreflightSpec, ProviderError, Reach,
-    ResourceId, ResourceKind, Scope,
+    Attempt, ErrorKind, ExternalAddress, MachineRef, MachineSpec, PreflightSpec, ProviderError,
+    Reach, ResourceId, ResourceKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The quotas of a project and a region: where each counts, its limit and what is used of it.
+/// The quotas of a project and a region: place, metric, limit and usage of each.
 pub(super) struct Quotas {
     all: Vec<(String, String, f64, f64)>,
 }
 
 impl Quotas {
-    /// Both.
+    /// The quotas of both.
     pub(super) fn new(project: &model::Project, region: &model::Region) -> Self {
         let mut quotas = Self::of_project(project);
         let name = region.name.as_deref().unwrap_or_default();
@@ -27,7 +27,7 @@ impl Quotas {
         quotas
     }
 
-    /// Those that count in all regions.
+    /// The quotas that apply to all regions.
     pub(super) fn of_project(project: &model::Project) -> Self {
         let mut quotas = Self { all: Vec::new() };
         let name = project.name.as_deref().unwrap_or_default();
@@ -43,17 +43,17 @@ impl Quotas {
         }));
     }
 
-    /// The quotas that haven't room for it.
+    /// The quotas that the demand exceeds.
     pub(super) fn short_of(&self, demand: &Demand) -> Vec<ProviderError> {
         let finding = |(place, metric, limit, usage): &(String, String, f64, f64)| {
             let needs = demand.of(metric, place.starts_with("region"))?;
             let left = (limit - usage).max(0.0);
-            // Counts are whole numbers far below those that a float can't tell apart.
+            // Counts are integers that a float represents exactly.
             (f64::from(u32::try_from(needs).unwrap_or(u32::MAX)) > left).then(|| {
                 let attempt = Attempt::new("stay within", format!("quota {metric} of {place}"));
-                let message = format!("needs {needs}, and {left} of {limit} are left");
+                let message = format!("{needs} needed, but only {left} of {limit} left");
                 attempt.error(ErrorKind::Quota, message).with_hint(
-                    "ask for more at https://console.cloud.google.com/iam-admin/quotas, or use fewer or smaller machines",
+                    "request more at https://console.cloud.google.com/iam-admin/quotas, or use fewer or smaller machines",
                 )
             })
         };
@@ -61,36 +61,30 @@ impl Quotas {
     }
 }
 
-/// How much of each metric is needed.
+/// The amount needed of each metric.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Demand(BTreeMap<String, u64>);
 
 impl Demand {
-    /// What it takes to make all of it but what is there.
+    /// The amounts needed to create everything that doesn't exist yet.
     pub(super) fn new(
         spec: &PreflightSpec,
         types: &MachineTypes,
         there: &BTreeSet<ResourceId>,
     ) -> Self {
         let mut demand = Self::default();
-        let is_there = |kind, scope: Scope, name: &str| {
-            there.contains(&ResourceId {
-                kind,
-                scope,
-                name: name.to_owned(),
-            })
-        };
-        for (machine, count) in machines(spec) {
-            let zone = Scope::Zone(machine.machine.zone.clone());
-            if !is_there(ResourceKind::Machine, zone, &machine.machine.name) {
-                demand.machines(machine, u64::from(count), types);
+        for (machine, group) in spec.all_machines() {
+            let MachineRef { name, zone } = &machine.machine;
+            if !there.contains(&ResourceId::in_zone(ResourceKind::Machine, zone, name)) {
+                let count = group.map_or(1, |group| u64::from(group.size));
+                demand.machines(machine, count, types);
             }
         }
-        let absent = |kind| there.iter().filter(move |id| id.kind == kind).count();
+        let existing = |kind| there.iter().filter(move |id| id.kind == kind).count();
         for (metric, kind, wanted) in counted(spec) {
-            demand.add(metric, wanted.saturating_sub(absent(kind)) as u64);
+            demand.add(metric, wanted.saturating_sub(existing(kind)) as u64);
         }
-        // Each zone's backends are a group, and so is each managed group.
+        // Each zone with backends has a group, and so has each managed group.
         let zones: BTreeSet<&str> = spec
             .balancers
             .iter()
@@ -104,7 +98,7 @@ impl Demand {
         demand
     }
 
-    /// What of it counts in the network's project, taken out of the rest.
+    /// Removes and returns the metrics that count in the network's project.
     pub(super) fn split_network(&mut self) -> Self {
         let metrics = ["FIREWALLS", "NETWORKS", "SUBNETWORKS"];
         let taken = metrics.map(|metric| self.0.remove_entry(metric));
@@ -118,7 +112,7 @@ impl Demand {
         let cpus = cpus.and_then(|cpus| u64::try_from(cpus).ok()).unwrap_or(0) * count;
         self.add(&cpu_metric(&machine.machine_type), cpus);
         self.add("CPUS_ALL_REGIONS", cpus);
-        // A reserved address counts as reserved, and once more while it is in use.
+        // A reserved address also counts as in use while it is assigned.
         if machine.external != ExternalAddress::None {
             self.add("IN_USE_ADDRESSES", count);
         }
@@ -137,7 +131,8 @@ impl Demand {
         }
     }
 
-    /// What is needed of a metric. Addresses of the project are those of no region, of which none are made.
+    /// The amount needed of a metric. The project's address metrics are for global addresses, which
+    /// hakube doesn't use.
     fn of(&self, metric: &str, in_region: bool) -> Option<u64> {
         let regional = metric.ends_with("_ADDRESSES");
         if regional && !in_region {
@@ -147,13 +142,13 @@ impl Demand {
     }
 }
 
-/// Metrics that count resources of a kind, and how many are wanted.
+/// Metrics that count resources of a kind, and the number wanted.
 fn counted(spec: &PreflightSpec) -> [(&'static str, ResourceKind, usize); 10] {
     let subnetworks = spec.networks.iter().filter(|it| it.subnetwork.is_some());
     let is_external = |reach: &Reach| *reach == Reach::Anywhere;
     let external = spec.addresses.iter().filter(|it| is_external(&it.reach));
     let internal = spec.addresses.iter().filter(|it| !is_external(&it.reach));
-    // Internal rules count by network, which no quota of the project or region tells.
+    // Internal rules count per network, in no quota of the project or region.
     let rules = spec.rules.iter().filter(|it| is_external(&it.reach));
     [
         ("STATIC_ADDRESSES", ResourceKind::Address, external.count()),
@@ -193,7 +188,7 @@ fn counted(spec: &PreflightSpec) -> [(&'static str, ResourceKind, usize); 10] {
     ]
 }
 
-/// The metric that a machine type's CPUs count in: the older families share one, the others have their own.
+/// The metric of a machine type's CPUs: older families share one, others have their own.
 fn cpu_metric(machine_type: &str) -> String {
     let family = machine_type.split('-').next().unwrap_or_default();
     match family {
@@ -202,7 +197,7 @@ fn cpu_metric(machine_type: &str) -> String {
     }
 }
 
-/// The metric that a disk's gigabytes count in; none for hyperdisks, which have quotas elsewhere.
+/// The metric of a disk's size; empty for hyperdisks, whose quotas are elsewhere.
 fn disk_metric(kind: &str) -> &'static str {
     match kind {
         "pd-standard" => "DISKS_TOTAL_GB",

@@ -1,6 +1,5 @@
-//! Names that are taken: by the cluster's own resources, which is well, or by someone else's.
+//! Existing names: the cluster's own resources are fine, others are a conflict.
 
-use super::machines;
 use crate::Gce;
 use crate::link::name_in;
 use crate::mark::ours;
@@ -9,33 +8,45 @@ use crate::operation::look;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use google_cloud_compute_v1::model;
 use hakube_provider::{
-    Attempt, ErrorKind, FirewallSpec, NetworkSpec, PreflightSpec, ProviderError, ResourceId,
-    ResourceKind, Result, Scope,
+    Attempt, BalancerSpec, EndpointSpec, ErrorKind, FirewallSpec, MachineRef, NetworkSpec,
+    PreflightSpec, ProviderError, ResourceId, ResourceKind, Result, Scope,
 };
 use std::collections::BTreeSet;
 
-/// What is there of what will be made.
+/// The existing resources with names that will be used.
 #[derive(Default)]
 pub(super) struct Taken {
-    /// What is there already, and can stay.
+    /// Resources that exist and can stay.
     pub(super) there: BTreeSet<ResourceId>,
-    /// What is there and in the way.
+    /// Conflicts.
     pub(super) findings: Vec<ProviderError>,
 }
 
-/// Whether the resource is there and usable.
+/// Whether the resource exists and is usable.
 type Look<'a> = BoxFuture<'a, (ResourceId, Result<bool>)>;
 
-/// Looks for a resource by its name, and judges it by its mark and by what else is said.
+/// Reads a resource by name, and checks its owner and the given condition.
 macro_rules! look_at {
+    ($gce:ident, $cluster:expr, $kind:ident in region, $name:expr => $($get:tt)+) => {
+        look_at!($gce, $cluster, ResourceId::new(ResourceKind::$kind, $gce.in_region(), $name);
+            $($get)+, set_region(&$gce.config.region))
+    };
+    ($gce:ident, $cluster:expr, $kind:ident in $zone:ident, $name:expr => $($get:tt)+) => {
+        look_at!($gce, $cluster, ResourceId::in_zone(ResourceKind::$kind, $zone, $name);
+            $($get)+, set_zone($zone))
+    };
+    ($gce:ident, $cluster:expr, $kind:ident, $name:expr => $($get:tt)+) => {
+        look_at!($gce, $cluster, ResourceId::new(ResourceKind::$kind, Scope::Global, $name);
+            $($get)+)
+    };
     (
-        $gce:ident, $cluster:expr, $id:expr,
+        $gce:ident, $cluster:expr, $id:expr;
         $service:ident.$set_name:ident $(, $set_scope:ident($scope:expr))?
         $(; then $judge:expr)?
     ) => {{
         let (id, cluster) = ($id, $cluster);
         async move {
-            let attempt = $gce.config.attempt("make", &id);
+            let attempt = $gce.config.attempt("create", &id);
             let owner = $gce.config.owner(id.kind, cluster);
             let found = async {
                 let get = $gce
@@ -62,7 +73,7 @@ macro_rules! look_at {
 }
 
 impl Gce {
-    /// Looks for everything that will be made, by its name.
+    /// Checks the names of everything that will be created.
     pub(super) async fn taken(&self, spec: &PreflightSpec) -> Taken {
         let looks = self
             .foundation(spec)
@@ -87,28 +98,20 @@ impl Gce {
             .iter()
             .filter_map(|network| Some(network.subnetwork.as_ref()?.0.as_str()))
             .collect();
-        let used: BTreeSet<(&str, &str)> = machines(spec)
+        let used: BTreeSet<(&str, &str)> = spec
+            .all_machines()
             .filter_map(|(machine, _)| Some((machine.subnetwork.as_deref()?, &*machine.network)))
             .collect();
         let subnetworks = used
             .into_iter()
             .map(|(name, network)| self.subnetwork(name, network, made.contains(name)));
         let firewalls = spec.firewalls.iter().map(|firewall| {
-            let id = id(ResourceKind::Firewall, Scope::Global, &firewall.name);
             let judge =
                 |attempt: &Attempt, found: &model::Firewall| stays(attempt, firewall, found);
-            look_at!(self, &firewall.cluster, id, firewalls.set_firewall; then judge)
+            look_at!(self, &firewall.cluster, Firewall, &firewall.name => firewalls.set_firewall; then judge)
         });
         let addresses = spec.addresses.iter().map(|address| {
-            let id = id(ResourceKind::Address, self.in_region(), &address.name);
-            let region = &self.config.region;
-            look_at!(
-                self,
-                &address.cluster,
-                id,
-                addresses.set_address,
-                set_region(region)
-            )
+            look_at!(self, &address.cluster, Address in region, &address.name => addresses.set_address)
         });
         networks
             .chain(subnetworks)
@@ -120,103 +123,41 @@ impl Gce {
     fn machines_and_groups<'a>(&'a self, spec: &'a PreflightSpec) -> Vec<Look<'a>> {
         let mut looks: Vec<Look<'a>> = Vec::new();
         for machine in &spec.machines {
-            let (cluster, zone) = (&machine.cluster, &machine.machine.zone);
-            let scope = Scope::Zone(zone.clone());
-            let own = id(ResourceKind::Machine, scope.clone(), &machine.machine.name);
-            looks.push(look_at!(
-                self,
-                cluster,
-                own,
-                instances.set_instance,
-                set_zone(zone)
-            ));
+            let (of, MachineRef { name, zone }) = (&machine.cluster, &machine.machine);
+            looks.push(look_at!(self, of, Machine in zone, name => instances.set_instance));
             if let Some(disk) = &machine.data_disk {
-                let disk = id(ResourceKind::Disk, scope, &disk.name);
-                looks.push(look_at!(
-                    self,
-                    cluster,
-                    disk,
-                    disks.set_disk,
-                    set_zone(zone)
-                ));
+                looks.push(look_at!(self, of, Disk in zone, &disk.name => disks.set_disk));
             }
         }
         for group in &spec.node_groups {
-            let (cluster, zone) = (&group.machine.cluster, &group.machine.machine.zone);
-            let own = id(
-                ResourceKind::NodeGroup,
-                Scope::Zone(zone.clone()),
-                &group.name,
-            );
-            looks.push(look_at!(
-                self,
-                cluster,
-                own,
-                instance_group_managers.set_instance_group_manager,
-                set_zone(zone)
-            ));
-            let template = id(
-                ResourceKind::MachineTemplate,
-                Scope::Global,
-                &group.template,
-            );
-            looks.push(look_at!(
-                self,
-                cluster,
-                template,
-                instance_templates.set_instance_template
-            ));
+            let (of, zone) = (&group.machine.cluster, &group.machine.machine.zone);
+            looks.push(look_at!(self, of, NodeGroup in zone, &group.name =>
+                instance_group_managers.set_instance_group_manager));
+            looks.push(look_at!(self, of, MachineTemplate, &group.template =>
+                instance_templates.set_instance_template));
         }
         looks
     }
 
     fn balancing<'a>(&'a self, spec: &'a PreflightSpec) -> Vec<Look<'a>> {
-        let region = &self.config.region;
         let mut looks: Vec<Look<'a>> = Vec::new();
-        for balancer in &spec.balancers {
-            let cluster = &balancer.cluster;
-            let service = id(
-                ResourceKind::BackendService,
-                self.in_region(),
-                &balancer.name,
-            );
-            looks.push(look_at!(
-                self,
-                cluster,
-                service,
-                backend_services.set_backend_service,
-                set_region(region)
-            ));
-            let check = id(ResourceKind::HealthCheck, self.in_region(), &balancer.name);
-            looks.push(look_at!(
-                self,
-                cluster,
-                check,
-                health_checks.set_health_check,
-                set_region(region)
-            ));
+        for BalancerSpec { cluster, name, .. } in &spec.balancers {
+            looks.push(look_at!(self, cluster, BackendService in region, name =>
+                backend_services.set_backend_service));
+            looks.push(look_at!(self, cluster, HealthCheck in region, name =>
+                health_checks.set_health_check));
         }
-        for endpoint in &spec.rules {
-            let rule = id(
-                ResourceKind::ForwardingRule,
-                self.in_region(),
-                &endpoint.rule,
-            );
-            looks.push(look_at!(
-                self,
-                &endpoint.cluster,
-                rule,
-                forwarding_rules.set_forwarding_rule,
-                set_region(region)
-            ));
+        for EndpointSpec { cluster, rule, .. } in &spec.rules {
+            looks.push(look_at!(self, cluster, ForwardingRule in region, rule =>
+                forwarding_rules.set_forwarding_rule));
         }
         looks
     }
 
-    /// Any network of that name will do, whoever made it.
+    /// Any network of that name is usable, regardless of its owner.
     fn network_there<'a>(&'a self, spec: &'a NetworkSpec) -> Look<'a> {
         async move {
-            let id = id(ResourceKind::Network, Scope::Global, &spec.name);
+            let id = ResourceId::new(ResourceKind::Network, Scope::Global, &spec.name);
             let attempt = self.config.attempt("use", &id);
             let found = if self.config.is_shared() {
                 self.host_network_exists(&spec.name).await.map(|()| true)
@@ -231,7 +172,7 @@ impl Gce {
 
     fn subnetwork<'a>(&'a self, name: &'a str, network: &'a str, made: bool) -> Look<'a> {
         async move {
-            let id = id(ResourceKind::Subnetwork, self.in_region(), name);
+            let id = ResourceId::new(ResourceKind::Subnetwork, self.in_region(), name);
             let attempt = self.config.attempt("use", &id);
             let found = async {
                 let get = self
@@ -246,11 +187,11 @@ impl Gce {
                     Some(found) => is_of_network(&attempt, &found, network).map(|()| true),
                     None if made => Ok(false),
                     None => Err(attempt
-                        .error(ErrorKind::Invalid, "there is no such subnetwork")
+                        .error(ErrorKind::Invalid, "the subnetwork doesn't exist")
                         .with_hint(if self.config.is_shared() {
-                            "SUBNETWORK names one of the network's in this region; administrators of its project make it"
+                            "set SUBNETWORK to one of the network's subnetworks in this region; administrators of its project manage them"
                         } else {
-                            "make it, or have it made: CREATE_CUSTOM_NETWORK=true"
+                            "create it, or let hakube create it: CREATE_CUSTOM_NETWORK=true"
                         })),
                 }
             };
@@ -266,28 +207,20 @@ impl Gce {
     }
 }
 
-fn id(kind: ResourceKind, scope: Scope, name: &str) -> ResourceId {
-    ResourceId {
-        kind,
-        scope,
-        name: name.to_owned(),
-    }
-}
-
-/// A rule's ports and sources can be changed, its network can't.
+/// A rule's ports and sources can be changed, but not its network.
 fn stays(attempt: &Attempt, spec: &FirewallSpec, found: &model::Firewall) -> Result<()> {
     let network = name_in(found.network.as_deref().unwrap_or_default());
     if network == spec.network {
         return Ok(());
     }
     let message = format!(
-        "it exists in network {network} and not in {}, and a rule can't be moved",
+        "it exists in network {network}, not in {}, and a rule can't be moved",
         spec.network
     );
     Err(attempt
         .error(ErrorKind::Conflict, message)
         .with_hint(format!(
-            "`gcloud compute firewall-rules delete {}`, if nothing needs it",
+            "if nothing needs it, run `gcloud compute firewall-rules delete {}`",
             spec.name
         )))
 }

@@ -1,4 +1,4 @@
-//! The balancer, made and changed.
+//! The balancer is created and changed.
 
 use crate::support::{CLUSTER, Cloud, MARK, PROJECT, REGION, aggregated, ok};
 use hakube_provider::{BalancerSpec, MachineRef, Provider};
@@ -21,7 +21,7 @@ pub fn balancer(backends: &[(&str, &str)]) -> BalancerSpec {
 }
 
 #[tokio::test]
-async fn a_balancer_is_made_and_its_service_last() {
+async fn a_balancers_service_is_created_last() {
     let cloud = Cloud::start().await;
     let spec = balancer(&[("m-1", "europe-west1-b"), ("m-2", "europe-west1-c")]);
     cloud.gce.ensure_balancer(&spec).await.unwrap();
@@ -68,7 +68,7 @@ async fn a_balancer_is_made_and_its_service_last() {
     );
 }
 
-/// A balancer that has a backend in each of two zones.
+/// A balancer with one backend in each of two zones.
 async fn balanced() -> Cloud {
     let cloud = Cloud::start().await;
     let check = json!({
@@ -115,7 +115,7 @@ async fn balanced() -> Cloud {
 }
 
 #[tokio::test]
-async fn a_balancer_as_it_should_be_is_left_alone() {
+async fn a_correct_balancer_is_not_changed() {
     let cloud = balanced().await;
     let spec = balancer(&[("m-2", "europe-west1-c"), ("m-1", "europe-west1-b")]);
     cloud.gce.ensure_balancer(&spec).await.unwrap();
@@ -123,7 +123,7 @@ async fn a_balancer_as_it_should_be_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_zone_without_backends_leaves_the_service_before_its_group_is_deleted() {
+async fn an_empty_zone_is_removed_from_the_service_before_its_group_is_deleted() {
     let cloud = balanced().await;
     let spec = balancer(&[("m-1", "europe-west1-b")]);
     cloud.gce.ensure_balancer(&spec).await.unwrap();

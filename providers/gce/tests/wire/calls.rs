@@ -1,17 +1,13 @@
-//! What holds for every call.
+//! Properties of all calls.
 
 use crate::support::{Cloud, GLOBAL, REGION, done, failure, missing, ok, query};
 use hakube_gce::Patience;
-use hakube_provider::{AddressSpec, ErrorKind, NetworkSpec, Provider};
+use hakube_provider::{ErrorKind, NetworkSpec, Provider};
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn network() -> NetworkSpec {
-    NetworkSpec {
-        cluster: "kubernetes".into(),
-        name: "net".into(),
-        subnetwork: None,
-    }
+    hakube_contract::network_spec("kubernetes", "net")
 }
 
 fn running(scope: serde_json::Value) -> serde_json::Value {
@@ -23,7 +19,7 @@ fn running(scope: serde_json::Value) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_change_is_waited_for_where_its_operation_runs() {
+async fn an_operation_is_polled_where_it_runs() {
     let cloud = Cloud::start().await;
     let wait = format!("{GLOBAL}/operations/operation-7/wait");
     let inserted = ok(running(json!({})));
@@ -47,12 +43,8 @@ async fn a_change_is_waited_for_where_its_operation_runs() {
     cloud
         .answers("POST", format!("{REGION}/addresses"), inserted, 1)
         .await;
-    let spec = AddressSpec {
-        cluster: "kubernetes".into(),
-        name: "ip".into(),
-        reach: hakube_provider::Reach::Anywhere,
-    };
-    // The address can't be read afterwards: this Compute Engine forgets what it made.
+    let spec = hakube_contract::address_spec("kubernetes", "ip");
+    // The address can't be read afterwards: this mock doesn't store it.
     cloud.gce.ensure_address(&spec).await.unwrap_err();
     let waited = format!("{REGION}/operations/operation-7/wait");
     let requests = cloud.requests().await;
@@ -60,7 +52,7 @@ async fn a_change_is_waited_for_where_its_operation_runs() {
 }
 
 #[tokio::test]
-async fn an_operation_that_fails_is_an_error_of_the_right_kind() {
+async fn a_failed_operation_is_an_error_of_the_right_kind() {
     let cloud = Cloud::start().await;
     let failed = ok(json!({
         "name": "operation-7",
@@ -81,7 +73,7 @@ async fn an_operation_that_fails_is_an_error_of_the_right_kind() {
 }
 
 #[tokio::test]
-async fn a_change_whose_answer_got_lost_is_sent_again_as_the_same_change() {
+async fn a_change_with_a_lost_response_is_repeated_as_the_same_change() {
     let cloud = Cloud::start().await;
     let unavailable = failure(503, "backendError", "try again");
     cloud
@@ -100,7 +92,7 @@ async fn a_change_whose_answer_got_lost_is_sent_again_as_the_same_change() {
 }
 
 #[tokio::test]
-async fn a_caller_who_is_too_fast_tries_again() {
+async fn an_exceeded_rate_limit_is_retried() {
     let cloud = Cloud::start().await;
     let too_fast = failure(403, "rateLimitExceeded", "Rate Limit Exceeded");
     cloud
@@ -128,15 +120,15 @@ async fn another_insert_of_the_same_name_is_another_change() {
 }
 
 #[tokio::test]
-async fn after_a_crash_a_change_is_the_same_call_and_its_end_proves_nothing() {
+async fn after_a_crash_a_change_has_the_same_id_and_is_in_doubt() {
     let cloud = Cloud::start().await;
     cloud.gce.ensure_network(&network()).await.unwrap();
     let next = cloud.resumed().await;
-    // Compute Engine would say that it is done, and have made nothing of what was deleted since.
+    // Compute Engine would report success without recreating what was deleted since.
     let error = next.ensure_network(&network()).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
-    assert!(error.message.contains("looking again"), "{error}");
-    // Still not there: that is another insert.
+    assert!(error.message.contains("checked again"), "{error}");
+    // Still missing, so the next insert is a new change.
     let error = next.ensure_network(&network()).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
     let ids = request_ids(&cloud).await;
@@ -154,7 +146,7 @@ async fn after_a_crash_a_change_is_the_same_call_and_its_end_proves_nothing() {
 }
 
 #[tokio::test]
-async fn a_change_whose_end_was_not_seen_is_the_same_call_and_looked_at_again() {
+async fn a_change_with_an_unknown_end_has_the_same_id_and_is_checked_again() {
     let cloud = Cloud::with(IMPATIENT).await;
     let inserted = ok(running(json!({})));
     let wait = format!("{GLOBAL}/operations/operation-7/wait");
@@ -163,7 +155,7 @@ async fn a_change_whose_end_was_not_seen_is_the_same_call_and_looked_at_again() 
     cloud.answers("POST", &wait, missing(), 1).await;
     cloud.gce.ensure_network(&network()).await.unwrap_err();
     let error = cloud.gce.ensure_network(&network()).await.unwrap_err();
-    assert!(error.message.contains("looking again"), "{error}");
+    assert!(error.message.contains("checked again"), "{error}");
     cloud.gce.ensure_network(&network()).await.unwrap();
     let ids = request_ids(&cloud).await;
     assert_eq!(ids.len(), 3);
@@ -172,7 +164,7 @@ async fn a_change_whose_end_was_not_seen_is_the_same_call_and_looked_at_again() 
 }
 
 #[tokio::test]
-async fn every_call_bears_the_token_and_is_counted() {
+async fn every_call_has_the_token_and_is_counted() {
     let cloud = Cloud::start().await;
     let inserted = ok(running(json!({})));
     cloud
@@ -191,7 +183,7 @@ async fn every_call_bears_the_token_and_is_counted() {
 }
 
 #[tokio::test]
-async fn what_appears_between_the_look_and_the_insert_is_looked_at_again() {
+async fn a_resource_created_between_read_and_insert_is_transient() {
     let cloud = Cloud::start().await;
     let exists = failure(409, "alreadyExists", "The resource 'net' already exists");
     cloud
@@ -202,7 +194,7 @@ async fn what_appears_between_the_look_and_the_insert_is_looked_at_again() {
 }
 
 #[tokio::test]
-async fn an_operation_that_nobody_remembers_is_worth_another_look() {
+async fn a_forgotten_operation_is_transient() {
     let cloud = Cloud::start().await;
     let inserted = ok(running(json!({})));
     cloud
@@ -215,7 +207,7 @@ async fn an_operation_that_nobody_remembers_is_worth_another_look() {
 }
 
 #[tokio::test]
-async fn a_wrong_token_is_said_to_be_one() {
+async fn a_wrong_token_is_reported() {
     let cloud = Cloud::start().await;
     let refused = failure(401, "authError", "Invalid Credentials");
     cloud
@@ -224,27 +216,31 @@ async fn a_wrong_token_is_said_to_be_one() {
     let error = cloud.gce.ensure_network(&network()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Denied);
     assert!(error.hint.is_some_and(|hint| hint.contains("token file")));
-    // Still one that works, once the token is right.
+    // The provider works once the token is right.
     cloud
         .answers("POST", format!("{GLOBAL}/networks"), done(), 1)
         .await;
     cloud.gce.ensure_network(&network()).await.unwrap();
 }
 
-/// Long enough for an answer of this machine, however busy it is.
+/// Long enough for a response on a busy machine.
 const IMPATIENT: Patience = Patience {
     attempt: Duration::from_secs(2),
     operation: Duration::from_secs(2),
 };
 
-/// Longer than any test takes.
+/// Delays a response longer than any test takes.
 fn never(answer: wiremock::ResponseTemplate) -> wiremock::ResponseTemplate {
     answer.set_delay(Duration::from_secs(3600))
 }
 
 #[tokio::test]
-async fn a_call_that_is_never_answered_is_sent_again_as_the_same_change() {
-    let cloud = Cloud::with(IMPATIENT).await;
+async fn a_change_that_times_out_is_repeated_as_the_same_change() {
+    let cloud = Cloud::with(Patience {
+        operation: Duration::from_secs(60),
+        ..IMPATIENT
+    })
+    .await;
     let networks = format!("{GLOBAL}/networks");
     cloud.answers("POST", &networks, never(done()), 1).await;
     cloud.gce.ensure_network(&network()).await.unwrap();
@@ -258,7 +254,7 @@ async fn a_call_that_is_never_answered_is_sent_again_as_the_same_change() {
 }
 
 #[tokio::test]
-async fn a_wait_that_is_never_answered_is_asked_again() {
+async fn a_wait_that_times_out_is_repeated() {
     let cloud = Cloud::with(Patience {
         operation: Duration::from_secs(60),
         ..IMPATIENT
@@ -274,7 +270,7 @@ async fn a_wait_that_is_never_answered_is_asked_again() {
 }
 
 #[tokio::test]
-async fn an_operation_that_never_ends_is_told_of_by_name() {
+async fn an_operation_that_never_ends_is_reported_by_name() {
     let cloud = Cloud::with(IMPATIENT).await;
     let inserted = ok(running(json!({})));
     let wait = format!("{GLOBAL}/operations/operation-7/wait");
@@ -286,14 +282,11 @@ async fn an_operation_that_never_ends_is_told_of_by_name() {
         .await;
     let error = cloud.gce.ensure_network(&network()).await.unwrap_err();
     assert!(error.is_transient());
-    assert_eq!(
-        error.message,
-        "operation operation-7 is still not done after 2 s"
-    );
+    assert_eq!(error.message, "operation operation-7 isn't done after 2 s");
 }
 
 #[tokio::test]
-async fn half_an_answer_is_asked_for_again() {
+async fn a_truncated_response_is_retried() {
     let cloud = Cloud::start().await;
     let half = wiremock::ResponseTemplate::new(200).set_body_raw("{\"name\": ", "application/json");
     let networks = format!("{GLOBAL}/networks");
@@ -302,4 +295,20 @@ async fn half_an_answer_is_asked_for_again() {
         .await;
     cloud.answers("POST", &networks, half, 1).await;
     cloud.gce.ensure_network(&network()).await.unwrap();
+}
+
+/// `--timeout` sets the operation's timeout, which includes its calls and their retries.
+#[tokio::test]
+async fn a_call_ends_within_its_operations_timeout() {
+    let unavailable = failure(502, "backendError", "try again");
+    for answer in [unavailable, never(done())] {
+        let cloud = Cloud::with(IMPATIENT).await;
+        let net = format!("{GLOBAL}/networks/net");
+        cloud.answers("GET", net, answer, u64::MAX).await;
+        let started = Instant::now();
+        let error = cloud.gce.ensure_network(&network()).await.unwrap_err();
+        assert!(error.is_transient(), "{error:?}");
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(10), "{took:?}: {error:?}");
+    }
 }

@@ -1,4 +1,4 @@
-//! As whom calls are made: where credentials are found, and what becomes of a token that is refused.
+//! Credentials: their sources, and refused tokens.
 
 use crate::support::{Cloud, ZONE, done, failure, machine_spec, ok};
 use base64::Engine as _;
@@ -14,7 +14,7 @@ use wiremock::{Mock, ResponseTemplate};
 
 const ZONES: &str = "/compute/v1/projects/p/zones";
 
-/// What gcloud writes down of a user's login, whose tokens the cloud's own server gives out.
+/// gcloud's file of a user's login. The mock server issues the tokens.
 fn user(cloud: &Cloud) -> Value {
     json!({
         "type": "authorized_user",
@@ -34,7 +34,7 @@ fn login(home: &TempDir, file: &Value) -> GoogleLogin {
     }
 }
 
-/// The token endpoint gives out these, one after another.
+/// Makes the token endpoint issue these tokens, one after another.
 async fn tokens(cloud: &Cloud, tokens: &[&str]) {
     for token in tokens {
         let answer = json!({"access_token": token, "expires_in": 3600, "token_type": "Bearer"});
@@ -42,8 +42,8 @@ async fn tokens(cloud: &Cloud, tokens: &[&str]) {
     }
 }
 
-/// Who has asked for the zones so far, by their headers.
-async fn asked_as(cloud: &Cloud, gce: &Gce) -> Vec<String> {
+/// The authorization headers of all requests for the zones so far, including a new one.
+async fn zone_requests(cloud: &Cloud, gce: &Gce) -> Vec<String> {
     cloud.has(ZONES, json!({})).await;
     gce.zones().await.unwrap();
     let mut seen = Vec::new();
@@ -61,21 +61,24 @@ async fn asked_as(cloud: &Cloud, gce: &Gce) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_user_logged_in_with_gcloud_is_found_and_asked_for_one_token() {
+async fn a_gcloud_login_is_found_and_its_token_reused() {
     let cloud = Cloud::start().await;
     let home = tempfile::tempdir().unwrap();
     tokens(&cloud, &["t-1"]).await;
     let auth = Auth::Google(login(&home, &user(&cloud)));
     let gce = cloud.connect(auth).await.unwrap();
-    asked_as(&cloud, &gce).await;
-    assert_eq!(asked_as(&cloud, &gce).await, ["Bearer t-1", "Bearer t-1"]);
+    zone_requests(&cloud, &gce).await;
+    assert_eq!(
+        zone_requests(&cloud, &gce).await,
+        ["Bearer t-1", "Bearer t-1"]
+    );
     let exchanged = cloud.requests().await;
     let exchanged = exchanged.iter().filter(|it| it.url.path() == "/token");
     assert_eq!(exchanged.count(), 1);
 }
 
 #[tokio::test]
-async fn a_token_refused_in_the_middle_of_an_operation_is_replaced_and_the_operation_goes_on() {
+async fn a_token_refused_during_an_operation_is_replaced() {
     let cloud = Cloud::start().await;
     let home = tempfile::tempdir().unwrap();
     tokens(&cloud, &["t-1", "t-2"]).await;
@@ -117,11 +120,11 @@ async fn a_token_refused_in_the_middle_of_an_operation_is_replaced_and_the_opera
     gce.ensure_machine(&spec).await.unwrap();
     let changes = cloud.changes().await;
     let disks = changes.iter().filter(|it| it.ends_with("/disks"));
-    assert_eq!(disks.count(), 1, "made once: {changes:?}");
+    assert_eq!(disks.count(), 1, "created once: {changes:?}");
 }
 
 #[tokio::test]
-async fn a_token_that_is_always_refused_is_given_up() {
+async fn a_token_that_is_always_refused_is_an_error() {
     let cloud = Cloud::start().await;
     let home = tempfile::tempdir().unwrap();
     tokens(&cloud, &["t-1", "t-2"]).await;
@@ -137,7 +140,7 @@ async fn a_token_that_is_always_refused_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_service_accounts_key_signs_a_token_for_itself() {
+async fn a_service_account_key_signs_its_own_token() {
     let cloud = Cloud::start().await;
     let home = tempfile::tempdir().unwrap();
     let openssl = |arguments: &[&str]| {
@@ -168,7 +171,7 @@ async fn a_service_accounts_key_signs_a_token_for_itself() {
         }))
         .await
         .unwrap();
-    let seen = asked_as(&cloud, &gce).await;
+    let seen = zone_requests(&cloud, &gce).await;
     let token = seen[0].strip_prefix("Bearer ").unwrap();
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let claims = signed.split_once('.').unwrap().1;
@@ -190,7 +193,7 @@ async fn a_service_accounts_key_signs_a_token_for_itself() {
 }
 
 #[tokio::test]
-async fn a_machine_of_compute_engine_asks_its_metadata_server() {
+async fn a_compute_engine_machine_uses_its_metadata_server() {
     let cloud = Cloud::start().await;
     let token = json!({"access_token": "m-1", "expires_in": 3600, "token_type": "Bearer"});
     Mock::given(path(
@@ -208,7 +211,7 @@ async fn a_machine_of_compute_engine_asks_its_metadata_server() {
         }))
         .await
         .unwrap();
-    assert_eq!(asked_as(&cloud, &gce).await, ["Bearer m-1"]);
+    assert_eq!(zone_requests(&cloud, &gce).await, ["Bearer m-1"]);
 }
 
 #[tokio::test]
@@ -234,26 +237,26 @@ async fn a_service_account_is_impersonated_with_a_users_login() {
         .connect(Auth::Google(login(&home, &file)))
         .await
         .unwrap();
-    assert_eq!(asked_as(&cloud, &gce).await, ["Bearer robot-1"]);
+    assert_eq!(zone_requests(&cloud, &gce).await, ["Bearer robot-1"]);
 }
 
 async fn refused(cloud: &Cloud, login: GoogleLogin) -> ProviderError {
     let Err(error) = cloud.connect(Auth::Google(login)).await else {
-        panic!("there are credentials");
+        panic!("credentials were found");
     };
     assert_eq!(error.kind, ErrorKind::Denied);
     error
 }
 
 #[tokio::test]
-async fn without_credentials_one_is_told_what_was_tried_in_which_order() {
+async fn without_credentials_the_error_lists_the_sources_tried() {
     let cloud = Cloud::start().await;
     let home = tempfile::tempdir().unwrap();
     let error = refused(
         &cloud,
         GoogleLogin {
             gcloud: Some(home.path().to_owned()),
-            // Nobody listens there.
+            // Nothing listens there.
             metadata: Some("http://127.0.0.1:1".into()),
             ..GoogleLogin::default()
         },
@@ -277,7 +280,7 @@ async fn without_credentials_one_is_told_what_was_tried_in_which_order() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_named_is_used_or_said_to_be_wrong() {
+async fn an_explicit_file_is_used_or_an_error() {
     let cloud = Cloud::start().await;
     let home = tempfile::tempdir().unwrap();
     let named = |content: Option<&str>| {
@@ -286,7 +289,7 @@ async fn a_file_that_was_named_is_used_or_said_to_be_wrong() {
             Some(content) => std::fs::write(&path, content).unwrap(),
             None => assert!(!Path::new(&path).exists()),
         }
-        // The login beside it would do, and isn't tried.
+        // The gcloud login would work, but isn't tried.
         let mut login = login(&home, &user(&cloud));
         login.file = Some(path);
         login
@@ -307,7 +310,7 @@ async fn a_file_that_was_named_is_used_or_said_to_be_wrong() {
 }
 
 #[tokio::test]
-async fn a_login_that_was_revoked_is_named_and_its_secrets_are_not() {
+async fn a_revoked_login_is_named_without_its_secrets() {
     let cloud = Cloud::start().await;
     let home = tempfile::tempdir().unwrap();
     let revoked = ResponseTemplate::new(400).set_body_json(

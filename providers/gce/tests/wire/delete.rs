@@ -1,16 +1,8 @@
-//! Deleting what is the cluster's, and nothing else.
+//! Deletion of the cluster's resources, and nothing else.
 
 use crate::support::{CLUSTER, Cloud, GLOBAL, MARK, REGION, ZONE, failure, instance, missing};
 use hakube_provider::{ErrorKind, Provider, ResourceId, ResourceKind, Scope};
 use serde_json::json;
-
-fn id(kind: ResourceKind, scope: Scope, name: &str) -> ResourceId {
-    ResourceId {
-        kind,
-        scope,
-        name: name.into(),
-    }
-}
 
 fn zone() -> Scope {
     Scope::Zone("europe-west1-b".into())
@@ -21,7 +13,7 @@ fn region() -> Scope {
 }
 
 #[tokio::test]
-async fn each_kind_is_deleted_where_it_lives() {
+async fn each_kind_is_deleted_in_its_scope() {
     use ResourceKind as Kind;
     for (kind, scope, at) in [
         (
@@ -66,7 +58,7 @@ async fn each_kind_is_deleted_where_it_lives() {
         (Kind::Network, Scope::Global, "/global/networks/x"),
     ] {
         let cloud = Cloud::start().await;
-        let resource = id(kind, scope, "x");
+        let resource = ResourceId::new(kind, scope, "x");
         cloud.gce.delete(CLUSTER, &resource).await.unwrap();
         cloud.is_untouched().await;
 
@@ -84,28 +76,28 @@ async fn each_kind_is_deleted_where_it_lives() {
 }
 
 #[tokio::test]
-async fn what_does_not_bear_the_mark_stays() {
+async fn a_resource_without_the_label_is_not_deleted() {
     let cloud = Cloud::start().await;
     let firewall = json!({"name": "x", "description": format!("{MARK}-2")});
     cloud.has(format!("{GLOBAL}/firewalls/x"), firewall).await;
-    let resource = id(ResourceKind::Firewall, Scope::Global, "x");
+    let resource = ResourceId::new(ResourceKind::Firewall, Scope::Global, "x");
     let error = cloud.gce.delete(CLUSTER, &resource).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict);
     cloud.is_untouched().await;
 }
 
 #[tokio::test]
-async fn what_vanishes_between_look_and_delete_is_gone() {
+async fn a_resource_that_vanishes_before_the_delete_is_gone() {
     let cloud = Cloud::start().await;
     let at = format!("{ZONE}/instances/m-1");
     cloud.has(&at, instance("m-1", None)).await;
     cloud.answers("DELETE", &at, missing(), 1).await;
-    let resource = id(ResourceKind::Machine, zone(), "m-1");
+    let resource = ResourceId::new(ResourceKind::Machine, zone(), "m-1");
     cloud.gce.delete(CLUSTER, &resource).await.unwrap();
 }
 
 #[tokio::test]
-async fn what_is_in_use_may_be_deleted_later() {
+async fn a_resource_in_use_is_transient() {
     let cloud = Cloud::start().await;
     let at = format!("{REGION}/healthChecks/hc");
     cloud
@@ -114,14 +106,14 @@ async fn what_is_in_use_may_be_deleted_later() {
     let words = "The health_check resource 'hc' is already being used by 'service'";
     let in_use = failure(400, "resourceInUseByAnotherResource", words);
     cloud.answers("DELETE", &at, in_use, 1).await;
-    let resource = id(ResourceKind::HealthCheck, region(), "hc");
+    let resource = ResourceId::new(ResourceKind::HealthCheck, region(), "hc");
     let error = cloud.gce.delete(CLUSTER, &resource).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
     assert!(error.message.contains(words), "{error}");
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_not_given_away() {
+async fn an_address_in_use_is_not_deleted() {
     let cloud = Cloud::start().await;
     let address = json!({
         "name": "ip",
@@ -130,7 +122,7 @@ async fn an_address_in_use_is_not_given_away() {
         "users": ["https://x/zones/z/instances/m-1"],
     });
     cloud.has(format!("{REGION}/addresses/ip"), address).await;
-    let resource = id(ResourceKind::Address, region(), "ip");
+    let resource = ResourceId::new(ResourceKind::Address, region(), "ip");
     let error = cloud.gce.delete(CLUSTER, &resource).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
     assert!(error.message.contains("m-1"), "{error}");
@@ -138,9 +130,9 @@ async fn an_address_in_use_is_not_given_away() {
 }
 
 #[tokio::test]
-async fn a_kind_in_a_place_where_it_cannot_be_is_refused() {
+async fn a_kind_in_a_wrong_scope_is_refused() {
     let cloud = Cloud::start().await;
-    let resource = id(ResourceKind::Machine, Scope::Global, "m-1");
+    let resource = ResourceId::new(ResourceKind::Machine, Scope::Global, "m-1");
     let error = cloud.gce.delete(CLUSTER, &resource).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Invalid);
 }

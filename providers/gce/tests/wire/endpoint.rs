@@ -1,4 +1,4 @@
-//! The swap, call by call.
+//! The swap of the endpoint's address, call by call.
 
 use crate::support::{
     CLUSTER, Cloud, MARK, PROJECT, REGION, aggregated, failure, instance, ok, query,
@@ -60,7 +60,7 @@ async fn rule(cloud: &Cloud) {
 }
 
 #[tokio::test]
-async fn promote_is_release_then_rule_then_another_address_for_the_machine() {
+async fn promote_releases_then_creates_the_rule_then_assigns_another_address() {
     let cloud = cloud(&[instance("m-1", Some(ENDPOINT))], &["x/instances/m-1"]).await;
     promote(&cloud).await.unwrap();
     assert_eq!(
@@ -71,7 +71,7 @@ async fn promote_is_release_then_rule_then_another_address_for_the_machine() {
             format!("POST {INSTANCE}/addAccessConfig"),
         ]
     );
-    // By the name that it really has, which isn't the one that we would have given it.
+    // By its actual name, which isn't the one that hakube gives.
     let release = &cloud.changing().await[0];
     assert_eq!(query(release, "accessConfig").unwrap(), "external-nat");
     assert_eq!(query(release, "networkInterface").unwrap(), "nic0");
@@ -109,7 +109,7 @@ async fn nothing_is_read_between_the_two_calls_of_the_swap() {
 }
 
 #[tokio::test]
-async fn demote_frees_the_machine_first_then_drops_the_rule_then_adds_the_address() {
+async fn demote_frees_the_machine_then_deletes_the_rule_then_adds_the_address() {
     let cloud = cloud(
         &[instance("m-1", Some("35.2.2.2"))],
         &["x/forwardingRules/rule"],
@@ -134,7 +134,7 @@ async fn demote_frees_the_machine_first_then_drops_the_rule_then_adds_the_addres
 }
 
 #[tokio::test]
-async fn a_target_that_holds_the_address_is_left_alone() {
+async fn a_target_that_holds_the_address_is_not_changed() {
     let on_machine = cloud(&[instance("m-1", Some(ENDPOINT))], &["x/instances/m-1"]).await;
     on_machine
         .gce
@@ -174,20 +174,16 @@ async fn without_a_balancer_the_address_is_not_released() {
 }
 
 #[tokio::test]
-async fn an_address_that_someone_else_uses_is_not_taken() {
-    let cloud = cloud(
-        &[instance("m-1", Some("35.2.2.2"))],
-        &["x/instances/stranger"],
-    )
-    .await;
+async fn an_address_in_use_elsewhere_is_not_taken() {
+    let cloud = cloud(&[instance("m-1", Some("35.2.2.2"))], &["x/instances/other"]).await;
     let error = promote(&cloud).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict);
-    assert!(error.message.contains("stranger"), "{error}");
+    assert!(error.message.contains("in use by other"), "{error}");
     cloud.is_untouched().await;
 }
 
 #[tokio::test]
-async fn when_the_rule_can_never_be_made_the_address_goes_back() {
+async fn if_the_rule_fails_permanently_the_address_is_put_back() {
     let cloud = cloud(&[instance("m-1", Some(ENDPOINT))], &["x/instances/m-1"]).await;
     let quota = failure(403, "quotaExceeded", "Quota 'FORWARDING_RULES' exceeded.");
     cloud
@@ -195,20 +191,23 @@ async fn when_the_rule_can_never_be_made_the_address_goes_back() {
         .await;
     let error = promote(&cloud).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Quota);
-    assert!(error.message.contains("back where it was"), "{error}");
+    assert!(
+        error.message.contains("the address was put back"),
+        "{error}"
+    );
     let back = cloud.body("/addAccessConfig").await;
     assert_eq!(back["natIP"], ENDPOINT);
 }
 
 #[tokio::test]
-async fn an_address_that_compute_engine_thinks_is_still_used_is_worth_another_try() {
+async fn an_address_still_marked_as_in_use_is_transient() {
     let cloud = cloud(&[instance("m-1", None)], &["x/instances/m-1"]).await;
     let error = promote(&cloud).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
 }
 
 #[tokio::test]
-async fn when_the_rule_fails_for_the_moment_the_same_call_finishes() {
+async fn if_the_rule_fails_temporarily_the_same_call_finishes() {
     let cloud = cloud(&[instance("m-1", Some(ENDPOINT))], &[]).await;
     let words = "Specified IP address is in-use and would result in a conflict.";
     let in_use = failure(400, "invalid", words);
@@ -220,9 +219,9 @@ async fn when_the_rule_fails_for_the_moment_the_same_call_finishes() {
     let list = format!("{PROJECT}/aggregated/instances");
     let bare = aggregated("instances", json!([instance("m-1", None)]));
     cloud.answers("GET", list, ok(bare), 2).await;
-    // The same call again: its answer may be that of the first, and proves nothing.
+    // The repeated call's response may be the first call's, so it proves nothing.
     let error = promote(&cloud).await.unwrap_err();
-    assert!(error.message.contains("looking again"), "{error}");
+    assert!(error.message.contains("checked again"), "{error}");
     rule(&cloud).await;
     promote(&cloud).await.unwrap();
     let changes = cloud.changes().await;

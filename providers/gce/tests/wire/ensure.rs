@@ -1,11 +1,9 @@
-//! Making what is missing and leaving what is there.
+//! Creation of missing resources. Existing ones are kept.
 
 use crate::support::{
     CLUSTER, Cloud, GLOBAL, MARK, REGION, ZONE, instance, machine_spec, missing, ok,
 };
-use hakube_provider::{
-    ErrorKind, ExternalAddress, FirewallSource, FirewallSpec, NetworkSpec, Provider,
-};
+use hakube_provider::{ErrorKind, ExternalAddress, FirewallSource, FirewallSpec, Provider};
 use serde_json::{Value, json};
 
 fn labels() -> Value {
@@ -13,7 +11,7 @@ fn labels() -> Value {
 }
 
 #[tokio::test]
-async fn a_machine_is_made_after_its_data_disk_and_with_the_reserved_address() {
+async fn a_machine_is_created_after_its_data_disk_with_the_reserved_address() {
     let cloud = Cloud::start().await;
     let address = json!({"name": "ip", "address": "34.1.1.1", "description": MARK});
     cloud.has(format!("{REGION}/addresses/ip"), address).await;
@@ -101,7 +99,7 @@ async fn a_machine_is_made_after_its_data_disk_and_with_the_reserved_address() {
 }
 
 #[tokio::test]
-async fn a_machine_that_runs_is_left_alone_and_one_that_stopped_is_started() {
+async fn a_running_machine_is_not_changed_and_a_stopped_one_is_started() {
     let cloud = Cloud::start().await;
     let at = format!("{ZONE}/instances/m-1");
     let mut stopped = instance("m-1", None);
@@ -114,11 +112,11 @@ async fn a_machine_that_runs_is_left_alone_and_one_that_stopped_is_started() {
     assert_eq!(cloud.changes().await, [start]);
 
     cloud.gce.ensure_machine(&machine_spec()).await.unwrap();
-    assert_eq!(cloud.changes().await, [start], "it runs by now");
+    assert_eq!(cloud.changes().await, [start], "it runs now");
 }
 
 #[tokio::test]
-async fn a_machine_is_spot_of_a_platform_and_asks_as_the_account_that_was_named() {
+async fn spot_cpu_platform_and_service_account_are_set() {
     let cloud = Cloud::start().await;
     let mut spec = machine_spec();
     spec.external = ExternalAddress::None;
@@ -129,7 +127,7 @@ async fn a_machine_is_spot_of_a_platform_and_asks_as_the_account_that_was_named(
         "cloud-platform".into(),
         "https://www.googleapis.com/auth/pubsub".into(),
     ];
-    // It vanishes at once, which is of no interest here.
+    // The mock doesn't store the machine. That doesn't matter here.
     cloud.gce.ensure_machine(&spec).await.unwrap_err();
     let body = cloud.body("/instances").await;
     assert_eq!(
@@ -152,18 +150,18 @@ async fn a_machine_is_spot_of_a_platform_and_asks_as_the_account_that_was_named(
 }
 
 #[tokio::test]
-async fn a_machine_of_someone_else_is_a_conflict() {
+async fn an_unowned_machine_is_a_conflict() {
     let cloud = Cloud::start().await;
-    let mut stranger = instance("m-1", None);
-    stranger["labels"] = json!({});
-    cloud.has(format!("{ZONE}/instances/m-1"), stranger).await;
+    let mut other = instance("m-1", None);
+    other["labels"] = json!({});
+    cloud.has(format!("{ZONE}/instances/m-1"), other).await;
     let error = cloud.gce.ensure_machine(&machine_spec()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict);
     cloud.is_untouched().await;
 }
 
 #[tokio::test]
-async fn a_network_that_is_there_is_used_and_a_missing_subnetwork_made() {
+async fn an_existing_network_is_used_and_a_missing_subnetwork_created() {
     let cloud = Cloud::start().await;
     cloud
         .has(
@@ -171,11 +169,7 @@ async fn a_network_that_is_there_is_used_and_a_missing_subnetwork_made() {
             json!({"name": "default"}),
         )
         .await;
-    let mut spec = NetworkSpec {
-        cluster: CLUSTER.into(),
-        name: "default".into(),
-        subnetwork: None,
-    };
+    let mut spec = hakube_contract::network_spec(CLUSTER, "default");
     cloud.gce.ensure_network(&spec).await.unwrap();
     cloud.is_untouched().await;
 
@@ -193,7 +187,7 @@ async fn a_network_that_is_there_is_used_and_a_missing_subnetwork_made() {
 }
 
 #[tokio::test]
-async fn a_firewall_rule_that_differs_is_put_right() {
+async fn a_firewall_rule_that_differs_is_fixed() {
     let cloud = Cloud::start().await;
     let spec = FirewallSpec {
         cluster: CLUSTER.into(),
@@ -202,6 +196,7 @@ async fn a_firewall_rule_that_differs_is_put_right() {
         source: FirewallSource::Ranges(vec!["0.0.0.0/0".parse().unwrap()]),
         target_tag: "master".into(),
         tcp_ports: vec!["6443".into()],
+        udp_ports: Vec::new(),
     };
     cloud.gce.ensure_firewall(&spec).await.unwrap();
     let mut made = cloud.body("/global/firewalls").await;
@@ -223,7 +218,7 @@ async fn a_firewall_rule_that_differs_is_put_right() {
     assert_eq!(
         cloud.changes().await.len(),
         1,
-        "the same rule is left alone"
+        "the same rule isn't changed"
     );
 
     made["sourceTags"] = json!(["anyone"]);

@@ -1,8 +1,8 @@
-//! A server that isn't Compute Engine, or a proxy in between: what it answers is no JSON, or half of it.
+//! A server that isn't Compute Engine, or a proxy: the response isn't JSON, or is truncated.
 
 use crate::support::{CLUSTER, Cloud, GLOBAL, REGION};
 use hakube_gce::Patience;
-use hakube_provider::{AddressSpec, Provider, Result};
+use hakube_provider::{Provider, Result};
 use std::time::Duration;
 use wiremock::ResponseTemplate;
 
@@ -19,7 +19,7 @@ fn garbage() -> [ResponseTemplate; 5] {
     ]
 }
 
-/// Impatient: whether it is worth another try, a proxy's page doesn't tell.
+/// With a short timeout, because garbled responses are retried.
 async fn cloud() -> Cloud {
     Cloud::with(Patience {
         attempt: Duration::from_millis(300),
@@ -28,36 +28,32 @@ async fn cloud() -> Cloud {
     .await
 }
 
-fn is_told<T: std::fmt::Debug>(answer: Result<T>, action: &str, resource: &str) {
-    let error = answer.expect_err("garbage was taken for an answer");
-    let told = error.action.contains(action) && error.resource.contains(resource);
-    assert!(told && !error.message.is_empty(), "{error:?}");
+fn is_reported<T: std::fmt::Debug>(result: Result<T>, action: &str, resource: &str) {
+    let error = result.expect_err("garbage was taken for a response");
+    let reported = error.action.contains(action) && error.resource.contains(resource);
+    assert!(reported && !error.message.is_empty(), "{error:?}");
 }
 
 #[tokio::test]
-async fn an_answer_to_a_read_that_is_none_is_an_error_and_never_an_empty_inventory() {
+async fn a_garbled_list_is_an_error_and_not_an_empty_inventory() {
     for answer in garbage() {
         let cloud = cloud().await;
         cloud
             .answers("GET", format!("{GLOBAL}/firewalls"), answer, 1000)
             .await;
-        is_told(cloud.gce.inspect(CLUSTER).await, "list", "firewalls");
+        is_reported(cloud.gce.inspect(CLUSTER).await, "list", "firewalls");
     }
 }
 
 #[tokio::test]
-async fn an_answer_to_a_change_that_is_none_is_an_error() {
+async fn a_garbled_response_to_a_change_is_an_error() {
     for answer in garbage() {
         let cloud = cloud().await;
         cloud
             .answers("POST", format!("{REGION}/addresses"), answer, 1000)
             .await;
-        let spec = AddressSpec {
-            cluster: CLUSTER.into(),
-            name: "kubernetes-master-ip".into(),
-            reach: hakube_provider::Reach::Anywhere,
-        };
-        is_told(
+        let spec = hakube_contract::address_spec(CLUSTER, "kubernetes-master-ip");
+        is_reported(
             cloud.gce.ensure_address(&spec).await,
             "reserve",
             "kubernetes-master-ip",

@@ -1,4 +1,4 @@
-//! Finding everything that bears the mark.
+//! Inspection finds everything with the ownership label.
 
 use crate::support::{CLUSTER, Cloud, GLOBAL, MARK, PROJECT, aggregated, instance, ok, query};
 use hakube_provider::{Inventory, Provider, ResourceKind};
@@ -13,7 +13,7 @@ async fn an_empty_project_has_an_empty_inventory() {
 }
 
 #[tokio::test]
-async fn each_list_is_asked_for_the_mark_and_for_no_more() {
+async fn each_list_is_filtered_by_the_label() {
     let cloud = Cloud::start().await;
     cloud.gce.inspect(CLUSTER).await.unwrap();
     let requests = cloud.requests().await;
@@ -33,18 +33,18 @@ async fn each_list_is_asked_for_the_mark_and_for_no_more() {
 }
 
 #[tokio::test]
-async fn what_a_server_lists_in_spite_of_the_filter_is_not_ours() {
+async fn unowned_resources_in_an_unfiltered_list_are_ignored() {
     let cloud = Cloud::start().await;
-    let mut stranger = instance("stranger", None);
-    stranger["labels"]["hakube-cluster"] = json!("kubernetes2");
-    let list = aggregated("instances", json!([stranger, instance("m-1", None)]));
+    let mut other = instance("other", None);
+    other["labels"]["hakube-cluster"] = json!("kubernetes2");
+    let list = aggregated("instances", json!([other, instance("m-1", None)]));
     cloud
         .has(format!("{PROJECT}/aggregated/instances"), list)
         .await;
     let firewalls = json!({"items": [
         {"name": "ours", "description": MARK},
         {"name": "theirs", "description": format!("{MARK}2")},
-        {"name": "nobodys"},
+        {"name": "unowned"},
     ]});
     cloud.has(format!("{GLOBAL}/firewalls"), firewalls).await;
     let inventory = cloud.gce.inspect(CLUSTER).await.unwrap();
@@ -82,7 +82,7 @@ async fn every_page_is_read() {
 }
 
 #[tokio::test]
-async fn the_machines_of_backend_groups_are_read_by_group() {
+async fn backend_groups_machines_are_read_per_group() {
     let cloud = Cloud::start().await;
     let group = json!({
         "name": "master-europe-west1-b",

@@ -1,4 +1,4 @@
-//! The provider's calls on the wire: paths, queries, bodies, their order, and what it makes of answers.
+//! The provider's calls on the wire: paths, queries, bodies, their order, and the handling of responses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod balancer;

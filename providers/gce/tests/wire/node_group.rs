@@ -1,4 +1,4 @@
-//! Node groups, made and resized.
+//! Node groups are created and resized.
 
 use crate::support::{CLUSTER, Cloud, GLOBAL, MARK, ZONE, machine_spec, query};
 use hakube_provider::{ErrorKind, ExternalAddress, NodeGroupSpec, Provider};
@@ -83,7 +83,7 @@ async fn a_node_group_of_another_size_is_resized() {
 }
 
 #[tokio::test]
-async fn a_node_group_of_another_template_gets_it_for_machines_to_come() {
+async fn a_node_groups_template_is_updated_for_new_machines() {
     let cloud = Cloud::start().await;
     let manager = json!({
         "name": "nodes",
@@ -105,7 +105,7 @@ async fn a_node_group_of_another_template_gets_it_for_machines_to_come() {
 }
 
 #[tokio::test]
-async fn several_machines_can_not_have_one_address() {
+async fn a_node_group_cannot_have_a_reserved_address() {
     let cloud = Cloud::start().await;
     let mut spec = nodes();
     spec.machine.external = ExternalAddress::Reserved("ip".into());

@@ -1,10 +1,10 @@
-//! What Compute Engine, and what stands between it and us, does on some days.
+//! Rare behaviour of Compute Engine and of proxies.
 
 use crate::support::{
     CLUSTER, Cloud, GLOBAL, PROJECT, REGION, aggregated, connect, done, instance, ok,
 };
 use hakube_gce::Patience;
-use hakube_provider::{AddressSpec, MachineState, NetworkSpec, Provider};
+use hakube_provider::{MachineState, NetworkSpec, Provider};
 use serde_json::json;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -12,15 +12,11 @@ use tokio::net::{TcpListener, TcpStream};
 use wiremock::ResponseTemplate;
 
 fn network() -> NetworkSpec {
-    NetworkSpec {
-        cluster: CLUSTER.into(),
-        name: "net".into(),
-        subnetwork: None,
-    }
+    hakube_contract::network_spec(CLUSTER, "net")
 }
 
 #[tokio::test]
-async fn a_proxys_page_in_place_of_an_answer_is_no_answer() {
+async fn a_proxys_page_is_not_a_response() {
     let cloud = Cloud::start().await;
     let page = |status| {
         let html = "<html><head><title>502 Bad Gateway</title></head></html>";
@@ -43,7 +39,7 @@ async fn a_proxys_page_in_place_of_an_answer_is_no_answer() {
     assert!(ids.iter().all(|id| *id == ids[0]), "one change: {ids:?}");
 }
 
-/// Answers with its first half and then nothing; every later connection gets all of it.
+/// Sends only half of the first response, then hangs. Later connections get all of it.
 async fn halting(listener: TcpListener) {
     const BODY: &str = r#"{"items": [{"name": "europe-west1-b", "region": "regions/europe-west1", "status": "UP"}]}"#;
     let mut silent = Vec::new();
@@ -74,7 +70,7 @@ async fn request(stream: &mut TcpStream) {
 }
 
 #[tokio::test]
-async fn an_answer_that_halts_in_its_middle_is_asked_for_again() {
+async fn a_response_that_stalls_is_retried() {
     let cloud = Cloud::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -91,7 +87,7 @@ async fn an_answer_that_halts_in_its_middle_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn what_is_on_two_pages_of_a_list_is_one_machine() {
+async fn a_machine_on_two_pages_is_listed_once() {
     let cloud = Cloud::start().await;
     let list = format!("{PROJECT}/aggregated/instances");
     let machine = |name, id| {
@@ -99,13 +95,13 @@ async fn what_is_on_two_pages_of_a_list_is_one_machine() {
         machine["id"] = json!(id);
         machine
     };
-    // One was made while the list was read: everything after it moved on by a place.
+    // A machine was created while the list was read, which shifted the others.
     let mut first = aggregated(
         "instances",
         json!([machine("m-1", "1"), machine("m-2", "2")]),
     );
     first["nextPageToken"] = json!("2");
-    // A page may be empty and not be the last.
+    // A page may be empty without being the last.
     let empty = json!({"items": {}, "nextPageToken": "3"});
     let last = aggregated(
         "instances",
@@ -121,7 +117,7 @@ async fn what_is_on_two_pages_of_a_list_is_one_machine() {
 }
 
 #[tokio::test]
-async fn words_that_are_newer_than_the_client_are_no_errors() {
+async fn unknown_values_are_not_errors() {
     let cloud = Cloud::start().await;
     let mut odd = instance("m-1", None);
     odd["status"] = json!("TELEPORTING");
@@ -134,7 +130,7 @@ async fn words_that_are_newer_than_the_client_are_no_errors() {
     let inventory = cloud.gce.inspect(CLUSTER).await.unwrap();
     assert_eq!(inventory.machines[0].state, MachineState::Starting);
 
-    // An operation in a state that nobody knows isn't done.
+    // An operation in an unknown state isn't done.
     let odd =
         json!({"name": "operation-1", "status": "CONTEMPLATING", "region": "regions/europe-west1"});
     cloud
@@ -142,12 +138,8 @@ async fn words_that_are_newer_than_the_client_are_no_errors() {
         .await;
     let wait = format!("{REGION}/operations/operation-1/wait");
     cloud.answers("POST", wait, done(), 1).await;
-    let spec = AddressSpec {
-        cluster: CLUSTER.into(),
-        name: "ip".into(),
-        reach: hakube_provider::Reach::Anywhere,
-    };
-    // Nothing is there afterwards: what counts is that it was waited for.
+    let spec = hakube_contract::address_spec(CLUSTER, "ip");
+    // The mock doesn't store the address. Only the wait matters here.
     assert!(
         cloud
             .gce

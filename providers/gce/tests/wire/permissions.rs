@@ -1,4 +1,4 @@
-//! Which permissions lack, asked before anything is made.
+//! Missing permissions, found before anything is created.
 
 use crate::balancer::balancer;
 use crate::preflight::{cloud, firewall};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use wiremock::ResponseTemplate;
 
-const ASKED: &str = "/v3/projects/p:testIamPermissions";
+const QUERY: &str = "/v3/projects/p:testIamPermissions";
 
 fn spec(reach: Reach, machines: &[MachineSpec]) -> PreflightSpec {
     PreflightSpec {
@@ -20,6 +20,7 @@ fn spec(reach: Reach, machines: &[MachineSpec]) -> PreflightSpec {
             cluster: CLUSTER.into(),
             name: "ip".into(),
             reach,
+            wanted: None,
         }],
         machines: machines.to_vec(),
         ..PreflightSpec::default()
@@ -31,30 +32,30 @@ async fn findings(cloud: &Cloud, spec: &PreflightSpec) -> Vec<ProviderError> {
     gce.preflight(spec).await.unwrap()
 }
 
-/// What was asked about.
-async fn asked(cloud: &Cloud) -> BTreeSet<String> {
-    let body = cloud.body(ASKED).await;
+/// The permissions that were queried.
+async fn queried(cloud: &Cloud) -> BTreeSet<String> {
+    let body = cloud.body(QUERY).await;
     serde_json::from_value(body["permissions"].clone()).unwrap()
 }
 
 async fn answers(cloud: &Cloud, answer: ResponseTemplate) {
-    cloud.answers("POST", ASKED, answer, 100).await;
+    cloud.answers("POST", QUERY, answer, 100).await;
 }
 
 fn granted(permissions: &BTreeSet<String>) -> ResponseTemplate {
     ok(json!({"permissions": permissions}))
 }
 
-/// All that the spec needs.
+/// All permissions that the spec needs.
 async fn needed(spec: &PreflightSpec) -> BTreeSet<String> {
     let cloud = cloud(json!([])).await;
     answers(&cloud, ok(json!({}))).await;
     findings(&cloud, spec).await;
-    asked(&cloud).await
+    queried(&cloud).await
 }
 
 #[tokio::test]
-async fn all_that_lack_are_one_finding_beside_the_others() {
+async fn missing_permissions_are_one_finding_among_others() {
     let mut machine = machine_spec();
     machine.machine_type = "e2-giant".into();
     let spec = spec(Reach::Anywhere, &[machine]);
@@ -67,15 +68,15 @@ async fn all_that_lack_are_one_finding_beside_the_others() {
     assert_eq!(kinds, [ErrorKind::Invalid, ErrorKind::Denied], "{found:?}");
     assert_eq!(
         found[1].to_string(),
-        "could not make things in project p: the account lacks compute.addresses.create, compute.disks.create"
+        "could not create resources in project p: the account is missing compute.addresses.create, compute.disks.create"
     );
-    // Whoever gives an account for `up` no more than what makes things is told why that isn't enough.
+    // The hint explains why `up` needs more than the permissions to create.
     let hint = found[1].hint.as_deref().unwrap();
-    assert!(hint.contains("allowed to delete"), "{hint}");
+    assert!(hint.contains("some delete: hakube removes"), "{hint}");
 }
 
 #[tokio::test]
-async fn who_has_all_of_them_hears_nothing() {
+async fn no_finding_if_all_permissions_are_granted() {
     let spec = spec(Reach::Anywhere, &[machine_spec()]);
     let all = needed(&spec).await;
     let cloud = cloud(json!([])).await;
@@ -84,7 +85,7 @@ async fn who_has_all_of_them_hears_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_not_made_needs_no_permission() {
+async fn only_what_is_created_needs_permissions() {
     let within = Reach::Within {
         network: "default".into(),
         subnetwork: "sub".into(),
@@ -95,9 +96,9 @@ async fn what_is_not_made_needs_no_permission() {
     assert_eq!(needed, BTreeSet::from(expected));
 }
 
-/// The custom role in docs/gce.md is enough for everything that hakube makes.
+/// The custom role in docs/gce.md suffices for everything that hakube creates.
 #[tokio::test]
-async fn the_documented_role_has_all_that_is_asked_for() {
+async fn the_documented_role_has_all_permissions() {
     let machine = machine_spec();
     let everything = PreflightSpec {
         networks: vec![NetworkSpec {
@@ -130,9 +131,9 @@ async fn the_documented_role_has_all_that_is_asked_for() {
     assert!(needed(&everything).await.len() > 30);
 }
 
-/// A project that keeps the service shut must not be kept from having a cluster.
+/// A project without the service enabled can still have a cluster.
 #[tokio::test]
-async fn where_nobody_answers_nothing_is_found() {
+async fn no_finding_if_permissions_cannot_be_queried() {
     let disabled =
         "Cloud Resource Manager API has not been used in project 42 before or it is disabled.";
     for answer in [
@@ -148,7 +149,7 @@ async fn where_nobody_answers_nothing_is_found() {
 }
 
 #[tokio::test]
-async fn it_is_not_asked_unless_that_is_wanted() {
+async fn permissions_are_only_queried_if_configured() {
     let cloud = cloud(json!([])).await;
     let spec = spec(Reach::Anywhere, &[machine_spec()]);
     assert_eq!(cloud.gce.preflight(&spec).await.unwrap(), []);

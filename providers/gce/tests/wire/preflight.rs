@@ -1,4 +1,4 @@
-//! What can't work, found before anything is made.
+//! Preflight.
 
 use crate::support::{CLUSTER, Cloud, GLOBAL, MARK, PROJECT, REGION, ZONE, failure, machine_spec};
 use hakube_provider::{
@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 const IMAGE: &str = "/compute/v1/projects/debian-cloud/global/images/family/debian-12";
 
-/// A project with room, a region with two zones that are up and one that isn't, and what a machine needs.
+/// A project with sufficient quota, a region with a zone that is up and one that is down, a zone
+/// elsewhere, and what a machine needs.
 pub async fn cloud(quotas: Value) -> Cloud {
     let cloud = Cloud::start().await;
     let url = "https://www.googleapis.com/compute/v1/projects/p/regions";
@@ -71,7 +72,7 @@ fn quota(metric: &str, limit: f64, usage: f64) -> Value {
 }
 
 #[tokio::test]
-async fn a_project_with_room_has_nothing_against_it() {
+async fn a_project_with_quota_has_no_findings() {
     let cloud = cloud(json!([quota("CPUS", 24.0, 22.0)])).await;
     let spec = machines(&[machine("europe-west1-b")]);
     assert_eq!(findings(&cloud, &spec).await, Vec::<String>::new());
@@ -91,19 +92,19 @@ async fn everything_is_found_at_once() {
     assert_eq!(
         findings(&cloud, &spec).await,
         [
-            "could not use zone europe-west1-c: Compute Engine says that it is down",
-            "could not use zone mars-north1-b: there is no such zone",
-            "could not use zone us-central1-a: it is in region us-central1, and the cluster is in europe-west1",
-            "could not use machine type e2-giant in europe-west1-b: the zone has no such machine type",
-            "could not use image projects/debian-cloud/global/images/family/debian-12: it needs a boot disk of 10 GB, and 8 GB were asked for",
-            "could not use image projects/debian-cloud/global/images/family/debian-99: project debian-cloud has no such image or family, or doesn't share it",
-            "could not use subnetwork elsewhere in europe-west1: there is no such subnetwork",
+            "could not use zone europe-west1-c: Compute Engine reports that it is down",
+            "could not use zone mars-north1-b: the zone doesn't exist",
+            "could not use zone us-central1-a: it is in region us-central1, but the cluster is in europe-west1",
+            "could not use machine type e2-giant in europe-west1-b: the zone doesn't have this machine type",
+            "could not use image projects/debian-cloud/global/images/family/debian-12: it needs a boot disk of 10 GB, but the machine's has 8 GB",
+            "could not use image projects/debian-cloud/global/images/family/debian-99: project debian-cloud doesn't have this image or family, or doesn't share it",
+            "could not use subnetwork elsewhere in europe-west1: the subnetwork doesn't exist",
         ]
     );
 }
 
 #[tokio::test]
-async fn a_quota_that_is_one_short_is_found_with_its_numbers() {
+async fn an_exceeded_quota_is_found_with_its_numbers() {
     let cloud = cloud(json!([
         quota("CPUS", 24.0, 21.0),
         quota("SSD_TOTAL_GB", 500.0, 480.0),
@@ -111,7 +112,7 @@ async fn a_quota_that_is_one_short_is_found_with_its_numbers() {
         quota("STATIC_ADDRESSES", 8.0, 8.0),
         quota("IN_USE_ADDRESSES", 8.0, 7.0),
         quota("INSTANCES", 72.0, 0.0),
-        // One that this version of the client has never heard of.
+        // A metric that this client version doesn't know.
         quota("QUBITS", 0.0, 0.0),
     ]))
     .await;
@@ -123,18 +124,18 @@ async fn a_quota_that_is_one_short_is_found_with_its_numbers() {
     spec.addresses = vec![address()];
     assert_eq!(
         findings(&cloud, &spec).await,
-        // The project's own addresses are those of no region: none is needed.
+        // The project's address quota is for global addresses, which aren't used.
         [
-            "could not stay within quota CPUS_ALL_REGIONS of project p: needs 4, and 3 of 32 are left",
-            "could not stay within quota CPUS of region europe-west1: needs 4, and 3 of 24 are left",
-            "could not stay within quota DISKS_TOTAL_GB of region europe-west1: needs 40, and 39 of 100 are left",
-            "could not stay within quota STATIC_ADDRESSES of region europe-west1: needs 1, and 0 of 8 are left",
+            "could not stay within quota CPUS_ALL_REGIONS of project p: 4 needed, but only 3 of 32 left",
+            "could not stay within quota CPUS of region europe-west1: 4 needed, but only 3 of 24 left",
+            "could not stay within quota DISKS_TOTAL_GB of region europe-west1: 40 needed, but only 39 of 100 left",
+            "could not stay within quota STATIC_ADDRESSES of region europe-west1: 1 needed, but only 0 of 8 left",
         ]
     );
 }
 
 #[tokio::test]
-async fn what_is_there_already_needs_no_quota() {
+async fn existing_resources_need_no_quota() {
     let cloud = cloud(json!([
         quota("STATIC_ADDRESSES", 8.0, 8.0),
         quota("INSTANCES", 1.0, 1.0)
@@ -150,11 +151,7 @@ async fn what_is_there_already_needs_no_quota() {
 }
 
 fn address() -> AddressSpec {
-    AddressSpec {
-        cluster: CLUSTER.into(),
-        name: "ip".into(),
-        reach: hakube_provider::Reach::Anywhere,
-    }
+    hakube_contract::address_spec(CLUSTER, "ip")
 }
 
 pub fn firewall(name: &str) -> FirewallSpec {
@@ -165,16 +162,17 @@ pub fn firewall(name: &str) -> FirewallSpec {
         source: FirewallSource::Tags(vec!["a".into()]),
         target_tag: "b".into(),
         tcp_ports: vec!["443".into()],
+        udp_ports: Vec::new(),
     }
 }
 
 #[tokio::test]
-async fn names_that_are_taken_are_found() {
+async fn names_in_use_are_found() {
     let cloud = cloud(json!([])).await;
     let ip = json!({"name": "ip", "description": "the shop's", "address": "203.0.113.7"});
     cloud.has(format!("{REGION}/addresses/ip"), ip).await;
-    let foreign = json!({"name": "m-1", "labels": {"hakube-cluster": "kubernetes2"}});
-    cloud.has(format!("{ZONE}/instances/m-1"), foreign).await;
+    let other = json!({"name": "m-1", "labels": {"hakube-cluster": "kubernetes2"}});
+    cloud.has(format!("{ZONE}/instances/m-1"), other).await;
     let rule = json!({"name": "rule", "description": MARK, "network": "global/networks/other"});
     cloud.has(format!("{GLOBAL}/firewalls/rule"), rule).await;
     let mut spec = machines(&[machine("europe-west1-b")]);
@@ -183,9 +181,9 @@ async fn names_that_are_taken_are_found() {
     assert_eq!(
         findings(&cloud, &spec).await,
         [
-            "could not make firewall rule: it exists in network other and not in default, and a rule can't be moved",
-            "could not make address ip in europe-west1: it exists, without the mark of cluster kubernetes (its description: the shop's)",
-            "could not make machine m-1 in europe-west1-b: it exists, without the mark of cluster kubernetes",
+            "could not create firewall rule: it exists in network other, not in default, and a rule can't be moved",
+            "could not create address ip in europe-west1: it exists, but isn't owned by cluster kubernetes (its description: the shop's)",
+            "could not create machine m-1 in europe-west1-b: it belongs to cluster kubernetes2, not to cluster kubernetes",
         ]
     );
 }
@@ -198,7 +196,7 @@ async fn names_and_metadata_over_the_limits_are_found() {
     long.user_data = "x".repeat(262_145);
     let found = findings(&cloud, &machines(&[long])).await;
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found[0].ends_with("its name has 64 characters, and may have 63"));
+    assert!(found[0].ends_with("its name has 64 characters; the maximum is 63"));
     assert!(found[1].contains("its user data has 262145 bytes"));
 }
 
@@ -245,7 +243,7 @@ async fn a_project_that_cannot_be_used_is_one_finding() {
 }
 
 #[tokio::test]
-async fn one_permission_that_lacks_is_found_beside_the_others() {
+async fn a_missing_permission_is_found_among_others() {
     let cloud = cloud(json!([])).await;
     let denied = "Required 'compute.images.getFromFamily' permission for 'projects/debian-cloud/global/images/family/debian-12'";
     cloud

@@ -1,4 +1,4 @@
-//! A cluster whose endpoint has an internal address: no external address anywhere.
+//! A cluster whose endpoint has an internal address: there are no external addresses.
 
 use crate::support::{
     CLUSTER, Cloud, MARK, PROJECT, REGION, ZONE, aggregated, failure, instance, machine_spec,
@@ -40,7 +40,7 @@ fn m1() -> EndpointTarget {
     })
 }
 
-/// A machine that answers to these ranges besides its own address.
+/// A machine with these alias ranges.
 fn machine(ranges: &[&str]) -> Value {
     let ranges = ranges.iter().map(|range| json!({"ipCidrRange": range}));
     with_ranges(ranges.collect())
@@ -89,6 +89,7 @@ async fn the_address_is_reserved_in_the_subnetwork() {
         cluster: CLUSTER.into(),
         name: "ip".into(),
         reach: within(),
+        wanted: None,
     };
     cloud.gce.ensure_address(&spec).await.unwrap_err();
     assert_eq!(
@@ -103,7 +104,20 @@ async fn the_address_is_reserved_in_the_subnetwork() {
 }
 
 #[tokio::test]
-async fn a_machine_is_born_with_the_address_as_an_alias_and_with_no_external_one() {
+async fn a_lost_address_is_requested_explicitly() {
+    let cloud = Cloud::start().await;
+    let spec = AddressSpec {
+        cluster: CLUSTER.into(),
+        name: "ip".into(),
+        reach: within(),
+        wanted: Some("10.0.0.7".parse().unwrap()),
+    };
+    cloud.gce.ensure_address(&spec).await.unwrap_err();
+    assert_eq!(cloud.body("/addresses").await["address"], "10.0.0.7");
+}
+
+#[tokio::test]
+async fn a_machine_is_created_with_the_alias_and_without_an_external_address() {
     let cloud = cloud(json!({}), &[]).await;
     let at = format!("{ZONE}/instances/m-1");
     cloud.answers("GET", &at, missing(), 1).await;
@@ -127,7 +141,7 @@ async fn a_machine_is_born_with_the_address_as_an_alias_and_with_no_external_one
 }
 
 #[tokio::test]
-async fn the_balancer_is_an_internal_one() {
+async fn the_balancer_is_internal() {
     let cloud = Cloud::start().await;
     let spec = BalancerSpec {
         cluster: CLUSTER.into(),
@@ -144,14 +158,14 @@ async fn the_balancer_is_an_internal_one() {
 }
 
 #[tokio::test]
-async fn promote_takes_the_alias_away_and_makes_an_internal_rule() {
+async fn promote_removes_the_alias_and_creates_an_internal_rule() {
     let cloud = cloud(machine(&["10.0.0.9/32"]), &["x/instances/m-1"]).await;
     promote(&cloud).await.unwrap();
     assert_eq!(
         cloud.changes().await,
         [format!("PATCH {UPDATE}"), format!("POST {RULES}")]
     );
-    // An empty list, and not none: what is left out stays as it is.
+    // An empty list, not an omitted one: what is omitted isn't changed.
     let update = cloud.body(UPDATE).await;
     assert_eq!(update, json!({"aliasIpRanges": [], "fingerprint": "bmlj"}));
     let update = &cloud.changing().await[0];
@@ -174,8 +188,8 @@ async fn promote_takes_the_alias_away_and_makes_an_internal_rule() {
     );
 }
 
-/// Ranges of somebody else's, one of more than one address, and two of one address. Without its name the last
-/// would be of the subnetwork's primary range, where it isn't.
+/// Other alias ranges: one of several addresses, and two of a single address. Without its range
+/// name, the last would be looked up in the subnetwork's primary range, where it isn't.
 fn of_others() -> [Value; 3] {
     [
         json!({"ipCidrRange": "10.4.0.0/24", "subnetworkRangeName": "pods"}),
@@ -185,7 +199,7 @@ fn of_others() -> [Value; 3] {
 }
 
 #[tokio::test]
-async fn promote_leaves_the_ranges_of_others_as_they_are() {
+async fn promote_keeps_other_alias_ranges() {
     let [pods, own, services] = of_others();
     let ranges = json!([pods, {"ipCidrRange": "10.0.0.9/32"}, own, services]);
     let cloud = cloud(with_ranges(ranges), &["x/instances/m-1"]).await;
@@ -197,7 +211,7 @@ async fn promote_leaves_the_ranges_of_others_as_they_are() {
 }
 
 #[tokio::test]
-async fn demote_drops_the_rule_and_adds_the_alias_beside_what_else_is_there() {
+async fn demote_deletes_the_rule_and_adds_the_alias_to_the_existing_ones() {
     let cloud = cloud(with_ranges(json!(of_others())), &["x/forwardingRules/rule"]).await;
     rule(&cloud).await;
     cloud.gce.point_endpoint(&endpoint(), &m1()).await.unwrap();
@@ -211,16 +225,16 @@ async fn demote_drops_the_rule_and_adds_the_alias_beside_what_else_is_there() {
 }
 
 #[tokio::test]
-async fn a_target_that_holds_the_address_is_left_alone() {
+async fn a_target_that_holds_the_address_is_not_changed() {
     let cloud = cloud(machine(&["10.0.0.9/32"]), &["x/instances/m-1"]).await;
     cloud.gce.point_endpoint(&endpoint(), &m1()).await.unwrap();
     cloud.is_untouched().await;
 }
 
 #[tokio::test]
-async fn when_the_rule_can_never_be_made_the_alias_comes_back() {
+async fn if_the_rule_fails_permanently_the_alias_is_put_back() {
     let cloud = cloud(machine(&["10.0.0.9/32"]), &["x/instances/m-1"]).await;
-    // As it is once the alias is gone.
+    // The machine's state before and after the alias is removed.
     let at = format!("{ZONE}/instances/m-1");
     let with = ok(machine(&["10.0.0.9/32"]));
     let without = ok(machine(&[]));
@@ -232,7 +246,10 @@ async fn when_the_rule_can_never_be_made_the_alias_comes_back() {
         .await;
     let error = promote(&cloud).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Quota);
-    assert!(error.message.contains("back where it was"), "{error}");
+    assert!(
+        error.message.contains("the address was put back"),
+        "{error}"
+    );
     let changes = cloud.changing().await;
     let last: Value = changes.last().unwrap().body_json().unwrap();
     assert_eq!(
@@ -241,9 +258,9 @@ async fn when_the_rule_can_never_be_made_the_alias_comes_back() {
     );
 }
 
-/// hakube's own request is tried again as those of Google's clients are, and is the same one.
+/// hakube's own request is retried like those of Google's clients, with the same id.
 #[tokio::test]
-async fn a_token_that_is_refused_and_a_moment_of_failure_are_tried_again_under_the_same_id() {
+async fn refused_tokens_and_transient_failures_are_retried_with_the_same_id() {
     let cloud = cloud(machine(&["10.0.0.9/32"]), &["x/instances/m-1"]).await;
     let at = format!("{ZONE}/instances/m-1/updateNetworkInterface");
     for status in [401, 503] {
@@ -262,9 +279,9 @@ async fn a_token_that_is_refused_and_a_moment_of_failure_are_tried_again_under_t
     assert!(sent.iter().all(|id| *id == sent[0]), "{sent:?}");
 }
 
-/// The list is replaced as a whole: what somebody else puts into it meanwhile isn't lost.
+/// The list is replaced as a whole. Concurrent changes to it must not be lost.
 #[tokio::test]
-async fn a_list_that_somebody_else_changed_is_looked_at_again() {
+async fn a_concurrent_change_to_the_list_is_transient() {
     let words = "Invalid fingerprint.";
     let operation = json!({
         "name": "operation-1",

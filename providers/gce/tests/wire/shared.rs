@@ -1,4 +1,4 @@
-//! A cluster on a network of another project, the host of a shared VPC.
+//! A cluster on a Shared VPC: a network of another project, the host project.
 
 use crate::balancer::balancer;
 use crate::preflight;
@@ -16,11 +16,7 @@ const SUBNETWORK: &str = "projects/host/regions/europe-west1/subnetworks/sub";
 const OWN: &str = "hakube-cluster=p/kubernetes";
 
 fn network() -> NetworkSpec {
-    NetworkSpec {
-        cluster: CLUSTER.into(),
-        name: "default".into(),
-        subnetwork: None,
-    }
+    hakube_contract::network_spec(CLUSTER, "default")
 }
 
 fn rules() -> String {
@@ -28,15 +24,11 @@ fn rules() -> String {
 }
 
 fn the_rule() -> ResourceId {
-    ResourceId {
-        kind: ResourceKind::Firewall,
-        scope: Scope::Global,
-        name: "rule".into(),
-    }
+    ResourceId::new(ResourceKind::Firewall, Scope::Global, "rule")
 }
 
-/// The marks of what isn't the cluster's: another project's cluster of that name, one of the host's own, and one
-/// whose name only begins like it.
+/// Labels of other owners: another project's cluster of the same name, the host project's own, and
+/// one with the same prefix.
 fn of_others() -> [String; 3] {
     [
         "hakube-cluster=q/kubernetes".into(),
@@ -52,7 +44,7 @@ async fn has_rule(cloud: &Cloud, mark: &str) {
 }
 
 #[tokio::test]
-async fn rules_are_made_in_the_host_with_the_projects_name_in_their_mark() {
+async fn rules_are_created_in_the_host_project_with_the_clusters_project_in_their_label() {
     let cloud = Cloud::start().await;
     let gce = cloud.on_shared_network().await;
     let link = format!("https://www.googleapis.com{HOST}/global/operations/operation-7");
@@ -78,9 +70,9 @@ async fn rules_are_made_in_the_host_with_the_projects_name_in_their_mark() {
     );
 }
 
-/// No role in the host helps against an organisation's policy.
+/// No role in the host project helps against an organization policy.
 #[tokio::test]
-async fn what_a_policy_forbids_in_the_host_is_not_told_as_a_lack_of_a_role() {
+async fn a_policy_violation_in_the_host_project_is_not_a_missing_role() {
     let cloud = Cloud::start().await;
     let gce = cloud.on_shared_network().await;
     let words = "Constraint constraints/compute.x violated for project host.";
@@ -94,7 +86,7 @@ async fn what_a_policy_forbids_in_the_host_is_not_told_as_a_lack_of_a_role() {
 }
 
 #[tokio::test]
-async fn rules_of_another_projects_cluster_of_the_same_name_stay() {
+async fn rules_of_other_owners_are_not_touched() {
     for mark in of_others() {
         let cloud = Cloud::start().await;
         let gce = cloud.on_shared_network().await;
@@ -106,10 +98,11 @@ async fn rules_of_another_projects_cluster_of_the_same_name_stay() {
         ];
         for error in refused {
             assert_eq!(error.kind, ErrorKind::Conflict);
-            let says = format!(
-                "firewall rule of project host: it exists, without the mark of cluster p/kubernetes (its description: {mark})"
+            let other = mark.trim_start_matches("hakube-cluster=");
+            let expected = format!(
+                "firewall rule of project host: it belongs to cluster {other}, not to cluster p/kubernetes"
             );
-            assert!(error.to_string().contains(&says), "{error}");
+            assert!(error.to_string().contains(&expected), "{error}");
             let hint = error.hint.unwrap();
             assert!(hint.contains("KUBE_GCE_INSTANCE_PREFIX"), "{hint}");
         }
@@ -118,7 +111,7 @@ async fn rules_of_another_projects_cluster_of_the_same_name_stay() {
 }
 
 #[tokio::test]
-async fn of_the_host_only_rules_are_looked_for_and_only_the_clusters_are_found() {
+async fn in_the_host_project_only_rules_are_listed() {
     let cloud = Cloud::start().await;
     let gce = cloud.on_shared_network().await;
     let of_others = of_others().map(|mark| json!({"name": "theirs", "description": mark}));
@@ -136,7 +129,11 @@ async fn of_the_host_only_rules_are_looked_for_and_only_the_clusters_are_found()
     let (in_host, others): (Vec<_>, Vec<_>) = requests
         .iter()
         .partition(|request| request.url.path().starts_with(HOST));
-    assert_eq!(in_host.len(), 1, "whoever runs this may see no more of it");
+    assert_eq!(
+        in_host.len(),
+        1,
+        "the operator may not have permission for more"
+    );
     assert_eq!(
         query(in_host[0], "filter").unwrap(),
         r#"description="hakube-cluster=p/kubernetes""#
@@ -150,7 +147,7 @@ async fn of_the_host_only_rules_are_looked_for_and_only_the_clusters_are_found()
 }
 
 #[tokio::test]
-async fn where_others_make_rules_the_host_is_not_asked_for_any() {
+async fn without_managed_rules_the_host_project_is_not_queried() {
     let cloud = Cloud::start().await;
     let gce = cloud.without_rules().await;
     assert_eq!(gce.inspect(CLUSTER).await.unwrap(), Inventory::default());
@@ -159,14 +156,14 @@ async fn where_others_make_rules_the_host_is_not_asked_for_any() {
 }
 
 #[tokio::test]
-async fn the_hosts_network_is_never_made_nor_deleted() {
+async fn the_host_projects_network_is_never_created_or_deleted() {
     let cloud = Cloud::start().await;
     let gce = cloud.on_shared_network().await;
     let error = gce.ensure_network(&network()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Invalid);
     assert_eq!(
         error.to_string(),
-        "could not use network default of project host: there is no such network"
+        "could not use network default of project host: the network doesn't exist"
     );
     let id = ResourceId {
         kind: ResourceKind::Network,
@@ -181,9 +178,9 @@ async fn the_hosts_network_is_never_made_nor_deleted() {
     cloud.is_untouched().await;
 }
 
-/// `roles/compute.networkUser` on one subnetwork lets nobody look at its network.
+/// `roles/compute.networkUser` on one subnetwork doesn't include reading its network.
 #[tokio::test]
-async fn a_network_that_may_not_be_looked_at_is_used_by_its_subnetwork() {
+async fn a_network_without_read_permission_can_be_used() {
     let cloud = Cloud::start().await;
     let gce = cloud.on_shared_network().await;
     let denied = failure(
@@ -197,13 +194,13 @@ async fn a_network_that_may_not_be_looked_at_is_used_by_its_subnetwork() {
 }
 
 #[tokio::test]
-async fn machines_groups_and_addresses_name_the_hosts_network() {
+async fn machines_groups_and_addresses_use_the_host_projects_network() {
     let cloud = Cloud::start().await;
     let gce = cloud.on_shared_network().await;
     let address = json!({"name": "ip", "address": "34.1.1.1", "description": MARK});
     let at = "/compute/v1/projects/p/regions/europe-west1/addresses/ip";
     cloud.has(at, address).await;
-    // This Compute Engine forgets what it made.
+    // The mock doesn't store the machine.
     gce.ensure_machine(&machine_spec()).await.unwrap_err();
     let machine = cloud.body("/instances").await;
     let interface = &machine["networkInterfaces"][0];
@@ -217,6 +214,7 @@ async fn machines_groups_and_addresses_name_the_hosts_network() {
         cluster: CLUSTER.into(),
         name: "internal".into(),
         reach: endpoint().reach,
+        wanted: None,
     };
     gce.ensure_address(&spec).await.unwrap_err();
     assert_eq!(cloud.body("/addresses").await["subnetwork"], SUBNETWORK);
@@ -245,7 +243,7 @@ async fn machines_groups_and_addresses_name_the_hosts_network() {
 }
 
 #[tokio::test]
-async fn calls_that_are_shown_name_the_project_of_each() {
+async fn planned_calls_name_the_right_project() {
     let cloud = Cloud::start().await;
     let gce = cloud.on_shared_network().await;
     let nothing = Inventory::default();
@@ -273,7 +271,7 @@ async fn calls_that_are_shown_name_the_project_of_each() {
     );
 }
 
-/// Everything that is made on a network, and a project that may use the host's.
+/// Everything that is created on a network, and a project attached to the host project.
 async fn usual() -> (Cloud, PreflightSpec) {
     let cloud = preflight::cloud(json!([])).await;
     let subnetwork = json!({"name": "sub", "network": format!("https://x/{NETWORK}")});
@@ -307,18 +305,18 @@ fn words(findings: &[ProviderError]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_project_that_may_use_the_network_has_nothing_against_it() {
+async fn a_project_attached_to_the_host_project_has_no_findings() {
     let (cloud, spec) = usual().await;
     assert_eq!(words(&findings(&cloud, &spec).await), [""; 0]);
 }
 
 #[tokio::test]
-async fn a_host_that_is_not_the_projects_is_found() {
+async fn a_wrong_host_project_is_found() {
     for (tied_to, why) in [
-        (json!({}), "project p uses no shared VPC"),
+        (json!({}), "project p doesn't use a Shared VPC"),
         (
             json!({"name": "other"}),
-            "project p uses the shared VPC of project other",
+            "project p uses the Shared VPC of project other",
         ),
     ] {
         let (cloud, spec) = usual().await;
@@ -338,7 +336,7 @@ async fn a_host_that_is_not_the_projects_is_found() {
 }
 
 #[tokio::test]
-async fn who_may_not_look_into_the_host_is_told_whom_to_ask() {
+async fn missing_permissions_in_the_host_project_have_a_hint() {
     let denied = || failure(403, "forbidden", "Required permission");
     for (at, role) in [
         (format!("{}/rule", rules()), "securityAdmin in project host"),
@@ -364,7 +362,7 @@ async fn who_may_not_look_into_the_host_is_told_whom_to_ask() {
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_exist_is_found_once() {
+async fn a_missing_host_project_is_found_once() {
     let (cloud, spec) = usual().await;
     let gone = failure(
         404,
@@ -381,7 +379,7 @@ async fn a_host_that_does_not_exist_is_found_once() {
 }
 
 #[tokio::test]
-async fn what_lacks_and_what_is_taken_in_the_host_is_found_at_once() {
+async fn all_problems_in_the_host_project_are_found_at_once() {
     let (cloud, spec) = usual().await;
     let quota = |limit: f64| json!([{"metric": "FIREWALLS", "limit": limit, "usage": 100.0}]);
     for at in [NETWORK, SUBNETWORK] {
@@ -395,13 +393,13 @@ async fn what_lacks_and_what_is_taken_in_the_host_is_found_at_once() {
     assert_eq!(
         words(&findings(&cloud, &spec).await),
         [
-            "could not use network default of project host: there is no such network",
-            "could not use subnetwork sub in europe-west1 of project host: there is no such subnetwork",
-            "could not make firewall rule of project host: it exists, without the mark of cluster p/kubernetes (its description: hakube-cluster=q/kubernetes)",
-            "could not stay within quota FIREWALLS of project host: needs 1, and 0 of 100 are left",
+            "could not use network default of project host: the network doesn't exist",
+            "could not use subnetwork sub in europe-west1 of project host: the subnetwork doesn't exist",
+            "could not create firewall rule of project host: it belongs to cluster q/kubernetes, not to cluster p/kubernetes",
+            "could not stay within quota FIREWALLS of project host: 1 needed, but only 0 of 100 left",
         ]
     );
-    // The cluster's own project has no say in it, and its own rules need no room.
+    // The quota of the cluster's own project doesn't matter, and an existing rule needs no quota.
     let own = json!({"name": "p", "quotas": quota(0.0)});
     cloud
         .answers("GET", "/compute/v1/projects/p", ok(own), 1)
@@ -415,19 +413,19 @@ async fn what_lacks_and_what_is_taken_in_the_host_is_found_at_once() {
     assert_eq!(words(&findings(&cloud, &spec).await), [""; 0]);
 }
 
-/// What the account is said to have wherever it is asked about permissions.
+/// Makes a permission query return these permissions.
 async fn grants(cloud: &Cloud, at: &str, permissions: &[&str]) {
     let answer = ok(json!({"permissions": permissions}));
     cloud.answers("POST", at, answer, 10).await;
 }
 
-async fn asked(cloud: &Cloud, at: &str) -> Vec<String> {
+async fn queried(cloud: &Cloud, at: &str) -> Vec<String> {
     let body: Value = cloud.body(at).await;
     serde_json::from_value(body["permissions"].clone()).unwrap()
 }
 
 #[tokio::test]
-async fn each_project_and_the_subnetwork_are_asked_what_the_account_may_do_there() {
+async fn permissions_are_queried_for_each_project_and_the_subnetwork() {
     let (cloud, spec) = usual().await;
     let own = "/v3/projects/p:testIamPermissions";
     let host = "/v3/projects/host:testIamPermissions";
@@ -442,8 +440,8 @@ async fn each_project_and_the_subnetwork_are_asked_what_the_account_may_do_there
     assert_eq!(
         words(&found)[1..],
         [
-            "could not make things in project host: the account lacks compute.firewalls.delete, compute.firewalls.update, compute.networks.updatePolicy",
-            "could not use subnetwork sub in europe-west1 of project host: the account lacks compute.subnetworks.useExternalIp",
+            "could not create resources in project host: the account is missing compute.firewalls.delete, compute.firewalls.update, compute.networks.updatePolicy",
+            "could not use subnetwork sub in europe-west1 of project host: the account is missing compute.subnetworks.useExternalIp",
         ]
     );
     let roles = [
@@ -455,14 +453,19 @@ async fn each_project_and_the_subnetwork_are_asked_what_the_account_may_do_there
         let hint = finding.hint.as_deref().unwrap();
         assert!(hint.contains(&format!("roles/{role}")), "{hint}");
     }
-    let in_own = asked(&cloud, own).await;
+    let in_own = queried(&cloud, own).await;
     assert!(in_own.contains(&"compute.instances.create".into()));
     assert!(!in_own.iter().any(|it| it.contains("firewalls")));
     // The role in docs/gce.md for the host has all of that.
     let page = include_str!("../../../../docs/gce.md");
     let role = page.split("title: hakube in the host").nth(1).unwrap();
     let role = role.split("```").next().unwrap();
-    for permission in [asked(&cloud, host).await, asked(&cloud, &subnetwork).await].concat() {
+    for permission in [
+        queried(&cloud, host).await,
+        queried(&cloud, &subnetwork).await,
+    ]
+    .concat()
+    {
         assert!(role.contains(&format!("- {permission}\n")), "{permission}");
     }
 }

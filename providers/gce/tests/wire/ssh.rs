@@ -1,4 +1,4 @@
-//! Who may log in, and how the server is told from another's.
+//! Login to machines, and authentication of their ssh servers.
 
 use crate::support::{Cloud, ZONE, failure, instance, machine_spec, missing, ok, query};
 use hakube_provider::{ErrorKind, Login, MachineRef, Provider, SshServer};
@@ -11,7 +11,7 @@ fn machine() -> MachineRef {
     machine_spec().machine
 }
 
-/// As Google's guest agent has published them.
+/// Host keys as Google's guest agent publishes them.
 fn host_keys() -> Value {
     let entry = |namespace: &str, key: &str, value: &str| json!({"namespace": namespace, "key": key, "value": value});
     json!({"kind": "compute#guestAttributes", "queryPath": "hostkeys/", "queryValue": {"items": [
@@ -22,7 +22,7 @@ fn host_keys() -> Value {
 }
 
 #[tokio::test]
-async fn a_user_is_let_in_by_metadata_and_nobody_else() {
+async fn metadata_lets_only_one_user_log_in() {
     let cloud = Cloud::start().await;
     let address = json!({"name": "ip", "address": "34.1.1.1", "description": crate::support::MARK});
     cloud
@@ -63,7 +63,7 @@ async fn a_user_is_let_in_by_metadata_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_server_is_known_by_the_host_keys_that_its_guest_agent_has_published() {
+async fn a_servers_host_keys_are_read_from_guest_attributes() {
     let cloud = Cloud::start().await;
     cloud
         .has(
@@ -84,15 +84,18 @@ async fn a_server_is_known_by_the_host_keys_that_its_guest_agent_has_published()
         })
     );
     let requests = cloud.requests().await;
-    let asked = requests
+    let query_request = requests
         .iter()
         .find(|request| request.url.path().ends_with(ATTRIBUTES))
         .unwrap();
-    assert_eq!(query(asked, "queryPath").as_deref(), Some("hostkeys/"));
+    assert_eq!(
+        query(query_request, "queryPath").as_deref(),
+        Some("hostkeys/")
+    );
 }
 
 #[tokio::test]
-async fn a_machine_without_external_address_is_reached_by_its_own() {
+async fn a_machine_without_external_address_has_its_internal_one() {
     let cloud = Cloud::start().await;
     cloud
         .has(format!("{ZONE}/instances/m-1"), instance("m-1", None))
@@ -102,10 +105,9 @@ async fn a_machine_without_external_address_is_reached_by_its_own() {
     assert_eq!(server.address.to_string(), "10.0.0.2");
 }
 
-/// Before the agent has started, when another namespace is all there is, when the machine is off, and
-/// when there is none.
+/// Before the agent has started; with another namespace only; while the machine is off; without a machine.
 #[tokio::test]
-async fn a_machine_that_has_published_no_key_has_no_server_yet() {
+async fn without_published_keys_there_is_no_server_yet() {
     for (machine_answer, attributes) in [
         (ok(instance("m-1", None)), missing()),
         (
@@ -134,7 +136,7 @@ async fn a_machine_that_has_published_no_key_has_no_server_yet() {
 }
 
 #[tokio::test]
-async fn who_may_not_read_host_keys_is_told_so() {
+async fn a_missing_permission_to_read_host_keys_is_reported() {
     let cloud = Cloud::start().await;
     cloud
         .has(format!("{ZONE}/instances/m-1"), instance("m-1", None))

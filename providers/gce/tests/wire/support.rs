@@ -1,7 +1,7 @@
-//! A Compute Engine of which each test says what it answers.
+//! A mock of Compute Engine, whose responses each test sets.
 
 use hakube_gce::{Auth, Gce, GceConfig, Patience, PollPace};
-use hakube_provider::{DiskSpec, ExternalAddress, MachineRef, MachineSpec, OperationKey, Result};
+use hakube_provider::{DiskSpec, ExternalAddress, MachineSpec, OperationKey, Result};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -24,12 +24,12 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// An empty project: lists are empty, nothing is found, every change is done at once.
+    /// An empty project: lists are empty, reads find nothing, and every change is done at once.
     pub async fn start() -> Self {
         Self::with(Patience::default()).await
     }
 
-    /// The same for a provider that waits for no longer than this.
+    /// Does the same with these timeouts.
     pub async fn with(patience: Patience) -> Self {
         rustls::crypto::ring::default_provider()
             .install_default()
@@ -60,36 +60,36 @@ impl Cloud {
         cloud
     }
 
-    /// The same cloud, as somebody else.
+    /// Another provider of the same project, with other credentials.
     pub async fn connect(&self, auth: Auth) -> Result<Gce> {
         connect(&self.server.uri(), auth, Patience::default()).await
     }
 
-    /// The provider of a process that goes on with the operation of the first.
+    /// The provider of a process that continues the first one's operation.
     pub async fn resumed(&self) -> Gce {
         let mut config = config(&self.server.uri(), self.token.clone(), Patience::default());
         config.operation.resumed = true;
         Gce::connect(config).await.unwrap()
     }
 
-    /// The same cloud, whose Cloud Resource Manager is asked.
+    /// Another provider of the same project that queries Cloud Resource Manager.
     pub async fn with_permissions(&self) -> Gce {
         let mut config = config(&self.server.uri(), self.token.clone(), Patience::default());
         config.resource_manager = Some(self.server.uri());
         Gce::connect(config).await.unwrap()
     }
 
-    /// The same cloud, on a network of the project `host`.
+    /// Another provider of the same project, on a network of the project `host`.
     pub async fn on_shared_network(&self) -> Gce {
         self.shared(None).await
     }
 
-    /// The same, whose Cloud Resource Manager is asked.
+    /// The same, querying Cloud Resource Manager.
     pub async fn on_shared_network_with_permissions(&self) -> Gce {
         self.shared(Some(self.server.uri())).await
     }
 
-    /// A provider on that network that leaves rules to others.
+    /// A provider on that network that doesn't manage firewall rules.
     pub async fn without_rules(&self) -> Gce {
         let own = config(&self.server.uri(), self.token.clone(), Patience::default());
         let config = GceConfig {
@@ -117,13 +117,13 @@ impl Cloud {
             .await;
     }
 
-    /// What a read of that path answers.
+    /// Sets the response to reads of a path.
     pub async fn has(&self, at: impl Into<String>, resource: Value) {
         let mock = Mock::given(method("GET")).and(path(at.into()));
         self.mount(10, mock, ok(resource)).await;
     }
 
-    /// What a change at that path answers, so many times from now on.
+    /// Sets the response to the next calls of a path.
     pub async fn answers(
         &self,
         verb: &str,
@@ -144,7 +144,7 @@ impl Cloud {
         self.server.received_requests().await.unwrap()
     }
 
-    /// The changes made, as `POST /path`, without the project; waits are none.
+    /// The changes made, as `POST /path`, without the project. Waits don't count.
     pub async fn changes(&self) -> Vec<String> {
         self.changing()
             .await
@@ -157,12 +157,12 @@ impl Cloud {
             .collect()
     }
 
-    /// Nothing was changed so far.
+    /// Asserts that nothing was changed so far.
     pub async fn is_untouched(&self) {
         assert_eq!(self.changes().await, Vec::<String>::new());
     }
 
-    /// The body of the only change at that path.
+    /// The body of the only change at a path.
     pub async fn body(&self, at: &str) -> Value {
         let requests = self.changing().await;
         let mut at = requests
@@ -183,7 +183,6 @@ impl Cloud {
     }
 }
 
-/// A provider for an API at that endpoint.
 pub async fn connect(endpoint: &str, auth: Auth, patience: Patience) -> Result<Gce> {
     Gce::connect(config(endpoint, auth, patience)).await
 }
@@ -229,7 +228,7 @@ pub fn missing() -> ResponseTemplate {
     failure(404, "notFound", "The resource 'x' was not found")
 }
 
-/// What a query has under that key.
+/// A parameter of a request's query.
 pub fn query(request: &Request, key: &str) -> Option<String> {
     request
         .url
@@ -253,7 +252,7 @@ pub fn instance(name: &str, nat: Option<&str>) -> Value {
     })
 }
 
-/// An aggregated list with these items in one zone, and another zone that has none.
+/// An aggregated list with these items in one zone, and an empty second zone.
 pub fn aggregated(collection: &str, items: Value) -> Value {
     json!({"items": {
         "zones/europe-west1-b": {collection: items},
@@ -264,15 +263,8 @@ pub fn aggregated(collection: &str, items: Value) -> Value {
 /// A replica's machine with a data disk and a reserved address.
 pub fn machine_spec() -> MachineSpec {
     MachineSpec {
-        cluster: CLUSTER.into(),
-        machine: MachineRef {
-            name: "m-1".into(),
-            zone: "europe-west1-b".into(),
-        },
         machine_type: "e2-standard-2".into(),
         image: "projects/debian-cloud/global/images/family/debian-12".into(),
-        image_sha256: None,
-        boot_disk_gb: 20,
         boot_disk_kind: "pd-standard".into(),
         data_disk: Some(DiskSpec {
             name: "m-1-pd".into(),
@@ -280,21 +272,15 @@ pub fn machine_spec() -> MachineSpec {
             size_gb: 20,
             kind: "pd-ssd".into(),
         }),
-        network: "default".into(),
         subnetwork: Some("sub".into()),
         external: ExternalAddress::Reserved("ip".into()),
-        alias: None,
         tags: vec!["kubernetes-master".into()],
-        labels: [("role".to_owned(), "replica".to_owned())].into(),
-        preemptible: false,
-        min_cpu_platform: None,
-        service_account: None,
         scopes: vec![
             "storage-ro".into(),
             "logging-write".into(),
             "monitoring.write".into(),
         ],
         user_data: "#cloud-config\n".into(),
-        login: None,
+        ..hakube_contract::machine_spec(CLUSTER, "m-1", "europe-west1-b")
     }
 }

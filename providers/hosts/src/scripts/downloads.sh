@@ -1,5 +1,5 @@
-# Whether what a machine downloads can be had from here. On its input are the URLs, one a line. Prints those that can't, each
-# with the reason after it. As artifacts.py asks for them, but for the first bytes only.
+# Checks whether this host can download the URLs on standard input, one per line. Prints each one
+# that fails, with the reason. Requests them as artifacts.py does, but reads no content.
 set -u
 command -v python3 >/dev/null || exit 0
 code=$(cat <<'END'

@@ -1,5 +1,5 @@
-# What a host is like, a fact a line as NAME=VALUE. Changes nothing but a file of a few KiB for a moment.
-# Arguments: the ports that a cluster uses.
+# Prints facts about the host, one NAME=VALUE per line. Changes nothing, apart from a temporary file
+# of a few KiB. Arguments: the ports that a cluster uses.
 set -u
 fact() { printf '%s=%s\n' "$1" "$2"; }
 
@@ -12,7 +12,7 @@ fact clock "$(date +%s.%N)"
 fact hostname "$(cat /proc/sys/kernel/hostname)"
 fact machine_id "$(cat /etc/machine-id 2>/dev/null)"
 for device in /sys/class/net/*; do
-    # Only those of real interfaces: a bridge's may be anybody's.
+    # Only real interfaces: bridges on different hosts may share a MAC address.
     if [ ! -e "$device/bridge" ] && [ "$(cat "$device/type")" = 1 ]; then fact mac "$(cat "$device/address")"; fi
 done
 [ ! -d /run/systemd/system ] || fact systemd yes
@@ -27,7 +27,7 @@ for module in overlay br_netfilter; do
     [ ! -e "/sys/module/$module" ] || continue
     ! grep -qw "$module" /proc/filesystems || continue
     ! grep -q "/$module\.ko" "/lib/modules/$release/modules.builtin" 2>/dev/null || continue
-    # What br_netfilter does shows even where it is built in, and modules aren't told of.
+    # A built-in br_netfilter isn't listed as a module; its sysctls show it.
     if [ "$module" = br_netfilter ] && [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ]; then continue; fi
     modprobe --dry-run --quiet "$module" 2>/dev/null || fact missing_module "$module"
 done
@@ -55,7 +55,7 @@ done
 for directory in /var/lib/etcd /etc/kubernetes /var/lib/kubelet /var/lib/containerd /etc/cni/net.d /opt/cni/bin; do
     [ -z "$(find "$directory" -mindepth 1 ! -name lost+found -print -quit 2>/dev/null)" ] || fact used "$directory"
 done
-# How long etcd's disk takes to have something for good: the middle one of nine writes, in microseconds.
+# The sync latency of etcd's disk: the median of nine writes, in microseconds.
 probe=/var/lib/.hakube-probe.$$
 for _ in 1 2 3 4 5 6 7 8 9; do
     begin=$(date +%s%N)

@@ -1,23 +1,23 @@
-# Gives the host back: all that a cluster brought goes, what was there before stays, and at the end it is looked whether
-# that is so. What is left is printed, one thing a line; the lease stays then, and the status is 46. Running it again
-# goes on. $1, if it is there: the address that replicas share.
+# Gives the host back: removes everything that the cluster added, keeps what was there before, then
+# verifies that. Prints leftovers, one per line; then the lease stays and the status is 46. Running
+# it again continues. $1, optional: the address that replicas share.
 set -u
 umask 077
 [ -e "$lease" ] || exit 0
 endpoint=${1-}
 for list in before/files before/links before/addresses before/mounts before/tables manifest; do
     if [ ! -e "$state/$list" ]; then
-        echo "$state/$list is gone: what was on the host before isn't known, so nothing is removed"
+        echo "$state/$list is missing: the host's prior state is unknown, so nothing is removed"
         exit 46
     fi
 done
 
 was_there() { grep -qxF -- "$1" "$state/before/files"; }
-# What was in the place of something that hakube put there.
+# The original files that hakube replaced.
 kept() { [ ! -d "$state/kept" ] || (cd "$state/kept" && find . ! -type d ! -name '*.part' | sed 's/^\.//'); }
 kept | sort -u - "$state/before/files" >"$state/before/all"
 
-# Programs that hakube's installer brought: beside each download is a list of its files with their sums.
+# Programs from hakube's installer: next to each download is a list of its files and their digests.
 installed() {
     for seal in /usr/local/bin/.*.sha256; do
         if [ ! -f "$seal" ] || was_there "$seal"; then continue; fi
@@ -25,7 +25,7 @@ installed() {
         sed -n 's#^[0-9a-f]\{64\}  \([^/]*\)$#/usr/local/bin/\1#p' "$seal"
     done
 }
-# What hakube put somewhere by name and wasn't there before.
+# Files that hakube wrote and that didn't exist before.
 named() {
     { cat "$state/manifest"; installed; sed 's/$/.hakube-new/' "$state/manifest"; } | sort -u |
         comm -23 - "$state/before/all"
@@ -33,19 +33,19 @@ named() {
 units() {
     named | sed -n 's#^/etc/systemd/system/\([^/]*\.\(service\|path\|target\|mount\|timer\|socket\|slice\)\)$#\1#p'
 }
-# Links by which units are enabled, and settings of theirs.
+# Links that enable units, and their drop-ins.
 enabled() {
     for unit in $(units); do
         find /etc/systemd/system -xdev -mindepth 2 -name "$unit"
     done | sort -u | comm -23 - "$state/before/files"
 }
-# Files that are hakube's, and aren't in a directory of its own.
+# hakube's files outside its own directories.
 files() {
     { named; enabled; } | while IFS= read -r path; do
         if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$path"; fi
     done
 }
-# What is new in directories of a cluster's own.
+# New files in the directories that only a cluster uses.
 in_own() {
     # shellcheck disable=SC2154
     for directory in $own; do
@@ -71,7 +71,7 @@ chains() {
         "$version-save" 2>/dev/null | sed -n "s/^:\(KUBE-[^ ]*\|CNI-[^ ]*\|FLANNEL-[^ ]*\) .*/$version \1/p"
     done
 }
-# Containers, what watches over them, and programs that hakube brought.
+# Containers, their shims, and programs that hakube installed.
 processes() {
     programs=$(named; echo /usr/local/bin/containerd-shim-runc-v2)
     for process in /proc/[0-9]*; do
@@ -84,7 +84,8 @@ processes() {
     done
 }
 
-# Units: the kubelet first, lest it starts what ends; then, while the runtime can be asked, what runs in it.
+# Units: the kubelet first, so it can't restart what is being stopped; then containers, while the
+# runtime still runs.
 all=$(units)
 for unit in kubelet.service kube-proxy.service; do
     case " $(printf '%s' "$all" | tr '\n' ' ') " in *" $unit "*) timeout 60 systemctl stop "$unit" ;; esac
@@ -96,7 +97,7 @@ if [ -S /run/containerd/containerd.sock ] && [ -x $ctr ] && ! was_there $ctr; th
     done
 fi
 if [ -n "$all" ]; then
-    # What waits for a file to appear first, lest it starts what ends.
+    # Path, timer and socket units first, so they can't restart what is being stopped.
     # shellcheck disable=SC2086
     set -- $all
     for unit; do
@@ -115,7 +116,7 @@ done
 
 for attempt in 1 2 3; do
     mounts | while IFS= read -r mount; do
-        # Spaces and such are octal in /proc/mounts.
+        # /proc/mounts has spaces and the like in octal.
         mount=$(printf '%b' "$(printf '%s' "$mount" | sed 's/\\\([0-7]\)/\\0\1/g')")
         umount "$mount" 2>/dev/null || [ "$attempt" -lt 3 ] || umount --lazy "$mount"
     done
@@ -132,20 +133,19 @@ if [ -n "$endpoint" ] && ! grep -qxF -- "$endpoint" "$state/before/addresses"; t
         while read -r link address; do ip address delete "$address" dev "$link"; done
 fi
 
-# Rules. From tables that others use too go the chains that a cluster makes, and what leads there.
+# Rules. In tables that others use too, delete only the cluster's chains and the jumps to them.
 for version in iptables ip6tables; do
     chains | grep -q "^$version " || continue
     "$version-save" 2>/dev/null | grep -v 'KUBE-\|CNI-\|FLANNEL-' | "$version-restore"
 done
 our_tables | while read -r _ family name; do nft delete table "$family" "$name"; done
-# iptables makes tables when it first needs them.
+# iptables creates tables when it first needs them.
 tables | while read -r _ family name; do
     case "$family" in ip) version=iptables ;; ip6) version=ip6tables ;; *) continue ;; esac
     case "$name" in filter | nat | mangle | raw | security) ;; *) continue ;; esac
     "$version-save" -t "$name" 2>/dev/null | grep -q '^-A\|^:[^ ]* - ' || nft delete table "$family" "$name"
 done
 
-# The kernel's settings.
 if [ -e "$state/sysctl.before" ]; then
     while IFS='=' read -r name value; do
         file=/proc/sys/$(printf '%s' "$name" | tr . /)
@@ -153,7 +153,7 @@ if [ -e "$state/sysctl.before" ]; then
     done <"$state/sysctl.before"
 fi
 
-# Files. Of those that aren't in directories of a cluster's own, the directories go too that are empty and new.
+# Files, and their directories if those are new and now empty.
 files | while IFS= read -r path; do
     rm -f -- "$path"
     path=${path%/*}
@@ -174,7 +174,7 @@ done
 for directory in /usr/local/lib /usr/local/bin /usr/libexec /opt; do
     was_there "$directory" || rmdir "$directory" 2>/dev/null
 done
-# iptables makes it, and so does the pod network, where there is none.
+# Created by iptables and the pod network.
 was_there /run/xtables.lock || rm -f /run/xtables.lock
 systemctl daemon-reload
 if [ -n "$all" ]; then
@@ -191,7 +191,7 @@ done
 left=$(
     { files; in_own; } | sort -u | sed 's/^/file /' | head -n 20
     kept | while IFS= read -r path; do
-        [ -L "$path" ] || cmp -s "$state/kept$path" "$path" || printf 'file %s, which is not as it was\n' "$path"
+        [ -L "$path" ] || cmp -s "$state/kept$path" "$path" || printf 'file %s, which differs from its original\n' "$path"
     done
     mounts | sed 's/^/mount /'
     links | sed 's/^/interface /'
@@ -210,7 +210,7 @@ if [ -n "$left" ]; then
 fi
 had_directory=0
 was_there /etc/hakube && had_directory=1
-# The lease goes before what was written down with it: a lease without that says nothing.
+# Delete the lease before the recorded state: a lease without that state couldn't be given back.
 rm -f "$lease"
 [ "$had_directory" = 1 ] || rmdir /etc/hakube
 rm -rf "$state"

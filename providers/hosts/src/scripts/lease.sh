@@ -1,11 +1,12 @@
-# Takes the host for a cluster. Standard input: the lease, one line, and then the script that gives the host back.
+# Leases the host for a cluster. Standard input: the lease on one line, then the script that gives
+# the host back.
 #
-# First it is written down what there is, so that the host can be given back as it was. A lease that is there already is
-# printed, and the status is 45. A host that another cluster has used is refused with 47 and the reason.
+# First records the host's state, so it can be restored. If a lease exists, prints it and exits with
+# 45. If another cluster has used the host, prints the reason and exits with 47.
 set -eu
 umask 077
 
-# One at a time, of two clusters that take it at once too. There is always a /etc, and nothing is left of the lock.
+# One at a time, even if two clusters take the host at once. /etc always exists, and the lock leaves no file.
 exec 9</etc
 flock -w 10 9
 if [ -e "$lease" ]; then
@@ -19,7 +20,7 @@ for directory in /var/lib/etcd /etc/kubernetes; do
     fi
 done
 
-# Without a lease, what is here is left of a lease that was never taken.
+# Without a lease, any state is from an unfinished attempt.
 rm -rf "$state"
 mkdir -p "$state/before"
 {
@@ -37,12 +38,12 @@ if command -v nft >/dev/null; then nft list tables | sort; fi >"$state/before/ta
 
 mkdir -p /etc/hakube
 chmod 755 /etc/hakube
-# Not head, which reads more than it prints.
+# Not head: it reads ahead.
 IFS= read -r line
 printf '%s\n' "$line" >"$state/lease"
 cat >"$state/give-back"
 [ -s "$state/give-back" ] || { echo "the input ended early" >&2; exit 1; }
-# After a power cut, a lease without what was written down before it would be worth nothing.
+# After a power failure, a lease without the recorded state would be useless.
 sync
 mv "$state/lease" "$lease"
 sync

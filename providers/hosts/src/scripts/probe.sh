@@ -1,6 +1,7 @@
-# Whether others are reached from here. Arguments: addresses; before them, how many of them are hosts. Of those that aren't
-# reached, one a line: ADDRESS PORT. Of an address that isn't a host's and that somebody has: taken ADDRESS; of
-# one that this host has itself: own ADDRESS.
+# Checks that this host can reach others. Arguments: the number of hosts, their addresses, and
+# optionally another address. Prints ADDRESS PORT for each unreachable port of a host. For the other
+# address, if in use, prints what responded: "taken ADDRESS arp MAC", "taken ADDRESS tcp PORT" or
+# "taken ADDRESS ping"; or "own ADDRESS" if this host has it.
 set -u
 hosts=$1
 shift
@@ -14,18 +15,37 @@ for address; do
             echo "own $address" >>"$work/out"
             continue
         fi
-        # Nobody listens on that port: it makes the kernel ask for the address's card.
-        timeout 1 bash -c "echo >/dev/udp/$address/9" 2>/dev/null
-        sleep 0.5
-        # In another network, or where cards aren't asked for, it may answer all the same.
-        if ip neigh show to "$address" | grep -q lladdr || ping -c 1 -W 1 "$address" >/dev/null 2>&1; then
-            echo "taken $address" >>"$work/out"
-        fi &
+        (
+            # The kernel's entry may be stale.
+            ip neigh flush to "$address" 2>/dev/null
+            # These make the kernel send ARP requests, 1 s apart. In another network, or where ARP isn't used, the
+            # address may still respond to them.
+            (
+                said=$(LC_ALL=C timeout 2 bash -c "exec 3<>/dev/tcp/$address/6443" 2>&1) ||
+                    case "$said" in *refused*) true ;; *) false ;; esac && : >"$work/tcp"
+            ) &
+            (ping -c 1 -W 2 "$address" >/dev/null 2>&1 && : >"$work/ping") &
+            for attempt in 1 2 3 4 5 6 7 8 9 10; do
+                card=$(ip neigh show to "$address" | sed -n 's/.* lladdr \([^ ]*\).*/\1/p' | head -n 1)
+                [ -z "$card" ] || break
+                sleep 0.2
+            done
+            if [ -n "$card" ]; then
+                echo "taken $address arp $card"
+            else
+                wait
+                if [ -e "$work/tcp" ]; then
+                    echo "taken $address tcp 6443"
+                elif [ -e "$work/ping" ]; then
+                    echo "taken $address ping"
+                fi
+            fi >>"$work/out"
+        ) &
         continue
     fi
     for port in 2379 2380 6443 10250; do
         (
-            # Refused is reached: nobody listens yet.
+            # A refused connection means reachable: nothing listens yet.
             said=$(LC_ALL=C timeout 3 bash -c "exec 3<>/dev/tcp/$address/$port" 2>&1) ||
                 case "$said" in *refused*) ;; *) echo "$address $port" >>"$work/out" ;; esac
         ) &

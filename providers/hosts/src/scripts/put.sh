@@ -1,6 +1,6 @@
-# Puts files on the host. Mode, size and path of each are arguments, and their contents come one after the other. A file
-# that is as it should be stays. What is put is written down first, and what was there before is kept. Prints what
-# changed, and last the document that was carried out to its end.
+# Writes files on the host. Arguments: mode, size and path of each; their contents are concatenated on
+# standard input. Skips files that are up to date. Records each file before writing it, and keeps the
+# original. Prints what changed, and last the digest of the document that was applied completely.
 set -eu
 umask 022
 [ -e "$state/manifest" ] || { echo "the host has no lease" >&2; exit 1; }
@@ -8,7 +8,7 @@ new=$state/new
 rm -rf "$new"
 mkdir -m 700 "$new"
 
-# Whether what is there isn't hakube's: it was there before, or somebody put it where others have things too.
+# Whether the existing file isn't hakube's: it existed before, or is in a directory that others use too.
 is_others() {
     [ -e "$1" ] || [ -L "$1" ] || return 1
     ! grep -qxF -- "$1" "$state/before/files" || return 0
@@ -17,7 +17,7 @@ is_others() {
     done
 }
 
-# All of it first: if the connection breaks, nothing has changed.
+# Read everything first: if the connection breaks, nothing has changed.
 number=0
 for argument; do
     number=$((number + 1))

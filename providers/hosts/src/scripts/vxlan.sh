@@ -1,9 +1,9 @@
-# Whether packets of the pod network's port, UDP 8472, pass between hosts: all of them run this at once. They send each other
-# the same few bytes, without VXLAN's flag for a network's number, so that a kernel that listens drops them.
-# Arguments: this host's name, for how many seconds at most, and the others as NAME=ADDRESS.
-# Prints "deaf" where something has the port already, then "heard NAME" for each that was heard.
+# Checks that packets on the pod network's port, UDP 8472, pass between hosts. All hosts run this at
+# once and send each other a few bytes without VXLAN's flag for a network id, so a listening kernel
+# drops them. Arguments: this host's name, the time limit in seconds, and the other hosts as
+# NAME=ADDRESS. Prints "deaf" if the port is in use already, then "heard NAME" for each host heard.
 set -u
-command -v python3 >/dev/null || { echo "unchecked it hasn't got python3"; exit 0; }
+command -v python3 >/dev/null || { echo "unchecked python3 is missing"; exit 0; }
 exec python3 - "$@" <<'END'
 import select, socket, sys, time
 
@@ -44,7 +44,7 @@ while time.monotonic() < limit:
         continue
     is_new = name not in heard
     heard.add(name)
-    # Who can't listen is done when somebody has heard it.
+    # A peer that can't listen is done once it was heard.
     if "h" in flags or "d" in flags:
         knows.add(name)
     if is_new or "h" not in flags:

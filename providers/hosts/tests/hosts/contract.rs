@@ -1,10 +1,10 @@
-//! What every provider must do, over hosts.
+//! The provider contract, on hosts.
 
 use crate::stage::{group, machine, sh, stage};
 use async_trait::async_trait;
 use hakube_contract::{Wanted, World, contract};
 use hakube_hosts::{Hosts, HostsConfig};
-use hakube_provider::{AddressSpec, NetworkSpec, Provider, Reach};
+use hakube_provider::Provider;
 use std::sync::Arc;
 
 struct Racks(HostsConfig);
@@ -18,16 +18,8 @@ impl World for Racks {
     fn wanted(&self) -> Wanted {
         let cluster = "contract";
         Wanted {
-            network: NetworkSpec {
-                cluster: cluster.to_owned(),
-                name: "hosts".to_owned(),
-                subnetwork: None,
-            },
-            address: AddressSpec {
-                cluster: cluster.to_owned(),
-                name: "contract-ip".to_owned(),
-                reach: Reach::Anywhere,
-            },
+            network: hakube_contract::network_spec(cluster, "hosts"),
+            address: hakube_contract::address_spec(cluster, "contract-ip"),
             machine: machine(cluster, "h1", "rack-a"),
             group: group(cluster, "rack-a", 2),
             firewall: None,
@@ -49,7 +41,7 @@ fn the_contract_is_kept() {
     let (config, hosts) = (stage.config(), stage.hosts.clone());
     stage.run(async move |_| {
         contract(async || {
-            // A world has nothing in it at first.
+            // Each case starts with free hosts.
             for host in &hosts {
                 sh(
                     host,

@@ -1,11 +1,11 @@
-//! Leased, made a machine, used, and given back: then the host is as it was.
+//! A host's life: leased, set up, used, given back. Then it is as before.
 
 use crate::stage::{self, difference, group, machine, sh, stage, state_of};
 use hakube_provider::{
-    ErrorKind, Inventory, MachineState, PreflightSpec, Provider, ResourceId, ResourceKind, Scope,
+    ErrorKind, Inventory, MachineState, PreflightSpec, Provider, ResourceId, ResourceKind,
 };
 
-/// What the host had before, and what its operator adds while a cluster has it.
+/// The host's state before, and what its operator adds while a cluster has it.
 const BEFORE: &str = "mkdir -p /etc/containerd/conf.d /usr/local/bin; echo own >/etc/containerd/conf.d/own.toml
     printf '#!/bin/sh\n' >/usr/local/bin/own; chmod 755 /usr/local/bin/own
     echo loop >/etc/modules-load.d/modules.conf; nft add table inet own; nft add chain inet own rules
@@ -18,7 +18,7 @@ const UNDO_MEANWHILE: &str =
     "systemctl stop later; rm /usr/local/bin/later /etc/systemd/system/later.service
     systemctl daemon-reload; nft flush chain inet own rules";
 
-/// What a kubelet, a container runtime, kube-proxy and a pod network leave on a host.
+/// The traces of a kubelet, a container runtime, kube-proxy and a pod network.
 const MESS: &str = r#"
     mkdir -p /etc/etcd /var/lib/etcd/member/wal /var/lib/kubelet/pods/1/volumes/token /etc/cni/net.d /opt/cni/bin /run/flannel
     mkdir -p /var/lib/containerd/io/snap /run/containerd/io/1/rootfs /run/netns /var/lib/cni/networks /var/log/pods/a /var/log/containers
@@ -53,16 +53,8 @@ const MESS: &str = r#"
     systemctl is-active etcd.service
 "#;
 
-fn id(kind: ResourceKind, zone: &str, name: &str) -> ResourceId {
-    ResourceId {
-        kind,
-        scope: Scope::Zone(zone.to_owned()),
-        name: name.to_owned(),
-    }
-}
-
 #[test]
-fn a_host_that_was_a_machine_is_as_it_was_before() {
+fn a_host_that_is_given_back_is_as_it_was_before() {
     let Some(stage) = stage("hosts-life", &["h1", "h2", "h3"]) else {
         return;
     };
@@ -70,7 +62,7 @@ fn a_host_that_was_a_machine_is_as_it_was_before() {
     sh(host, BEFORE);
     let before = state_of(host);
 
-    // Taken: it is a machine, and does what the document says. A second time, nothing happens.
+    // Leased and set up from the document. A second call changes nothing.
     let spec = machine("one", "h1", "rack-a");
     let made = spec.clone();
     stage.run(async move |hosts| {
@@ -113,20 +105,20 @@ fn a_host_that_was_a_machine_is_as_it_was_before() {
     stage.run(async move |hosts| {
         hosts.ensure_machine(&again).await.unwrap();
     });
-    assert_eq!(sh(host, times), first, "the same document: nothing");
-    // Another document: what differs.
+    assert_eq!(sh(host, times), first, "the same document changes nothing");
+    // A changed document: only the difference is applied.
     let mut changed = spec.clone();
     changed.user_data = changed.user_data.replace("aGVsbG8=", "d29ybGQ=");
     stage.run(async move |hosts| {
         hosts.ensure_machine(&changed).await.unwrap();
     });
-    assert_eq!(sh(host, times), first, "the rest stays");
+    assert_eq!(sh(host, times), first, "the rest is unchanged");
     assert_eq!(sh(host, "cat /etc/kubernetes/secret"), "world");
 
     sh(host, MESS);
     sh(host, MEANWHILE);
 
-    // Another cluster can't have it, nor give it back.
+    // Another cluster can neither lease it nor give it back.
     let theirs = machine("two", "h1", "rack-a");
     stage.run(async move |hosts| {
         let refused = hosts.ensure_machine(&theirs).await.unwrap_err();
@@ -137,7 +129,7 @@ fn a_host_that_was_a_machine_is_as_it_was_before() {
                 .contains("host h1 in rack-a: cluster one has it"),
             "{refused}"
         );
-        let h1 = id(ResourceKind::Machine, "rack-a", "h1");
+        let h1 = ResourceId::in_zone(ResourceKind::Machine, "rack-a", "h1");
         let refused = hosts.delete("two", &h1).await.unwrap_err();
         assert_eq!(refused.kind, ErrorKind::Conflict);
         assert_eq!(hosts.inspect("two").await.unwrap().machines, []);
@@ -151,14 +143,14 @@ fn a_host_that_was_a_machine_is_as_it_was_before() {
             found[0].message.contains("cluster one has it as a replica"),
             "{found:?}"
         );
-        // Given back, twice.
+        // The second call succeeds too.
         hosts.delete("one", &h1).await.unwrap();
         hosts.delete("one", &h1).await.unwrap();
         let inventory = hosts.inspect("one").await.unwrap();
         assert_eq!((inventory.machines, inventory.resources), (vec![], vec![]));
     });
 
-    // What others put there meanwhile stays.
+    // What others have added meanwhile is kept.
     assert_eq!(
         sh(host, "cat /usr/local/bin/later; systemctl is-active later"),
         "mine\nactive"
@@ -170,7 +162,7 @@ fn a_host_that_was_a_machine_is_as_it_was_before() {
 }
 
 #[test]
-fn groups_grow_shrink_and_go() {
+fn groups_grow_shrink_and_are_deleted() {
     let Some(stage) = stage("hosts-groups", &["n1", "n2", "n3", "n4", "n5"]) else {
         return;
     };
@@ -182,9 +174,13 @@ fn groups_grow_shrink_and_go() {
         hosts.ensure_node_group(&group_of(3)).await.unwrap();
         let inventory = sizes().await;
         assert_eq!(inventory.node_groups[0].size, 3);
-        // n3 is in the other rack.
+        // n3 is in the other zone.
         assert_eq!(inventory.node_groups[0].machines, ["n1", "n2", "n4"]);
-        assert_eq!(inventory.machines, [], "a group's machines go with it");
+        assert_eq!(
+            inventory.machines,
+            [],
+            "a group's machines aren't listed individually"
+        );
         hosts.ensure_node_group(&group_of(1)).await.unwrap();
         assert_eq!(sizes().await.node_groups[0].machines, ["n1"]);
         let error = hosts.ensure_node_group(&group_of(9)).await.unwrap_err();
@@ -201,7 +197,10 @@ fn groups_grow_shrink_and_go() {
         assert_eq!(sizes().await.node_groups[0].machines, ["n1", "n2"]);
         let name = group_of(0).name;
         hosts
-            .delete("one", &id(ResourceKind::NodeGroup, "rack-a", &name))
+            .delete(
+                "one",
+                &ResourceId::in_zone(ResourceKind::NodeGroup, "rack-a", &name),
+            )
             .await
             .unwrap();
         assert_eq!(sizes().await.node_groups, []);

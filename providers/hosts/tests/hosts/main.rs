@@ -1,4 +1,4 @@
-//! The provider over hosts that boot Debian: tests/yard.
+//! The provider on hosts that boot Debian: tests/yard.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,7 +1,8 @@
-//! Hosts, and what is on them.
+//! Hosts for tests, and their contents.
 
+use hakube_contract::{group_spec, machine_spec};
 use hakube_hosts::{Downloads, Host, Hosts, HostsConfig, Role};
-use hakube_provider::{ExternalAddress, MachineRef, MachineSpec, NodeGroupSpec, SshServer};
+use hakube_provider::{MachineSpec, NodeGroupSpec, SshServer};
 use hakube_ssh::{Key, Login};
 use hakube_yard::{HostSpec, Yard};
 use std::collections::BTreeMap;
@@ -9,17 +10,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Other tests may keep this machine busy.
+/// Other tests may load this machine.
 const LIMIT: Duration = Duration::from_secs(120);
 pub const ENDPOINT: &str = "10.77.0.200";
 
-/// Some hosts of a yard.
+/// A yard's hosts.
 pub struct Stage {
     pub yard: Yard,
     pub hosts: Vec<hakube_yard::Host>,
 }
 
-/// None: tests do without hosts.
+/// `None` if tests run without hosts.
 pub fn stage(name: &str, hosts: &[&str]) -> Option<Stage> {
     if hakube_yard::without_hosts() {
         eprintln!("skipped: HAKUBE_TESTS_WITHOUT_HOSTS=1");
@@ -35,7 +36,7 @@ pub fn stage(name: &str, hosts: &[&str]) -> Option<Stage> {
 }
 
 impl Stage {
-    /// They as an inventory has them: of two racks in turn, logged in on by a user who isn't root.
+    /// The hosts as an inventory has them: alternating between two zones, with a login that isn't root.
     pub fn config(&self) -> HostsConfig {
         let key = Key::read(&self.yard.ssh_key()).unwrap();
         let hosts = self
@@ -43,6 +44,7 @@ impl Stage {
             .iter()
             .zip(["rack-a", "rack-a", "rack-b"].iter().cycle());
         HostsConfig {
+            limit: std::time::Duration::from_secs(300),
             hosts: hosts
                 .map(|(host, zone)| Host {
                     name: host.name().to_owned(),
@@ -70,7 +72,7 @@ impl Stage {
         }
     }
 
-    /// Runs this with a provider of all hosts, in the yard's network.
+    /// Runs a test in the yard's network, with a provider of all hosts.
     pub fn run<T: Send + 'static>(
         &self,
         test: impl AsyncFnOnce(Arc<Hosts>) -> T + Send + 'static,
@@ -78,7 +80,7 @@ impl Stage {
         self.run_with(self.config(), test)
     }
 
-    /// The same with a provider that is told this.
+    /// Does the same with this configuration.
     pub fn run_with<T: Send + 'static>(
         &self,
         config: HostsConfig,
@@ -93,7 +95,7 @@ impl Stage {
     }
 }
 
-/// Runs a shell script on a host, which has to succeed.
+/// Runs a shell script on a host. Panics if it fails.
 pub fn sh(host: &hakube_yard::Host, script: &str) -> String {
     let printed = host.run(&["sh", "-euc", script]).unwrap().checked();
     printed
@@ -102,7 +104,8 @@ pub fn sh(host: &hakube_yard::Host, script: &str) -> String {
         .to_owned()
 }
 
-/// A document with a program that runs, one that waits for a file, and a file in the place of one of the host's own.
+/// A document with a service that runs, one that waits for a file, and a file that replaces one of
+/// the host's own.
 pub const DOCUMENT: &str = r"#cloud-config
 write_files:
 - path: /usr/local/bin/kubelet
@@ -145,47 +148,20 @@ runcmd:
 - [systemctl, enable, --now, kubelet.service, etcd.path]
 ";
 
-/// A machine of that name.
 pub fn machine(cluster: &str, name: &str, zone: &str) -> MachineSpec {
     MachineSpec {
-        cluster: cluster.to_owned(),
-        machine: MachineRef {
-            name: name.to_owned(),
-            zone: zone.to_owned(),
-        },
-        machine_type: "host".to_owned(),
-        image: "host".to_owned(),
-        image_sha256: None,
-        boot_disk_gb: 20,
-        boot_disk_kind: "host".to_owned(),
-        data_disk: None,
-        network: "hosts".to_owned(),
-        subnetwork: None,
-        external: ExternalAddress::None,
-        alias: None,
-        tags: Vec::new(),
         labels: BTreeMap::from([("hakube-role".to_owned(), "replica".to_owned())]),
-        preemptible: false,
-        min_cpu_platform: None,
-        service_account: None,
-        scopes: Vec::new(),
         user_data: DOCUMENT.to_owned(),
-        login: None,
+        ..machine_spec(cluster, name, zone)
     }
 }
 
-/// A group of nodes.
 pub fn group(cluster: &str, zone: &str, size: u32) -> NodeGroupSpec {
-    NodeGroupSpec {
-        name: format!("{cluster}-minion-group-{zone}"),
-        template: format!("{cluster}-minion-template-0"),
-        size,
-        leaving: Vec::new(),
-        machine: machine(cluster, &format!("{cluster}-minion-group-{zone}"), zone),
-    }
+    let machine = machine(cluster, &format!("{cluster}-minion-group-{zone}"), zone);
+    group_spec(machine, &format!("{cluster}-minion-template-0"), size)
 }
 
-/// All of a host that a cluster could change, one thing a line.
+/// Everything on a host that a cluster could change, one item per line.
 pub fn state_of(host: &hakube_yard::Host) -> Vec<String> {
     let printed = sh(
         host,
@@ -216,7 +192,7 @@ pub fn state_of(host: &hakube_yard::Host) -> Vec<String> {
     lines
 }
 
-/// What is in one and not in the other, with + and -.
+/// The lines of only one of the two, with + and -.
 pub fn difference(before: &[String], after: &[String]) -> Vec<String> {
     let gone = before.iter().filter(|line| !after.contains(line));
     let new = after.iter().filter(|line| !before.contains(line));

@@ -1,16 +1,14 @@
-//! Hosts that are away, that two clusters want at once, that lose power in the middle.
+//! Failures: unreachable hosts, two clusters that want one host, power cuts.
 
-use crate::stage::{difference, machine, sh, stage, state_of};
+use crate::stage::{difference, group, machine, sh, stage, state_of};
 use hakube_hosts::HostsConfig;
-use hakube_provider::{
-    ErrorKind, MachineState, PreflightSpec, Provider, ResourceId, ResourceKind, Scope,
-};
+use hakube_provider::{ErrorKind, MachineState, PreflightSpec, Provider, ResourceId, ResourceKind};
 use hakube_ssh::Hop;
 use std::sync::Arc;
 
 #[test]
-fn a_host_that_is_away_hides_no_other() {
-    let Some(stage) = stage("hosts-away", &["h1", "h2", "h3"]) else {
+fn an_unreachable_host_hides_no_other() {
+    let Some(stage) = stage("hosts-unreachable", &["h1", "h2", "h3"]) else {
         return;
     };
     stage.run(async |hosts| {
@@ -30,22 +28,18 @@ fn a_host_that_is_away_hides_no_other() {
             .map(|machine| &*machine.name)
             .collect();
         assert_eq!(names, ["h1"]);
-        let away: Vec<&String> = inventory.unreachable_machines.keys().collect();
-        assert_eq!(away, ["h2"]);
-        assert!(inventory.unreachable.is_empty(), "its zone isn't");
-        let h2 = ResourceId {
-            kind: ResourceKind::Machine,
-            scope: Scope::Zone("rack-a".to_owned()),
-            name: "h2".to_owned(),
-        };
+        let unreachable: Vec<&String> = inventory.unreachable_machines.keys().collect();
+        assert_eq!(unreachable, ["h2"]);
+        assert!(inventory.unreachable.is_empty(), "the zone is reachable");
+        let h2 = ResourceId::in_zone(ResourceKind::Machine, "rack-a", "h2");
         let error = hosts.delete("one", &h2).await.unwrap_err();
         assert!(error.is_transient(), "{error:?}");
-        let words = error.to_string();
+        let message = error.to_string();
         assert!(
-            words.starts_with("could not give back host h2 in rack-a"),
-            "{words}"
+            message.starts_with("could not give back host h2 in rack-a"),
+            "{message}"
         );
-        assert!(words.contains("may be left on it"), "{words}");
+        assert!(message.contains("may have left on it"), "{message}");
         assert!(error.hint.unwrap().contains("sh /var/lib/hakube/give-back"));
         let check = PreflightSpec {
             machines: vec![
@@ -66,7 +60,7 @@ fn a_host_that_is_away_hides_no_other() {
 }
 
 #[test]
-fn of_two_clusters_that_want_a_host_one_gets_it() {
+fn only_one_of_two_clusters_leases_a_host() {
     let Some(stage) = stage("hosts-race", &["h1"]) else {
         return;
     };
@@ -88,11 +82,7 @@ fn of_two_clusters_that_want_a_host_one_gets_it() {
                 }
                 both => panic!("{both:?}"),
             };
-            let h1 = ResourceId {
-                kind: ResourceKind::Machine,
-                scope: Scope::Zone("rack-a".to_owned()),
-                name: "h1".to_owned(),
-            };
+            let h1 = ResourceId::in_zone(ResourceKind::Machine, "rack-a", "h1");
             hosts.delete(&winner, &h1).await.unwrap();
         });
     }
@@ -101,19 +91,23 @@ fn of_two_clusters_that_want_a_host_one_gets_it() {
 }
 
 #[test]
-fn a_machine_that_was_begun_is_finished_by_the_next_call() {
+fn the_next_call_finishes_an_incomplete_machine() {
     let Some(stage) = stage("hosts-crash", &["h1"]) else {
         return;
     };
     let host = &stage.hosts[0];
     let before = state_of(host);
     let mut spec = machine("one", "h1", "rack-a");
-    // Its commands fail: as much is there as if hakube had been killed before them.
+    // Its commands fail, which leaves what a hakube that was killed would leave.
     spec.user_data = spec.user_data.replace("[sync]", "['false']");
     stage.run(async move |hosts| {
         hosts.ensure_machine(&spec).await.unwrap_err();
         let seen = hosts.inspect("one").await.unwrap().machines.remove(0);
-        assert_eq!(seen.state, MachineState::Starting, "not all of it is there");
+        assert_eq!(
+            seen.state,
+            MachineState::Starting,
+            "it isn't set up completely"
+        );
     });
     host.cut_power().unwrap();
     host.power_on().unwrap();
@@ -125,20 +119,16 @@ fn a_machine_that_was_begun_is_finished_by_the_next_call() {
             .await
             .unwrap();
         assert_eq!(made.state, MachineState::Running);
-        let h1 = ResourceId {
-            kind: ResourceKind::Machine,
-            scope: Scope::Zone("rack-a".to_owned()),
-            name: "h1".to_owned(),
-        };
+        let h1 = ResourceId::in_zone(ResourceKind::Machine, "rack-a", "h1");
         hosts.delete("one", &h1).await.unwrap();
     });
     let left = difference(&before, &state_of(host));
     assert_eq!(left, Vec::<String>::new(), "{}", left.join("\n"));
 }
 
-/// A host that has no way out downloads from the operator's own host, through the connection to it.
+/// A host without internet access downloads from the operator's machine, through its ssh connection.
 #[test]
-fn a_host_reaches_what_is_on_the_operators_loopback() {
+fn a_host_reaches_a_server_on_the_operators_loopback() {
     let Some(stage) = stage("hosts-offered", &["h1"]) else {
         return;
     };
@@ -164,11 +154,7 @@ fn a_host_reaches_what_is_on_the_operators_loopback() {
         offered: vec!["127.0.0.1:8000".parse().unwrap()],
         ..stage.config()
     };
-    let h1 = ResourceId {
-        kind: ResourceKind::Machine,
-        scope: Scope::Zone("rack-a".to_owned()),
-        name: "h1".to_owned(),
-    };
+    let h1 = ResourceId::in_zone(ResourceKind::Machine, "rack-a", "h1");
     let fetch = "curl --silent --fail --retry 20 --retry-all-errors --retry-delay 1 http://127.0.0.1:8000/offered";
     stage.run_with(config.clone(), async move |hosts| {
         hosts.ensure_machine(&spec()).await.unwrap();
@@ -179,7 +165,7 @@ fn a_host_reaches_what_is_on_the_operators_loopback() {
     server.kill().unwrap();
     server.wait().unwrap();
 
-    // Something of the host's own listens there: that isn't what it should install from.
+    // If a program on the host has the port, the host must not install from it.
     let mut own = stage.hosts[0]
         .command("python3")
         .unwrap()
@@ -193,7 +179,9 @@ fn a_host_reaches_what_is_on_the_operators_loopback() {
     stage.run_with(config, async move |hosts| {
         let error = hosts.ensure_machine(&spec()).await.unwrap_err();
         assert!(
-            error.to_string().contains("doesn't forward 127.0.0.1:8000"),
+            error
+                .to_string()
+                .contains("refuses to forward 127.0.0.1:8000"),
             "{error}"
         );
         assert!(error.hint.unwrap().contains("AllowTcpForwarding"));
@@ -204,7 +192,7 @@ fn a_host_reaches_what_is_on_the_operators_loopback() {
 }
 
 #[test]
-fn what_keeps_a_host_from_being_a_machine_is_told_all_at_once() {
+fn preflight_reports_all_problems_at_once() {
     let Some(stage) = stage("hosts-preflight", &["h1", "h2"]) else {
         return;
     };
@@ -234,11 +222,7 @@ fn what_keeps_a_host_from_being_a_machine_is_told_all_at_once() {
                 machine("one", "h1", "rack-a"),
                 machine("one", "h2", "rack-a"),
             ],
-            addresses: vec![hakube_provider::AddressSpec {
-                cluster: "one".to_owned(),
-                name: "ip".to_owned(),
-                reach: hakube_provider::Reach::Anywhere,
-            }],
+            addresses: vec![hakube_contract::address_spec("one", "ip")],
             ..PreflightSpec::default()
         };
         let found = hosts.preflight(&check).await.unwrap();
@@ -246,18 +230,18 @@ fn what_keeps_a_host_from_being_a_machine_is_told_all_at_once() {
         let words = words.join("\n");
         for expected in [
             "could not use host h1 in rack-a: /var/lib/etcd isn't empty",
-            "could not use host h1 in rack-a: port 6443 is taken by python3 (process",
-            "could not use host h1 in rack-a: kubelet runs on it already (process",
-            "could not use host h2 in rack-a: from it, h1 (10.77.0.11) isn't reached on TCP 2380",
-            "could not use host h2 in rack-a: from it, h1 (10.77.0.11) isn't reached on UDP 8472",
+            "could not use host h1 in rack-a: port 6443 is in use by python3 (process",
+            "could not use host h1 in rack-a: kubelet already runs on it (process",
+            "could not use host h2 in rack-a: it can't reach h1 (10.77.0.11) on TCP 2380",
+            "could not use host h2 in rack-a: it can't reach h1 (10.77.0.11) on UDP 8472",
             "could not use host h2 in rack-a: its machine-id",
-            "could not use host h1 in rack-a: it has the endpoint's address 10.77.0.200 already",
+            "could not use host h1 in rack-a: it already has the endpoint's address 10.77.0.200",
             "could not use host h1 in rack-a: it can't download http://10.77.0.11:6443/no-such-file: HTTP Error 404",
             "could not use host h2 in rack-a: it can't download http://10.77.0.11:6443/no-such-file: HTTP Error 404",
         ] {
             assert!(words.contains(expected), "{expected}\n{words}");
         }
-        assert!(!words.contains("h2 (10.77.0.12) isn't reached"), "{words}");
+        assert!(!words.contains("can't reach h2 (10.77.0.12)"), "{words}");
         assert!(
             found.iter().all(|finding| finding.hint.is_some()),
             "{found:?}"
@@ -273,9 +257,58 @@ fn what_keeps_a_host_from_being_a_machine_is_told_all_at_once() {
     });
 }
 
+/// Each host probes the address, since only one of them may see who uses it. A host's stale ARP
+/// entry doesn't count.
 #[test]
-fn who_is_not_let_in_is_told_why() {
-    let Some(stage) = stage("hosts-doors", &["h1", "h2"]) else {
+fn an_endpoint_address_in_use_is_refused() {
+    let Some(stage) = stage("hosts-claimed", &["h1", "h2", "other"]) else {
+        return;
+    };
+    let take = "ip address add 10.77.0.200/24 dev host0";
+    sh(&stage.hosts[2], take);
+    let card = sh(&stage.hosts[2], "cat /sys/class/net/host0/address");
+    let findings = || {
+        let mut config = stage.config();
+        config.hosts.pop();
+        stage.run_with(config, async |hosts| {
+            let check = PreflightSpec {
+                machines: vec![machine("one", "h1", "rack-a")],
+                node_groups: vec![group("one", "rack-a", 1)],
+                addresses: vec![hakube_contract::address_spec("one", "ip")],
+                ..PreflightSpec::default()
+            };
+            let found = hosts.preflight(&check).await.unwrap();
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        })
+    };
+    let expected = format!(
+        "could not use the endpoint's address 10.77.0.200: another machine uses it: \
+         from h1, h2, network card {card} has it"
+    );
+    assert_eq!(findings(), [expected]);
+    // The replica's host can't see it.
+    sh(
+        &stage.hosts[0],
+        "ip neigh flush to 10.77.0.200; nft add table arp deaf
+         nft add chain arp deaf in '{ type filter hook input priority 0; }'
+         nft add rule arp deaf in arp saddr ip 10.77.0.200 drop",
+    );
+    let expected = format!(
+        "could not use the endpoint's address 10.77.0.200: another machine uses it: \
+         from h2, network card {card} has it"
+    );
+    assert_eq!(findings(), [expected]);
+    sh(&stage.hosts[2], &take.replace("address add", "address del"));
+    sh(
+        &stage.hosts[1],
+        &format!("ip neigh replace 10.77.0.200 lladdr {card} dev host0 nud stale"),
+    );
+    assert_eq!(findings(), [""; 0]);
+}
+
+#[test]
+fn login_failures_are_explained() {
+    let Some(stage) = stage("hosts-login", &["h1", "h2"]) else {
         return;
     };
     sh(
@@ -326,7 +359,7 @@ fn who_is_not_let_in_is_told_why() {
         assert!(
             found[0]
                 .message
-                .contains("neither the user nobody nor the key"),
+                .contains("refused to log in nobody with the key"),
             "{found:?}"
         );
         let error = hosts
@@ -337,14 +370,14 @@ fn who_is_not_let_in_is_told_why() {
         assert!(
             error
                 .to_string()
-                .contains("neither the user nobody nor the key"),
+                .contains("refused to log in nobody with the key"),
             "{error}"
         );
     });
 }
 
 #[test]
-fn a_host_behind_a_jump_host_is_a_host() {
+fn a_host_behind_a_jump_host_works() {
     let Some(stage) = stage("hosts-jump", &["bastion", "h2"]) else {
         return;
     };
@@ -354,7 +387,7 @@ fn a_host_behind_a_jump_host_is_a_host() {
         server: bastion.server.clone(),
         login: bastion.login.clone(),
     });
-    // Nobody else gets in.
+    // Only the jump host gets in.
     sh(
         &stage.hosts[1],
         "nft add table inet wall; nft add chain inet wall in '{ type filter hook input priority 0; }'
@@ -368,7 +401,7 @@ fn a_host_behind_a_jump_host_is_a_host() {
             .unwrap();
         assert_eq!(made.state, MachineState::Running);
     });
-    // A jump host that shows another key gets nothing.
+    // A jump host with another key is rejected.
     let others = wrong.hosts[0].server.host_keys.clone();
     if let Some(hop) = &mut wrong.hosts[0].through {
         hop.server.host_keys = others;
@@ -381,41 +414,38 @@ fn a_host_behind_a_jump_host_is_a_host() {
 }
 
 #[test]
-fn a_host_whose_notes_are_gone_is_left_as_it_is_and_named() {
-    let Some(stage) = stage("hosts-notes", &["h1"]) else {
+fn without_its_recorded_state_a_host_is_left_as_it_is() {
+    let Some(stage) = stage("hosts-lost-state", &["h1"]) else {
         return;
     };
     let host = &stage.hosts[0];
-    let h1 = ResourceId {
-        kind: ResourceKind::Machine,
-        scope: Scope::Zone("rack-a".to_owned()),
-        name: "h1".to_owned(),
-    };
+    let h1 = ResourceId::in_zone(ResourceKind::Machine, "rack-a", "h1");
     let again = h1.clone();
     stage.run(async |hosts| {
         let spec = machine("one", "h1", "rack-a");
         hosts.ensure_machine(&spec).await.unwrap();
     });
-    sh(host, "mv /var/lib/hakube /root/notes");
+    sh(host, "mv /var/lib/hakube /root/state");
     stage.run(async move |hosts| {
         let error = hosts.delete("one", &h1).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Fatal);
-        let words = error.to_string();
-        assert!(words.contains("before/files is gone"), "{words}");
+        let message = error.to_string();
+        assert!(message.contains("before/files is missing"), "{message}");
     });
     assert_eq!(sh(host, "systemctl is-active kubelet"), "active");
-    // Something that can't go is named, and the lease stays; without it, the same call finishes.
+    // A leftover that can't be removed is named, and the lease stays. Once it is gone, the same
+    // call finishes.
     sh(
         host,
-        "mv /root/notes /var/lib/hakube; mkdir -p /etc/cni/busy; mount -t tmpfs x /etc/cni/busy",
+        "mv /root/state /var/lib/hakube; mkdir -p /etc/cni/busy; mount -t tmpfs x /etc/cni/busy",
     );
     let last = again.clone();
     stage.run(async move |hosts| {
         let error = hosts.delete("one", &again).await.unwrap_err();
-        let words = error.to_string();
+        let message = error.to_string();
         assert!(
-            words.contains("this is left on it: file /etc/cni"),
-            "{words}"
+            message.contains("leftovers on it: file /etc/cni"),
+            "{message}"
         );
         assert_eq!(hosts.inspect("one").await.unwrap().machines.len(), 1);
     });

@@ -1,4 +1,4 @@
-//! The real thing, over libvirt's own bindings.
+//! The implementation over libvirt's bindings.
 
 use super::{
     DomainSeen, DomainState, Format, Hypervisor, NetworkSeen, Node, PoolSeen, VolumeSeen,
@@ -17,12 +17,12 @@ use virt::storage_vol::StorageVol;
 use virt::stream::Stream;
 use virt::sys;
 
-/// What is sent of a volume at once. libvirt's messages have room for 256 KiB of a stream.
+/// The size of one piece of a volume's data. A libvirt stream message holds 256 KiB.
 const PIECE: usize = 256 * 1024;
 
-/// Connects to the libvirt at that URI.
+/// Connects to the libvirt at this URI.
 pub(crate) fn open(uri: &str) -> Answer<Connection> {
-    // libvirt would print each error to standard error, too.
+    // libvirt would also print each error to stderr.
     virt::error::clear_error_callback();
     Ok(Connection(Connect::open(Some(uri))?))
 }
@@ -30,7 +30,7 @@ pub(crate) fn open(uri: &str) -> Answer<Connection> {
 /// A connection to a libvirt.
 pub(crate) struct Connection(Connect);
 
-/// What is looked for, unless libvirt says that there is no such thing.
+/// Returns the found object, or `None` if libvirt reports that it doesn't exist.
 fn unless_missing<T>(found: Result<T, Error>, missing: ErrorNumber) -> Answer<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
@@ -80,10 +80,10 @@ impl Connection {
     }
 }
 
-/// The bindings panic at a NUL in a string.
+/// The bindings panic on a NUL in a string.
 fn plain(text: &str) -> Answer<&str> {
     if text.contains('\0') {
-        return Err(Fault::new(ErrorKind::Invalid, "a name has a NUL in it"));
+        return Err(Fault::new(ErrorKind::Invalid, "a name contains a NUL"));
     }
     Ok(text)
 }
@@ -116,7 +116,7 @@ impl Hypervisor for Connection {
     fn domains(&self) -> Answer<Vec<DomainSeen>> {
         let domains = self.0.list_all_domains(0)?;
         let seen = domains.iter().map(seen_domain);
-        // One that went while it was looked at.
+        // Deleted since it was listed.
         let there = seen.filter_map(|seen| match seen {
             Err(error) if error.code() == ErrorNumber::NoDomain => None,
             seen => Some(seen),
@@ -164,7 +164,7 @@ impl Hypervisor for Connection {
         if described.contains("<nvram") || described.contains("firmware='efi'") {
             flags |= sys::VIR_DOMAIN_UNDEFINE_NVRAM;
         }
-        // Not every driver knows what a checkpoint is.
+        // Not every driver knows checkpoints.
         match domain.undefine_flags(flags | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA) {
             Err(error) if error.code() == ErrorNumber::InvalidArg => {
                 Ok(domain.undefine_flags(flags)?)
@@ -309,7 +309,7 @@ impl Hypervisor for Connection {
     }
 }
 
-/// Sends so many bytes, or says what was in the way.
+/// Sends `length` bytes of the content.
 fn send(stream: &Stream, content: &mut dyn Read, length: u64) -> Answer<()> {
     let mut left = length;
     let mut piece = vec![0; PIECE];
@@ -317,9 +317,11 @@ fn send(stream: &Stream, content: &mut dyn Read, length: u64) -> Answer<()> {
         let room = PIECE.min(usize::try_from(left).unwrap_or(PIECE));
         let read = content
             .read(&mut piece[..room])
-            .map_err(|error| unexpected(format!("what is uploaded can't be read: {error}")))?;
+            .map_err(|error| unexpected(format!("can't read the data to upload: {error}")))?;
         if read == 0 {
-            return Err(unexpected("what is uploaded became shorter meanwhile"));
+            return Err(unexpected(
+                "the data to upload became shorter during the upload",
+            ));
         }
         let mut sent = 0;
         while sent < read {
@@ -345,7 +347,7 @@ fn seen_domain(domain: &Domain) -> Result<DomainSeen, Error> {
 }
 
 fn seen_network(network: &Network) -> Result<NetworkSeen, Error> {
-    // A driver that has no other description than the present one says that the flag is wrong.
+    // A driver without a separate inactive description rejects the flag.
     let described = match network.get_xml_desc(sys::VIR_NETWORK_XML_INACTIVE) {
         Err(error) if error.code() == ErrorNumber::InvalidArg => network.get_xml_desc(0)?,
         described => described?,

@@ -1,139 +1,126 @@
-//! What is asked of one host's libvirt: plain, blocking, one effect each.
+//! The interface to one host's libvirt: simple blocking calls with one effect each.
 //!
-//! The provider is written against this trait, so that a test can stop it between any two effects, and can have
-//! those that libvirt's test driver lacks (moving data into and out of volumes).
+//! The provider uses libvirt through this trait. So a test can stop it between any two effects, and
+//! can provide what libvirt's test driver doesn't support: data transfer to and from volumes.
 
-mod connection;
+pub(crate) mod connection;
 
 use crate::error::{Answer, Fault};
 use hakube_provider::ErrorKind;
 use std::fmt;
 use std::io::Read;
 
-pub(crate) use connection::open;
-
 /// One host's libvirt.
 pub(crate) trait Hypervisor: Send + Sync {
-    /// Whether the connection still stands, as far as is known without asking.
+    /// Whether the connection is up, as far as known without a call.
     fn alive(&self) -> bool;
-    /// What the host and its hypervisor can do, as XML.
+    /// The capabilities of the host and its hypervisor, as XML.
     fn capabilities(&self) -> Answer<String>;
-    /// The same for guests of a kind; `None` where the driver can't say.
+    /// The capabilities for one kind of guest; `None` if the driver doesn't report them.
     fn domain_capabilities(&self, arch: &str, kind: &str) -> Answer<Option<String>>;
     /// The host's size.
     fn node(&self) -> Answer<Node>;
 
-    /// All domains.
     fn domains(&self) -> Answer<Vec<DomainSeen>>;
-    /// The domain of that name.
     fn domain(&self, name: &str) -> Answer<Option<DomainSeen>>;
-    /// Defines a domain, or defines it anew.
+    /// Defines a domain, or redefines an existing one.
     fn define_domain(&self, xml: &str) -> Answer<()>;
-    /// The domain will start with its host.
+    /// Makes the domain start with its host.
     fn autostart_domain(&self, name: &str) -> Answer<()>;
-    /// Starts it.
+    /// Starts a domain.
     fn start_domain(&self, name: &str) -> Answer<()>;
-    /// Lets a paused one go on.
+    /// Resumes a paused domain.
     fn resume_domain(&self, name: &str) -> Answer<()>;
-    /// Cuts its power. One that is off, or gone, is as it should be.
+    /// Powers a domain off. Succeeds if it is off or doesn't exist.
     fn destroy_domain(&self, name: &str) -> Answer<()>;
-    /// Forgets it, its firmware's variables included. One that is gone is as it should be.
+    /// Undefines a domain and deletes its firmware variables. Succeeds if it doesn't exist.
     fn undefine_domain(&self, name: &str) -> Answer<()>;
 
-    /// All networks.
     fn networks(&self) -> Answer<Vec<NetworkSeen>>;
-    /// The network of that name.
     fn network(&self, name: &str) -> Answer<Option<NetworkSeen>>;
-    /// Defines a network, or defines it anew: one that is up stays as it is until it is started again.
+    /// Defines a network, or redefines an existing one. An active network changes only when it is restarted.
     fn define_network(&self, xml: &str) -> Answer<()>;
-    /// The network will start with its host.
+    /// Makes the network start with its host.
     fn autostart_network(&self, name: &str) -> Answer<()>;
-    /// Starts it.
+    /// Starts a network.
     fn start_network(&self, name: &str) -> Answer<()>;
-    /// Takes it down. One that is down, or gone, is as it should be.
+    /// Stops a network. Succeeds if it is inactive or doesn't exist.
     fn destroy_network(&self, name: &str) -> Answer<()>;
-    /// Forgets it. One that is gone is as it should be.
+    /// Undefines a network. Succeeds if it doesn't exist.
     fn undefine_network(&self, name: &str) -> Answer<()>;
 
-    /// The pool of that name.
     fn pool(&self, name: &str) -> Answer<Option<PoolSeen>>;
-    /// Looks again what is in it: files that came there by other ways.
+    /// Rereads the pool's contents, to find files that weren't created through libvirt.
     fn refresh_pool(&self, pool: &str) -> Answer<()>;
     /// The names of a pool's volumes.
     fn volumes(&self, pool: &str) -> Answer<Vec<String>>;
-    /// The volume of that name.
     fn volume(&self, pool: &str, name: &str) -> Answer<Option<VolumeSeen>>;
-    /// Makes a volume.
+    /// Creates a volume.
     fn create_volume(&self, pool: &str, xml: &str) -> Answer<()>;
-    /// Deletes a volume. One that is gone is as it should be.
+    /// Deletes a volume. Succeeds if it doesn't exist.
     fn delete_volume(&self, pool: &str, name: &str) -> Answer<()>;
-    /// Fills a volume from its start. Returns when its host has all of it.
+    /// Writes a volume from its start. Returns once the host has received all of it.
     fn upload(&self, pool: &str, name: &str, content: &mut dyn Read, length: u64) -> Answer<()>;
-    /// The last bytes of a volume, at most so many.
+    /// The last bytes of a volume, at most `at_most`.
     fn tail(&self, pool: &str, name: &str, at_most: u64) -> Answer<Vec<u8>>;
 }
 
 /// A host's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Node {
-    /// Its processors' threads.
+    /// The number of CPU threads.
     pub(crate) cpus: u32,
-    /// Its memory in MiB.
+    /// Memory in MiB.
     pub(crate) memory_mib: u64,
 }
 
-/// What a domain is doing.
+/// A domain's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DomainState {
-    /// It runs.
     Running,
-    /// Somebody, or a full pool, stopped it for the time being.
+    /// Paused by the operator, or because the pool is full.
     Paused,
-    /// Its system shuts down.
+    /// Its system is shutting down.
     Stopping,
-    /// It is off.
     Off,
 }
 
 /// A domain.
 #[derive(Debug, Clone)]
 pub(crate) struct DomainSeen {
-    /// Its name.
     pub(crate) name: String,
-    /// What it is doing.
     pub(crate) state: DomainState,
-    /// How it will be started next.
+    /// Its inactive description: how it starts next time.
     pub(crate) xml: String,
 }
 
 /// A network.
 #[derive(Debug, Clone)]
 pub(crate) struct NetworkSeen {
-    /// Its name.
     pub(crate) name: String,
-    /// Whether it is up.
+    /// Whether it is active.
     pub(crate) active: bool,
     /// Whether it starts with its host.
     pub(crate) autostart: bool,
-    /// How it will be started next.
+    /// Its inactive description: how it starts next time.
     pub(crate) xml: String,
 }
 
 /// A pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PoolSeen {
-    /// Whether it is in use.
+    /// Whether it is active.
     pub(crate) active: bool,
-    /// libvirt's name for its kind.
+    /// libvirt's name of its type.
     pub(crate) kind: String,
-    /// Where its volumes are on the host.
+    /// The directory of its volumes on the host.
     pub(crate) path: String,
-    /// Its room in bytes.
+    /// Available space in bytes.
     pub(crate) available: u64,
 }
 
 impl PoolSeen {
-    /// Whether its volumes are files: a disk that is written over another is one.
+    /// Whether its volumes are files. Only then can a disk have a backing file there.
     pub(crate) fn has_files(&self) -> bool {
         matches!(self.kind.as_str(), "dir" | "fs" | "netfs")
     }
@@ -142,20 +129,19 @@ impl PoolSeen {
 /// A volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VolumeSeen {
-    /// Where it is on the host.
+    /// Its path on the host.
     pub(crate) path: String,
-    /// How its bytes are to be read.
     pub(crate) format: Format,
-    /// The size that a guest sees, in bytes.
+    /// The virtual size in bytes.
     pub(crate) capacity: u64,
 }
 
-/// How a disk's bytes are to be read.
+/// A disk format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// As they are.
+    /// Plain bytes.
     Raw,
-    /// QEMU's own, in which what was never written takes no room.
+    /// QEMU's own format, in which unwritten blocks take no space.
     Qcow2,
 }
 
@@ -168,7 +154,7 @@ impl fmt::Display for Format {
     }
 }
 
-/// What was expected of libvirt, and isn't so.
+/// An error for unexpected behaviour.
 fn unexpected(message: impl Into<String>) -> Fault {
     Fault::new(ErrorKind::Fatal, message)
 }

@@ -1,6 +1,5 @@
-//! What is wrong with what was seen. Pure.
+//! Evaluates what preflight observed. Pure.
 
-use super::machines;
 use crate::config::{AddressPlan, HostNetwork, LibvirtConfig};
 use crate::hypervisor::NetworkSeen;
 use crate::mark::{MachineMark, NetworkMark, strange};
@@ -12,18 +11,17 @@ use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-/// What will be made on one host.
+/// What will be created on one host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Demand {
-    /// The cluster that it is for.
     cluster: String,
-    /// Machines one by one, by name: what is there already needs no room.
+    /// Individual machines by name. Existing ones are removed, since they need no more capacity.
     named: BTreeMap<String, Need>,
-    /// Machines of groups, by the group's name: so many are to be there.
+    /// Machines of groups, by the group's name, and their number.
     groups: BTreeMap<String, (Need, u32)>,
 }
 
-/// What a machine needs.
+/// A machine's requirements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Need {
     size: Size,
@@ -31,7 +29,7 @@ struct Need {
 }
 
 impl Demand {
-    /// What is asked of these zones. A size that isn't one is a finding.
+    /// What the spec requires of these zones. An invalid size is a finding.
     pub(super) fn of(
         spec: &PreflightSpec,
         zones: &[String],
@@ -39,7 +37,7 @@ impl Demand {
     ) -> Self {
         let mut demand = Self::default();
         let mut wrong = BTreeSet::new();
-        for (machine, group) in machines(spec) {
+        for (machine, group) in spec.all_machines() {
             let reference = &machine.machine;
             if !zones.contains(&reference.zone) {
                 continue;
@@ -71,7 +69,8 @@ impl Demand {
         demand
     }
 
-    /// What is there under a name: ours needs no more room, anybody else's is in the way.
+    /// Accounts for an existing machine: the cluster's own needs no more capacity, any other of
+    /// that name is a finding.
     pub(super) fn meet(
         &mut self,
         attempt: &Attempt,
@@ -94,7 +93,7 @@ impl Demand {
         })
     }
 
-    /// Each kind of machine that is missing, and how many of it.
+    /// Each kind of missing machine, and how many are missing.
     fn needs(&self) -> impl Iterator<Item = (Need, u32)> {
         let named = self.named.values().map(|need| (*need, 1));
         let missing = self.groups.values().filter(|(_, missing)| *missing > 0);
@@ -102,7 +101,7 @@ impl Demand {
     }
 }
 
-/// What a host has left.
+/// A host's capacity, and what is left of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
     pub(super) cpus: u32,
@@ -111,7 +110,8 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// What it lacks. Processors are shared: only a machine with more than there are can't be.
+    /// What the host can't provide. CPUs are shared, so only a machine with more CPUs than the host
+    /// has is a problem.
     pub(super) fn short_of(
         &self,
         attempt: &Attempt,
@@ -121,10 +121,7 @@ impl Room {
         let mut findings = Vec::new();
         let largest = demand.needs().map(|(need, _)| need.size.cpus).max();
         if let Some(cpus) = largest.filter(|cpus| *cpus > self.cpus) {
-            let message = format!(
-                "a machine is to have {cpus} processors, and {uri} has {}",
-                self.cpus
-            );
+            let message = format!("a machine needs {cpus} CPUs, but {uri} has {}", self.cpus);
             findings.push(attempt.error(ErrorKind::Invalid, message));
         }
         let memory: u64 = demand
@@ -133,19 +130,20 @@ impl Room {
             .sum();
         if memory > self.memory_mib {
             let message = format!(
-                "its machines need {memory} MiB of memory, and {uri} has {} MiB, of which {} are free",
+                "its machines need {memory} MiB of memory, but {uri} has {} MiB, of which {} MiB are free",
                 self.memory_in_all_mib, self.memory_mib
             );
             let error = attempt.error(ErrorKind::NoCapacity, message);
             findings.push(error.with_hint(
-                "ask for smaller or fewer machines, shut others off there, or give the zone another host",
+                "use smaller or fewer machines, shut off others there, or give the zone another host",
             ));
         }
         findings
     }
 }
 
-/// Whether the pool has room. Disks grow as they are written to: a full pool later would stop machines that run.
+/// Checks that the pool has enough space. Disks grow as they are written to, so a pool that fills
+/// up later would stop running machines.
 pub(super) fn short_of_disk(
     attempt: &Attempt,
     pool: &str,
@@ -158,17 +156,17 @@ pub(super) fn short_of_disk(
         .sum();
     (needed > available).then(|| {
         let message = format!(
-            "the disks of its machines may grow to {} GiB, and pool {pool} has {} GiB left",
+            "the disks of its machines may grow to {} GiB, but pool {pool} has only {} GiB left",
             needed.div_ceil(GIB),
             available / GIB
         );
         attempt
             .error(ErrorKind::NoCapacity, message)
-            .with_hint("ask for smaller disks, or make room in the pool")
+            .with_hint("use smaller disks, or free some space in the pool")
     })
 }
 
-/// What is wrong with the addresses, whatever the hosts are.
+/// Problems with the addresses that don't depend on the hosts.
 pub(super) fn plan(config: &LibvirtConfig) -> Vec<ProviderError> {
     let addresses = &config.addresses;
     let attempt = Attempt::new(
@@ -185,12 +183,12 @@ pub(super) fn plan(config: &LibvirtConfig) -> Vec<ProviderError> {
         .is_some_and(|planned| planned != range.trunc())
     {
         findings.push(invalid(format!(
-            "they aren't all of the network's range {range}"
+            "they don't match the network's range {range}"
         )));
     }
     if addresses.gateway.is_none() {
         findings.push(invalid(
-            "a network of the cluster's own needs a gateway: the host's address in it".to_owned(),
+            "the cluster's own network needs a gateway: the host's address in it".to_owned(),
         ));
     }
     let hosts: BTreeSet<&String> = config.zones.values().collect();
@@ -198,29 +196,29 @@ pub(super) fn plan(config: &LibvirtConfig) -> Vec<ProviderError> {
         let error = attempt.error(
             ErrorKind::Invalid,
             format!(
-                "a network behind one host's address can't join {} hosts",
+                "a NAT network is on one host, and can't connect {} hosts",
                 hosts.len()
             ),
         );
-        findings.push(error.with_hint("attach machines to a bridge that all hosts share"));
+        findings.push(error.with_hint("attach the machines to a bridge that all hosts share"));
     }
     findings
 }
 
-/// Boot disks that are smaller than what is to be on them.
+/// Boot disks that are smaller than their image.
 pub(super) fn small_disks(
     spec: &PreflightSpec,
     capacities: &BTreeMap<String, u64>,
 ) -> Vec<ProviderError> {
     let mut findings: Vec<ProviderError> = Vec::new();
-    for (machine, _) in machines(spec) {
+    for (machine, _) in spec.all_machines() {
         let capacity = capacities.get(&machine.image).copied().unwrap_or_default();
         if capacity > machine.boot_disk_gb * GIB {
             let attempt = Attempt::new("use", format!("image {}", machine.image));
             let error = attempt.error(
                 ErrorKind::Invalid,
                 format!(
-                    "a boot disk is to have {} GiB, and the image has {}",
+                    "a boot disk has {} GiB, but the image needs {} GiB",
                     machine.boot_disk_gb,
                     capacity.div_ceil(GIB)
                 ),
@@ -233,8 +231,8 @@ pub(super) fn small_disks(
     findings
 }
 
-/// A network of the cluster's name that isn't the cluster's.
-pub(super) fn stranger(
+/// The finding for a network of the cluster's name that isn't the cluster's.
+pub(super) fn not_ours(
     attempt: &Attempt,
     cluster: &str,
     network: &NetworkSeen,
@@ -248,7 +246,7 @@ pub(super) fn stranger(
     })
 }
 
-/// Networks of the host that have addresses of the range.
+/// Networks of the host that overlap the range.
 pub(super) fn overlaps(
     attempt: &Attempt,
     networks: &[NetworkSeen],
@@ -259,7 +257,7 @@ pub(super) fn overlaps(
         let overlap = other.contains(&range) || range.contains(&other);
         overlap.then(|| {
             let message = format!(
-                "network {} has {other}, and {range} is to be ours",
+                "network {} has {other}, which overlaps the cluster's {range}",
                 network.name
             );
             let error = attempt.error(ErrorKind::Conflict, message);
@@ -269,7 +267,7 @@ pub(super) fn overlaps(
     overlapping.collect()
 }
 
-/// The range of a network of libvirt's own.
+/// The range of a libvirt network.
 fn network_range(described: &str) -> Option<Ipv4Net> {
     let document = xml::parse(described).ok()?;
     let ip = xml::child(document.root_element(), "ip")?;
@@ -282,8 +280,8 @@ fn network_range(described: &str) -> Option<Ipv4Net> {
     Some(Ipv4Net::new(address, length).ok()?.trunc())
 }
 
-/// Addresses of the plan that the network gives out by itself.
-pub(super) fn given_out(
+/// The finding for a network whose DHCP range includes addresses of the plan.
+pub(super) fn dhcp_overlap(
     attempt: &Attempt,
     network: &str,
     ranges: &[(Ipv4Addr, Ipv4Addr)],
@@ -293,9 +291,9 @@ pub(super) fn given_out(
         plan.first <= *end && *start <= plan.last || (*start..=*end).contains(&plan.endpoint())
     })?;
     let message = format!(
-        "network {network} gives out {start}-{end} by DHCP, and {}-{} is the cluster's",
+        "network {network} assigns {start}-{end} by DHCP, which overlaps the cluster's {}-{}",
         plan.first, plan.last
     );
     let error = attempt.error(ErrorKind::Conflict, message);
-    Some(error.with_hint("shorten the network's DHCP range, or give the cluster another"))
+    Some(error.with_hint("shorten the network's DHCP range, or give the cluster another range"))
 }

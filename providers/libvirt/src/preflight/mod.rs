@@ -1,7 +1,7 @@
-//! What can't work, found before anything is made.
+//! Finds what would fail before anything is created.
 //!
-//! Each host that machines are to be made on is looked at by itself, all at once, and judged by pure functions. One
-//! that can't be asked is a finding like any other. What is wrong with the others is in nobody's way.
+//! All hosts that machines will be created on are inspected concurrently, and pure functions evaluate the
+//! results. An unreachable one is a finding like any other. Problems with other hosts don't matter.
 
 mod judge;
 
@@ -16,9 +16,7 @@ use crate::mark::network_name;
 use crate::network::{bridge_of, dhcp_ranges};
 use crate::xml;
 use futures::future::join_all;
-use hakube_provider::{
-    Attempt, ErrorKind, MachineSpec, NodeGroupSpec, PreflightSpec, ProviderError, Result,
-};
+use hakube_provider::{Attempt, ErrorKind, PreflightSpec, ProviderError, Result};
 use judge::{Demand, Room};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +26,8 @@ impl Libvirt {
         let mut findings = judge::plan(&self.config);
         findings.extend(self.zones_without_a_host(spec));
         let is_needed = |host: &&Host| {
-            machines(spec).any(|(machine, _)| host.zones.contains(&machine.machine.zone))
+            spec.all_machines()
+                .any(|(machine, _)| host.zones.contains(&machine.machine.zone))
         };
         let needed: Vec<&Host> = self.hosts.iter().filter(is_needed).collect();
         let (images, hosts) = futures::join!(
@@ -50,7 +49,8 @@ impl Libvirt {
     }
 
     fn zones_without_a_host(&self, spec: &PreflightSpec) -> Vec<ProviderError> {
-        let zones: BTreeSet<&str> = machines(spec)
+        let zones: BTreeSet<&str> = spec
+            .all_machines()
             .map(|(machine, _)| machine.machine.zone.as_str())
             .collect();
         let attempt = Attempt::new("place", "machines");
@@ -60,9 +60,11 @@ impl Libvirt {
             .collect()
     }
 
-    /// The images that will be read, with the sizes of their disks. Those that these hosts have are read no more.
+    /// The images that will be used, with their disks' sizes. Those that all these hosts have
+    /// aren't read again.
     async fn images(&self, spec: &PreflightSpec, hosts: &[&Host]) -> Vec<(String, Result<u64>)> {
-        let wanted: BTreeSet<_> = machines(spec)
+        let wanted: BTreeSet<_> = spec
+            .all_machines()
             .map(|(machine, _)| {
                 let sum = machine.image_sha256.as_deref();
                 (machine.image.as_str(), sum, machine.cluster.as_str())
@@ -87,9 +89,9 @@ impl Libvirt {
         images
     }
 
-    /// The size of an image's disk, if all of these hosts have it already.
+    /// The size of an image's disk, if all these hosts have the image.
     async fn image_on_all(&self, hosts: &[&Host], cluster: &str, sum: &str) -> Option<u64> {
-        let attempt = Attempt::new("look for", format!("image {sum}"));
+        let attempt = Attempt::new("find", format!("image {sum}"));
         let there = hosts
             .iter()
             .map(|host| self.verified_image(host, &attempt, cluster, sum));
@@ -103,8 +105,8 @@ impl Libvirt {
 
     async fn host_findings(&self, host: &Host, spec: &PreflightSpec) -> Vec<ProviderError> {
         let attempt = Attempt::new("use", format!("the host of {}", host.zones.join(", ")));
-        // If it can't be asked for this, it can't for the rest, in the same words.
-        let node = match host.ask(&attempt, |hypervisor| hypervisor.node()).await {
+        // If this fails, the other calls would fail with the same error.
+        let node = match host.node(&attempt).await {
             Ok(node) => node,
             Err(error) => return vec![error],
         };
@@ -135,37 +137,37 @@ impl Libvirt {
             return None;
         }
         let Machinery { kind, arch } = machinery;
-        let asked = host.ask(attempt, move |hypervisor| {
-            hypervisor.domain_capabilities(&arch, &kind)
-        });
-        let says = match asked.await {
-            Ok(says) => says?,
+        let capabilities = host.domain_capabilities(attempt, &arch, &kind);
+        let capabilities = match capabilities.await {
+            Ok(capabilities) => capabilities?,
             Err(error) => return Some(error),
         };
-        match has_uefi(&says) {
+        match has_uefi(&capabilities) {
             Ok(true) => None,
             Ok(false) => {
                 let message = format!("{} has no UEFI firmware for guests", host.uri);
                 let error = attempt.error(ErrorKind::Invalid, message);
-                Some(error.with_hint(
-                    "install it there (Debian's package is called ovmf), or boot by BIOS",
-                ))
+                Some(
+                    error.with_hint(
+                        "install it there (Debian's package is ovmf), or boot with BIOS",
+                    ),
+                )
             }
             Err(fault) => Some(attempt.failed(&fault)),
         }
     }
 
-    /// The network to be attached to is there, and gives out none of the plan's addresses; names aren't taken.
+    /// Checks that the network to attach to exists and doesn't assign the plan's addresses, and
+    /// that names are unused.
     async fn network_findings(
         &self,
         host: &Host,
         attempt: &Attempt,
         spec: &PreflightSpec,
     ) -> Result<Vec<ProviderError>> {
-        let networks = host
-            .ask(attempt, |hypervisor| hypervisor.networks())
-            .await?;
-        let clusters: BTreeSet<&str> = machines(spec)
+        let networks = host.networks(attempt).await?;
+        let clusters: BTreeSet<&str> = spec
+            .all_machines()
             .map(|(machine, _)| machine.cluster.as_str())
             .chain(
                 spec.addresses
@@ -177,8 +179,8 @@ impl Libvirt {
         for cluster in clusters {
             let name = network_name(cluster);
             let ours = networks.iter().find(|network| network.name == name);
-            findings.extend(ours.and_then(|network| judge::stranger(attempt, cluster, network)));
-            // Else it is taken care of already.
+            findings.extend(ours.and_then(|network| judge::not_ours(attempt, cluster, network)));
+            // An existing network of the cluster has been checked before.
             if ours.is_none()
                 && let HostNetwork::Nat { range } = &self.config.network
             {
@@ -189,16 +191,16 @@ impl Libvirt {
             return Ok(findings);
         };
         let Some(network) = networks.iter().find(|network| network.name == *name) else {
-            let message = format!("there is no network {name} on {}", host.uri);
+            let message = format!("no network {name} on {}", host.uri);
             let error = attempt.error(ErrorKind::Invalid, message);
-            findings.push(error.with_hint("`virsh net-list --all` lists them"));
+            findings.push(error.with_hint("run `virsh net-list --all` to list the networks"));
             return Ok(findings);
         };
-        findings.extend(self.users_network(attempt, network)?);
+        findings.extend(self.existing_network(attempt, network)?);
         Ok(findings)
     }
 
-    fn users_network(
+    fn existing_network(
         &self,
         attempt: &Attempt,
         network: &NetworkSeen,
@@ -210,22 +212,22 @@ impl Libvirt {
             findings.push(attempt.error(ErrorKind::Invalid, format!("network {name}: {words}")));
         }
         if !network.active {
-            let error = attempt.error(ErrorKind::Invalid, format!("network {name} isn't up"));
+            let error = attempt.error(ErrorKind::Invalid, format!("network {name} isn't active"));
             findings.push(error.with_hint(format!(
-                "`virsh net-start {name}`, and `virsh net-autostart {name}`"
+                "run `virsh net-start {name}` and `virsh net-autostart {name}`"
             )));
         }
-        let given_out = dhcp_ranges(&network.xml).map_err(failed)?;
-        findings.extend(judge::given_out(
+        let ranges = dhcp_ranges(&network.xml).map_err(failed)?;
+        findings.extend(judge::dhcp_overlap(
             attempt,
             name,
-            &given_out,
+            &ranges,
             &self.config.addresses,
         ));
         Ok(findings)
     }
 
-    /// The pool and the host have room for what will be made, and nobody else has a name of it.
+    /// Checks that the pool and the host have enough capacity, and that machine names are unused.
     async fn room_findings(
         &self,
         host: &Host,
@@ -234,7 +236,7 @@ impl Libvirt {
         mut demand: Demand,
     ) -> Result<Vec<ProviderError>> {
         let mut findings = Vec::new();
-        let domains = host.ask(attempt, |hypervisor| hypervisor.domains()).await?;
+        let domains = host.domains(attempt).await?;
         let mut used_mib = 0;
         for domain in domains {
             if domain.state != DomainState::Off {
@@ -262,18 +264,11 @@ impl Libvirt {
     }
 }
 
-/// All machines that will be made; those of a group once, with the group.
-fn machines(spec: &PreflightSpec) -> impl Iterator<Item = (&MachineSpec, Option<&NodeGroupSpec>)> {
-    let single = spec.machines.iter().map(|machine| (machine, None));
-    let groups = spec.node_groups.iter();
-    single.chain(groups.map(|group| (&group.machine, Some(group))))
-}
-
-/// The memory of a domain, in MiB.
+/// A domain's memory in MiB.
 fn memory_mib(described: &str) -> Answer<u64> {
     let document = xml::parse(described)?;
     let memory = xml::child(document.root_element(), "memory");
-    // libvirt always writes KiB.
+    // libvirt always reports KiB.
     let kib = memory.and_then(|memory| memory.text()?.trim().parse::<u64>().ok());
     Ok(kib.unwrap_or_default() / 1024)
 }

@@ -1,11 +1,12 @@
-//! The process is stopped between any two effects, and another goes on.
+//! The process is stopped between any two effects, and another process continues.
 
-use super::life::{address_spec, delete_all, reference};
+use super::life::{address_spec, reference};
 use super::stage::{CLUSTER, World, ZONE};
+use hakube_contract::delete_all;
 use hakube_provider::{Inventory, Provider, ResourceKind};
 use std::sync::atomic::Ordering;
 
-/// Stops the first process before its nth call on libvirt; `None` when it made fewer.
+/// Stops a process before its nth call to libvirt; `None` if it makes fewer.
 async fn stopped<T>(
     world: &World,
     n: usize,
@@ -26,7 +27,7 @@ async fn stopped<T>(
 }
 
 #[tokio::test]
-async fn a_machine_that_was_half_made_is_finished_by_the_same_call() {
+async fn the_same_call_finishes_a_partly_created_machine() {
     let mut stops = 0;
     for n in 0.. {
         let world = World::new();
@@ -42,7 +43,7 @@ async fn a_machine_that_was_half_made_is_finished_by_the_same_call() {
         stops += 1;
         let provider = world.provider();
         let made = provider.ensure_machine(&spec).await.unwrap();
-        // Another half of the host key, or an image that is half there, would show.
+        // A mismatched host key or a partial image would show here.
         let ssh = provider
             .ssh_server(&reference("kubernetes-master"))
             .await
@@ -78,7 +79,7 @@ async fn a_machine_that_was_half_made_is_finished_by_the_same_call() {
 }
 
 #[tokio::test]
-async fn whatever_was_half_made_is_found_and_deleted() {
+async fn partly_created_resources_are_found_and_deleted() {
     for n in 0.. {
         let world = World::new();
         let spec = world.machine("kubernetes-master", ZONE);
@@ -90,7 +91,7 @@ async fn whatever_was_half_made_is_found_and_deleted() {
         });
         let all = all.await;
         let provider = world.provider();
-        delete_all(&provider).await;
+        delete_all(&provider, CLUSTER).await;
         assert_eq!(
             provider.inspect(CLUSTER).await.unwrap(),
             Inventory::default(),
@@ -116,7 +117,7 @@ async fn whatever_was_half_made_is_found_and_deleted() {
 }
 
 #[tokio::test]
-async fn what_is_left_of_a_half_deleted_machine_is_still_the_machines() {
+async fn leftovers_of_a_partly_deleted_machine_are_still_the_machines() {
     for n in 0.. {
         let world = World::new();
         let provider = world.provider();
@@ -154,7 +155,7 @@ async fn what_is_left_of_a_half_deleted_machine_is_still_the_machines() {
 }
 
 #[tokio::test]
-async fn a_half_deleted_machine_is_deleted_or_made_anew() {
+async fn a_partly_deleted_machine_can_be_deleted_or_recreated() {
     for n in 0.. {
         let world = World::new();
         let provider = world.provider();
@@ -175,7 +176,7 @@ async fn a_half_deleted_machine_is_deleted_or_made_anew() {
             let seen = provider.inspect(CLUSTER).await.unwrap().machines;
             assert_eq!(seen, [made], "stopped before call {n}");
         }
-        delete_all(&provider).await;
+        delete_all(&provider, CLUSTER).await;
         assert_eq!(
             world.stage().volumes(),
             [] as [&str; 0],
@@ -188,7 +189,7 @@ async fn a_half_deleted_machine_is_deleted_or_made_anew() {
 }
 
 #[tokio::test]
-async fn a_group_that_was_half_made_or_half_shrunk_gets_its_size_by_the_same_call() {
+async fn the_same_call_finishes_resizing_a_group() {
     for (before, after) in [(0, 2), (3, 1)] {
         for n in 0.. {
             let world = World::new();
@@ -212,7 +213,7 @@ async fn a_group_that_was_half_made_or_half_shrunk_gets_its_size_by_the_same_cal
                 expected,
                 "stopped before call {n}"
             );
-            delete_all(&provider).await;
+            delete_all(&provider, CLUSTER).await;
             assert_eq!(
                 world.stage().volumes(),
                 [] as [&str; 0],
@@ -226,7 +227,7 @@ async fn a_group_that_was_half_made_or_half_shrunk_gets_its_size_by_the_same_cal
 }
 
 #[tokio::test]
-async fn a_reservation_that_was_cut_short_is_finished_by_the_same_call() {
+async fn the_same_call_finishes_a_partial_reservation() {
     for n in 0.. {
         let world = World::with(&[(ZONE, "host-a"), ("lan-site1-b", "host-b")], "");
         let whole = stopped(&world, n, async |provider| {
@@ -238,15 +239,19 @@ async fn a_reservation_that_was_cut_short_is_finished_by_the_same_call() {
             .ensure_address(&address_spec())
             .await
             .unwrap();
-        for away in ["host-a", "host-b"] {
-            world.stages[away].away.store(true, Ordering::SeqCst);
+        for unreachable in ["host-a", "host-b"] {
+            world.stages[unreachable]
+                .unreachable
+                .store(true, Ordering::SeqCst);
             let seen = world.provider().inspect(CLUSTER).await.unwrap();
             assert_eq!(
                 seen.address.as_ref(),
                 Some(&address),
                 "stopped before call {n}"
             );
-            world.stages[away].away.store(false, Ordering::SeqCst);
+            world.stages[unreachable]
+                .unreachable
+                .store(false, Ordering::SeqCst);
         }
         let networks = world.stage().real().networks().unwrap();
         assert!(

@@ -1,18 +1,15 @@
-//! What is made, found again, and deleted.
+//! Resources are created, found again and deleted.
 
 use super::stage::{CLUSTER, World, ZONE};
 use crate::domain::mac;
+use hakube_contract::delete_all;
 use hakube_provider::{
-    AddressSpec, Inventory, MachineRef, MachineState, Provider, Reach, ResourceId, ResourceKind,
+    AddressSpec, Inventory, MachineRef, MachineState, Provider, ResourceId, ResourceKind,
 };
 use std::net::{IpAddr, Ipv4Addr};
 
 pub fn address_spec() -> AddressSpec {
-    AddressSpec {
-        cluster: CLUSTER.into(),
-        name: "kubernetes-master-ip".into(),
-        reach: Reach::Anywhere,
-    }
+    hakube_contract::address_spec(CLUSTER, "kubernetes-master-ip")
 }
 
 pub fn reference(name: &str) -> MachineRef {
@@ -30,29 +27,6 @@ pub fn names(inventory: &Inventory) -> Vec<String> {
         .collect()
 }
 
-/// Deletes all that there is, in an order in which it can be.
-pub async fn delete_all(provider: &impl Provider) {
-    use ResourceKind as Kind;
-    let order = [
-        Kind::NodeGroup,
-        Kind::Machine,
-        Kind::Disk,
-        Kind::Address,
-        Kind::Image,
-        Kind::Network,
-    ];
-    for kind in order {
-        let inventory = provider.inspect(CLUSTER).await.unwrap();
-        for resource in inventory
-            .resources
-            .iter()
-            .filter(|resource| resource.kind == kind)
-        {
-            provider.delete(CLUSTER, resource).await.unwrap();
-        }
-    }
-}
-
 fn last(address: Option<IpAddr>) -> u8 {
     match address {
         Some(IpAddr::V4(address)) => address.octets()[3],
@@ -61,7 +35,7 @@ fn last(address: Option<IpAddr>) -> u8 {
 }
 
 #[tokio::test]
-async fn what_is_made_is_found_by_its_mark_and_deleted_without_a_trace() {
+async fn resources_are_found_by_their_label_and_deleted_without_a_trace() {
     let world = World::new();
     let provider = world.provider();
     let address = provider.ensure_address(&address_spec()).await.unwrap();
@@ -86,7 +60,7 @@ async fn what_is_made_is_found_by_its_mark_and_deleted_without_a_trace() {
     );
     let other = provider.inspect("kubernetes2").await.unwrap();
     assert_eq!(other, Inventory::default());
-    delete_all(&provider).await;
+    delete_all(&provider, CLUSTER).await;
     assert_eq!(
         provider.inspect(CLUSTER).await.unwrap(),
         Inventory::default()
@@ -122,8 +96,7 @@ async fn a_second_call_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_ssh_servers_key_is_vouched_for_by_the_provider_and_its_other_half_is_on_the_seed_only()
-{
+async fn the_provider_reports_the_host_key_and_the_private_half_is_only_on_the_seed() {
     let world = World::new();
     let provider = world.provider();
     let made = provider
@@ -159,7 +132,7 @@ async fn the_ssh_servers_key_is_vouched_for_by_the_provider_and_its_other_half_i
     assert!(seed.contains(&mac) && described.contains(&mac), "{mac}");
     assert!(
         provider
-            .ssh_server(&reference("nobody"))
+            .ssh_server(&reference("missing"))
             .await
             .unwrap()
             .is_none()
@@ -167,7 +140,7 @@ async fn the_ssh_servers_key_is_vouched_for_by_the_provider_and_its_other_half_i
 }
 
 #[tokio::test]
-async fn machines_that_are_made_at_once_have_addresses_of_their_own() {
+async fn machines_created_concurrently_have_distinct_addresses() {
     let world = World::new();
     let provider = world.provider();
     provider.ensure_address(&address_spec()).await.unwrap();
@@ -193,7 +166,7 @@ async fn machines_that_are_made_at_once_have_addresses_of_their_own() {
 }
 
 #[tokio::test]
-async fn an_address_is_free_again_when_its_machine_is_gone() {
+async fn an_address_is_free_again_once_its_machine_is_deleted() {
     let world = World::new();
     let provider = world.provider();
     for (name, expected) in [("a", 3), ("b", 4)] {
@@ -203,11 +176,7 @@ async fn an_address_is_free_again_when_its_machine_is_gone() {
             .unwrap();
         assert_eq!(last(made.internal_address), expected);
     }
-    let resource = ResourceId {
-        kind: ResourceKind::Machine,
-        scope: hakube_provider::Scope::Zone(ZONE.into()),
-        name: "a".into(),
-    };
+    let resource = ResourceId::in_zone(ResourceKind::Machine, ZONE, "a");
     provider.delete(CLUSTER, &resource).await.unwrap();
     provider.delete(CLUSTER, &resource).await.unwrap();
     let made = provider
@@ -218,7 +187,7 @@ async fn an_address_is_free_again_when_its_machine_is_gone() {
 }
 
 #[tokio::test]
-async fn a_group_grows_shrinks_from_its_newest_and_starts_what_was_shut_off() {
+async fn a_group_grows_removes_its_newest_and_restarts_stopped_machines() {
     let world = World::new();
     let provider = world.provider();
     provider.ensure_node_group(&world.group(1)).await.unwrap();
@@ -239,7 +208,7 @@ async fn a_group_grows_shrinks_from_its_newest_and_starts_what_was_shut_off() {
 }
 
 #[tokio::test]
-async fn the_console_is_what_the_machine_wrote_last() {
+async fn the_console_is_the_end_of_the_log() {
     let world = World::new();
     let provider = world.provider();
     provider
@@ -265,7 +234,7 @@ async fn the_console_is_what_the_machine_wrote_last() {
 }
 
 #[tokio::test]
-async fn zones_on_several_hosts_have_an_image_and_a_network_each() {
+async fn each_host_has_its_own_image_and_network() {
     let world = World::with(&[("lan-site1-a", "host-a"), ("lan-site1-b", "host-b")], "");
     let provider = world.provider();
     provider.ensure_address(&address_spec()).await.unwrap();
@@ -302,7 +271,7 @@ async fn zones_on_several_hosts_have_an_image_and_a_network_each() {
         ),
         (2, 2, 1)
     );
-    delete_all(&provider).await;
+    delete_all(&provider, CLUSTER).await;
     assert_eq!(
         provider.inspect(CLUSTER).await.unwrap(),
         Inventory::default()

@@ -1,4 +1,4 @@
-//! The provider on libvirt's own test driver.
+//! The provider on libvirt's test driver.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod contract;

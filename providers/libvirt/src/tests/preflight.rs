@@ -1,8 +1,8 @@
-//! What is found before anything is made.
+//! Preflight on libvirt's test driver.
 
 use super::stage::{World, ZONE};
 use crate::config::{AddressPlan, HostNetwork, Virtualization};
-use hakube_provider::{AddressSpec, ErrorKind, PreflightSpec, Provider, Reach};
+use hakube_provider::{ErrorKind, PreflightSpec, Provider};
 use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 
@@ -12,11 +12,10 @@ const DEFAULT: &str = "<network><name>home</name><forward mode='nat'/><bridge na
 
 fn spec(world: &World) -> PreflightSpec {
     PreflightSpec {
-        addresses: vec![AddressSpec {
-            cluster: "kubernetes".into(),
-            name: "kubernetes-master-ip".into(),
-            reach: Reach::Anywhere,
-        }],
+        addresses: vec![hakube_contract::address_spec(
+            "kubernetes",
+            "kubernetes-master-ip",
+        )],
         machines: vec![world.machine("kubernetes-master", ZONE)],
         node_groups: vec![world.group(2)],
         ..PreflightSpec::default()
@@ -33,7 +32,7 @@ async fn findings(world: &World, spec: &PreflightSpec) -> String {
 }
 
 #[tokio::test]
-async fn all_is_well_before_and_after() {
+async fn a_sound_spec_passes_before_and_after_creation() {
     let world = World::new();
     let spec = spec(&world);
     assert_eq!(findings(&world, &spec).await, "");
@@ -44,14 +43,16 @@ async fn all_is_well_before_and_after() {
 }
 
 #[tokio::test]
-async fn everything_that_is_in_the_way_is_said_at_once() {
-    let stranger = "<domain type='test'><name>kubernetes-master</name><memory unit='MiB'>1024</memory>\
+async fn all_obstacles_are_reported_at_once() {
+    let other = "<domain type='test'><name>kubernetes-master</name><memory unit='MiB'>1024</memory>\
         <os><type>hvm</type></os></domain>";
-    let mut world = World::with(&[(ZONE, "host-a"), ("lan-site1-b", "host-b")], stranger);
+    let mut world = World::with(&[(ZONE, "host-a"), ("lan-site1-b", "host-b")], other);
     world.config.virtualization = Virtualization::Kvm;
     world.config.pool = "fast".into();
     world.config.addresses.gateway = None;
-    world.stages["host-b"].away.store(true, Ordering::SeqCst);
+    world.stages["host-b"]
+        .unreachable
+        .store(true, Ordering::SeqCst);
     let mut spec = spec(&world);
     spec.machines[0].image_sha256 = Some("0".repeat(64));
     spec.machines
@@ -65,7 +66,7 @@ async fn everything_that_is_in_the_way_is_said_at_once() {
 }
 
 #[tokio::test]
-async fn a_network_of_the_users_must_leave_the_addresses_alone() {
+async fn an_existing_network_must_not_assign_the_plans_addresses() {
     let mut world = World::with(&[(ZONE, "host-a")], DEFAULT);
     world.config.network = HostNetwork::Network("home".into());
     world.config.addresses = AddressPlan {
@@ -80,22 +81,22 @@ async fn a_network_of_the_users_must_leave_the_addresses_alone() {
     assert!(
         findings(&world, &spec(&world))
             .await
-            .contains("there is no network office")
+            .contains("no network office")
     );
 }
 
 #[tokio::test]
-async fn a_network_of_our_own_has_a_range_of_its_own() {
+async fn the_clusters_own_network_must_not_overlap_another() {
     let world = World::with(&[(ZONE, "host-a")], DEFAULT);
-    let said = findings(&world, &spec(&world)).await;
+    let found = findings(&world, &spec(&world)).await;
     assert!(
-        said.starts_with("Conflict: ") && said.contains("network home has 192.168.77.0/24"),
-        "{said}"
+        found.starts_with("Conflict: ") && found.contains("network home has 192.168.77.0/24"),
+        "{found}"
     );
 }
 
 #[tokio::test]
-async fn disks_that_could_fill_the_pool_are_refused() {
+async fn disks_larger_than_the_pool_are_refused() {
     let world = World::new();
     let mut spec = spec(&world);
     spec.machines[0].boot_disk_gb = 2000;
@@ -110,7 +111,7 @@ async fn disks_that_could_fill_the_pool_are_refused() {
 }
 
 #[tokio::test]
-async fn a_group_that_grows_needs_room_for_what_it_lacks() {
+async fn a_growing_group_needs_capacity_only_for_missing_machines() {
     let world = World::new();
     let mut group = world.group(3);
     group.machine.machine_type = "1x700MiB".into();
@@ -123,14 +124,16 @@ async fn a_group_that_grows_needs_room_for_what_it_lacks() {
     spec.node_groups[0].size = 4;
     assert_eq!(findings(&world, &spec).await, "");
     spec.node_groups[0].size = 5;
-    let said = findings(&world, &spec).await;
-    assert!(said.contains("need 1400 MiB of memory"), "{said}");
+    let found = findings(&world, &spec).await;
+    assert!(found.contains("need 1400 MiB of memory"), "{found}");
 }
 
 #[tokio::test]
-async fn a_host_that_isnt_needed_may_be_away() {
+async fn an_unneeded_host_may_be_unreachable() {
     let mut world = World::with(&[(ZONE, "host-a"), ("lan-site1-b", "host-b")], "");
-    world.stages["host-b"].away.store(true, Ordering::SeqCst);
+    world.stages["host-b"]
+        .unreachable
+        .store(true, Ordering::SeqCst);
     world.config.network = HostNetwork::Bridge("br0".into());
     assert_eq!(findings(&world, &spec(&world)).await, "");
 }

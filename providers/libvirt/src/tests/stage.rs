@@ -1,18 +1,18 @@
-//! Hosts of a test: libvirt's own test driver, which has domains, networks, pools and volumes but runs nothing.
+//! Test hosts on libvirt's test driver, which has domains, networks, pools and volumes but runs nothing.
 //!
-//! What it lacks is here instead: what is uploaded into volumes is kept, and read again; a network that is defined
-//! anew is the new one at once. And what a test needs:
-//! calls are counted, and one can be made to fail.
+//! This wrapper adds what the driver doesn't support: data uploaded to volumes is kept and can be read, and
+//! redefining a network takes effect at once. For the tests, it counts calls and can make one fail or hang.
 
 use crate::Libvirt;
 use crate::config::{AddressPlan, Firmware, HostNetwork, LibvirtConfig, Patience, Virtualization};
 use crate::error::{Answer, Fault};
-use crate::hypervisor::{DomainSeen, Hypervisor, NetworkSeen, Node, PoolSeen, VolumeSeen, open};
+use crate::hypervisor::{
+    DomainSeen, Hypervisor, NetworkSeen, Node, PoolSeen, VolumeSeen, connection::open,
+};
 use crate::neighbours::Neighbours;
 use async_trait::async_trait;
-use hakube_provider::{
-    DiskSpec, ErrorKind, ExternalAddress, Login, MachineRef, MachineSpec, NodeGroupSpec,
-};
+use hakube_contract::{group_spec, machine_spec};
+use hakube_provider::{DiskSpec, ErrorKind, Login, MachineSpec, NodeGroupSpec};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::Ipv4Addr;
@@ -25,24 +25,24 @@ use tokio::sync::oneshot;
 pub const CLUSTER: &str = "kubernetes";
 pub const ZONE: &str = "lan-site1-a";
 
-/// One host.
+/// A host.
 pub struct Stage {
     driver: Box<dyn Hypervisor>,
     /// The host's UUID.
     pub uuid: Mutex<String>,
     uploaded: Mutex<BTreeMap<String, Vec<u8>>>,
-    /// Calls that were made.
+    /// The number of calls made.
     pub calls: AtomicUsize,
-    /// The call that fails, and all after it.
+    /// The first call that fails; all later ones fail too.
     pub stop_at: AtomicUsize,
-    /// What a call of that name fails with.
+    /// The errors of calls, by name.
     pub faults: Mutex<BTreeMap<&'static str, Fault>>,
-    /// Whether it can't be reached.
-    pub away: AtomicBool,
+    /// Whether the host is unreachable.
+    pub unreachable: AtomicBool,
     hang: Mutex<Option<Hang>>,
 }
 
-/// The next call of that name says that it was made, and then waits until the other end is dropped.
+/// The next call of this name reports that it was reached, then waits until the other end is dropped.
 struct Hang {
     name: &'static str,
     reached: oneshot::Sender<()>,
@@ -51,7 +51,7 @@ struct Hang {
 
 fn gone() -> Fault {
     Fault {
-        kind: ErrorKind::Transient { retry_after: None },
+        kind: ErrorKind::TRANSIENT,
         message: "Failed to connect socket: No such file or directory".into(),
         disconnected: true,
     }
@@ -59,7 +59,7 @@ fn gone() -> Fault {
 
 impl Stage {
     fn call(&self, name: &'static str) -> Answer<&dyn Hypervisor> {
-        if self.away.load(Ordering::SeqCst) {
+        if self.unreachable.load(Ordering::SeqCst) {
             return Err(gone());
         }
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
@@ -80,7 +80,8 @@ impl Stage {
         }
     }
 
-    /// The next call of that name hangs: it is awaited by the first, and goes on when the second is dropped.
+    /// Makes the next call of this name hang. The receiver reports that it was reached; dropping
+    /// the sender lets it continue.
     pub fn hang(&self, name: &'static str) -> (oneshot::Receiver<()>, mpsc::Sender<()>) {
         let (reached, is_reached) = oneshot::channel();
         let (release, until) = mpsc::channel();
@@ -92,24 +93,23 @@ impl Stage {
         (is_reached, release)
     }
 
-    /// What was uploaded into the volume.
+    /// The data uploaded to a volume.
     pub fn content(&self, volume: &str) -> Vec<u8> {
         let uploaded = self.uploaded.lock().unwrap();
         uploaded.get(volume).cloned().unwrap_or_default()
     }
 
-    /// As if a guest had written it.
+    /// Writes a volume as a guest would.
     pub fn write(&self, volume: &str, content: &[u8]) {
         let mut uploaded = self.uploaded.lock().unwrap();
         uploaded.insert(volume.to_owned(), content.to_vec());
     }
 
-    /// What is there, past all faults.
+    /// The driver itself, without faults.
     pub fn real(&self) -> &dyn Hypervisor {
         self.driver.as_ref()
     }
 
-    /// The names of the pool's volumes, sorted.
     pub fn volumes(&self) -> Vec<String> {
         let mut volumes = self.real().volumes("default").unwrap();
         volumes.sort();
@@ -127,7 +127,7 @@ macro_rules! passed_on {
 
 impl Hypervisor for Stage {
     fn alive(&self) -> bool {
-        !self.away.load(Ordering::SeqCst)
+        !self.unreachable.load(Ordering::SeqCst)
     }
 
     passed_on! {
@@ -161,7 +161,7 @@ impl Hypervisor for Stage {
         Ok(capabilities.replacen("<host>", &uuid, 1))
     }
 
-    /// The test driver tells of a network that is up only what it was when it came up.
+    /// The test driver reports an active network as it was when it was started.
     fn define_network(&self, xml: &str) -> Answer<()> {
         let driver = self.call("define_network")?;
         let up: Vec<NetworkSeen> = driver.networks()?;
@@ -186,7 +186,7 @@ impl Hypervisor for Stage {
 
     fn upload(&self, pool: &str, name: &str, content: &mut dyn Read, length: u64) -> Answer<()> {
         let there = self.call("upload")?.volume(pool, name)?;
-        assert!(there.is_some(), "no volume {name} to upload into");
+        assert!(there.is_some(), "no volume {name} to upload to");
         let mut bytes = Vec::new();
         content.take(length).read_to_end(&mut bytes).unwrap();
         self.write(name, &bytes);
@@ -203,33 +203,33 @@ impl Hypervisor for Stage {
     }
 }
 
-/// Who answers on the network.
+/// The addresses in use on the network.
 #[derive(Default)]
-pub struct Strangers(pub Mutex<BTreeMap<Ipv4Addr, String>>);
+pub struct AddressesInUse(pub Mutex<BTreeMap<Ipv4Addr, String>>);
 
 #[async_trait]
-impl Neighbours for Strangers {
+impl Neighbours for AddressesInUse {
     async fn at(&self, address: Ipv4Addr) -> Option<String> {
         self.0.lock().unwrap().get(&address).cloned()
     }
 }
 
-/// Some hosts, and a base image.
+/// Hosts and a base image.
 pub struct World {
     pub stages: BTreeMap<String, Arc<Stage>>,
-    pub strangers: Arc<Strangers>,
+    pub in_use: Arc<AddressesInUse>,
     pub config: LibvirtConfig,
     pub image: NamedTempFile,
     _scratch: TempDir,
 }
 
 impl World {
-    /// One host with one zone.
+    /// A host with one zone.
     pub fn new() -> Self {
         Self::with(&[(ZONE, "host-a")], "")
     }
 
-    /// These zones on these hosts; all hosts have this, too, as the test driver's own document says it.
+    /// These zones on these hosts. `more` is added to each host's test driver document.
     pub fn with(zones: &[(&str, &str)], more: &str) -> Self {
         let scratch = TempDir::new().unwrap();
         let node = scratch.path().join("node.xml");
@@ -243,7 +243,7 @@ impl World {
             calls: AtomicUsize::new(0),
             stop_at: AtomicUsize::new(usize::MAX),
             faults: Mutex::default(),
-            away: AtomicBool::new(false),
+            unreachable: AtomicBool::new(false),
             hang: Mutex::default(),
         };
         let mut image = NamedTempFile::new().unwrap();
@@ -258,7 +258,7 @@ impl World {
                 .values()
                 .map(|uri| (uri.clone(), Arc::new(stage(uri))))
                 .collect(),
-            strangers: Arc::default(),
+            in_use: Arc::default(),
             config: LibvirtConfig {
                 zones,
                 pool: "default".into(),
@@ -276,65 +276,43 @@ impl World {
         }
     }
 
-    /// A provider, as another process would have it.
+    /// A provider, as another process would create it.
     pub fn provider(&self) -> Libvirt {
         let stages = self.stages.clone();
         let opener = move |uri: &str| match stages.get(uri) {
             Some(stage) if stage.alive() => Ok(Arc::clone(stage) as Arc<dyn Hypervisor>),
             _ => Err(gone()),
         };
-        let neighbours = Arc::clone(&self.strangers);
+        let neighbours = Arc::clone(&self.in_use);
         Libvirt::over(self.config.clone(), Arc::new(opener), neighbours).unwrap()
     }
 
-    /// The only host, or the first.
+    /// The first host.
     pub fn stage(&self) -> &Stage {
         self.stages.values().next().unwrap()
     }
 
     pub fn machine(&self, name: &str, zone: &str) -> MachineSpec {
         MachineSpec {
-            cluster: CLUSTER.into(),
-            machine: MachineRef {
-                name: name.into(),
-                zone: zone.into(),
-            },
             machine_type: "1x512MiB".into(),
             image: self.image.path().to_str().unwrap().into(),
-            image_sha256: None,
             boot_disk_gb: 4,
-            boot_disk_kind: String::new(),
             data_disk: Some(DiskSpec {
                 name: format!("{name}-pd"),
                 device: "master-pd".into(),
                 size_gb: 2,
                 kind: String::new(),
             }),
-            network: "default".into(),
-            subnetwork: None,
-            external: ExternalAddress::None,
-            alias: None,
-            tags: Vec::new(),
-            labels: [("role".to_owned(), "replica".to_owned())].into(),
-            preemptible: false,
-            min_cpu_platform: None,
-            service_account: None,
-            scopes: Vec::new(),
-            user_data: "#cloud-config\n{}\n".into(),
             login: Some(Login {
                 user: "hakube".into(),
                 public_key: "ssh-ed25519 AAAA".into(),
             }),
+            ..machine_spec(CLUSTER, name, zone)
         }
     }
 
     pub fn group(&self, size: u32) -> NodeGroupSpec {
-        NodeGroupSpec {
-            name: "minion-group".into(),
-            template: "minion-template".into(),
-            size,
-            leaving: Vec::new(),
-            machine: self.machine("minion-group", ZONE),
-        }
+        let machine = self.machine("minion-group", ZONE);
+        group_spec(machine, "minion-template", size)
     }
 }

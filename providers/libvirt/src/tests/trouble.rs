@@ -1,33 +1,29 @@
-//! What goes wrong, and what is said of it.
+//! Failures, and how they are reported.
 
 use super::life::{address_spec, reference};
 use super::stage::{CLUSTER, World, ZONE};
 use crate::config::AddressPlan;
 use crate::error::Fault;
 use crate::mark::network_name;
-use hakube_provider::{ErrorKind, MachineState, Provider};
+use hakube_provider::{ErrorKind, MachineState, Provider, ResourceId, ResourceKind};
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-const STRANGER: &str = "<domain type='test'><name>kubernetes-master</name><memory>8192</memory>\
+const OTHER: &str = "<domain type='test'><name>kubernetes-master</name><memory>8192</memory>\
     <os><type>hvm</type></os></domain>";
 
 #[tokio::test]
-async fn a_strangers_domain_of_the_same_name_stays_as_it_is() {
-    let world = World::with(&[(ZONE, "host-a")], STRANGER);
+async fn an_unowned_domain_of_the_same_name_is_not_touched() {
+    let world = World::with(&[(ZONE, "host-a")], OTHER);
     let provider = world.provider();
     let refused = provider
         .ensure_machine(&world.machine("kubernetes-master", ZONE))
         .await
         .unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Conflict);
-    let resource = hakube_provider::ResourceId {
-        kind: hakube_provider::ResourceKind::Machine,
-        scope: hakube_provider::Scope::Zone(ZONE.into()),
-        name: "kubernetes-master".into(),
-    };
+    let resource = ResourceId::in_zone(ResourceKind::Machine, ZONE, "kubernetes-master");
     let refused = provider.delete(CLUSTER, &resource).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Conflict);
     assert!(provider.inspect(CLUSTER).await.unwrap().machines.is_empty());
@@ -42,7 +38,7 @@ async fn a_strangers_domain_of_the_same_name_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn another_clusters_machine_is_a_strangers() {
+async fn another_clusters_machine_is_a_conflict() {
     let world = World::new();
     let provider = world.provider();
     let spec = world.machine("kubernetes-master", ZONE);
@@ -54,7 +50,9 @@ async fn another_clusters_machine_is_a_strangers() {
     let refused = provider.ensure_machine(&other).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Conflict);
     assert!(
-        refused.message.contains("cluster kubernetes's"),
+        refused
+            .message
+            .contains("it belongs to cluster kubernetes,"),
         "{refused}"
     );
 }
@@ -93,7 +91,7 @@ async fn a_machine_that_was_shut_off_by_hand_is_started() {
 }
 
 #[tokio::test]
-async fn a_machine_that_is_off_is_started_with_the_network_that_it_needs() {
+async fn a_stopped_machine_is_started_with_its_network() {
     let world = World::new();
     let provider = world.provider();
     let spec = world.machine("kubernetes-master", ZONE);
@@ -104,7 +102,7 @@ async fn a_machine_that_is_off_is_started_with_the_network_that_it_needs() {
     driver.destroy_network(&name).unwrap();
     provider.ensure_machine(&spec).await.unwrap();
     assert!(driver.network(&name).unwrap().unwrap().active);
-    // Somebody deleted it.
+    // The network was deleted.
     driver.destroy_domain("kubernetes-master").unwrap();
     driver.destroy_network(&name).unwrap();
     driver.undefine_network(&name).unwrap();
@@ -113,7 +111,7 @@ async fn a_machine_that_is_off_is_started_with_the_network_that_it_needs() {
 }
 
 #[tokio::test]
-async fn a_host_that_hangs_in_an_upload_keeps_no_machine_from_another() {
+async fn an_upload_that_hangs_does_not_delay_other_hosts() {
     let world = World::with(&[("lan-site1-a", "host-a"), ("lan-site1-b", "host-b")], "");
     let provider = Arc::new(world.provider());
     let (reached, release) = world.stages["host-b"].hang("upload");
@@ -130,7 +128,7 @@ async fn a_host_that_hangs_in_an_upload_keeps_no_machine_from_another() {
 }
 
 #[tokio::test]
-async fn a_host_that_hangs_while_an_address_is_agreed_on_keeps_nobody_else_waiting() {
+async fn a_host_that_hangs_does_not_delay_address_assignment() {
     let world = World::with(&[("lan-site1-a", "host-a"), ("lan-site1-b", "host-b")], "");
     let provider = Arc::new(world.provider());
     let (reached, release) = world.stages["host-b"].hang("node");
@@ -138,7 +136,7 @@ async fn a_host_that_hangs_while_an_address_is_agreed_on_keeps_nobody_else_waiti
     let mut waiting = tokio::spawn(async move { waiting.ensure_machine(&first).await });
     tokio::select! {
         asked = reached => asked.unwrap(),
-        made = &mut waiting => panic!("nobody asked who answers: {made:?}"),
+        made = &mut waiting => panic!("host-b wasn't queried: {made:?}"),
     }
     provider
         .ensure_machine(&world.machine("c", "lan-site1-a"))
@@ -150,32 +148,32 @@ async fn a_host_that_hangs_while_an_address_is_agreed_on_keeps_nobody_else_waiti
 }
 
 #[tokio::test]
-async fn an_address_that_a_stranger_has_is_left_to_it() {
+async fn an_address_in_use_is_skipped_or_refused() {
     let world = World::new();
     let provider = world.provider();
-    let stranger = |last: u8| {
+    let use_address = |last: u8| {
         let address = Ipv4Addr::new(192, 168, 77, last);
         world
-            .strangers
+            .in_use
             .0
             .lock()
             .unwrap()
             .insert(address, "52:54:00:ff:ff:ff".into())
     };
-    stranger(3);
+    use_address(3);
     let made = provider
         .ensure_machine(&world.machine("a", ZONE))
         .await
         .unwrap();
     assert_eq!(made.internal_address.unwrap().to_string(), "192.168.77.4");
-    stranger(2);
+    use_address(2);
     let refused = provider.ensure_address(&address_spec()).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Conflict);
     assert!(refused.message.contains("52:54:00:ff:ff:ff"), "{refused}");
 }
 
 #[tokio::test]
-async fn a_plan_that_is_used_up_says_who_has_it() {
+async fn an_exhausted_plan_names_the_users() {
     let mut world = World::new();
     world.config.addresses = AddressPlan {
         last: Ipv4Addr::new(192, 168, 77, 4),
@@ -183,7 +181,7 @@ async fn a_plan_that_is_used_up_says_who_has_it() {
     };
     let taken = Ipv4Addr::new(192, 168, 77, 4);
     world
-        .strangers
+        .in_use
         .0
         .lock()
         .unwrap()
@@ -202,7 +200,7 @@ async fn a_plan_that_is_used_up_says_who_has_it() {
 }
 
 #[tokio::test]
-async fn an_image_with_another_sum_is_used_by_nothing() {
+async fn an_image_with_a_wrong_checksum_is_not_used() {
     let world = World::new();
     let provider = world.provider();
     let mut spec = world.machine("a", ZONE);
@@ -215,7 +213,7 @@ async fn an_image_with_another_sum_is_used_by_nothing() {
 }
 
 #[tokio::test]
-async fn an_image_that_is_there_already_needs_no_source() {
+async fn an_uploaded_image_needs_no_source() {
     let world = World::new();
     let mut spec = world.machine("a", ZONE);
     world.provider().ensure_machine(&spec).await.unwrap();
@@ -239,7 +237,7 @@ async fn an_image_that_is_there_already_needs_no_source() {
 }
 
 #[tokio::test]
-async fn an_image_that_is_larger_than_its_disk_is_refused() {
+async fn an_image_larger_than_its_disk_is_refused() {
     let mut world = World::new();
     world.image.as_file_mut().set_len(0).unwrap();
     let mut head = b"QFI\xfb\0\0\0\x03".to_vec();
@@ -254,13 +252,13 @@ async fn an_image_that_is_larger_than_its_disk_is_refused() {
         .unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Invalid);
     assert!(
-        refused.message.contains("4 GiB, and the image has 8"),
+        refused.message.contains("4 GiB, but the image needs 8"),
         "{refused}"
     );
 }
 
 #[tokio::test]
-async fn a_full_pool_is_a_lack_of_room() {
+async fn a_full_pool_is_no_capacity() {
     let world = World::new();
     let fault = Fault::new(
         ErrorKind::NoCapacity,
@@ -271,13 +269,13 @@ async fn a_full_pool_is_a_lack_of_room() {
     let refused = world.provider().ensure_machine(&spec).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::NoCapacity);
     assert!(refused.hint.is_some());
-    // What was half uploaded is believed by nobody.
+    // A partial upload isn't used.
     world.stage().faults.lock().unwrap().clear();
     world.provider().ensure_machine(&spec).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_host_that_is_away_keeps_nobody_from_the_others() {
+async fn an_unreachable_host_does_not_prevent_work_on_others() {
     let world = World::with(&[("lan-site1-a", "host-a"), ("lan-site1-b", "host-b")], "");
     let provider = world.provider();
     provider.ensure_address(&address_spec()).await.unwrap();
@@ -289,7 +287,9 @@ async fn a_host_that_is_away_keeps_nobody_from_the_others() {
         .ensure_machine(&world.machine("b", "lan-site1-b"))
         .await
         .unwrap();
-    world.stages["host-b"].away.store(true, Ordering::SeqCst);
+    world.stages["host-b"]
+        .unreachable
+        .store(true, Ordering::SeqCst);
     let inventory = provider.inspect(CLUSTER).await.unwrap();
     assert_eq!(inventory.machines.len(), 1);
     assert!(inventory.address.is_some());
@@ -308,8 +308,10 @@ async fn a_host_that_is_away_keeps_nobody_from_the_others() {
         .await
         .unwrap_err();
     assert!(refused.is_transient(), "{refused}");
-    // It comes back, and no connection that is dead is in the way.
-    world.stages["host-b"].away.store(false, Ordering::SeqCst);
+    // The host is back, and no dead connection is used.
+    world.stages["host-b"]
+        .unreachable
+        .store(false, Ordering::SeqCst);
     provider
         .ensure_machine(&world.machine("d", "lan-site1-b"))
         .await
@@ -326,25 +328,31 @@ async fn a_host_that_is_away_keeps_nobody_from_the_others() {
 }
 
 #[tokio::test]
-async fn when_no_host_can_be_asked_nothing_is_said_of_what_is_there() {
+async fn inspect_fails_if_no_host_is_reachable() {
     let world = World::new();
-    world.stage().away.store(true, Ordering::SeqCst);
+    world.stage().unreachable.store(true, Ordering::SeqCst);
     let refused = world.provider().inspect(CLUSTER).await.unwrap_err();
     assert!(refused.is_transient(), "{refused}");
 }
 
 #[tokio::test]
-async fn a_host_that_was_away_when_the_address_was_reserved_knows_it_with_its_first_machine() {
+async fn a_host_unreachable_during_reservation_records_it_with_its_first_machine() {
     let world = World::with(&[("lan-site1-a", "host-a"), ("lan-site1-b", "host-b")], "");
     let provider = world.provider();
-    world.stages["host-b"].away.store(true, Ordering::SeqCst);
+    world.stages["host-b"]
+        .unreachable
+        .store(true, Ordering::SeqCst);
     let address = provider.ensure_address(&address_spec()).await.unwrap();
-    world.stages["host-b"].away.store(false, Ordering::SeqCst);
+    world.stages["host-b"]
+        .unreachable
+        .store(false, Ordering::SeqCst);
     provider
         .ensure_machine(&world.machine("b", "lan-site1-b"))
         .await
         .unwrap();
-    world.stages["host-a"].away.store(true, Ordering::SeqCst);
+    world.stages["host-a"]
+        .unreachable
+        .store(true, Ordering::SeqCst);
     assert_eq!(
         provider.inspect(CLUSTER).await.unwrap().address,
         Some(address)
@@ -352,7 +360,7 @@ async fn a_host_that_was_away_when_the_address_was_reserved_knows_it_with_its_fi
 }
 
 #[tokio::test]
-async fn a_zone_that_comes_while_another_is_away_leaves_its_addresses_alone() {
+async fn a_new_zone_does_not_take_addresses_of_an_unreachable_one() {
     let mut world = World::with(
         &[
             ("lan-site1-b", "host-b"),
@@ -361,34 +369,38 @@ async fn a_zone_that_comes_while_another_is_away_leaves_its_addresses_alone() {
         ],
         "",
     );
-    // At first there are two zones, and then three: each gets another part of the plan.
+    // A third zone changes each zone's part of the plan.
     let all = world.config.zones.clone();
     world.config.zones.remove("lan-site1-a");
     let provider = world.provider();
     provider.ensure_address(&address_spec()).await.unwrap();
-    let away = provider
+    let unreachable = provider
         .ensure_machine(&world.machine("b", "lan-site1-b"))
         .await
         .unwrap();
-    world.stages["host-b"].away.store(true, Ordering::SeqCst);
+    world.stages["host-b"]
+        .unreachable
+        .store(true, Ordering::SeqCst);
     world.config.zones = all;
     let provider = world.provider();
     let made = provider
         .ensure_machine(&world.machine("a", "lan-site1-a"))
         .await
         .unwrap();
-    assert_ne!(made.internal_address, away.internal_address);
-    // The newcomer knows it as well now, should the other go.
-    world.stages["host-c"].away.store(true, Ordering::SeqCst);
+    assert_ne!(made.internal_address, unreachable.internal_address);
+    // The new zone's host knows the address too, even if the other one is unreachable.
+    world.stages["host-c"]
+        .unreachable
+        .store(true, Ordering::SeqCst);
     let another = provider
         .ensure_machine(&world.machine("a2", "lan-site1-a"))
         .await
         .unwrap();
-    assert_ne!(another.internal_address, away.internal_address);
+    assert_ne!(another.internal_address, unreachable.internal_address);
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_one_host_keeps_no_machine_from_another() {
+async fn a_failing_host_does_not_prevent_machines_on_another() {
     let world = World::with(&[("lan-site1-a", "host-a"), ("lan-site1-b", "host-b")], "");
     let fault = Fault::new(ErrorKind::Denied, "authentication failed");
     world.stages["host-b"]

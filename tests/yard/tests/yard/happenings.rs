@@ -1,4 +1,4 @@
-//! What can happen to a host.
+//! Host events: power, reboots, cables, disks, processes.
 
 use hakube_yard::{HostSpec, Which, until};
 
@@ -12,7 +12,7 @@ fn power_and_reboots() {
     let identity =
         "cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub /sys/class/net/host0/address";
     let before = sh(&host, identity);
-    // What containers leave behind isn't there after a power cut.
+    // Containers' cgroups are gone after a power cut.
     sh(
         &host,
         "mkdir -p /sys/fs/cgroup/pids/kubepods/pod || mkdir -p /sys/fs/cgroup/kubepods/pod",
@@ -44,28 +44,28 @@ fn power_and_reboots() {
     let second = sh(&host, "cat /proc/sys/kernel/random/boot_id");
     assert_ne!(second, boot_id);
 
-    // One that it does by itself, which doesn't wait for what others run there.
+    // The host reboots itself. It doesn't wait for commands run from outside.
     let mut guest = host.command("sleep").unwrap().arg("5555").spawn().unwrap();
-    host.run(&["systemctl", "reboot"]).unwrap();
-    until("it has booted by itself", LIMIT, || {
+    sh(&host, "systemctl reboot");
+    let rebooted = until("it has rebooted itself", LIMIT, || {
         let id = host.run(&["cat", "/proc/sys/kernel/random/boot_id"]);
         id.is_ok_and(|id| id.status.success() && id.stdout.trim() != second)
-    })
-    .unwrap();
+    });
+    rebooted.unwrap_or_else(|error| panic!("{error}; its console:\n{}", host.console()));
     host.wait_booted(LIMIT).unwrap();
     assert!(!guest.wait().unwrap().success());
 
     host.shut_down().unwrap();
     assert!(!host.is_on());
     host.power_on().unwrap();
-    // Power can go at any time.
+    // A power cut can happen at any time.
     host.cut_power().unwrap();
     host.power_on().unwrap();
     host.wait_booted(LIMIT).unwrap();
 }
 
 #[test]
-fn a_power_cut_tells_the_others_nothing() {
+fn peers_do_not_notice_a_power_cut() {
     let Some(yard) = open("silent") else { return };
     let hosts = boot(&yard, &["a".into(), "b".into()]);
     let [a, b] = [&hosts[0], &hosts[1]];
@@ -87,7 +87,7 @@ fn a_power_cut_tells_the_others_nothing() {
     until("a is connected", LIMIT, || !sh(b, connections).is_empty()).unwrap();
 
     a.cut_power().unwrap();
-    // An end of the connection would have come before the host was off.
+    // A closed connection would have shown before the host was off.
     assert_ne!(sh(b, connections), "");
     assert!(!client.wait().unwrap().success());
     b.cut_power().unwrap();
@@ -103,11 +103,11 @@ fn cables_and_splits() {
     b.unplug().unwrap();
     assert!(!reaches(a, b) && !reaches(b, a) && reaches(a, c));
     assert_eq!(sh(b, "cat /sys/class/net/host0/carrier"), "0");
-    // It stays out when the host boots.
+    // It stays unplugged when the host boots.
     b.reboot().unwrap();
     b.wait_booted(LIMIT).unwrap();
     assert!(!reaches(a, b) && !reaches(b, a));
-    // Not even if it does that by itself.
+    // Even if the host reboots itself.
     b.run(&["systemctl", "reboot"]).unwrap();
     b.wait_booted(LIMIT).unwrap();
     assert!(!reaches(a, b) && !reaches(b, a));
@@ -116,16 +116,16 @@ fn cables_and_splits() {
 
     yard.split(&[a], &[b, c]).unwrap();
     assert!(!reaches(a, b) && !reaches(b, a) && !reaches(a, c) && reaches(b, c));
-    // What was connected before doesn't pass either, and the yard reaches everybody.
+    // Existing connections are blocked too, and the yard reaches all hosts.
     let output = yard.ssh(a, "root").unwrap().arg("true").output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    // A host that boots is still on its side.
+    // A rebooted host is still on its side.
     a.cut_power().unwrap();
     a.power_on().unwrap();
     a.wait_booted(LIMIT).unwrap();
     assert!(!reaches(a, b) && !reaches(c, a));
     yard.heal().unwrap();
-    until("all are one again", LIMIT, || {
+    until("the split is healed", LIMIT, || {
         reaches(a, b) && reaches(c, a)
     })
     .unwrap();
@@ -160,7 +160,7 @@ fn disks_and_processes() {
         &host,
         "dd if=/dev/zero of=/var/lib/more bs=1M count=100 conv=fsync",
     );
-    // It is as small as it says.
+    // The disk has the requested size.
     let ran = host
         .run(&[
             "dd",
@@ -199,9 +199,9 @@ fn disks_and_processes() {
     assert_eq!(both, [first, second]);
     host.thaw("sleep").unwrap();
     assert_eq!(state(second), "S");
-    let error = host.freeze("nobody").unwrap_err().to_string();
+    let error = host.freeze("missing").unwrap_err().to_string();
     assert!(error.contains("no such process"), "{error}");
-    // What is frozen loses its power as well.
+    // Frozen processes end with the power too.
     host.freeze("sleep").unwrap();
     host.cut_power().unwrap();
 }

@@ -1,11 +1,11 @@
-//! What a host is.
+//! Properties of a host.
 
 use hakube_yard::{ADDRESS, HostSpec};
 
 use crate::{boot, open, reaches, sh};
 
 #[test]
-fn hosts_are_plain_debian_servers_that_ssh_opens() {
+fn hosts_are_plain_debian_servers_with_ssh() {
     let Some(yard) = open("hosts") else { return };
     let layer = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(layer.path().join("opt")).unwrap();
@@ -33,18 +33,18 @@ fn hosts_are_plain_debian_servers_that_ssh_opens() {
             ),
             "700 root\n755 root\n755 root\n700 op\n600 root"
         );
-        // There is nothing of a cluster, and what serves a virtual address waits.
+        // Nothing of a cluster is installed, and the programs for a virtual address aren't running.
         sh(
             host,
             "! command -v containerd kubelet; command -v haproxy keepalived",
         );
         sh(host, "! systemctl is-active haproxy keepalived");
-        // An overlay can be made there, as containerd does.
+        // containerd creates overlays there.
         sh(
             host,
             "cd /var/lib; mkdir l u w m; mount -t overlay -o lowerdir=l,upperdir=u,workdir=w x m; umount m; rm -r l u w m",
         );
-        // From this network there is no way out.
+        // The network is isolated.
         sh(
             host,
             "ip route get 192.0.2.1 | grep 'via 10.77.0.1'; ! ping -c 1 -W 0.2 192.0.2.1",
@@ -90,16 +90,19 @@ fn hosts_are_plain_debian_servers_that_ssh_opens() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_requests_are_refused() {
     let Some(yard) = open("sense") else { return };
-    let says = |spec: HostSpec, what: &str| {
+    let refused = |spec: HostSpec, what: &str| {
         let error = yard.boot(&spec).unwrap_err().to_string();
         assert!(error.contains(what), "{error}");
     };
-    says(HostSpec::new("No_Name"), "no name");
-    says(HostSpec::new("a").number(1), "can't be a host's address");
-    says(HostSpec::new("b").layer("nowhere"), "can't be a layer");
-    says(HostSpec::new("c").file("/../x", 0o600, ""), "no path");
+    refused(HostSpec::new("No_Name"), "valid host name");
+    refused(HostSpec::new("a").number(1), "can't be a host's address");
+    refused(HostSpec::new("b").layer("nowhere"), "can't be a layer");
+    refused(
+        HostSpec::new("c").file("/../x", 0o600, ""),
+        "valid file path",
+    );
     let error = hakube_yard::Yard::open("sense").unwrap_err().to_string();
     assert!(error.contains("already"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! The yard does what it says: hosts boot, lose power and network, and nothing of them is left.
+//! The yard: hosts boot and lose power and network, and nothing of them remains.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use hakube_yard::{Host, HostSpec, Yard};
 
-/// Other tests may keep this machine busy.
+/// Other tests may load this machine.
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// None: tests do without hosts.
+/// `None` if tests run without hosts.
 fn open(name: &str) -> Option<Yard> {
     if hakube_yard::without_hosts() {
         eprintln!("skipped: HAKUBE_TESTS_WITHOUT_HOSTS=1");
@@ -30,7 +30,7 @@ fn boot(yard: &Yard, specs: &[HostSpec]) -> Vec<Host> {
     hosts
 }
 
-/// Runs a shell script in a host, which has to succeed.
+/// Runs a shell script on a host. Panics if it fails.
 fn sh(host: &Host, script: &str) -> String {
     let printed = host.run(&["sh", "-euc", script]).unwrap().checked();
     printed

@@ -1,4 +1,4 @@
-//! Nothing remains of a yard, and nothing else goes with it.
+//! Nothing remains of a yard, and nothing else is removed with it.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -9,7 +9,7 @@ use hakube_yard::{Yard, until};
 
 use crate::{LIMIT, boot, open, sh};
 
-/// All traces of the yards whose id has this in it.
+/// All traces of the yards whose id contains `id`.
 fn traces(id: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut note = |what: &str, text: String| {
@@ -42,7 +42,7 @@ fn traces(id: &str) -> BTreeSet<String> {
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
         let read = |file| std::fs::read_to_string(process.path().join(file)).unwrap_or_default();
         let groups = read("cgroup");
-        // What has ended is gone, even if this machine's init hasn't noticed.
+        // Zombies don't count.
         if read("stat").contains(") Z ") {
             continue;
         }
@@ -57,7 +57,7 @@ fn traces(id: &str) -> BTreeSet<String> {
     found
 }
 
-/// The network namespace of a yard's holder: its inode, which no process has when it is gone.
+/// The inode of a yard's network namespace. No process has it once the namespace is gone.
 fn namespace(yard: &Yard) -> String {
     let link = yard
         .command("readlink")
@@ -76,7 +76,7 @@ fn is_used(namespace: &str) -> bool {
 }
 
 #[test]
-fn nothing_remains_of_one_that_is_dropped() {
+fn nothing_remains_of_a_dropped_yard() {
     let Some(yard) = open("dropped") else { return };
     let hosts = boot(&yard, &["a".into(), "b".into()]);
     sh(&hosts[0], "systemd-run sleep 9999");
@@ -96,7 +96,7 @@ fn nothing_remains_of_one_that_is_dropped() {
     assert!(!is_used(&namespace));
 }
 
-/// It ends with the test, also if that fails.
+/// Ends with the test, even if that fails.
 struct Up(Child);
 
 impl Drop for Up {
@@ -107,7 +107,7 @@ impl Drop for Up {
     }
 }
 
-/// `yard up` in a process of its own, once it has said that it is there.
+/// Starts `yard up` and waits until the yard is ready.
 fn up(name: &str) -> Up {
     let up = Command::new(env!("CARGO_BIN_EXE_yard"))
         .args(["up", name, "--hosts", "a,b"])
@@ -136,7 +136,7 @@ fn yard(id: &str, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn nothing_remains_of_one_whose_owner_was_killed() {
+fn nothing_remains_of_a_yard_whose_owner_was_killed() {
     let Some(other) = open("bystander") else {
         return;
     };
@@ -149,7 +149,7 @@ fn nothing_remains_of_one_whose_owner_was_killed() {
     up.0.wait().unwrap();
     assert!(is_used(&namespace), "hosts outlive their owner");
     assert!(!traces(&id).is_empty());
-    // Another process may be faster than this one. Then it is gone as well.
+    // Another process may clean up first. That's fine too.
     drop(Yard::open("next").unwrap());
     until("nothing is left", LIMIT, || {
         traces(&id).is_empty() && !is_used(&namespace)

@@ -38,20 +38,16 @@ fn situation(rule: Option<&str>, machines: &[Nic]) -> Situation {
     }
 }
 
+fn on(name: &str, change: NicChange) -> Call {
+    nic(name, None).call(change)
+}
+
 fn remove(name: &str) -> Call {
-    Call::RemoveConfig {
-        machine: reference(name),
-        interface: "nic0".into(),
-        config: "external-nat".into(),
-    }
+    on(name, NicChange::RemoveConfig("external-nat".into()))
 }
 
 fn add(name: &str, address: ConfigAddress) -> Call {
-    Call::AddConfig {
-        machine: reference(name),
-        interface: "nic0".into(),
-        address,
-    }
+    on(name, NicChange::AddConfig(address))
 }
 
 const EPHEMERAL: Option<ConfigAddress> = Some(ConfigAddress::Ephemeral);
@@ -61,7 +57,7 @@ fn this() -> ConfigAddress {
 }
 
 #[test]
-fn promote_takes_the_address_from_its_machine_and_gives_it_another_afterwards() {
+fn promote_moves_the_address_and_then_gives_the_machine_another() {
     let situation = situation(None, &[nic("m-1", Some(ENDPOINT)), nic("m-2", Some(OTHER))]);
     let expected = Swap {
         before: vec![],
@@ -76,7 +72,7 @@ fn promote_takes_the_address_from_its_machine_and_gives_it_another_afterwards() 
 }
 
 #[test]
-fn demote_frees_the_machines_interface_before_the_address_is_released() {
+fn demote_frees_the_machines_interface_first() {
     let target = EndpointTarget::Machine(reference("m-1"));
     let situation = situation(Some(ENDPOINT), &[nic("m-1", Some(OTHER))]);
     let expected = Swap {
@@ -89,7 +85,7 @@ fn demote_frees_the_machines_interface_before_the_address_is_released() {
 }
 
 #[test]
-fn from_machine_to_machine_the_rule_stays_out_of_it() {
+fn from_machine_to_machine_no_rule_is_involved() {
     let target = EndpointTarget::Machine(reference("m-2"));
     let situation = situation(None, &[nic("m-1", Some(ENDPOINT)), nic("m-2", Some(OTHER))]);
     let expected = Swap {
@@ -113,7 +109,7 @@ fn a_target_that_holds_the_address_needs_no_call() {
 }
 
 #[test]
-fn a_machine_that_is_leaving_or_should_have_none_gets_no_other_address() {
+fn a_machine_that_is_leaving_or_private_gets_no_other_address() {
     let mut leaving = nic("m-1", Some(ENDPOINT));
     leaving.leaving = true;
     let swap = situation(None, &[leaving]).swap(&EndpointTarget::Balancer, EPHEMERAL);
@@ -125,14 +121,14 @@ fn a_machine_that_is_leaving_or_should_have_none_gets_no_other_address() {
 }
 
 #[test]
-fn a_rule_with_another_address_is_out_of_the_way_before_the_swap() {
+fn a_rule_with_another_address_is_deleted_before_the_swap() {
     let situation = situation(Some(OTHER), &[nic("m-1", Some(ENDPOINT))]);
     let swap = situation.swap(&EndpointTarget::Balancer, EPHEMERAL);
     assert_eq!(swap.before, [Call::DeleteRule]);
     assert_eq!(swap.release, Some(remove("m-1")));
 }
 
-/// A machine without an external address, which answers to these besides its own.
+/// A machine without an external address, with these alias addresses.
 fn private(name: &str, aliases: &[&str]) -> Nic {
     Nic {
         aliases: aliases.iter().map(|address| ip(address)).collect(),
@@ -147,30 +143,16 @@ fn internal(rule: Option<&str>, machines: &[Nic]) -> Situation {
     }
 }
 
-fn alias(name: &str) -> (MachineRef, String, IpAddr) {
-    (reference(name), "nic0".into(), ip(ENDPOINT))
-}
-
 fn remove_alias(name: &str) -> Call {
-    let (machine, interface, address) = alias(name);
-    Call::RemoveAlias {
-        machine,
-        interface,
-        address,
-    }
+    on(name, NicChange::RemoveAlias(ip(ENDPOINT)))
 }
 
 fn add_alias(name: &str) -> Call {
-    let (machine, interface, address) = alias(name);
-    Call::AddAlias {
-        machine,
-        interface,
-        address,
-    }
+    on(name, NicChange::AddAlias(ip(ENDPOINT)))
 }
 
 #[test]
-fn an_internal_address_goes_from_the_machines_aliases_to_the_rule_and_back() {
+fn an_internal_address_moves_between_an_alias_and_the_rule() {
     let on_machine = internal(None, &[private("m-1", &[OTHER, ENDPOINT])]);
     let promote = Swap {
         release: Some(remove_alias("m-1")),
@@ -190,27 +172,26 @@ fn an_internal_address_goes_from_the_machines_aliases_to_the_rule_and_back() {
     assert_eq!(on_machine.swap(&target, None), Swap::default());
 }
 
-/// A model of what the calls do, strict as Compute Engine is: one holder of the address, one access
-/// config for each interface.
+/// A model of the calls' effects, as strict as Compute Engine: one holder of the address, one
+/// access config per interface.
 fn apply(situation: &mut Situation, call: &Call) {
-    let endpoint = situation.address;
-    match call {
-        Call::DeleteRule => assert!(situation.rule.take().is_some()),
+    let (endpoint, held) = (situation.address, situation.is_held());
+    let (machine, change) = match call {
+        Call::DeleteRule => return assert!(situation.rule.take().is_some()),
         Call::InsertRule => {
-            assert!(!situation.is_held() && situation.rule.is_none());
+            assert!(!held && situation.rule.is_none());
             situation.rule = Some(endpoint);
+            return;
         }
-        Call::RemoveConfig { machine, .. } => {
-            let nic = situation
-                .machines
-                .iter_mut()
-                .find(|nic| nic.machine == *machine);
-            assert!(nic.unwrap().config.take().is_some());
-        }
-        Call::AddConfig {
-            machine, address, ..
-        } => {
-            let held = situation.is_held();
+        Call::On {
+            machine, change, ..
+        } => (machine, change),
+    };
+    let mut machines = situation.machines.iter_mut();
+    let nic = machines.find(|nic| nic.machine == *machine).unwrap();
+    match change {
+        NicChange::RemoveConfig(_) => assert!(nic.config.take().is_some()),
+        NicChange::AddConfig(address) => {
             let address = match address {
                 ConfigAddress::Ephemeral => ip("35.9.9.9"),
                 ConfigAddress::This(address) => {
@@ -218,38 +199,25 @@ fn apply(situation: &mut Situation, call: &Call) {
                     *address
                 }
             };
-            let nic = situation
-                .machines
-                .iter_mut()
-                .find(|nic| nic.machine == *machine);
-            let config = &mut nic.unwrap().config;
-            assert!(config.is_none());
-            *config = Some(AccessConfig {
+            assert!(nic.config.is_none());
+            nic.config = Some(AccessConfig {
                 name: "External NAT".into(),
                 address: Some(address),
             });
         }
-        Call::RemoveAlias {
-            machine, address, ..
-        } => {
-            let mut machines = situation.machines.iter_mut();
-            let nic = machines.find(|nic| nic.machine == *machine).unwrap();
+        NicChange::RemoveAlias(address) => {
             assert!(nic.aliases.contains(address));
             nic.aliases.retain(|alias| alias != address);
         }
-        Call::AddAlias {
-            machine, address, ..
-        } => {
-            assert!(*address != endpoint || !situation.is_held());
-            let mut machines = situation.machines.iter_mut();
-            let nic = machines.find(|nic| nic.machine == *machine).unwrap();
+        NicChange::AddAlias(address) => {
+            assert!(*address != endpoint || !held);
             nic.aliases.push(*address);
         }
     }
 }
 
 #[test]
-fn after_a_crash_between_any_two_calls_the_same_call_finishes() {
+fn a_retry_finishes_after_a_crash_between_any_two_calls() {
     let machines = [nic("m-1", Some(ENDPOINT)), nic("m-2", Some(OTHER))];
     let privates = [private("m-1", &[ENDPOINT]), private("m-2", &[])];
     let starts = [
@@ -311,7 +279,7 @@ fn calls(swap: &Swap) -> Vec<Call> {
 }
 
 #[test]
-fn what_released_the_address_can_be_undone() {
+fn a_release_can_be_undone() {
     assert_eq!(remove("m-1").undo(ip(ENDPOINT)), Some(add("m-1", this())));
     assert_eq!(
         remove_alias("m-1").undo(ip(ENDPOINT)),

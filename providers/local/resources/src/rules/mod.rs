@@ -1,0 +1,30 @@
+//! What may become of resources: which changes are allowed, and what else they change. Pure functions of the state.
+
+pub mod access_config;
+pub mod address;
+pub mod addresses;
+pub mod alias;
+pub mod backend_service;
+pub mod defaults;
+pub mod disk;
+pub mod fields;
+pub mod firewall;
+pub mod forwarding_rule;
+pub mod health_check;
+pub mod image;
+pub mod instance;
+pub mod instance_group;
+pub mod instance_group_manager;
+pub mod instance_template;
+pub mod legacy_health_check;
+pub mod managed;
+pub mod network;
+pub mod operation;
+pub mod patch;
+pub mod project;
+pub mod quota;
+pub mod route;
+pub mod service_account;
+pub mod shared_vpc;
+pub mod subnetwork;
+pub mod target_pool;
