@@ -1,8 +1,8 @@
 //! The fault matrix: every provider call of each mutating command, with all faults, for the built binary,
 //! the local cloud and real etcd.
 //!
-//! - `HAKUBE_TEST_DEEP=1` runs all cases; the default is a sample, chosen by a seed that is printed.
-//! - `HAKUBE_TEST_SEED=N` repeats the sample, `HAKUBE_TEST_CASES=N` sets its size.
+//! - `HAKUBE_TEST_DEEP=1` runs all cases; the default is a sample, always the same.
+//! - `HAKUBE_TEST_SEED=random` chooses another, `HAKUBE_TEST_SEED=N` repeats it, `HAKUBE_TEST_CASES=N` sets its size.
 //! - `HAKUBE_TEST_ONLY=TEXT` runs the cases whose names contain the text.
 //! - `HAKUBE_TEST_BINARY=FILE` is the program to test, instead of the one just built.
 //!
@@ -13,7 +13,7 @@
 mod calls;
 mod case;
 mod command;
-use hakube_testing::counts;
+use hakube_testing::{counts, sample};
 mod fault;
 mod recording;
 mod verdict;
@@ -36,7 +36,7 @@ async fn transient_faults_are_retried_and_permanent_ones_rolled_back() {
         .install_default()
         .ok();
     let all = case::all(&recording::record().await);
-    let seed = variable("HAKUBE_TEST_SEED").unwrap_or_else(|| rand::random::<u32>().into());
+    let seed = sample::seed();
     let (total, chosen) = (all.len(), choose(all, seed));
     let count = chosen.len();
     assert!(count > 0, "no cases match");
@@ -80,17 +80,12 @@ fn choose(mut all: Vec<Case>, seed: u64) -> Vec<Case> {
         all.retain(|case| case.to_string().contains(&text));
         return all;
     }
-    if std::env::var_os("HAKUBE_TEST_DEEP").is_none() {
+    if !sample::is_deep() {
         let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
         all.shuffle(&mut rng);
-        let sample = variable("HAKUBE_TEST_CASES").map_or(SAMPLE, |cases| cases as usize);
-        all.truncate(sample);
+        let count = sample::variable("HAKUBE_TEST_CASES").map_or(SAMPLE, |cases| cases as usize);
+        all.truncate(count);
         all.sort_by_key(|case| case.command);
     }
     all
-}
-
-fn variable(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
 }

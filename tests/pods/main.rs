@@ -405,6 +405,6 @@ fn a_storm_over_hosts_loses_nothing_and_repair_alone_fixes_everything() {
     lab.await_voters(3);
     lab.await_ready(&["n1", "r1", "r2", "r3"]);
     let seconds = sample::variable("HAKUBE_CHAOS_SECONDS").unwrap_or(600);
-    chaos::storm(&lab, sample::seed(), Duration::from_secs(seconds));
+    chaos::storm(&lab, sample::new_seed(), Duration::from_secs(seconds));
     lab.hakube(&["down", "--yes"]);
 }

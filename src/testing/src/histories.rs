@@ -12,7 +12,7 @@ use super::counts;
 use super::sample::{is_deep, seed, variable};
 
 /// Tests random histories. `HAKUBE_TEST_DEEP=1` runs 10,000 of them, `HAKUBE_TEST_CASES` that many,
-/// and `HAKUBE_TEST_SEED` repeats an earlier run.
+/// `HAKUBE_TEST_SEED=random` others, and `HAKUBE_TEST_SEED` with a number repeats those.
 ///
 /// # Panics
 /// One failed: prints the smallest that fails in the same way, and the seed.

@@ -21,7 +21,7 @@ use storm::Storm;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_short_storm_loses_nothing() {
-    let mut storm = Storm::gather(sample::seed()).await;
+    let mut storm = Storm::gather(sample::new_seed()).await;
     for _ in 0..5 {
         storm.round().await;
     }
@@ -32,7 +32,7 @@ async fn a_short_storm_loses_nothing() {
 #[ignore = "ten minutes: scripts/test chaos"]
 async fn a_long_storm_loses_nothing() {
     let seconds = sample::variable("HAKUBE_CHAOS_SECONDS").unwrap_or(600);
-    let mut storm = Storm::gather(sample::seed()).await;
+    let mut storm = Storm::gather(sample::new_seed()).await;
     let end = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < end {
         storm.round().await;

@@ -3,9 +3,9 @@
 //! The crash matrix: every command is killed at every call that it makes to the provider, and then finished.
 //! The calls are recorded from an undisturbed run, so new calls are covered automatically.
 //!
-//! - `HAKUBE_TEST_DEEP=1` runs all cases; the default is one of each command, chosen by a seed that is
-//!   printed.
-//! - `HAKUBE_TEST_SEED=N` repeats the choice, `HAKUBE_TEST_CASES=N` chooses more of each command.
+//! - `HAKUBE_TEST_DEEP=1` runs all cases; the default is one of each command, always the same.
+//! - `HAKUBE_TEST_SEED=random` chooses others, `HAKUBE_TEST_SEED=N` repeats that.
+//! - `HAKUBE_TEST_CASES=N` chooses more of each command.
 //! - `HAKUBE_TEST_ONLY=TEXT` runs the cases whose names contain the text.
 
 mod case;
