@@ -59,6 +59,7 @@ pub const API_SERVER: Table = &[
     ("service-account-key-file", File),
     ("service-account-signing-key-file", File),
     ("service-cluster-ip-range", Text),
+    ("shutdown-delay-duration", Span),
     ("tls-cert-file", File),
     ("tls-private-key-file", File),
 ];

@@ -24,7 +24,10 @@ mod version;
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
+use std::time::Duration;
+
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::flags::Flags;
 pub use crate::kubelet::HOLLOW_LABEL;
@@ -90,7 +93,8 @@ impl Component {
 }
 
 /// Runs the stand-in that `args` name: the component, then optionally `--stand-in-version=v1.36.0`, then the
-/// component's own flags. Returns on SIGTERM or SIGINT (status 0) and on errors (status 1).
+/// component's own flags. Returns on errors (status 1), and on SIGTERM or SIGINT (status 0), which
+/// `--shutdown-delay-duration` delays.
 ///
 /// It takes over the process: it installs the TLS provider and, if there is none yet, a log to stderr.
 pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -146,9 +150,11 @@ fn start(component: Component, args: impl Iterator<Item = OsString>) -> Result<(
         .build()
         .map_err(|error| format!("can't start the async runtime: {error}"))?;
     let outcome = runtime.block_on(async {
+        let stopping = CancellationToken::new();
+        let delay = flags.span("shutdown-delay-duration", 0);
         tokio::select! {
-            outcome = component_main(component, &flags, version) => outcome,
-            outcome = stop_signal() => outcome,
+            outcome = component_main(component, &flags, version, stopping.clone()) => outcome,
+            outcome = stop(&stopping, delay) => outcome,
         }
     });
     // Open connections and blocking reads must not delay the exit.
@@ -156,13 +162,26 @@ fn start(component: Component, args: impl Iterator<Item = OsString>) -> Result<(
     outcome
 }
 
-async fn component_main(component: Component, flags: &Flags, version: Version) -> Result<()> {
+async fn component_main(
+    component: Component,
+    flags: &Flags,
+    version: Version,
+    stopping: CancellationToken,
+) -> Result<()> {
     match component {
-        Component::ApiServer => apiserver::run(flags, version).await,
+        Component::ApiServer => apiserver::run(flags, version, stopping).await,
         Component::ControllerManager => controllers::controller_manager(flags).await,
         Component::Scheduler => controllers::scheduler(flags).await,
         Component::Kubelet => kubelet::run(flags, &version).await,
     }
+}
+
+/// Returns `delay` after the signal to stop, which cancels `stopping` at once.
+async fn stop(stopping: &CancellationToken, delay: Duration) -> Result<()> {
+    stop_signal().await?;
+    stopping.cancel();
+    tokio::time::sleep(delay).await;
+    Ok(())
 }
 
 async fn stop_signal() -> Result<()> {

@@ -291,3 +291,19 @@ fn in_front_of_a_learner_the_server_is_alive_and_not_ready() {
     });
     assert_eq!(anonymous.get("/livez").code, 200);
 }
+
+/// Load balancers have the time to notice before connections are refused.
+#[test]
+fn a_server_that_stops_fails_readyz_and_serves_for_a_while() {
+    let mut plane = ControlPlane::start_with(&["--shutdown-delay-duration=4s"]);
+    let admin = plane.machine.admin();
+    let stopped = std::thread::spawn(move || plane.api.terminate());
+    let answer = wait_for("not ready", || {
+        let answer = admin.get("/readyz");
+        (answer.code != 200).then_some(answer)
+    });
+    assert!(answer.text.contains("shutdown"), "{answer:?}");
+    assert_eq!(admin.get("/api/v1/nodes").code, 200);
+    assert_eq!(stopped.join().unwrap(), Some(0));
+    assert!(admin.try_request("GET", "/readyz", &[], None).is_none());
+}

@@ -18,6 +18,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::{HeaderMap, Request, Response, StatusCode, header};
+use tokio_util::sync::CancellationToken;
 
 use self::auth::Authenticator;
 use self::request::Call;
@@ -38,10 +39,12 @@ struct ApiServer {
     store: Store,
     authenticator: Authenticator,
     version: Version,
+    stopping: CancellationToken,
 }
 
-/// Serves until the process is told to stop. Listens before etcd responds; /readyz reports when it does.
-pub async fn run(flags: &Flags, version: Version) -> Result<()> {
+/// Serves until the process ends. Listens before etcd responds; /readyz reports when it does. Once `stopping` is
+/// cancelled, /readyz fails, and connections close after their next response.
+pub async fn run(flags: &Flags, version: Version, stopping: CancellationToken) -> Result<()> {
     let store = Store::connect(flags).await?;
     let client_ca = tls::client_verifier(&flags.read("client-ca-file")?)
         .map_err(|why| format!("--client-ca-file: {why}"))?;
@@ -57,6 +60,7 @@ pub async fn run(flags: &Flags, version: Version) -> Result<()> {
         },
         store: store.clone(),
         version,
+        stopping: stopping.clone(),
     });
     let interval = flags.span("etcd-compaction-interval", 300);
     if !interval.is_zero() {
@@ -69,6 +73,7 @@ pub async fn run(flags: &Flags, version: Version) -> Result<()> {
     serve::serve(
         &format!("{address}:{port}"),
         config,
+        &stopping,
         move |request, chain| {
             let server = Arc::clone(&server);
             async move {
@@ -115,6 +120,13 @@ impl ApiServer {
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         match segments.as_slice() {
             ["livez"] => return Ok(plain(StatusCode::OK, "ok")),
+            ["readyz"] if self.stopping.is_cancelled() => {
+                let code = StatusCode::INTERNAL_SERVER_ERROR;
+                return Ok(plain(
+                    code,
+                    "[-]shutdown failed: process is shutting down\n",
+                ));
+            }
             ["readyz" | "healthz"] => return Ok(self.health().await),
             ["version"] => return Ok(serve::json(StatusCode::OK, &self.version.info())),
             _ if !user.is_authenticated() => {

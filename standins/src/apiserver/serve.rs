@@ -16,6 +16,7 @@ use rustls_pki_types::CertificateDer;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 use crate::Result;
 
@@ -27,11 +28,17 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The client's certificate chain, leaf first; empty if none. Only possession of the key has been verified.
 pub type PeerChain = Arc<[CertificateDer<'static>]>;
 
-/// Serves for ever: `handler` handles each request of each connection.
+/// Serves for ever: `handler` handles each request of each connection. Once `stopping` is cancelled, connections close
+/// after their next response.
 ///
 /// # Errors
 /// The address is in use, or isn't this machine's.
-pub async fn serve<H, F>(address: &str, tls: Arc<ServerConfig>, handler: H) -> Result<()>
+pub async fn serve<H, F>(
+    address: &str,
+    tls: Arc<ServerConfig>,
+    stopping: &CancellationToken,
+    handler: H,
+) -> Result<()>
 where
     H: Fn(Request<Incoming>, PeerChain) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
@@ -44,7 +51,8 @@ where
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection(acceptor.clone(), stream, handler.clone()));
+                let (acceptor, stopping) = (acceptor.clone(), stopping.clone());
+                tokio::spawn(connection(acceptor, stream, stopping, handler.clone()));
             }
             // Usually out of file descriptors: pause until others are closed.
             Err(error) => {
@@ -55,8 +63,12 @@ where
     }
 }
 
-async fn connection<H, F>(acceptor: TlsAcceptor, stream: TcpStream, handler: H)
-where
+async fn connection<H, F>(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    stopping: CancellationToken,
+    handler: H,
+) where
     H: Fn(Request<Incoming>, PeerChain) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
@@ -78,10 +90,17 @@ where
         let answer = handler(request, Arc::clone(&chain));
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await
-        .ok();
+    let serving = http1::Builder::new()
+        .keep_alive(!stopping.is_cancelled())
+        .serve_connection(TokioIo::new(stream), service);
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        _ = serving.as_mut() => return,
+        // Not for a connection that began afterwards: it may not have received its only request yet.
+        () = stopping.cancelled(), if !stopping.is_cancelled() => {}
+    }
+    serving.as_mut().graceful_shutdown();
+    serving.await.ok();
 }
 
 /// A response with an object.
