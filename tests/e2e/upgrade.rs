@@ -58,6 +58,12 @@ async fn three_replicas_and_a_node_go_to_another_version_and_back_without_a_lost
         record.acknowledged.len(),
         record.refused.len()
     );
+    // A replica leaves the balancer before its API server stops. Leadership of etcd moves once for each upgrade.
+    assert!(
+        record.refused.len() * 50 < record.acknowledged.len(),
+        "{:#?}",
+        record.refused
+    );
     assert_eq!(Api::of(&home).await.server, server);
     assert_eq!(home.status().await["quorum"]["healthy"], 4);
 }

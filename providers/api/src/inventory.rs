@@ -246,6 +246,10 @@ pub struct NodeGroup {
     pub template: String,
     /// The names of its machines.
     pub machines: Vec<String>,
+    /// The names of the templates that its machines were created from, by machine, as far as they are known. Machines
+    /// that weren't created, such as leased hosts, have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub origins: BTreeMap<String, String>,
 }
 
 /// What a firewall rule does, in a canonical form: rules with the same effect are equal.

@@ -183,6 +183,14 @@ fn owned(name: Option<&str>) -> String {
     name.unwrap_or_default().to_owned()
 }
 
+/// The template that a group created the instance from. Compute Engine writes it into the instance's metadata.
+/// <https://cloud.google.com/compute/docs/instance-groups/getting-info-about-migs>
+fn template_of(instance: &model::Instance) -> Option<String> {
+    let mut items = instance.metadata.as_ref()?.items.iter();
+    let item = items.find(|item| item.key.as_deref() == Some("instance-template"))?;
+    Some(last(item.value.as_deref()))
+}
+
 impl Found {
     /// Converts the resources to an inventory, and lists those that must be deleted individually.
     fn inventory(&self, region: &str) -> Result<Inventory> {
@@ -259,13 +267,16 @@ impl Found {
         let group = |manager: &model::InstanceGroupManager| {
             let name = owned(manager.name.as_deref());
             let zone = last(manager.zone.as_deref());
-            let mut machines: Vec<String> = self
-                .instances
-                .iter()
-                .filter(|instance| {
-                    instance.labels.get(GROUP_LABEL) == Some(&name)
-                        && last(instance.zone.as_deref()) == zone
-                })
+            let members = self.instances.iter().filter(|instance| {
+                instance.labels.get(GROUP_LABEL) == Some(&name)
+                    && last(instance.zone.as_deref()) == zone
+            });
+            let origins = members.clone().filter_map(|instance| {
+                let template = template_of(instance)?;
+                Some((owned(instance.name.as_deref()), template))
+            });
+            let origins = origins.collect();
+            let mut machines: Vec<String> = members
                 .map(|instance| owned(instance.name.as_deref()))
                 .collect();
             machines.sort();
@@ -276,6 +287,7 @@ impl Found {
                 size: u32::try_from(size).unwrap_or_default(),
                 template: last(manager.instance_template.as_deref()),
                 machines,
+                origins,
             }
         };
         self.managers.iter().map(group).collect()

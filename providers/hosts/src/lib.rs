@@ -204,6 +204,7 @@ impl Provider for Hosts {
                         size: 0,
                         template: template.clone(),
                         machines: Vec::new(),
+                        origins: BTreeMap::new(),
                     });
                     // A host that isn't fully set up yet doesn't count towards the size.
                     if held.carried_out.is_some() {

@@ -269,6 +269,13 @@ fn groups(machines: &[Found]) -> Vec<NodeGroup> {
             size: u32::try_from(running).unwrap_or(u32::MAX),
             template: newest.map_or_else(String::new, |group| group.template.clone()),
             machines: machines.iter().map(|found| found.name.clone()).collect(),
+            origins: machines
+                .iter()
+                .filter_map(|found| {
+                    let group = found.mark.group.as_ref()?;
+                    Some((found.name.clone(), group.template.clone()))
+                })
+                .collect(),
         }
     };
     groups.into_iter().map(group).collect()

@@ -3,8 +3,8 @@
 use super::call::{Problem, in_time};
 use super::labels;
 use super::objects::Objects;
-use super::{BootstrapToken, Kubernetes, ServingRequest, addons, csr, drain, tokens};
-use super::{Cordon, Evicted, Eviction, PodOnNode};
+use super::{BootstrapToken, Kubernetes, ServingRequest, addons, csr, drain, tokens, upgrade};
+use super::{Cordon, DeadWebhook, DeprecatedApi, Evicted, Eviction, PodOnNode};
 use async_trait::async_trait;
 use base64::Engine as _;
 use hakube_addons::{Addon, node_bindings};
@@ -77,6 +77,11 @@ impl KubeClient {
     }
 
     fn kube(&self, endpoint: SocketAddr) -> Result<kube::Client> {
+        self.kube_at(endpoint, None)
+    }
+
+    /// A client of the API server at this address. Its certificate is for the machine's name, or else for the address.
+    fn kube_at(&self, endpoint: SocketAddr, machine: Option<&str>) -> Result<kube::Client> {
         let encode = |pem: &str| base64::engine::general_purpose::STANDARD.encode(pem);
         let broken = |error: &dyn std::fmt::Display| {
             Error::failed(format!("could not connect to the API at {endpoint}")).because(error)
@@ -88,6 +93,7 @@ impl KubeClient {
         let ca = pem_to_der(&self.admin.ca).map_err(|error| broken(&error))?;
         config.root_cert = Some(ca);
         config.connect_timeout = Some(PROBE);
+        config.tls_server_name = machine.map(str::to_owned);
         config.proxy_url = None;
         // An eviction that a budget doesn't allow gets 429, which must be returned. The caller does
         // its own retries.
@@ -288,6 +294,29 @@ impl Kubernetes for KubeClient {
 
     async fn approve_serving(&self, endpoint: SocketAddr, request: &ServingRequest) -> Result<()> {
         csr::approve(self.kube(endpoint)?, request).await
+    }
+
+    async fn deprecated_apis(&self, at: &Door) -> Result<Vec<DeprecatedApi>> {
+        let failed = |why: &dyn std::fmt::Display| {
+            Error::failed(format!("could not read the metrics of {}", at.machine)).because(why)
+        };
+        let version = self.ask(at, "/version").await;
+        let version = version.map_err(|error| failed(&error))?.text().await;
+        if version.is_ok_and(|text| text.contains(hakube_standins::VERSION_MARK)) {
+            return Ok(Vec::new());
+        }
+        let client = self.kube_at(at.at, Some(&at.machine))?;
+        let request = http::Request::get("/metrics").body(Vec::new());
+        let request = request.map_err(|error| failed(&error))?;
+        let metrics = in_time(async { client.request_text(request).await }).await;
+        Ok(upgrade::deprecated(&metrics.map_err(|why| failed(&why))?))
+    }
+
+    async fn dead_webhooks(&self, endpoint: SocketAddr) -> Result<Vec<DeadWebhook>> {
+        if self.is_stand_in(endpoint).await {
+            return Ok(Vec::new());
+        }
+        upgrade::dead_webhooks(self.kube(endpoint)?).await
     }
 }
 

@@ -10,10 +10,12 @@ mod labels;
 mod objects;
 mod serving;
 mod tokens;
+mod upgrade;
 
 pub use client::KubeClient;
 pub use drain::{Cordon, Evicted, Eviction, PodOnNode};
 pub use serving::{Machines, ServingRequest, decide as decide_serving};
+pub use upgrade::{DeadWebhook, DeprecatedApi};
 
 use async_trait::async_trait;
 use hakube_addons::Addon;
@@ -107,4 +109,11 @@ pub trait Kubernetes: Send + Sync {
 
     /// Approves the version of a request that was checked.
     async fn approve_serving(&self, endpoint: SocketAddr, request: &ServingRequest) -> Result<()>;
+
+    /// Lists the APIs that clients of a replica's own API server have requested since it started, and that a later
+    /// version removes.
+    async fn deprecated_apis(&self, at: &Door) -> Result<Vec<DeprecatedApi>>;
+
+    /// Lists the webhooks that must answer for objects to be accepted, and that can't.
+    async fn dead_webhooks(&self, endpoint: SocketAddr) -> Result<Vec<DeadWebhook>>;
 }

@@ -210,6 +210,12 @@ impl EtcdView {
 }
 
 impl Observed {
+    /// The registered node with this name.
+    pub fn node(&self, name: &str) -> Option<&NodeView> {
+        let mut nodes = self.nodes.iter().flatten();
+        nodes.find(|node| node.name == name)
+    }
+
     /// Whether a replica's API server is ready.
     pub fn api_ready(&self, replica: &str) -> bool {
         self.apis.get(replica).is_some_and(|api| api.ready)

@@ -15,6 +15,28 @@ pub struct Rotation {
     pub stale_templates: BTreeSet<String>,
 }
 
+impl Rotation {
+    /// A rotation that starts this phase in the observed cluster.
+    pub fn starting(phase: RotationPhase, intent: &Intent, observed: &Observed) -> Self {
+        let groups = &observed.inventory.node_groups;
+        // Leased hosts aren't created from a template. At first, nodes that hakube can log in on get the new
+        // authorities in addition, and need no other template.
+        let is_followed = match phase {
+            RotationPhase::Trust => intent.spec.logs_in_on_nodes(),
+            RotationPhase::Sign | RotationPhase::Drop => intent.spec.hosts.is_some(),
+        };
+        let templates = groups
+            .iter()
+            .flat_map(|group| group.origins.values().chain([&group.template]))
+            .filter(|_| !is_followed)
+            .cloned();
+        Self {
+            phase,
+            stale_templates: templates.collect(),
+        }
+    }
+}
+
 /// A phase of a rotation. All machines must follow before the next one starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -142,9 +164,21 @@ fn behind(
         let why = "its machines boot with the authorities of a previous phase";
         (group.name.clone(), why.to_owned())
     });
+    let created = observed.inventory.node_groups.iter().flat_map(|group| {
+        let machines = group.machines.iter();
+        machines.filter(|name| intent.is_outdated(group, name, None))
+    });
+    let created = created.map(|name| {
+        let why = "it was created with the authorities of a previous phase";
+        (name.clone(), why.to_owned())
+    });
     let hidden = observed.hidden_zone(intent);
     let hidden = hidden.map(|(place, why)| (place, format!("it is unreachable: {why}")));
-    let all = replicas.chain(unready).chain(kubelets).chain(groups);
+    let all = replicas
+        .chain(unready)
+        .chain(kubelets)
+        .chain(groups)
+        .chain(created);
     let mut seen = BTreeSet::new();
     all.chain(hidden)
         .filter(|(name, _)| seen.insert(name.clone()))

@@ -1,6 +1,7 @@
 //! Upgrades of a cluster's programs: which are allowed, and their progress.
 
 use super::{Intent, MarkView, NodeView, Observed, Programs, Versions};
+use hakube_provider::NodeGroup;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -46,9 +47,24 @@ impl Intent {
         intent
     }
 
-    /// Whether hakube can log in on nodes, and so upgrade their programs in place.
+    /// Whether an upgrade or a rotation of authorities in progress replaces this machine of a group. `node` is the
+    /// machine's, if it has registered.
+    pub fn is_outdated(&self, group: &NodeGroup, machine: &str, node: Option<&NodeView>) -> bool {
+        let version = &self.spec.versions.kubernetes;
+        let is_older =
+            |node| kubelet_version(node).is_some_and(|runs| !runs.cmp_precedence(version).is_eq());
+        let upgrades = self.upgrade.is_some() && !self.upgrades_nodes_in_place();
+        let origin = group.origins.get(machine);
+        upgrades && node.is_some_and(is_older)
+            || self.rotation.as_ref().is_some_and(|rotation| {
+                !self.spec.logs_in_on_nodes()
+                    && origin.is_some_and(|origin| rotation.stale_templates.contains(origin))
+            })
+    }
+
+    /// Whether an upgrade keeps the nodes' machines. Machines of groups are recreated instead.
     pub fn upgrades_nodes_in_place(&self) -> bool {
-        self.spec.hosts.is_some() || self.spec.is_on_this_host()
+        self.spec.hosts.is_some()
     }
 }
 

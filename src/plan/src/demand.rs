@@ -76,6 +76,7 @@ impl Action {
             | Self::FollowAuthoritiesOnNodes { .. }
             | Self::UpgradeReplica(_)
             | Self::UpgradeNode(_)
+            | Self::RecreateNode { .. }
             | Self::ProveEmpty => return None,
         })
     }

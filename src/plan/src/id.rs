@@ -64,6 +64,7 @@ verbs! {
     AwaitEtcd "await-etcd",
     FollowAuthorities "trust",
     Upgrade "upgrade",
+    Recreate "recreate",
     FollowAuthoritiesOnNodes "trust-kubelets",
     HandLeadership "hand-leadership",
     LeaveEtcd "leave",

@@ -3,6 +3,7 @@
 use super::addons;
 use super::id::{StepId, Verb};
 use super::step::{Action, Draft};
+use super::{trust, upgrade};
 use hakube_machine as machine;
 use hakube_model::{Intent, NodeGroupPart, NodeView, Observed};
 use hakube_provider::{
@@ -16,6 +17,7 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     let mut done: Vec<StepId> = vec![Verb::AwaitEndpoint.into()];
     let changes = changes(intent, observed);
     done.extend(resize(intent, observed, &changes, draft));
+    done.extend(recreate(intent, observed, &changes, draft));
     done.extend(extend_tokens(intent, observed, draft));
     done.extend(restore_tokens(intent, observed, draft));
     done.extend(delete_groups(&changes, draft));
@@ -58,7 +60,7 @@ pub(super) fn changes(intent: &Intent, observed: &Observed) -> Vec<NodeChange> {
         leaving: existing
             .iter()
             .find(|found| found.name == group.name)
-            .map(|found| leaving(found, group.size, observed))
+            .map(|found| leaving(intent, found, group.size, observed))
             .unwrap_or_default(),
         wanted: Some(group.clone()),
     });
@@ -98,19 +100,16 @@ fn known_groups(intent: &Intent, observed: &Observed) -> Vec<NodeGroupPart> {
 }
 
 /// The machines to remove when the group shrinks, the least useful first. A cordoned node was meant to be
-/// removed, by an operator or an earlier run. Of the others, the newest go first; the provider lists these
-/// last.
-fn leaving(group: &NodeGroup, size: u32, observed: &Observed) -> Vec<String> {
+/// removed, by an operator or an earlier run. Nodes that an upgrade would recreate come next. Of the others, the newest
+/// go first; the provider lists these last.
+fn leaving(intent: &Intent, group: &NodeGroup, size: u32, observed: &Observed) -> Vec<String> {
     let count = group.size.saturating_sub(size) as usize;
-    let node = |name: &str| {
-        let mut nodes = observed.nodes.iter().flatten();
-        nodes.find(|node| node.name == name)
-    };
-    let use_of = |name: &str| match node(name) {
+    let use_of = |name: &str| match observed.node(name) {
         None => 0,
         Some(node) if !node.ready => 1,
         Some(node) if node.cordoned => 2,
-        Some(_) => 3,
+        node if intent.is_outdated(group, name, node) => 3,
+        Some(_) => 4,
     };
     let mut machines: Vec<&String> = group.machines.iter().rev().collect();
     if observed.nodes.is_some() {
@@ -214,6 +213,64 @@ fn resize(
         })
         .collect();
     groups.into_iter().chain([admit]).collect()
+}
+
+/// Replaces the nodes that an upgrade or a rotation leaves behind and that hakube can't log in on, one at a time. The
+/// replicas come first: no API server is older than a kubelet.
+fn recreate(
+    intent: &Intent,
+    observed: &Observed,
+    changes: &[NodeChange],
+    draft: &mut Draft,
+) -> Vec<StepId> {
+    if !upgrade::reaches_all_replicas(intent, observed, draft)
+        || !trust::reaches_all_replicas(intent, observed, draft)
+    {
+        return Vec::new();
+    }
+    let leaving: BTreeSet<&String> = changes.iter().flat_map(|change| &change.leaving).collect();
+    let mut done = vec![
+        Verb::AwaitEndpoint.into(),
+        Verb::AdmitNodes.into(),
+        Verb::Drain.into(),
+    ];
+    for verb in [Verb::Upgrade, Verb::FollowAuthorities, Verb::Nodes] {
+        done.extend(draft.all(verb));
+    }
+    let mut steps = Vec::new();
+    for group in known_groups(intent, observed) {
+        let groups = &observed.inventory.node_groups;
+        let Some(found) = groups.iter().find(|found| found.name == group.name) else {
+            continue;
+        };
+        let spec = match draft.action(&Verb::Nodes.of(&group.name)) {
+            Some(Action::EnsureNodeGroup(spec)) => NodeGroupSpec {
+                leaving: Vec::new(),
+                ..spec.clone()
+            },
+            _ => match intent.spec.names.node_template_number(&found.template) {
+                Some(number) => group_spec(intent, &group, number),
+                None => continue,
+            },
+        };
+        let outdated = found.machines.iter().filter(|name| {
+            intent.is_outdated(found, name, observed.node(name)) && !leaving.contains(name)
+        });
+        for node in outdated {
+            let step = draft.add(
+                Verb::Recreate.of(node),
+                format!("replace node {node} by one from the group's present template"),
+                Action::RecreateNode {
+                    group: spec.clone(),
+                    node: node.clone(),
+                },
+                &done,
+            );
+            done.push(step.clone());
+            steps.push(step);
+        }
+    }
+    steps
 }
 
 /// A number of nodes, in words.

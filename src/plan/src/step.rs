@@ -207,6 +207,13 @@ pub enum Action {
     UpgradeReplica(MachineRef),
     /// Drains the node, brings it to the cluster's release of programs, and lets pods return.
     UpgradeNode(MachineRef),
+    /// Replaces a node of the group by one from the group's present template.
+    RecreateNode {
+        /// The group as it should be.
+        group: NodeGroupSpec,
+        /// The node's machine.
+        node: String,
+    },
     /// Checks that no resource has the cluster's ownership label.
     ProveEmpty,
 }
@@ -330,6 +337,12 @@ impl Draft {
 
     pub(super) fn has(&self, id: &StepId) -> bool {
         self.steps.iter().any(|step| step.key == *id)
+    }
+
+    /// What the step does, if the plan has it.
+    pub(super) fn action(&self, id: &StepId) -> Option<&Action> {
+        let mut steps = self.steps.iter();
+        steps.find(|step| step.key == *id).map(|step| &step.action)
     }
 
     pub(super) fn any(&self, holds: impl FnMut(&Step) -> bool) -> bool {

@@ -46,6 +46,7 @@ impl Action {
             | Self::RestoreEtcd { .. }
             | Self::UpgradeReplica(_)
             | Self::UpgradeNode(_)
+            | Self::RecreateNode { .. }
             | Self::DrainNodes { .. }
             | Self::ProveEmpty => Subject::Cluster,
             Self::Delete(resource) => match resource.kind {

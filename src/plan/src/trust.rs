@@ -32,6 +32,17 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     }
 }
 
+/// Whether all replicas have the current authorities, or get them with this plan.
+pub(super) fn reaches_all_replicas(intent: &Intent, observed: &Observed, draft: &Draft) -> bool {
+    let trust = &observed.trust;
+    intent.replicas.iter().all(|replica| {
+        let name = &replica.name;
+        let steps = [Verb::FollowAuthorities, Verb::Secrets];
+        !trust.is_late(trust.replicas.get(name))
+            || steps.iter().any(|verb| draft.has(&verb.of(name)))
+    })
+}
+
 /// Those of these replicas that can restart, in the order in which they should.
 pub(super) fn restarts<'a>(
     late: Vec<&'a ReplicaIntent>,

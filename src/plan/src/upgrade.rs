@@ -1,4 +1,4 @@
-//! Upgrades: replicas get new programs one by one, then the nodes that hakube can log in on.
+//! Upgrades: replicas get new programs one by one, then hosts that are nodes.
 
 use super::id::{StepId, Verb};
 use super::step::{Action, Draft};
@@ -34,6 +34,17 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     if complete && intent.upgrades_nodes_in_place() {
         nodes(intent, observed, needs, draft);
     }
+}
+
+/// Whether all replicas have the upgrade, or get it with this plan.
+pub(super) fn reaches_all_replicas(intent: &Intent, observed: &Observed, draft: &Draft) -> bool {
+    let release = replica_release(&intent.spec);
+    let mut replicas = intent.replicas.iter();
+    intent.upgrade.is_none()
+        || replicas.all(|replica| {
+            !has_another(observed, &replica.name, &release.mark)
+                || draft.has(&Verb::Upgrade.of(&replica.name))
+        })
 }
 
 /// Whether the machine is known to have another release than this one.

@@ -33,7 +33,7 @@ mod tests;
 pub use backend::{local_cloud, local_error, start_local};
 pub use hakube_plan::RenewRequest;
 pub use live::Live;
-pub use means::NewAddress;
+pub use means::{NewAddress, Turnover};
 pub use observe::observe;
 pub use operation::{
     Doomed, Keeping, NodesRequest, ReplaceRequest, ReplicateRequest, RestoreRequest, RotateUntil,

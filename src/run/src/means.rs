@@ -28,6 +28,16 @@ pub enum NewAddress {
     Agreed,
 }
 
+/// The order in which a node of a group and its successor go and come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Turnover {
+    /// The successor comes first: the group has one machine more for a while.
+    #[default]
+    Surge,
+    /// The node goes first: the group has one machine less for a while.
+    NoSurge,
+}
+
 /// Everything that observes or acts.
 #[derive(Clone)]
 pub struct Means {
@@ -59,6 +69,8 @@ pub struct Means {
     pub nodes_timeout: Duration,
     /// How to drain nodes.
     pub drain: Drain,
+    /// How an upgrade replaces nodes.
+    pub turnover: Turnover,
     /// Whether the endpoint may get a new address when the old one is lost.
     pub new_address: NewAddress,
     /// The clock for certificates and tokens.

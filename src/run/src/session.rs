@@ -2,7 +2,7 @@
 
 use super::connect::{Backend, Clients, Connect, Purpose};
 use super::drain::Drain;
-use super::{Means, NewAddress, Stored};
+use super::{Means, NewAddress, Stored, Turnover};
 use hakube_error::{Error, Result};
 use hakube_kubeconfig as kubeconfig;
 use hakube_model::{ClusterSpec, Phase};
@@ -197,6 +197,7 @@ impl Session {
             timeout: settings.timeout,
             nodes_timeout: settings.nodes_timeout,
             drain: Drain::within(settings.drain_timeout),
+            turnover: Turnover::default(),
             pace: backend.pace,
         })
     }

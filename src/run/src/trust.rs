@@ -7,7 +7,7 @@ use hakube_machine::TrustPart;
 use hakube_model::{Intent, MarkView, Trust};
 use hakube_provider::{Inventory, MachineRef};
 
-/// The authorities in force on replicas and, during a rotation, on nodes' kubelets.
+/// The authorities in force on replicas and, during a rotation, on the kubelets of nodes that hakube can log in on.
 pub async fn look(intent: &Intent, inventory: &Inventory, means: &Means) -> Trust {
     let replicas: Vec<MachineRef> = running(inventory)
         .filter(|machine| intent.replica(&machine.name).is_some())
@@ -20,7 +20,7 @@ pub async fn look(intent: &Intent, inventory: &Inventory, means: &Means) -> Trus
     if intent.spec.replicas_are_nodes() {
         kubelets.extend(replicas.iter().cloned());
     }
-    if intent.rotation.is_some() {
+    if intent.rotation.is_some() && intent.spec.logs_in_on_nodes() {
         let groups = inventory.node_groups.iter();
         kubelets.extend(groups.flat_map(|group| {
             let machines = group.machines.iter();

@@ -114,6 +114,28 @@ fn a_groups_machines_are_listed_only_without_the_group() {
 }
 
 #[test]
+fn a_groups_machines_are_listed_with_the_template_they_are_from() {
+    let mut created = instance("node-1", Some("nodes"));
+    created.metadata = Some(model(json!({"items": [
+        {"key": "user-data", "value": "#cloud-config"},
+        {"key": "instance-template", "value": "projects/1234/global/instanceTemplates/nodes-7"},
+    ]})));
+    let found = Found {
+        managers: vec![model(
+            json!({"name": "nodes", "zone": "https://x/zones/z-b"}),
+        )],
+        instances: vec![created, instance("node-2", Some("nodes"))],
+        ..Found::default()
+    };
+    let inventory = found.inventory("r").unwrap();
+    let origins = &inventory.node_groups[0].origins;
+    assert_eq!(
+        *origins,
+        [("node-1".to_owned(), "nodes-7".to_owned())].into()
+    );
+}
+
+#[test]
 fn the_balancer_is_reported_in_parts() {
     let found = Found {
         rules: vec![model(json!({"name": "rule", "IPAddress": "34.1.1.1"}))],

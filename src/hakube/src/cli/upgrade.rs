@@ -3,7 +3,7 @@
 use super::context;
 use super::flags::{ChangeFlags, DrainFlag, ReleaseFlags};
 use hakube_error::Result;
-use hakube_run::{self as run, UpgradeRequest};
+use hakube_run::{self as run, Turnover, UpgradeRequest};
 
 /// Flags of `upgrade`.
 #[derive(Debug, clap::Args)]
@@ -13,6 +13,12 @@ pub struct Args {
     /// On nodes, delete pods that a PodDisruptionBudget protects or that no controller recreates
     #[arg(long)]
     force: bool,
+    /// Delete each node of a group before its successor is created, where there is no room for both
+    #[arg(long)]
+    no_surge: bool,
+    /// Go ahead despite a finding, by its name; may be repeated
+    #[arg(long, value_name = "NAME")]
+    ignore: Vec<String>,
     #[command(flatten)]
     drain: DrainFlag,
     #[command(flatten)]
@@ -28,6 +34,13 @@ pub async fn run(args: Args) -> Result<()> {
     let session = args
         .change
         .session(args.change.settings_of_cluster(&own, sources)?)?;
-    let request = UpgradeRequest { force: args.force };
+    let request = UpgradeRequest {
+        force: args.force,
+        turnover: match args.no_surge {
+            true => Turnover::NoSurge,
+            false => Turnover::Surge,
+        },
+        ignored: args.ignore,
+    };
     run::upgrade(&session, request).await
 }

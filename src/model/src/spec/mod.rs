@@ -167,6 +167,11 @@ impl ClusterSpec {
         self.replicas_are_nodes() && self.nodes_become_ready()
     }
 
+    /// Whether hakube can log in on its nodes, not only on its replicas.
+    pub fn logs_in_on_nodes(&self) -> bool {
+        self.hosts.is_some() || self.is_on_this_host()
+    }
+
     /// Whether its machines are processes on the operator's host. They share its loopback interface and programs, and
     /// have no disks.
     pub fn is_on_this_host(&self) -> bool {

@@ -36,6 +36,7 @@ fn the_intent_has_the_replicas_and_nodes_that_exist() {
         size: 3,
         template: String::new(),
         machines: Vec::new(),
+        origins: [].into(),
     }];
     let intent = rebuilt(&known, &observed).unwrap();
     assert_eq!(

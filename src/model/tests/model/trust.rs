@@ -39,6 +39,7 @@ fn settled() -> (Intent, Observed) {
         size: 1,
         template: "new".to_owned(),
         machines: vec!["node".to_owned()],
+        origins: [].into(),
     });
     let in_force = || MarkView::InForce("new".to_owned());
     observed.trust = Trust {

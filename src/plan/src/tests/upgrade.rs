@@ -2,8 +2,8 @@
 
 use super::is_before;
 use super::world::World;
-use crate::Plan;
-use hakube_model::{Endpoint, Intent, MemberRole, Versions};
+use crate::{Action, Plan};
+use hakube_model::{Endpoint, Hosts, Intent, MemberRole, Versions};
 use hakube_testing::fixtures;
 use semver::Version;
 
@@ -23,16 +23,11 @@ fn outdated(mut intent: Intent) -> World {
     for replica in &intent.replicas {
         world.has_release(&replica.name, "old".to_owned());
     }
-    let groups = &mut world.observed.inventory.node_groups;
-    let mut nodes = Vec::new();
-    for group in groups {
-        group.machines = (0..group.size)
-            .map(|n| format!("{}-{n}", group.name))
-            .collect();
-        nodes.extend(group.machines.clone());
-    }
-    for name in &nodes {
-        world.has_release(name, "old".to_owned());
+    world.nodes_register("v1.36.3");
+    let groups = world.observed.inventory.node_groups.iter();
+    let nodes: Vec<String> = groups.flat_map(|group| group.machines.clone()).collect();
+    for name in nodes {
+        world.has_release(&name, "old".to_owned());
     }
     world.with_intent(intent)
 }
@@ -79,9 +74,12 @@ fn while_a_replica_is_down_only_that_one_is_upgraded() {
 }
 
 #[test]
-fn nodes_on_which_hakube_logs_in_follow_the_replicas_one_by_one() {
+fn hosts_that_are_nodes_follow_the_replicas_one_by_one() {
     let mut intent = fixtures::intent(&[("NUM_NODES", "2")]);
-    intent.spec.compute_endpoint = Some("http://127.0.0.1:8780".to_owned());
+    intent.spec.hosts = Some(Hosts {
+        hosts: Vec::new(),
+        endpoint: None,
+    });
     let world = outdated(intent);
     let plan = world.plan();
     let found = upgrades(&plan);
@@ -91,9 +89,9 @@ fn nodes_on_which_hakube_logs_in_follow_the_replicas_one_by_one() {
     assert!(is_before(&plan, &found[1], &found[2]));
 }
 
-/// Machines that a group recreates have the new programs. Those that exist stay.
+/// hakube doesn't log in on machines of groups.
 #[test]
-fn other_groups_get_a_new_template() {
+fn groups_get_a_new_template_from_which_their_nodes_are_recreated_one_by_one() {
     let mut world = outdated(fixtures::intent(&[("NUM_NODES", "2")]));
     let plan = world.plan();
     assert_eq!(upgrades(&plan), [format!("upgrade/{MASTER}")]);
@@ -105,7 +103,40 @@ fn other_groups_get_a_new_template() {
         is_before(&plan, &replica, &group),
         "a kubelet isn't newer than the API server"
     );
+    let recreated: Vec<String> = keys
+        .into_iter()
+        .filter(|key| key.starts_with("recreate/"))
+        .collect();
+    assert_eq!(recreated.len(), 2, "{recreated:?}");
+    assert!(is_before(&plan, &group, &recreated[0]));
+    assert!(is_before(&plan, &recreated[0], &recreated[1]));
     world.run(&plan, 0, plan.steps.len(), false);
     assert_eq!(world.keys(), Vec::<String>::new());
     assert_eq!(world.intent.spec.endpoint, Endpoint::Provider);
+}
+
+/// An interrupted run has left the group with a machine more. The old one goes.
+#[test]
+fn a_group_that_is_one_too_large_loses_an_old_node() {
+    let mut world = outdated(fixtures::intent(&[("NUM_NODES", "2")]));
+    let plan = world.plan();
+    let upto = plan
+        .steps
+        .iter()
+        .position(|step| step.key.to_string().starts_with("recreate/"));
+    world.run(&plan, 0, upto.unwrap(), false);
+    let new = world.grow_group("v1.36.9");
+    let plan = world.plan();
+    let drained = plan.steps.iter().find_map(|step| match &step.action {
+        Action::DrainNodes { nodes } => Some(nodes.clone()),
+        _ => None,
+    });
+    let drained = drained.unwrap();
+    assert_eq!(drained.len(), 1, "{drained:?}");
+    assert_ne!(drained[0], new);
+    let recreates = plan
+        .steps
+        .iter()
+        .filter(|step| step.key.to_string().starts_with("recreate/"));
+    assert_eq!(recreates.count(), 1, "the other old node");
 }

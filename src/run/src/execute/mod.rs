@@ -7,6 +7,7 @@ mod endpoint;
 mod finish;
 mod member;
 mod nodes;
+mod recreate;
 mod replica;
 mod restore;
 mod shared_address;
@@ -156,6 +157,9 @@ impl<'a> Execution<'a> {
             // They hold two specifications, which is too much for a stack that all other steps share.
             Action::UpgradeReplica(machine) => Box::pin(self.upgrade_replica(machine)).await,
             Action::UpgradeNode(machine) => Box::pin(self.upgrade_node(step, machine)).await,
+            Action::RecreateNode { group, node } => {
+                Box::pin(self.recreate_node(step, group, node)).await
+            }
             Action::ProveEmpty => self.prove_empty().await,
         }
     }

@@ -25,6 +25,7 @@ mod rotate;
 mod status;
 mod up;
 mod upgrade;
+mod upgrade_gate;
 
 pub use abandon::abandon;
 pub use adopt::adopt;

@@ -118,6 +118,7 @@ pub(super) async fn drainable(intent: &Intent, observed: &Observed, means: &Mean
         .flat_map(|step| match step.action {
             Action::DrainNodes { nodes } => nodes,
             Action::UpgradeNode(machine) => vec![machine.name],
+            Action::RecreateNode { node, .. } => vec![node],
             _ => Vec::new(),
         })
         .collect();

@@ -3,7 +3,7 @@
 //! The stored intent has the phase to reach. The keys follow it, and machines follow the keys. So the same command
 //! resumes after a crash at any point, and `repair` updates machines that were unreachable.
 
-use super::{Operation, ROUNDS, conduct, interrupted};
+use super::{Operation, ROUNDS, conduct, interrupted, preflight};
 use crate::request::Request;
 use crate::{Means, Session, Stored};
 use hakube_error::{Error, Result};
@@ -50,16 +50,19 @@ async fn begin(
         return Ok(Some(stored).filter(|_| !session.dry_run));
     }
     let means = operation.connect_existing(&stored).await?;
-    let intent = Intent {
-        rotation: Some(Rotation {
-            phase: RotationPhase::Trust,
-            stale_templates: Default::default(),
-        }),
+    let rotating = |observed: &Observed| Intent {
+        rotation: Some(Rotation::starting(
+            RotationPhase::Trust,
+            &stored.intent,
+            observed,
+        )),
         ..stored.intent.clone()
     };
     // With the rotation in the intent, nodes are observed too.
-    let observed = operation.observe(&intent, &means).await?;
-    let obstacles = obstacles(&intent, &observed);
+    let draft = rotating(&Observed::default());
+    let observed = operation.observe(&draft, &means).await?;
+    let intent = rotating(&observed);
+    let obstacles = obstacles(&draft, &observed);
     if !obstacles.is_empty() {
         let error = Error::refused(format!(
             "can't rotate the authorities of cluster {} now",
@@ -71,6 +74,7 @@ async fn begin(
                 "if a machine can't be reached, replace it: hakube replace, hakube nodes scale",
             ));
     }
+    preflight::drainable(&intent, &observed, &means).await?;
     if session.dry_run {
         for phase in [
             RotationPhase::Trust,
@@ -123,15 +127,7 @@ pub(super) async fn finish(
                 ));
                 return Ok(());
             }
-            NextPhase::Begin(phase) => {
-                // Groups of hosts don't create machines from a template: leased hosts have their document already.
-                let is_created = stored.intent.spec.hosts.is_none();
-                let groups = observed.inventory.node_groups.iter().filter(|_| is_created);
-                Some(Rotation {
-                    phase,
-                    stale_templates: groups.map(|group| group.template.clone()).collect(),
-                })
-            }
+            NextPhase::Begin(phase) => Some(Rotation::starting(phase, &stored.intent, &observed)),
             NextPhase::Done => None,
         };
         if stored.intent.rotation.is_some() {

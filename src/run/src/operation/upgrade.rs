@@ -1,8 +1,8 @@
 //! `upgrade`: brings all machines to other versions of Kubernetes and etcd, one at a time.
 
-use super::{Operation, conduct, preflight};
+use super::{Operation, conduct, preflight, upgrade_gate};
 use crate::request::Request;
-use crate::{Means, Session, Stored};
+use crate::{Means, Session, Stored, Turnover};
 use hakube_error::{Error, Result};
 use hakube_machine::{node_release, replica_release};
 use hakube_model::{
@@ -52,10 +52,14 @@ pub async fn program_sources(session: &Session) -> Result<BTreeMap<String, Strin
 }
 
 /// An upgrade to the settings' versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UpgradeRequest {
     /// Whether to delete pods on nodes that a budget protects or that no controller recreates.
     pub force: bool,
+    /// How nodes of groups are replaced.
+    pub turnover: Turnover,
+    /// Findings to ignore, by name or kind.
+    pub ignored: Vec<String>,
 }
 
 /// Upgrades the cluster to the settings' versions of Kubernetes and etcd.
@@ -65,17 +69,20 @@ pub struct UpgradeRequest {
 /// serve with the new programs, and went back to the old ones.
 pub async fn upgrade(session: &Session, request: UpgradeRequest) -> Result<()> {
     conduct(session, "upgrade", async |operation| {
-        run(session, operation, request).await
+        run(session, operation, &request).await
     })
     .await
 }
 
-async fn run(session: &Session, operation: &mut Operation<'_>, wish: UpgradeRequest) -> Result<()> {
+async fn run(
+    session: &Session,
+    operation: &mut Operation<'_>,
+    wish: &UpgradeRequest,
+) -> Result<()> {
     let stored = session.present().await?;
     let versions = wanted(session, &stored.intent);
     let (mut stored, means) = if operation.goes_on(&stored, &request(&versions))? {
-        let mut means = operation.connect_existing(&stored).await?;
-        means.drain.force = wish.force;
+        let means = connect(operation, &stored, wish).await?;
         (stored, means)
     } else {
         if versions == stored.intent.spec.versions {
@@ -140,12 +147,23 @@ fn check_steps(from: &Versions, to: &Versions) -> Result<()> {
     Err(error.hint("choose another version: --kubernetes-version, --etcd-version"))
 }
 
+async fn connect(
+    operation: &mut Operation<'_>,
+    stored: &Stored,
+    wish: &UpgradeRequest,
+) -> Result<Means> {
+    let mut means = operation.connect_existing(stored).await?;
+    means.drain.force = wish.force;
+    means.turnover = wish.turnover;
+    Ok(means)
+}
+
 async fn begin(
     session: &Session,
     operation: &mut Operation<'_>,
     stored: Stored,
     versions: Versions,
-    wish: UpgradeRequest,
+    wish: &UpgradeRequest,
 ) -> Result<(Stored, Means)> {
     let settings = &session.resolved.settings;
     let found = session
@@ -153,8 +171,7 @@ async fn begin(
         .programs(settings, &session.path, session.reporter.as_ref())
         .await?;
     let programs = replaced(&stored.intent, found, &versions);
-    let mut means = operation.connect_existing(&stored).await?;
-    means.drain.force = wish.force;
+    let means = connect(operation, &stored, wish).await?;
     // With an upgrade in the intent, the machines' releases are observed too.
     let draft = stored
         .intent
@@ -167,6 +184,8 @@ async fn begin(
     }
     let mut intent = stored.intent.upgraded(versions, programs, &observed);
     record(&mut intent);
+    let to = &intent.spec.versions.kubernetes;
+    upgrade_gate::check(operation, &stored, &observed, &means, to, &wish.ignored).await?;
     preflight::drainable(&intent, &observed, &means).await?;
     if session.dry_run {
         let stored = Stored { intent, ..stored };
@@ -270,7 +289,7 @@ pub(super) fn complete(intent: &mut Intent, observed: &Observed) -> Result<()> {
     Ok(())
 }
 
-/// Says which version the cluster has, and which nodes wait to be recreated.
+/// Says which version the cluster has, and which nodes have another: those that hakube didn't create.
 async fn report(
     session: &Session,
     operation: &Operation<'_>,
@@ -290,8 +309,7 @@ async fn report(
     let old: Vec<&str> = old.map(|node| node.name.as_str()).collect();
     if !old.is_empty() {
         session.reporter.event(&Event::warning(format!(
-            "these nodes still run their old kubelet, which may be up to {} minor versions behind: {}; new nodes get \
-             v{version}. To replace one: kubectl drain it, then delete its machine; its group recreates it",
+            "these nodes run another kubelet, which may be up to {} minor versions behind: {}. hakube didn't create them",
             hakube_model::KUBELET_SKEW,
             old.join(", ")
         )));

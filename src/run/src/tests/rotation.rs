@@ -6,9 +6,11 @@ use super::scenarios::replicas;
 use super::site::{Command, End, Fate, Site};
 use super::world::Crash;
 use crate::RotateUntil;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use hakube_error::Kind;
 use hakube_model::RotationPhase;
 use hakube_pki::{Signer, Stage};
+use std::collections::BTreeSet;
 
 const ROTATE: Command = Command::Rotate(RotateUntil::Done);
 const PREPARE: Command = Command::Rotate(RotateUntil::Trusted);
@@ -56,6 +58,18 @@ fn is_rotated(site: &Site, before: &Site) -> Result<(), String> {
         if now.template == group.template {
             return Err(format!("{} has its old template", group.name));
         }
+        if !stored.intent.spec.logs_in_on_nodes() {
+            let ca = BASE64_STANDARD.encode(new.kubernetes_ca());
+            let documents = now
+                .machines
+                .iter()
+                .map(|name| &site.world.cloud.documents[name]);
+            let current = documents.filter(|document| document.contains(&ca)).count();
+            if current != group.machines.len() || current != now.machines.len() {
+                return Err(format!("{now:?} after {group:?}"));
+            }
+            continue;
+        }
         for node in &now.machines {
             let mark = &site.world.node_files[node]["/etc/kubernetes/pki/kubelet.trust"];
             if mark.trim() != new.mark() {
@@ -66,10 +80,37 @@ fn is_rotated(site: &Site, before: &Site) -> Result<(), String> {
     Ok(())
 }
 
+/// Nodes on which hakube can log in: their machines are processes on this host.
 fn with_nodes() -> Site {
+    let mut site = Site::new(&[
+        ("MULTIZONE", "true"),
+        ("NUM_NODES", "2"),
+        ("HAKUBE_COMPUTE_ENDPOINT", "http://127.0.0.1:1"),
+    ]);
+    site.does(&Command::Up);
+    site
+}
+
+/// Nodes on which it can't.
+fn with_groups() -> Site {
     let mut site = Site::new(&[("MULTIZONE", "true"), ("NUM_NODES", "2")]);
     site.does(&Command::Up);
     site
+}
+
+/// Each phase replaces all of them: first to trust the new authorities too, then to be signed by them, and then to no
+/// longer trust the old ones.
+#[test]
+fn nodes_without_a_login_are_replaced_in_each_phase() {
+    let before = with_groups();
+    let mut site = before.fork();
+    let end = site.run(&ROTATE, Fate::default());
+    end.result.as_ref().unwrap().as_ref().unwrap();
+    is_rotated(&site, &before).unwrap();
+    let drained = end.calls.iter();
+    let drained = drained.filter(|call| call.starts_with("cordon ") && call.ends_with(": true"));
+    let drained: BTreeSet<&String> = drained.collect();
+    assert_eq!(drained.len(), 3 * 2, "{drained:?}");
 }
 
 #[test]
@@ -100,7 +141,12 @@ fn killed_at_any_call_it_can_be_finished() {
     // Each case is a whole cluster's life, with real keys.
     let is_deep = std::env::var_os("HAKUBE_TEST_DEEP").is_some_and(|value| value == "1");
     let step = if is_deep { 1 } else { 7 };
-    for (name, before) in [("two replicas", replicas(2)), ("nodes", with_nodes())] {
+    let sites = [
+        ("two replicas", replicas(2)),
+        ("nodes", with_nodes()),
+        ("groups of nodes", with_groups()),
+    ];
+    for (name, before) in sites {
         for (first, performed) in [(0, false), (3, true)] {
             for call in (first..).step_by(step) {
                 let mut crashed = before.fork();

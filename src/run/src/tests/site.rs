@@ -50,6 +50,8 @@ pub enum Command {
     Rotate(RotateUntil),
     /// `upgrade` to the versions in the environment.
     Upgrade,
+    /// `upgrade` that ignores these findings.
+    UpgradeIgnoring(Vec<String>),
     Down,
     Reconcile,
     Abandon,
@@ -81,6 +83,14 @@ impl Command {
             Self::Renew(request) => renew(session, request).await,
             Self::Rotate(until) => rotate_ca(session, *until).await,
             Self::Upgrade => upgrade(session, UpgradeRequest::default()).await,
+            Self::UpgradeIgnoring(names) => {
+                let ignored = names.clone();
+                let request = UpgradeRequest {
+                    ignored,
+                    ..UpgradeRequest::default()
+                };
+                upgrade(session, request).await
+            }
             Self::Down => down(session, &Doomed::Stored).await,
             Self::Reconcile => reconcile(session).await,
             Self::Abandon => abandon(session).await,

@@ -6,6 +6,7 @@ use super::scenarios::{leader, replicas};
 use super::site::{Command, End, Fate, Site};
 use super::world::Crash;
 use hakube_error::{Error, Kind};
+use hakube_kubernetes::{DeadWebhook, DeprecatedApi};
 use hakube_machine::replica_release;
 use hakube_model::ReplicaIntent;
 
@@ -87,8 +88,12 @@ fn replicas_are_upgraded_one_by_one_the_leader_last() {
 fn killed_at_any_call_it_can_be_finished_or_dropped() {
     let mut failures = Vec::new();
     let mut cases = 0;
-    for count in [1, 3] {
-        let before = outdated(count);
+    let sites = [
+        ("1 replica", outdated(1)),
+        ("3 replicas", outdated(3)),
+        ("groups of nodes", with_groups()),
+    ];
+    for (name, before) in sites {
         for call in (0..).step_by(2) {
             let mut crashed = before.fork();
             let performed = call % 4 == 0;
@@ -117,9 +122,10 @@ fn killed_at_any_call_it_can_be_finished_or_dropped() {
                 let mut site = crashed.fork();
                 let at = end.calls.last().cloned().unwrap_or_default();
                 let result = site.run(&way, Fate::default()).result.unwrap();
-                let is_there = runs(&site, version);
+                let is_there =
+                    runs(&site, version).and_then(|()| groups_run(&site, &before, version));
                 if let Err(why) = result.map_err(|error| error.to_string()).and(is_there) {
-                    failures.push(format!("{count}, at {call} ({at}), then {way:?}: {why}"));
+                    failures.push(format!("{name}, at {call} ({at}), then {way:?}: {why}"));
                 }
             }
         }
@@ -183,18 +189,108 @@ fn an_upgrade_that_can_not_work_is_refused_before_anything_changes() {
     assert!(error.to_string().contains(&name), "{error}");
 }
 
-/// hakube doesn't log in on nodes of managed groups: new ones get the new programs.
 #[test]
-fn groups_of_nodes_get_a_new_template() {
+fn what_an_upgrade_would_break_is_named_and_can_be_ignored_by_name() {
+    let mut site = outdated(1);
+    let api = |name: &str, removed| DeprecatedApi {
+        name: name.to_owned(),
+        removed,
+    };
+    site.world.deprecated_apis = vec![
+        api("flowschemas.v1beta3.flowcontrol.apiserver.k8s.io", (1, 32)),
+        api("endpoints.v1", (1, 40)),
+    ];
+    site.world.dead_webhooks = vec![DeadWebhook {
+        object: "validatingwebhookconfiguration/policy".to_owned(),
+        service: "default/policy".to_owned(),
+    }];
+    let document = site.document();
+    let error = fails(&mut site, &Command::Upgrade);
+    assert_eq!(error.kind, Kind::Refused, "{error}");
+    let names = [
+        "deprecated-api/flowschemas.v1beta3.flowcontrol.apiserver.k8s.io: ",
+        "webhook/validatingwebhookconfiguration/policy: ",
+    ];
+    assert_eq!(error.causes.len(), 2, "{error:?}");
+    for (cause, name) in error.causes.iter().zip(names) {
+        assert!(cause.starts_with(name), "{cause}");
+    }
+    assert_eq!(site.document(), document);
+    // One by its name, the other by its kind.
+    let ignoring = |names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned());
+        Command::UpgradeIgnoring(names.collect())
+    };
+    let one = ignoring(&["webhook/validatingwebhookconfiguration/policy"]);
+    let error = fails(&mut site, &one);
+    assert_eq!(error.causes.len(), 1, "{error:?}");
+    site.does(&ignoring(&[
+        "webhook/validatingwebhookconfiguration/policy",
+        "deprecated-api",
+    ]));
+    runs(&site, NEW).unwrap();
+}
+
+/// A cluster with groups of nodes, and the new version in the operator's environment.
+fn with_groups() -> Site {
     let mut site = Site::new(&[("MULTIZONE", "true"), ("NUM_NODES", "2")]);
     site.does(&Command::Up);
-    let before = site.world.cloud.node_groups.clone();
     site.set("KUBE_VERSION", NEW);
-    site.does(&Command::Upgrade);
-    runs(&site, NEW).unwrap();
+    site
+}
+
+/// Checks the groups' sizes, and the kubelets of all their nodes.
+fn groups_run(site: &Site, like: &Site, version: &str) -> Result<(), String> {
     for (name, group) in &site.world.cloud.node_groups {
-        assert_ne!(group.template, before[name].template, "{name}");
-        assert_eq!(group.machines, before[name].machines, "{name}");
+        let size = like.world.cloud.node_groups[name].size;
+        if group.size != size || group.machines.len() != size as usize {
+            return Err(format!("{name}: {:?}, not {size}", group.machines));
+        }
+        for machine in &group.machines {
+            let runs = site.world.cloud.kubelets.get(machine);
+            if runs.map(String::as_str) != Some(version) {
+                return Err(format!("{machine} runs {runs:?}"));
+            }
+        }
     }
-    assert_eq!(site.world.cloud.templates.len(), before.len());
+    Ok(())
+}
+
+/// hakube doesn't log in on nodes of managed groups: it recreates them from a new template.
+#[test]
+fn nodes_of_groups_are_recreated_from_a_new_template() {
+    let mut site = with_groups();
+    let before = site.fork();
+    groups_run(&site, &before, OLD).unwrap();
+    let end = site.run(&Command::Upgrade, Fate::default());
+    end.result.as_ref().unwrap().as_ref().unwrap();
+    runs(&site, NEW).unwrap();
+    groups_run(&site, &before, NEW).unwrap();
+    let old = &before.world.cloud.node_groups;
+    for (name, group) in &site.world.cloud.node_groups {
+        assert_ne!(group.template, old[name].template, "{name}");
+        for node in &old[name].machines {
+            let cordoned = format!("cordon {node}: true");
+            assert!(end.calls.contains(&cordoned), "{node} was not drained");
+        }
+    }
+    assert_eq!(site.world.cloud.templates.len(), old.len());
+}
+
+/// The group has its old size, and its old nodes still serve.
+#[test]
+fn a_new_node_that_does_not_become_ready_is_deleted_again() {
+    let mut site = with_groups();
+    let before = site.fork();
+    site.world.cloud.broken_kubelet = Some(NEW.to_owned());
+    let error = fails(&mut site, &Command::Upgrade);
+    assert!(error.to_string().contains("isn't ready"), "{error}");
+    groups_run(&site, &before, OLD).unwrap();
+    let mut dropped = site.fork();
+    dropped.does(&Command::Abandon);
+    runs(&dropped, OLD).unwrap();
+    groups_run(&dropped, &before, OLD).unwrap();
+    site.world.cloud.broken_kubelet = None;
+    site.does(&Command::Upgrade);
+    groups_run(&site, &before, NEW).unwrap();
 }

@@ -123,6 +123,22 @@ async fn a_new_template_reaches_instances_as_the_policy_says() {
         link.rsplit('/').next().unwrap().to_owned()
     };
 
+    // An instance's metadata says which template it is from.
+    let origin = async |name: &str| {
+        let instance = cloud
+            .get(&format!("{ZONE}/instances/{name}"))
+            .await
+            .unwrap();
+        let mut items = instance["metadata"]["items"].as_array().unwrap().iter();
+        let item = items.find(|item| item["key"] == "instance-template");
+        item.unwrap()["value"].as_str().unwrap().to_owned()
+    };
+    assert!(
+        origin(&name)
+            .await
+            .ends_with("/global/instanceTemplates/one")
+    );
+
     // An opportunistic update waits for the next time that an instance is made.
     let group = change(json!({"instanceTemplate": link("two")}))
         .await
@@ -155,6 +171,11 @@ async fn a_new_template_reaches_instances_as_the_policy_says() {
     assert_eq!(updated["name"], name.as_str());
     assert_ne!(updated["id"], first["id"]);
     assert_eq!(template_of(&updated), "two");
+    assert!(
+        origin(&name)
+            .await
+            .ends_with("/global/instanceTemplates/two")
+    );
 
     // A proactive one makes others at once, for another name of the same template too.
     let group = change(json!({

@@ -6,7 +6,7 @@ use crate::base::{ApiError, Key, Phase, Type, fresh_fingerprint, limits, link};
 use crate::rules::managed::{Managed, Seen};
 use crate::rules::{instance, instance_group};
 use crate::state::State;
-use crate::types::instance::Status;
+use crate::types::instance::{MetadataItem, Status};
 use crate::types::instance_group_manager::Version;
 use crate::types::{Instance, InstanceGroup, InstanceGroupManager, InstanceTemplate};
 
@@ -139,6 +139,15 @@ impl InstanceGroupManager {
         let mut instance = state.get::<InstanceTemplate>(&template)?.instance()?;
         let zone = &member.scope;
         instance.machine_type = format!("{zone}/machineTypes/{}", instance.machine_type);
+        // As Compute Engine does.
+        instance.metadata.items.push(MetadataItem {
+            key: "instance-template".to_owned(),
+            value: format!(
+                "projects/{}/{}",
+                link::project(&self.instance_template).unwrap_or_default(),
+                link::below_project(&self.instance_template)
+            ),
+        });
         instance::insert(state, member, instance)
     }
 

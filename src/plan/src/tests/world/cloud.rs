@@ -1,7 +1,7 @@
 //! The provider's resources, with checks on the order of deletions.
 
 use super::{ELSEWHERE, ENDPOINT, World};
-use hakube_model::{Endpoint, EtcdView, Phase};
+use hakube_model::{Endpoint, EtcdView, NodeView, Phase};
 use hakube_provider::{
     Disk, ExternalAddress, Machine, MachineRef, MachineSpec, MachineState, NodeGroup,
     NodeGroupSpec, ResourceId, ResourceKind, Scope,
@@ -111,14 +111,61 @@ impl World {
             &spec.name,
         );
         let groups = &mut self.observed.inventory.node_groups;
-        groups.retain(|group| group.name != spec.name);
+        let place = groups.iter().position(|group| group.name == spec.name);
+        let (machines, origins) = place
+            .map(|place| groups.remove(place))
+            .map_or_else(Default::default, |group| (group.machines, group.origins));
+        let stays = |name: &String| !spec.leaving.contains(name);
         groups.push(NodeGroup {
             name: spec.name.clone(),
             zone: spec.machine.machine.zone.clone(),
             size: spec.size,
             template: spec.template.clone(),
-            machines: Vec::new(),
+            machines: machines.into_iter().filter(stays).collect(),
+            origins,
         });
+    }
+
+    /// The groups get machines that register as nodes, with a kubelet of this version.
+    pub fn nodes_register(&mut self, kubelet: &str) {
+        for group in &mut self.observed.inventory.node_groups {
+            group.machines = (0..group.size)
+                .map(|number| format!("{}-{number}", group.name))
+                .collect();
+            let nodes = group
+                .machines
+                .iter()
+                .map(|name| node(name, &group.zone, kubelet));
+            self.nodes.extend(nodes);
+        }
+        self.look();
+    }
+
+    /// The first group has one machine more, which registers with this kubelet. Returns its name.
+    pub fn grow_group(&mut self, kubelet: &str) -> String {
+        let group = &mut self.observed.inventory.node_groups[0];
+        group.size += 1;
+        let name = format!("{}-surge", group.name);
+        group.machines.push(name.clone());
+        self.nodes.push(node(&name, &group.zone, kubelet));
+        self.look();
+        name
+    }
+
+    pub(super) fn recreate_node(&mut self, spec: &NodeGroupSpec, name: &str) {
+        assert!(self.endpoint_answers(), "no endpoint to drain {name}");
+        let mut groups = self.observed.inventory.node_groups.iter_mut();
+        let group = groups.find(|group| group.name == spec.name).unwrap();
+        assert_eq!(
+            group.template, spec.template,
+            "the group's template is another"
+        );
+        let machine = group.machines.iter_mut().find(|machine| *machine == name);
+        let new = format!("{name}-new");
+        new.clone_into(machine.unwrap());
+        self.nodes.retain(|known| known.name != name);
+        let kubelet = format!("v{}", self.intent.spec.versions.kubernetes);
+        self.nodes.push(node(&new, &group.zone, &kubelet));
     }
 
     /// The machine and its local data are lost.
@@ -204,5 +251,15 @@ impl World {
             K::NodeGroup => inventory.node_groups.retain(|group| group.name != *name),
             _ => {}
         }
+    }
+}
+
+fn node(name: &str, zone: &str, kubelet: &str) -> NodeView {
+    NodeView {
+        name: name.to_owned(),
+        zone: zone.to_owned(),
+        ready: true,
+        kubelet: Some(kubelet.to_owned()),
+        ..NodeView::default()
     }
 }

@@ -333,6 +333,7 @@ impl World {
                 let mark = hakube_machine::node_release(&self.intent.spec, &machine.zone).mark;
                 self.has_release(&machine.name, mark);
             }
+            Action::RecreateNode { group, node } => self.recreate_node(group, node),
             Action::ApplyAddon { name } => {
                 assert!(self.endpoint_answers(), "no endpoint to apply {name}");
                 self.addons.insert(name.clone(), AddonState::Ready);

@@ -256,6 +256,7 @@ fn surplus_members_and_nodes_are_reported() {
             size: 1,
             template: "template".to_owned(),
             machines: vec!["kubernetes-minion-group-x1".to_owned()],
+            origins: [].into(),
         });
     });
     let kind = ConditionKind::MachineWithoutNode;

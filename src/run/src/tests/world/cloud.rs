@@ -37,6 +37,12 @@ pub struct Cloud {
     pub templates: BTreeSet<String>,
     /// Node groups by name.
     pub node_groups: BTreeMap<String, NodeGroup>,
+    /// Versions of kubelets, by machine of a group.
+    pub kubelets: BTreeMap<String, String>,
+    /// The documents that machines of groups were created with.
+    pub documents: BTreeMap<String, String>,
+    /// Machines of groups whose kubelet never becomes ready because of its version.
+    pub broken_kubelet: Option<String>,
     /// Unreachable zones, with the reason.
     pub unreachable: BTreeMap<String, String>,
     /// The machines' ownership label.

@@ -7,7 +7,8 @@ use hakube_addons::Addon;
 use hakube_channel::Door;
 use hakube_error::{Error, Result};
 use hakube_kubernetes::{
-    BootstrapToken, Cordon, Evicted, Eviction, Kubernetes, PodOnNode, ServingRequest,
+    BootstrapToken, Cordon, DeadWebhook, DeprecatedApi, Evicted, Eviction, Kubernetes, PodOnNode,
+    ServingRequest,
 };
 use hakube_model::{AddonState, ApiView, NodeView, TokenView};
 use jiff::Timestamp;
@@ -35,13 +36,18 @@ impl World {
     fn nodes(&self) -> Vec<NodeView> {
         let groups = self.cloud.node_groups.values();
         let names = groups.flat_map(|group| group.machines.iter().map(|name| (&group.zone, name)));
-        let node = |(number, (zone, name)): (usize, (&String, &String))| NodeView {
-            name: name.clone(),
-            zone: zone.clone(),
-            ready: number >= self.unready_nodes,
-            control_plane: false,
-            cordoned: self.cordoned.contains(name),
-            ..NodeView::default()
+        let node = |(number, (zone, name)): (usize, (&String, &String))| {
+            let kubelet = self.cloud.kubelets.get(name).cloned();
+            let broken = kubelet.is_some() && kubelet == self.cloud.broken_kubelet;
+            NodeView {
+                name: name.clone(),
+                zone: zone.clone(),
+                ready: number >= self.unready_nodes && !broken,
+                control_plane: false,
+                cordoned: self.cordoned.contains(name),
+                kubelet,
+                ..NodeView::default()
+            }
         };
         let replicas = self.replica_nodes.iter().map(|name| NodeView {
             name: name.clone(),
@@ -250,6 +256,15 @@ impl Kubernetes for Process {
 
     async fn serving_requests(&self, endpoint: SocketAddr) -> Result<Vec<ServingRequest>> {
         self.look(|world| answer(world, endpoint).map(|()| Vec::new()))
+            .await
+    }
+
+    async fn deprecated_apis(&self, _: &Door) -> Result<Vec<DeprecatedApi>> {
+        self.look(|world| Ok(world.deprecated_apis.clone())).await
+    }
+
+    async fn dead_webhooks(&self, endpoint: SocketAddr) -> Result<Vec<DeadWebhook>> {
+        self.look(|world| answer(world, endpoint).map(|()| world.dead_webhooks.clone()))
             .await
     }
 

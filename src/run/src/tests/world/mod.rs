@@ -24,6 +24,7 @@ pub use kubernetes::Pod;
 pub use machine::DataDisk;
 pub use store::WatchedStore;
 
+use hakube_kubernetes::{DeadWebhook, DeprecatedApi};
 use hakube_model::{DiskSpace, TokenView};
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
@@ -77,6 +78,10 @@ pub struct World {
     pub node_files: BTreeMap<String, BTreeMap<String, String>>,
     /// Unreachable nodes.
     pub silent_nodes: BTreeSet<String>,
+    /// APIs that clients have requested and that will be removed.
+    pub deprecated_apis: Vec<DeprecatedApi>,
+    /// Webhooks that must answer and can't.
+    pub dead_webhooks: Vec<DeadWebhook>,
     /// Whether the cluster is being deleted.
     pub tearing_down: bool,
     /// Whether a backup is being restored.

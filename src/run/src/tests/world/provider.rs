@@ -204,9 +204,28 @@ impl Provider for Process {
         })
         .await?;
         self.call("create node group", Nothing, |world| {
-            let machines = (0..spec.size)
-                .map(|number| format!("{}-{number}", spec.name))
-                .collect();
+            let found = world.cloud.node_groups.get(&spec.name);
+            let mut machines = found.map_or_else(Vec::new, |found| found.machines.clone());
+            let (leaving, _) = spec.leaving_of(machines.len() as u32);
+            machines.retain(|name| !leaving.contains(name));
+            machines.truncate(spec.size as usize);
+            let numbers = machines
+                .iter()
+                .filter_map(|name| name.rsplit('-').next()?.parse().ok());
+            let next = numbers.max().map_or(0, |last: u32| last + 1);
+            let mut origins = found.map_or_else(BTreeMap::new, |found| found.origins.clone());
+            origins.retain(|name, _| machines.contains(name));
+            let kubelet = kubelet_in(&spec.machine.user_data);
+            for number in (next..).take((spec.size as usize).saturating_sub(machines.len())) {
+                let name = format!("{}-{number}", spec.name);
+                if let Some(version) = &kubelet {
+                    world.cloud.kubelets.insert(name.clone(), version.clone());
+                }
+                origins.insert(name.clone(), spec.template.clone());
+                let document = spec.machine.user_data.clone();
+                world.cloud.documents.insert(name.clone(), document);
+                machines.push(name);
+            }
             let zone = spec.machine.machine.zone.clone();
             let group = NodeGroup {
                 name: spec.name.clone(),
@@ -214,6 +233,7 @@ impl Provider for Process {
                 size: spec.size,
                 template: spec.template.clone(),
                 machines,
+                origins,
             };
             world.cloud.node_groups.insert(spec.name.clone(), group);
             Ok(())
@@ -266,4 +286,13 @@ fn absent(name: &str) -> ProviderError {
         name,
         "notFound: there is no such resource",
     )
+}
+
+/// The version of the kubelet, a stand-in, that machines with this user data run.
+fn kubelet_in(user_data: &str) -> Option<String> {
+    let (_, rest) = user_data.split_once("stand-in kubelet --stand-in-version=")?;
+    let version = rest
+        .split(|c: char| !c.is_ascii_digit() && c != '.')
+        .next()?;
+    Some(format!("v{version}"))
 }
