@@ -35,6 +35,7 @@ pub const API_SERVER: Table = &[
     ("client-ca-file", File),
     ("enable-admission-plugins", Text),
     ("enable-bootstrap-token-auth", Bool),
+    ("encryption-provider-config", File),
     ("etcd-cafile", File),
     ("etcd-certfile", File),
     ("etcd-compaction-interval", Span),

@@ -4,7 +4,7 @@
 
 use crate::support::{Home, eventually};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const WITHOUT: &str = "HAKUBE_TESTS_WITHOUT_KUBERNETES";
@@ -186,6 +186,94 @@ async fn addons_are_applied_restored_and_removed() {
         .exited(2)
         .says(&["Service bad", "own.yaml", "99999"]);
     assert_eq!(home.status().await["drift"], serde_json::json!([]));
+    home.run("down --yes").await.succeeded();
+}
+
+/// Whether a file below the directory contains the text.
+fn is_on_disk(directory: &Path, text: &str) -> bool {
+    let entries = std::fs::read_dir(directory).unwrap().flatten();
+    entries.into_iter().any(|entry| {
+        let path = entry.path();
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => is_on_disk(&path, text),
+            kind if kind.is_file() => {
+                let content = std::fs::read(&path).unwrap_or_default();
+                String::from_utf8_lossy(&content).contains(text)
+            }
+            _ => false,
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secrets_are_encrypted_before_etcd_stores_them() {
+    let Some(programs) = programs() else { return };
+    let cluster = real(programs);
+    let home = &cluster.home;
+    home.run("up").await.succeeded();
+    let secret = [
+        "create",
+        "secret",
+        "generic",
+        "one",
+        "--from-literal=password=hidden-4711",
+    ];
+    cluster.kubectl(&secret).unwrap();
+    let plain = [
+        "create",
+        "configmap",
+        "one",
+        "--from-literal=name=seen-4711",
+    ];
+    cluster.kubectl(&plain).unwrap();
+    let machine = home.machine_root("europe-west1-b", "kubernetes-master");
+    assert!(is_on_disk(&machine, "seen-4711"), "the search works");
+    assert!(!is_on_disk(&machine, "hidden-4711"));
+    // Every replica can read it.
+    home.run("replicate").await.succeeded();
+    for _ in 0..8 {
+        let read = ["get", "secret", "one", "-o", "jsonpath={.data.password}"];
+        assert_eq!(cluster.kubectl(&read).unwrap(), "aGlkZGVuLTQ3MTE=");
+    }
+    home.run("down --yes").await.succeeded();
+}
+
+const DEAD_WEBHOOK: &str = "\
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: policy}
+webhooks:
+- name: policy.example.test
+  clientConfig: {service: {namespace: default, name: policy}}
+  rules: [{apiGroups: [example.test], apiVersions: [v1], operations: [CREATE], resources: [widgets]}]
+  admissionReviewVersions: [v1]
+  sideEffects: None
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_names_a_webhook_that_can_not_answer() {
+    let Some(programs) = programs() else { return };
+    let cluster = real(programs);
+    let home = &cluster.home;
+    home.run("up").await.succeeded();
+    let file = home.beside("webhook.yaml");
+    std::fs::write(&file, DEAD_WEBHOOK).unwrap();
+    cluster
+        .kubectl(&["apply", "-f", file.to_str().unwrap()])
+        .unwrap();
+    // There is no second version of the programs here.
+    let stand_ins = [("HAKUBE_STAND_INS", "true"), ("HAKUBE_KUBE_BINARIES", "")];
+    let upgrade = "upgrade --kubernetes-version v1.36.9 --dry-run";
+    home.run_with(&stand_ins, upgrade).await.exited(3).says(&[
+        "webhook/validatingwebhookconfiguration/policy",
+        "default/policy",
+        "kubectl delete validatingwebhookconfiguration policy",
+        "--ignore",
+    ]);
+    home.run_with(&stand_ins, &format!("{upgrade} --ignore webhook"))
+        .await
+        .succeeded()
+        .says(&["ignored as requested: webhook/validatingwebhookconfiguration/policy"]);
     home.run("down --yes").await.succeeded();
 }
 

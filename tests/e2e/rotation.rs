@@ -82,6 +82,12 @@ async fn authorities_are_replaced_and_no_handshake_fails() {
         distrusted.len()
     );
     assert!(distrusted.is_empty(), "{distrusted:#?}");
+    // A replica leaves the balancer before its etcd and API server stop.
+    assert!(
+        record.refused.len() * 50 < record.acknowledged.len(),
+        "{:#?}",
+        record.refused
+    );
     let written = Api::of(&home).await.written().await;
     let lost: Vec<_> = record
         .acknowledged

@@ -4,7 +4,7 @@
 //! `${…}`, which systemd takes from the replica's environment file. A component listens only on the
 //! replica's own address, since machines may share a loopback.
 
-use hakube_model::ClusterSpec;
+use hakube_model::{AtRest, ClusterSpec};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
@@ -149,6 +149,11 @@ pub(super) fn kube_apiserver(spec: &ClusterSpec) -> Vec<String> {
         format!("--proxy-client-cert-file={PKI}/front-proxy-client.crt"),
         format!("--proxy-client-key-file={PKI}/front-proxy-client.key"),
     ];
+    if spec.api.secrets_at_rest == AtRest::Secretbox {
+        flags.push(format!(
+            "--encryption-provider-config={PKI}/encryption.yaml"
+        ));
+    }
     let optional = [
         ("--runtime-config", &spec.api.runtime_config),
         ("--feature-gates", &spec.api.feature_gates),

@@ -43,10 +43,10 @@ pub use quorum::Quorum;
 pub use rebuild::rebuilt;
 pub use space::{DatabaseSize, DiskSpace, Room};
 pub use spec::{
-    Addons, AddressSpan, Api, Arch, Artifact, Boot, CNI_PLUGINS, ClusterSpec, ControllerManager,
-    Controllers, Deferred, Etcd, Host, HostNetwork, HostRole, HostSsh, Hosts, Hypervisor,
-    ImageArchive, IsNode, Jump, Libvirt, Lifetimes, LoadBalancer, Malformed, Manifest, Named,
-    Network, Nodes, PodNetwork, PodPrograms, Program, Programs, ProviderKind, ProxyMode,
+    Addons, AddressSpan, Api, Arch, Artifact, AtRest, Boot, CNI_PLUGINS, ClusterSpec,
+    ControllerManager, Controllers, Deferred, Etcd, Host, HostNetwork, HostRole, HostSsh, Hosts,
+    Hypervisor, ImageArchive, IsNode, Jump, Libvirt, Lifetimes, LoadBalancer, Malformed, Manifest,
+    Named, Network, Nodes, PodNetwork, PodPrograms, Program, Programs, ProviderKind, ProxyMode,
     QuorumReads, ReplicaMachines, RuntimeVersions, Taint, TaintEffect, Versions, Virtualization,
     Zone, controllers, has_flag, is_name_character, name, node_bits, nodes_at_most, nth_address,
 };

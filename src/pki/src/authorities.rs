@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::Result;
 use super::authority::{Authority, AuthorityDocuments, Signer, key_name, parse_key};
+use super::encryption::EncryptionKey;
 use super::generation::Generation;
 use super::login::LoginKey;
 use super::trusted::{Bundles, Other};
@@ -13,6 +14,7 @@ use hakube_model::Lifetimes;
 use hakube_secret::Secret;
 
 const LOGIN: &str = "ssh-login";
+const ENCRYPTION: &str = "encryption";
 const RETIRED: &str = "retired-service-account.pub";
 
 /// The CAs of a cluster and its service account key. `Debug` shows no key.
@@ -27,22 +29,41 @@ pub struct Authorities {
     /// The public key of service account tokens from before the last rotation, accepted until the next one.
     pub(super) retired_service_account: Option<String>,
     pub(super) bundles: Bundles,
+    pub(super) others: OtherKeys,
+}
+
+/// The keys that a rotation of the CAs doesn't change.
+#[derive(Debug, Default)]
+pub(super) struct OtherKeys {
     pub(super) login: Option<LoginKey>,
+    pub(super) encryption: Option<EncryptionKey>,
 }
 
 impl Authorities {
     /// Generates CAs with new keys (ECDSA P-256), valid from `now`.
     pub fn generate(lifetimes: Lifetimes, now: Timestamp) -> Result<Self> {
-        let login = Some(LoginKey::generate()?);
+        let others = OtherKeys {
+            login: Some(LoginKey::generate()?),
+            encryption: None,
+        };
         let generation = Generation::generate("", lifetimes, now)?;
-        Ok(Self::of(generation, None, None, login))
+        Ok(Self::of(generation, None, None, others))
+    }
+
+    /// Adds a random key that API servers encrypt Secrets with.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn with_encryption(mut self) -> Result<Self> {
+        self.others.encryption = Some(EncryptionKey::generate()?);
+        Ok(self)
     }
 
     pub(super) fn of(
         now: Generation,
         other: Option<Other>,
         retired_service_account: Option<String>,
-        login: Option<LoginKey>,
+        others: OtherKeys,
     ) -> Self {
         let bundles = Bundles::of(&now, other.as_ref());
         Self {
@@ -50,7 +71,7 @@ impl Authorities {
             other,
             retired_service_account,
             bundles,
-            login,
+            others,
         }
     }
 
@@ -63,8 +84,10 @@ impl Authorities {
         }
         let retired = self.retired_service_account.iter();
         documents.extend(retired.map(|pem| (RETIRED.to_owned(), Secret::new(pem.clone()))));
-        let login = self.login.iter();
+        let login = self.others.login.iter();
         documents.extend(login.map(|login| (key_name(LOGIN), login.private.clone())));
+        let encryption = self.others.encryption.iter();
+        documents.extend(encryption.map(|key| (key_name(ENCRYPTION), key.encoded.clone())));
         AuthorityDocuments(documents)
     }
 
@@ -72,12 +95,21 @@ impl Authorities {
     pub fn from_documents(documents: &AuthorityDocuments) -> Result<Self> {
         let login = documents.0.get(&key_name(LOGIN));
         let login = login.map(|key| Ok(LoginKey::new(&parse_key(&key_name(LOGIN), key)?)));
+        let others = OtherKeys {
+            login: login.transpose()?,
+            encryption: documents
+                .0
+                .get(&key_name(ENCRYPTION))
+                .map(|encoded| EncryptionKey {
+                    encoded: encoded.clone(),
+                }),
+        };
         let retired = documents.0.get(RETIRED);
         Ok(Self::of(
             Generation::read("", documents)?,
             Other::read(documents)?,
             retired.map(|pem| pem.expose().to_owned()),
-            login.transpose()?,
+            others,
         ))
     }
 
@@ -113,7 +145,7 @@ impl Authorities {
     /// The key for hakube's logins on the cluster's machines. Clusters from before it existed have
     /// none, and no machine that needs one.
     pub fn login(&self) -> Option<&LoginKey> {
-        self.login.as_ref()
+        self.others.login.as_ref()
     }
 
     /// The certificates with which API servers and kubelets verify their clients (PEM bundle): the

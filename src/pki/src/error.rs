@@ -13,6 +13,9 @@ pub enum PkiError {
         /// rcgen's error.
         source: rcgen::Error,
     },
+    /// The operating system's random generator failed.
+    #[error("could not create a key: the system has no random numbers")]
+    Random,
     /// A document of a cluster's PKI is missing.
     #[error(
         "the cluster's PKI has no `{name}`; restore the state store's pki.json from a backup: \

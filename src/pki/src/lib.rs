@@ -12,7 +12,9 @@
 //! The service account key pair signs tokens and is the same on all replicas. Another key pair,
 //! used only for ssh, is for hakube's logins on machines; it never leaves the store.
 //!
-//! All of these can be replaced (`hakube certs rotate-ca`): in the meantime both generations are
+//! API servers encrypt Secrets with a key of 32 random bytes, the same on all replicas.
+//!
+//! The authorities and the service account key can be replaced (`hakube certs rotate-ca`): in the meantime both generations are
 //! trusted, and one of them signs.
 //!
 //! A CA's private key never leaves the store, with one exception that Kubernetes requires: the
@@ -25,6 +27,7 @@
 mod authorities;
 mod authority;
 mod bootstrap;
+mod encryption;
 mod error;
 mod generation;
 mod leaf;

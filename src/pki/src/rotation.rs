@@ -75,10 +75,10 @@ impl Authorities {
         let Self {
             now,
             retired_service_account,
-            login,
+            others,
             ..
         } = self;
-        Self::of(now, other, retired_service_account, login)
+        Self::of(now, other, retired_service_account, others)
     }
 
     /// The public keys that verify service account tokens (PEM).

@@ -12,6 +12,7 @@ mod foundation;
 mod id;
 mod labels;
 mod nodes;
+mod recreate;
 mod removal;
 mod replica_nodes;
 mod replicas;

@@ -2,8 +2,8 @@
 
 use super::addons;
 use super::id::{StepId, Verb};
+use super::recreate;
 use super::step::{Action, Draft};
-use super::{trust, upgrade};
 use hakube_machine as machine;
 use hakube_model::{Intent, NodeGroupPart, NodeView, Observed};
 use hakube_provider::{
@@ -17,7 +17,7 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     let mut done: Vec<StepId> = vec![Verb::AwaitEndpoint.into()];
     let changes = changes(intent, observed);
     done.extend(resize(intent, observed, &changes, draft));
-    done.extend(recreate(intent, observed, &changes, draft));
+    done.extend(recreate::plan(intent, observed, &changes, draft));
     done.extend(extend_tokens(intent, observed, draft));
     done.extend(restore_tokens(intent, observed, draft));
     done.extend(delete_groups(&changes, draft));
@@ -93,7 +93,7 @@ fn is_settled(intent: &Intent, observed: &Observed, wanted: &NodeGroupPart) -> b
     found.is_some_and(|found| found.size == wanted.size && !is_stale(&found.template))
 }
 
-fn known_groups(intent: &Intent, observed: &Observed) -> Vec<NodeGroupPart> {
+pub(super) fn known_groups(intent: &Intent, observed: &Observed) -> Vec<NodeGroupPart> {
     let mut groups = intent.node_groups();
     groups.retain(|group| !observed.inventory.unreachable.contains_key(&group.zone));
     groups
@@ -213,64 +213,6 @@ fn resize(
         })
         .collect();
     groups.into_iter().chain([admit]).collect()
-}
-
-/// Replaces the nodes that an upgrade or a rotation leaves behind and that hakube can't log in on, one at a time. The
-/// replicas come first: no API server is older than a kubelet.
-fn recreate(
-    intent: &Intent,
-    observed: &Observed,
-    changes: &[NodeChange],
-    draft: &mut Draft,
-) -> Vec<StepId> {
-    if !upgrade::reaches_all_replicas(intent, observed, draft)
-        || !trust::reaches_all_replicas(intent, observed, draft)
-    {
-        return Vec::new();
-    }
-    let leaving: BTreeSet<&String> = changes.iter().flat_map(|change| &change.leaving).collect();
-    let mut done = vec![
-        Verb::AwaitEndpoint.into(),
-        Verb::AdmitNodes.into(),
-        Verb::Drain.into(),
-    ];
-    for verb in [Verb::Upgrade, Verb::FollowAuthorities, Verb::Nodes] {
-        done.extend(draft.all(verb));
-    }
-    let mut steps = Vec::new();
-    for group in known_groups(intent, observed) {
-        let groups = &observed.inventory.node_groups;
-        let Some(found) = groups.iter().find(|found| found.name == group.name) else {
-            continue;
-        };
-        let spec = match draft.action(&Verb::Nodes.of(&group.name)) {
-            Some(Action::EnsureNodeGroup(spec)) => NodeGroupSpec {
-                leaving: Vec::new(),
-                ..spec.clone()
-            },
-            _ => match intent.spec.names.node_template_number(&found.template) {
-                Some(number) => group_spec(intent, &group, number),
-                None => continue,
-            },
-        };
-        let outdated = found.machines.iter().filter(|name| {
-            intent.is_outdated(found, name, observed.node(name)) && !leaving.contains(name)
-        });
-        for node in outdated {
-            let step = draft.add(
-                Verb::Recreate.of(node),
-                format!("replace node {node} by one from the group's present template"),
-                Action::RecreateNode {
-                    group: spec.clone(),
-                    node: node.clone(),
-                },
-                &done,
-            );
-            done.push(step.clone());
-            steps.push(step);
-        }
-    }
-    steps
 }
 
 /// A number of nodes, in words.
@@ -418,7 +360,7 @@ fn forget_nodes(intent: &Intent, observed: &Observed, needs: &[StepId], draft: &
     }
 }
 
-fn group_spec(intent: &Intent, group: &NodeGroupPart, template: u32) -> NodeGroupSpec {
+pub(super) fn group_spec(intent: &Intent, group: &NodeGroupPart, template: u32) -> NodeGroupSpec {
     let spec = &intent.spec;
     let nodes = &spec.node_machines;
     NodeGroupSpec {

@@ -133,6 +133,7 @@ pub fn api(read: &mut Reader<'_>, dns_domain: Option<&String>) -> Option<Api> {
     let issuer = read.derive(&table::SERVICE_ACCOUNT_ISSUER, parse::issuer, issuer);
     let request_timeout_seconds = read.integer(&table::REQUEST_TIMEOUT);
     let compaction_seconds = read.integer(&table::ETCD_COMPACTION);
+    let secrets_at_rest = read.read(&table::ENCRYPTION, str::parse);
     if let Some(port) = port {
         validate::api_port(read, port);
     }
@@ -144,6 +145,7 @@ pub fn api(read: &mut Reader<'_>, dns_domain: Option<&String>) -> Option<Api> {
         service_account_issuer: issuer?,
         request_timeout_seconds,
         compaction_seconds,
+        secrets_at_rest: secrets_at_rest?,
     })
 }
 

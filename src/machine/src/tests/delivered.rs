@@ -6,6 +6,7 @@ fn delivered() -> BTreeSet<String> {
     let spec = fixtures::spec(&[]);
     let now = jiff::Timestamp::now();
     let authorities = Authorities::generate(spec.pki, now).unwrap();
+    let authorities = authorities.with_encryption().unwrap();
     let identity = ReplicaIdentity {
         name: spec.names.master(),
         addresses: vec![ADDRESS],

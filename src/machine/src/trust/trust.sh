@@ -17,9 +17,49 @@ shift
 
 content() { if [ -f "$1" ]; then cat -- "$1"; fi; }
 
-# A machine of the local cloud has no systemctl. Each process of a unit has the unit's log name in its environment,
-# and a unit that exits is restarted. Units have TimeoutStopSec=20s.
+# The processes of a unit. A machine of the local cloud has no systemctl: each has the log's name in its environment.
+processes() {
+  if [ -z "${MACHINE_LOG:-}" ]; then
+    systemctl show --property=MainPID --value "$1.service" | grep -vx 0 || :
+    return
+  fi
+  log="${MACHINE_LOG%/*}/$1.service.log"
+  for file in $(grep -lzxF "MACHINE_LOG=$log" /proc/[0-9]*/environ 2>/dev/null); do
+    file=${file%/environ}
+    echo "${file#/proc/}"
+  done
+}
+
+# Ends these processes. Units have TimeoutStopSec=20s.
+end() {
+  for process; do
+    kill "$process" 2>/dev/null || continue
+    await_end "$process"
+  done
+}
+
+await_end() {
+  tenths=0
+  while kill -0 "$1" 2>/dev/null; do
+    sleep 0.1
+    tenths=$((tenths + 1))
+    [ "$tenths" -ne 200 ] || kill -KILL "$1" 2>/dev/null || :
+  done
+}
+
+# Restarts a unit, if it runs. A unit whose process ends is restarted without being asked.
 restart() {
+  if [ "$1" = etcd ]; then
+    # An API server works only with its own etcd. Once told to stop, it fails /readyz for 5 s and still serves. etcd
+    # restarts when load balancers have noticed that, and before the API server has returned.
+    leaving=$(processes kube-apiserver)
+    for process in $leaving; do
+      kill "$process" 2>/dev/null || :
+    done
+    [ -z "$leaving" ] || sleep 3
+  elif [ "$1" = kube-apiserver ] && [ -n "$leaving" ]; then
+    return
+  fi
   if [ -z "${MACHINE_LOG:-}" ]; then
     case $1 in
       # haproxy's clients aren't affected by the change: they stay connected.
@@ -28,20 +68,15 @@ restart() {
       etcd) systemctl try-restart "$1.service" || : ;;
       *) systemctl try-restart "$1.service" ;;
     esac
-    return
+  else
+    # shellcheck disable=SC2046 # they are several
+    end $(processes "$1")
   fi
-  log="${MACHINE_LOG%/*}/$1.service.log"
-  for file in $(grep -lzxF "MACHINE_LOG=$log" /proc/[0-9]*/environ 2>/dev/null); do
-    process=${file#/proc/}
-    process=${process%/environ}
-    kill "$process" 2>/dev/null || continue
-    tenths=0
-    while kill -0 "$process" 2>/dev/null; do
-      sleep 0.1
-      tenths=$((tenths + 1))
-      [ "$tenths" -ne 200 ] || kill -KILL "$process" 2>/dev/null || :
+  if [ "$1" = etcd ]; then
+    for process in $leaving; do
+      await_end "$process"
     done
-  done
+  fi
 }
 
 # Fails if something else is wanted in the meantime: a download that doesn't succeed is retried for ever.
@@ -70,6 +105,7 @@ while [ -f "$target" ]; do
   [ -z "$forgotten" ] || rm -f -- $forgotten
   [ -n "${MACHINE_LOG:-}" ] || systemctl daemon-reload
   units=$(content "$target.units")
+  leaving=
   for unit in ${units:-$*}; do
     [ "$unit" = none ] || restart "$unit"
   done

@@ -43,6 +43,32 @@ pub struct Api {
     /// The interval of etcd's compaction in seconds; 0 is never, `None` the API server's default.
     #[serde(default)]
     pub compaction_seconds: Option<u64>,
+    /// How etcd stores Secrets.
+    #[serde(default)]
+    pub secrets_at_rest: AtRest,
+}
+
+/// How etcd stores Secrets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AtRest {
+    /// As they are.
+    #[default]
+    Plain,
+    /// Encrypted by the API servers with a key of the cluster: XSalsa20 and Poly1305.
+    Secretbox,
+}
+
+impl FromStr for AtRest {
+    type Err = Malformed;
+
+    fn from_str(word: &str) -> Result<Self, Malformed> {
+        match word {
+            "none" => Ok(Self::Plain),
+            "secretbox" => Ok(Self::Secretbox),
+            _ => Err(Malformed::new("it isn't a valid choice")),
+        }
+    }
 }
 
 /// The controller manager.

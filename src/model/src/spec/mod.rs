@@ -18,7 +18,9 @@ mod versions;
 pub use addons::{Addons, Manifest, PodNetwork};
 pub use arch::Arch;
 pub use certificates::Lifetimes;
-pub use control_plane::{Api, ControllerManager, Etcd, LoadBalancer, QuorumReads, has_flag};
+pub use control_plane::{
+    Api, AtRest, ControllerManager, Etcd, LoadBalancer, QuorumReads, has_flag,
+};
 pub use controllers::{Controllers, controllers};
 pub use hosts::{Host, HostRole, HostSsh, Hosts, Jump};
 pub use libvirt::{AddressSpan, Boot, HostNetwork, Hypervisor, Libvirt, Virtualization};

@@ -124,3 +124,44 @@ fn a_templates_token_is_stable_and_unique() {
         assert_ne!(other_secret.expose(), secret.expose());
     }
 }
+
+/// A rotation of the CAs doesn't change it: etcd's data is still encrypted with it.
+#[test]
+fn the_encryption_key_is_stored_delivered_and_survives_a_rotation() {
+    let plain = authorities();
+    let key = |authorities: &Authorities| {
+        let documents = authorities.to_documents();
+        let key = documents.0.get("encryption.key");
+        key.map(|key| key.expose().to_owned())
+    };
+    assert_eq!(key(&plain), None);
+    let encrypting = plain.with_encryption().unwrap();
+    let encoded = key(&encrypting).unwrap();
+    assert_eq!(encoded.len(), 44, "32 bytes in base64");
+    assert_ne!(
+        key(&authorities().with_encryption().unwrap()),
+        Some(encoded.clone())
+    );
+
+    let again = Authorities::from_documents(&encrypting.to_documents()).unwrap();
+    let rotated = again.with_next(Lifetimes::default(), now()).unwrap();
+    let rotated = rotated.signing_with_next().without_previous();
+    assert_eq!(key(&rotated), Some(encoded.clone()));
+    assert!(!format!("{rotated:?}").contains(&encoded));
+
+    let files = replica_files(&rotated, &identity(), Lifetimes::default(), now()).unwrap();
+    let path = "/etc/kubernetes/pki/encryption.yaml";
+    let file = files.iter().find(|file| file.path == path).unwrap();
+    assert_eq!(file.mode, 0o600);
+    let content: serde_json::Value = serde_saphyr::from_str(file.content.expose()).unwrap();
+    let providers = &content["resources"][0]["providers"];
+    assert_eq!(
+        providers[0]["secretbox"]["keys"][0]["secret"],
+        encoded.as_str()
+    );
+    assert_eq!(
+        providers[1],
+        serde_json::json!({"identity": {}}),
+        "reads what was written before"
+    );
+}

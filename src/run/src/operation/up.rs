@@ -7,7 +7,7 @@ use crate::{Means, Session, Stored, manifests};
 use hakube_addons as addons;
 use hakube_error::{Error, Result};
 use hakube_model::ProviderKind;
-use hakube_model::{Identity, Intent, with_first_host};
+use hakube_model::{AtRest, Identity, Intent, with_first_host};
 use hakube_output::Event;
 use hakube_pki::Authorities;
 use hakube_settings::{Resolved, table};
@@ -262,7 +262,11 @@ fn new_authorities(session: &Session, intent: &Intent) -> Result<Authorities> {
         .because("without them, no client can connect to its etcd and API server")
         .hint("restore pki.json from a backup of the state directory"));
     }
-    Ok(Authorities::generate(intent.spec.pki, session.clock.now())?)
+    let authorities = Authorities::generate(intent.spec.pki, session.clock.now())?;
+    Ok(match intent.spec.api.secrets_at_rest {
+        AtRest::Secretbox => authorities.with_encryption()?,
+        AtRest::Plain => authorities,
+    })
 }
 
 /// Reports how many failures the cluster survives, and the next command to run.
@@ -311,6 +315,7 @@ pub(super) fn tell_next(session: &Session, intent: &Intent) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::without_nodes;
     use hakube_testing::fixtures;

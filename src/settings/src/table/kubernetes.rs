@@ -40,6 +40,9 @@ group! { API_SERVER: "Kubernetes components", "Flags of the control plane's comp
         "Feature gates to enable or disable in all components.");
     REQUEST_TIMEOUT = Setting::new("KUBE_APISERVER_REQUEST_TIMEOUT_SEC", Kind::Integer(1, 86400), Unset("the API server's own: 60"),
         "The API server's request timeout in seconds. Watches have their own limits.");
+    ENCRYPTION = Setting::new("HAKUBE_ENCRYPTION", Kind::Choice(&["secretbox", "none"]), Value("secretbox"),
+        "How API servers encrypt Secrets before etcd stores them. The key is in pki.json and, in a file of mode 0600, \
+         on replicas; backups have it too.");
     RUN_CONTROLLERS = Setting::new("RUN_CONTROLLERS", Kind::Controllers, Value("*"),
         "The controllers that the controller manager runs. Those required for nodes to join (bootstrapsigner, tokencleaner, \
          csrapproving, csrsigning) always run and can't be switched off.");

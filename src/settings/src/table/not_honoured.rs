@@ -49,7 +49,7 @@ not_honoured! {
     "KUBE_CONTAINER_RUNTIME_ENDPOINT" => "Nodes run containerd.";
     "KUBE_UP_AUTOMATIC_CLEANUP" => "`hakube up` finishes an interrupted one; `hakube down` removes its leftovers.";
     "KUBE_BEARER_TOKEN" => "The administrator has a client certificate in the kubeconfig.";
-    "ENCRYPTION_PROVIDER_CONFIG" => "Encryption at rest isn't configured; the provider may encrypt etcd's disk.";
+    "ENCRYPTION_PROVIDER_CONFIG" => "Secrets are encrypted with a key that hakube creates: HAKUBE_ENCRYPTION.";
     "KUBE_ADMISSION_CONTROL" => "Kubernetes' default admission plugins and NodeRestriction are enabled.";
     "ENABLE_POD_SECURITY_POLICY" => "Pod security policies were removed in Kubernetes 1.25: use pod security admission.";
     "ENABLE_METADATA_CONCEALMENT" => "Pods can't read nodes' metadata, unless the network plugin bypasses netfilter.";
