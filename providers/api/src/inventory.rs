@@ -1,6 +1,6 @@
 //! The resources that exist, as plain data that a provider reports.
 
-use crate::spec::{FirewallSource, FirewallSpec};
+use crate::spec::{FirewallSource, FirewallSpec, MachineRef};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,6 +161,14 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Its name and zone.
+    pub fn machine_ref(&self) -> MachineRef {
+        MachineRef {
+            name: self.name.clone(),
+            zone: self.zone.clone(),
+        }
+    }
+
     /// Whether traffic to this address, which isn't the machine's own in the network, reaches the machine.
     pub fn holds(&self, address: IpAddr) -> bool {
         self.external_address == Some(address) || self.alias_addresses.contains(&address)
@@ -250,6 +258,16 @@ pub struct NodeGroup {
     /// that weren't created, such as leased hosts, have none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub origins: BTreeMap<String, String>,
+}
+
+impl NodeGroup {
+    /// The names of its machines, each with its zone.
+    pub fn machine_refs(&self) -> impl Iterator<Item = MachineRef> {
+        self.machines.iter().map(|name| MachineRef {
+            name: name.clone(),
+            zone: self.zone.clone(),
+        })
+    }
 }
 
 /// What a firewall rule does, in a canonical form: rules with the same effect are equal.

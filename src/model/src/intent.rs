@@ -1,7 +1,7 @@
 //! What the operator asked for. This, and nothing that can be observed, is stored.
 
 use super::{ClusterSpec, Endpoint, Hosts, Hypervisor, LoadBalancer, Quorum, Rotation, Upgrade};
-use hakube_provider::{ResourceId, ResourceKind};
+use hakube_provider::{MachineRef, ResourceId, ResourceKind};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,6 +71,16 @@ pub struct ReplicaIntent {
     pub name: String,
     /// Its zone's label.
     pub zone: String,
+}
+
+impl ReplicaIntent {
+    /// Its machine.
+    pub fn machine_ref(&self) -> MachineRef {
+        MachineRef {
+            name: self.name.clone(),
+            zone: self.zone.clone(),
+        }
+    }
 }
 
 /// The nodes of a zone.

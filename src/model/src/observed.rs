@@ -5,7 +5,7 @@ use super::{
     AddonState, Backend, Certificates, DatabaseSize, DiskSpace, Endpoint, HoldView, Intent,
     MarkView, Quorum, RecordView, ReplicaIntent, ServingView, Skew, TokenView, Trust,
 };
-use hakube_provider::Inventory;
+use hakube_provider::{Inventory, MachineRef};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -180,6 +180,16 @@ pub struct NodeView {
     /// The labels that hakube has set from the inventory; `None` if the API server doesn't track field managers.
     #[serde(default)]
     pub inventory_labels: Option<BTreeMap<String, String>>,
+}
+
+impl NodeView {
+    /// Its machine.
+    pub fn machine_ref(&self) -> MachineRef {
+        MachineRef {
+            name: self.name.clone(),
+            zone: self.zone.clone(),
+        }
+    }
 }
 
 impl EtcdView {

@@ -4,7 +4,6 @@ use super::id::{StepId, Verb};
 use super::step::{Action, Draft, Plan};
 use hakube_error::{Error, Result};
 use hakube_model::{Intent, Observed, ReplicaIntent, replica_names};
-use hakube_provider::MachineRef;
 
 /// The certificates to renew on request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,10 +143,7 @@ fn renew(replicas: &[&ReplicaIntent], proof: Proof, after: Vec<StepId>, draft: &
     let mut needs = after;
     let mut renewed = Vec::new();
     for replica in replicas {
-        let machine = MachineRef {
-            name: replica.name.clone(),
-            zone: replica.zone.clone(),
-        };
+        let machine = replica.machine_ref();
         let mut done = draft.add(
             Verb::Renew.of(&replica.name),
             format!("renew the certificates of {}", replica.name),

@@ -26,7 +26,11 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) -> A
 
 fn promote(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Answer {
     let balancer = &observed.inventory.balancer;
-    let wanted: Vec<MachineRef> = intent.replicas.iter().map(machine_ref).collect();
+    let wanted: Vec<MachineRef> = intent
+        .replicas
+        .iter()
+        .map(ReplicaIntent::machine_ref)
+        .collect();
     let mut have = balancer.machines();
     have.sort_unstable();
     let mut want: Vec<&str> = wanted.iter().map(|machine| machine.name.as_str()).collect();
@@ -89,7 +93,7 @@ fn restore_external_addresses(intent: &Intent, observed: &Observed, draft: &mut 
             step.clone(),
             format!("give {} an external address again", replica.name),
             Action::RestoreExternalAddress {
-                machine: machine_ref(replica),
+                machine: replica.machine_ref(),
                 endpoint: endpoint_spec(spec),
             },
             before.as_slice(),
@@ -117,7 +121,7 @@ fn demote(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Answer {
             format!("move the endpoint's address to {}", replica.name),
             Action::PointEndpoint {
                 endpoint: endpoint_spec(&intent.spec),
-                target: EndpointTarget::Machine(machine_ref(replica)),
+                target: EndpointTarget::Machine(replica.machine_ref()),
             },
             &needs,
         );
@@ -156,13 +160,6 @@ fn delete_balancer(intent: &Intent, observed: &Observed, after: &[StepId], draft
             name: group.name.clone(),
         };
         draft.delete(group, &needs);
-    }
-}
-
-fn machine_ref(replica: &ReplicaIntent) -> MachineRef {
-    MachineRef {
-        name: replica.name.clone(),
-        zone: replica.zone.clone(),
     }
 }
 

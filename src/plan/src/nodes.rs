@@ -342,10 +342,7 @@ pub fn without_machine<'a>(intent: &Intent, observed: &'a Observed) -> Vec<&'a N
 fn forget_nodes(intent: &Intent, observed: &Observed, needs: &[StepId], draft: &mut Draft) {
     let gone: Vec<MachineRef> = without_machine(intent, observed)
         .into_iter()
-        .map(|node| MachineRef {
-            name: node.name.clone(),
-            zone: node.zone.clone(),
-        })
+        .map(|node| node.machine_ref())
         .collect();
     if !gone.is_empty() {
         draft.add(

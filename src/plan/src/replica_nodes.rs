@@ -22,10 +22,7 @@ fn register(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     let new: Vec<MachineRef> = replicas
         .filter(|replica| !observed.is_hidden(intent, &replica.name))
         .filter(|replica| !is_registered(replica))
-        .map(|replica| MachineRef {
-            name: replica.name.clone(),
-            zone: replica.zone.clone(),
-        })
+        .map(|replica| replica.machine_ref())
         .collect();
     let mut registered: Vec<StepId> = Vec::new();
     for machine in &new {
@@ -65,10 +62,7 @@ fn forget(intent: &Intent, observed: &Observed, draft: &mut Draft) {
         .iter()
         .flatten()
         .filter(|node| node.control_plane && intent.replica(&node.name).is_none())
-        .map(|node| MachineRef {
-            name: node.name.clone(),
-            zone: node.zone.clone(),
-        })
+        .map(|node| node.machine_ref())
         .collect();
     if gone.is_empty() {
         return;

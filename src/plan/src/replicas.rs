@@ -67,10 +67,7 @@ fn one(
     draft: &mut Draft,
 ) -> Option<StepId> {
     let name = &replica.name;
-    let machine = MachineRef {
-        name: name.clone(),
-        zone: replica.zone.clone(),
-    };
+    let machine = replica.machine_ref();
     running(intent, observed, replica, draft);
     let started = member_of(intent, observed, replica).is_some_and(|member| member.started);
     let api_ready = observed.api_ready(name);
@@ -155,10 +152,7 @@ fn member_steps(
     draft: &mut Draft,
 ) {
     let name = &replica.name;
-    let machine = &MachineRef {
-        name: name.clone(),
-        zone: replica.zone.clone(),
-    };
+    let machine = &replica.machine_ref();
     let mut needs = vec![Verb::Secrets.of(name)];
     needs.extend_from_slice(voters);
     let is_first = intent.replicas.first() == Some(replica);
@@ -239,10 +233,7 @@ pub(super) fn machine_spec(intent: &Intent, replica: &ReplicaIntent) -> MachineS
     let (external, alias) = addresses(intent);
     MachineSpec {
         cluster: spec.mark(),
-        machine: MachineRef {
-            name: replica.name.clone(),
-            zone: replica.zone.clone(),
-        },
+        machine: replica.machine_ref(),
         machine_type: machines.machine_type.clone(),
         image: machines.image.clone(),
         image_sha256: machines.image_sha256.clone(),

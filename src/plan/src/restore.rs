@@ -6,7 +6,7 @@ use super::step::{Action, Draft, Plan};
 use super::{foundation, replicas};
 use hakube_error::{Error, Result};
 use hakube_model::{Intent, Observed, Restoring};
-use hakube_provider::{MachineRef, MachineState};
+use hakube_provider::MachineState;
 
 /// The steps up to a first member with the backup's data.
 ///
@@ -22,10 +22,6 @@ pub(super) fn plan(intent: &Intent, from: &Restoring, observed: &Observed) -> Re
     let Some(first) = intent.replicas.first() else {
         return Ok(draft.finish());
     };
-    let machine = |name: &str, zone: &str| MachineRef {
-        name: name.to_owned(),
-        zone: zone.to_owned(),
-    };
     // If a machine can't be created or started, nothing should have changed.
     let machines: Vec<StepId> = draft.all(Verb::Machine);
     let mut needs = machines.clone();
@@ -39,7 +35,7 @@ pub(super) fn plan(intent: &Intent, from: &Restoring, observed: &Observed) -> Re
         needs.push(draft.add(
             Verb::HoldEtcd.of(&other.name),
             format!("stop etcd on {}", other.name),
-            Action::HoldEtcd(machine(&other.name, &other.zone)),
+            Action::HoldEtcd(other.machine_ref()),
             &machines,
         ));
     }
@@ -48,14 +44,14 @@ pub(super) fn plan(intent: &Intent, from: &Restoring, observed: &Observed) -> Re
     needs.push(draft.add(
         Verb::Secrets.of(&first.name),
         format!("deliver certificates and keys to {}", first.name),
-        Action::DeliverSecrets(machine(&first.name, &first.zone)),
+        Action::DeliverSecrets(first.machine_ref()),
         &delivers,
     ));
     draft.add(
         Verb::RestoreEtcd.of(&first.name),
         format!("restore backup {} on {}", from.backup, first.name),
         Action::RestoreEtcd {
-            machine: machine(&first.name, &first.zone),
+            machine: first.machine_ref(),
             from: from.clone(),
         },
         &needs,

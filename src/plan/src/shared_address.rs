@@ -7,7 +7,6 @@ use super::answer::{Answer, await_answer};
 use super::id::{StepId, Verb};
 use super::step::{Action, Draft};
 use hakube_model::{Arrangement, HoldView, Intent, Observed, ReplicaIntent, Sharer};
-use hakube_provider::MachineRef;
 use std::net::IpAddr;
 
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Answer {
@@ -54,10 +53,7 @@ fn release(intent: &Intent, observed: &Observed, draft: &mut Draft) -> Leaving {
                 draft.add(
                     Verb::ReleaseAddress.of(name),
                     format!("move the endpoint's address away from {name}"),
-                    Action::ReleaseAddress(MachineRef {
-                        name: name.clone(),
-                        zone: machine.zone.clone(),
-                    }),
+                    Action::ReleaseAddress(machine.machine_ref()),
                     &needs,
                 );
             }
@@ -84,10 +80,7 @@ fn reach_successors(intent: &Intent, observed: &Observed, draft: &mut Draft) -> 
             draft.add(
                 step.clone(),
                 format!("deliver certificates and keys to {name}"),
-                Action::DeliverSecrets(MachineRef {
-                    name: name.clone(),
-                    zone: replica.zone.clone(),
-                }),
+                Action::DeliverSecrets(replica.machine_ref()),
                 &draft.all(Verb::Firewall),
             );
         }
@@ -184,10 +177,7 @@ fn target(intent: &Intent, observed: &Observed) -> Option<Arrangement> {
 
 fn add(intent: &Intent, replica: &ReplicaIntent, needs: &[StepId], draft: &mut Draft) {
     let name = &replica.name;
-    let machine_ref = |replica: &ReplicaIntent| MachineRef {
-        name: replica.name.clone(),
-        zone: replica.zone.clone(),
-    };
+    let machine_ref = |replica: &ReplicaIntent| replica.machine_ref();
     let others: Vec<&str> = intent
         .replicas
         .iter()

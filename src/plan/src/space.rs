@@ -57,10 +57,7 @@ fn members<'a>(intent: &Intent, observed: &'a Observed) -> Vec<(&'a MemberView, 
     });
     let on = members.filter_map(|member| {
         let machine = observed.inventory.machine(&member.name)?;
-        let machine = MachineRef {
-            name: machine.name.clone(),
-            zone: machine.zone.clone(),
-        };
+        let machine = machine.machine_ref();
         Some((member, machine))
     });
     let mut on: Vec<(&MemberView, MachineRef)> = on.collect();

@@ -79,10 +79,7 @@ fn follow(replica: &ReplicaIntent, needs: &[StepId], draft: &mut Draft) -> StepI
     draft.add(
         Verb::FollowAuthorities.of(name),
         format!("restart {name} with the cluster's current authorities"),
-        Action::FollowAuthorities(MachineRef {
-            name: name.clone(),
-            zone: replica.zone.clone(),
-        }),
+        Action::FollowAuthorities(replica.machine_ref()),
         needs,
     )
 }
@@ -99,18 +96,11 @@ fn kubelets(intent: &Intent, observed: &Observed, mut needs: Vec<StepId>, draft:
         .replicas
         .iter()
         .filter(|replica| late(&replica.name) && is_current(&replica.name))
-        .map(|replica| MachineRef {
-            name: replica.name.clone(),
-            zone: replica.zone.clone(),
-        })
+        .map(ReplicaIntent::machine_ref)
         .collect();
     let mut nodes: BTreeMap<String, Vec<MachineRef>> = BTreeMap::new();
     for group in &observed.inventory.node_groups {
-        let machines = group.machines.iter().filter(|name| late(name));
-        let machines = machines.map(|name| MachineRef {
-            name: name.clone(),
-            zone: group.zone.clone(),
-        });
+        let machines = group.machine_refs().filter(|machine| late(&machine.name));
         let machines: Vec<MachineRef> = machines.collect();
         if !machines.is_empty() {
             nodes.insert(group.template.clone(), machines);

@@ -5,7 +5,6 @@ use super::step::{Action, Draft};
 use super::trust::restarts;
 use hakube_machine::{node_release, replica_release};
 use hakube_model::{Intent, MarkView, Observed, ReplicaIntent};
-use hakube_provider::MachineRef;
 
 /// Upgrades replicas in the order in which a rotation of authorities restarts them, each healthy before the next. Nodes
 /// follow: a kubelet may be older than its API server, and not newer.
@@ -65,10 +64,7 @@ fn upgrade_replica(
             "upgrade {name} to Kubernetes v{}",
             intent.spec.versions.kubernetes
         ),
-        Action::UpgradeReplica(MachineRef {
-            name: name.clone(),
-            zone: replica.zone.clone(),
-        }),
+        Action::UpgradeReplica(replica.machine_ref()),
         needs,
     )
 }
@@ -78,18 +74,15 @@ fn nodes(intent: &Intent, observed: &Observed, mut needs: Vec<StepId>, draft: &m
     needs.push(Verb::AwaitEndpoint.into());
     for group in &observed.inventory.node_groups {
         let release = node_release(&intent.spec, &group.zone);
-        let machines = group.machines.iter();
-        for name in machines.filter(|name| has_another(observed, name, &release.mark)) {
+        let machines = group.machine_refs();
+        for machine in machines.filter(|one| has_another(observed, &one.name, &release.mark)) {
             let step = draft.add(
-                Verb::Upgrade.of(name),
+                Verb::Upgrade.of(&machine.name),
                 format!(
-                    "upgrade node {name} to Kubernetes v{}",
-                    intent.spec.versions.kubernetes
+                    "upgrade node {} to Kubernetes v{}",
+                    machine.name, intent.spec.versions.kubernetes
                 ),
-                Action::UpgradeNode(MachineRef {
-                    name: name.clone(),
-                    zone: group.zone.clone(),
-                }),
+                Action::UpgradeNode(machine),
                 &needs,
             );
             needs = vec![step];

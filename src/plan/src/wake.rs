@@ -8,7 +8,7 @@ use super::id::Verb;
 use super::replicas::machine_spec;
 use super::step::{Action, Draft, Plan};
 use hakube_model::{EtcdView, Intent, Observed};
-use hakube_provider::{MachineRef, MachineState};
+use hakube_provider::MachineState;
 
 /// The plan that starts stopped replicas; `None` if there are none, or if etcd is reachable.
 pub(super) fn plan(intent: &Intent, observed: &Observed) -> Option<Plan> {
@@ -25,10 +25,7 @@ pub(super) fn plan(intent: &Intent, observed: &Observed) -> Option<Plan> {
     let mut started = Vec::new();
     for replica in off {
         let name = &replica.name;
-        let machine = MachineRef {
-            name: name.clone(),
-            zone: replica.zone.clone(),
-        };
+        let machine = replica.machine_ref();
         let mut last = draft.add(
             Verb::Machine.of(name),
             format!("start machine {name} in {}", replica.zone),

@@ -18,10 +18,7 @@ pub async fn look(intent: &Intent, inventory: &Inventory, means: &Means) -> Cert
     let replicas = running(inventory)
         .filter(|machine| intent.replica(&machine.name).is_some())
         .map(async |machine| {
-            let asked = MachineRef {
-                name: machine.name.clone(),
-                zone: machine.zone.clone(),
-            };
+            let asked = machine.machine_ref();
             let found = of_replica(intent, &asked, means, now).await;
             let found = found.unwrap_or_else(|error| {
                 let why = error.to_string();

@@ -5,7 +5,7 @@ use super::{Means, trust};
 use futures::future::join_all;
 use hakube_machine::RELEASE_IN_FORCE;
 use hakube_model::{Intent, MarkView};
-use hakube_provider::{Inventory, MachineRef};
+use hakube_provider::{Inventory, Machine, MachineRef, NodeGroup};
 use std::collections::BTreeMap;
 
 /// The releases in force on running replicas, and on nodes that are upgraded in place. Empty if no upgrade is in
@@ -18,17 +18,11 @@ pub async fn look(
     if intent.upgrade.is_none() {
         return BTreeMap::new();
     }
-    let machine = |name: &String, zone: &String| MachineRef {
-        name: name.clone(),
-        zone: zone.clone(),
-    };
     let replicas = running(inventory).filter(|one| intent.replica(&one.name).is_some());
-    let mut machines: Vec<MachineRef> = replicas.map(|one| machine(&one.name, &one.zone)).collect();
+    let mut machines: Vec<MachineRef> = replicas.map(Machine::machine_ref).collect();
     if intent.upgrades_nodes_in_place() {
-        for group in &inventory.node_groups {
-            let nodes = group.machines.iter();
-            machines.extend(nodes.map(|name| machine(name, &group.zone)));
-        }
+        let groups = inventory.node_groups.iter();
+        machines.extend(groups.flat_map(NodeGroup::machine_refs));
     }
     let views = machines.into_iter().map(async |machine| {
         let view = in_force(&machine, means).await;

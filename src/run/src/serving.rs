@@ -5,7 +5,7 @@ use futures::future::join_all;
 use hakube_error::Result;
 use hakube_kubernetes::{Machines, ServingRequest, decide_serving};
 use hakube_model::ServingView;
-use hakube_provider::{Machine, MachineRef};
+use hakube_provider::{Machine, MachineRef, NodeGroup};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
@@ -35,13 +35,8 @@ async fn machines(means: &Means, cluster: &str, requests: &[ServingRequest]) -> 
     let inventory = means.provider.inspect(cluster).await?;
     let mut machines: Machines = inventory.machines.iter().map(with_addresses).collect();
     let asking: BTreeSet<&str> = requests.iter().filter_map(ServingRequest::node).collect();
-    let of_groups = inventory.node_groups.iter().flat_map(|group| {
-        let names = group.machines.iter();
-        names.map(|name| MachineRef {
-            name: name.clone(),
-            zone: group.zone.clone(),
-        })
-    });
+    let groups = inventory.node_groups.iter();
+    let of_groups = groups.flat_map(NodeGroup::machine_refs);
     let asking: Vec<MachineRef> = of_groups
         .filter(|machine| asking.contains(machine.name.as_str()))
         .collect();

@@ -5,16 +5,13 @@ use super::machines::running;
 use futures::future::join_all;
 use hakube_machine::TrustPart;
 use hakube_model::{Intent, MarkView, Trust};
-use hakube_provider::{Inventory, MachineRef};
+use hakube_provider::{Inventory, Machine, MachineRef, NodeGroup};
 
 /// The authorities in force on replicas and, during a rotation, on the kubelets of nodes that hakube can log in on.
 pub async fn look(intent: &Intent, inventory: &Inventory, means: &Means) -> Trust {
     let replicas: Vec<MachineRef> = running(inventory)
         .filter(|machine| intent.replica(&machine.name).is_some())
-        .map(|machine| MachineRef {
-            name: machine.name.clone(),
-            zone: machine.zone.clone(),
-        })
+        .map(Machine::machine_ref)
         .collect();
     let mut kubelets = Vec::new();
     if intent.spec.replicas_are_nodes() {
@@ -22,13 +19,7 @@ pub async fn look(intent: &Intent, inventory: &Inventory, means: &Means) -> Trus
     }
     if intent.rotation.is_some() && intent.spec.logs_in_on_nodes() {
         let groups = inventory.node_groups.iter();
-        kubelets.extend(groups.flat_map(|group| {
-            let machines = group.machines.iter();
-            machines.map(|name| MachineRef {
-                name: name.clone(),
-                zone: group.zone.clone(),
-            })
-        }));
+        kubelets.extend(groups.flat_map(NodeGroup::machine_refs));
     }
     let view = async |machine: MachineRef, part: TrustPart| {
         let view = in_force(&machine, part, means).await;

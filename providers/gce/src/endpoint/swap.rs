@@ -278,10 +278,7 @@ pub(crate) fn calls(spec: &EndpointSpec, target: &EndpointTarget, there: &Invent
 
 fn nic(machine: &Machine) -> Nic {
     Nic {
-        machine: MachineRef {
-            name: machine.name.clone(),
-            zone: machine.zone.clone(),
-        },
+        machine: machine.machine_ref(),
         interface: FIRST_INTERFACE.to_owned(),
         config: machine.external_address.map(|address| AccessConfig {
             name: String::new(),

@@ -105,10 +105,7 @@ impl Channel for SshChannel {
     /// services at the far end require client certificates.
     async fn reach(&self, machine: &Machine, port: u16) -> Result<Door> {
         let target = Target {
-            machine: MachineRef {
-                name: machine.name.clone(),
-                zone: machine.zone.clone(),
-            },
+            machine: machine.machine_ref(),
             address: SocketAddr::new(own_address(machine)?, port),
         };
         // Log in now, so that a failure is reported: a tunnel could only close the connection.

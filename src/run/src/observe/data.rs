@@ -5,7 +5,7 @@ use futures::future::join_all;
 use hakube_machine::{ETCD_CONDITION, EtcdCondition, JOIN_ENV};
 use hakube_model::EtcdConditionKind;
 use hakube_model::{DataCondition, EtcdView, Intent};
-use hakube_provider::{Inventory, Machine, MachineRef, MachineState};
+use hakube_provider::{Inventory, Machine, MachineState};
 use std::collections::BTreeMap;
 
 /// The conditions of replicas whose member is down. An unreachable machine has none.
@@ -47,10 +47,7 @@ async fn condition(
     etcd: &EtcdView,
     means: &Means,
 ) -> Option<DataCondition> {
-    let at = MachineRef {
-        name: machine.name.clone(),
-        zone: machine.zone.clone(),
-    };
+    let at = machine.machine_ref();
     let report = means.channel.read(&at, ETCD_CONDITION).await.ok()?;
     let report = report.and_then(|text| EtcdCondition::parse(&String::from_utf8_lossy(&text)));
     if let Some(EtcdCondition { kind, why, .. }) = report {

@@ -5,7 +5,7 @@ use crate::machines::running;
 use futures::future::join_all;
 use hakube_machine::ETCD_DATA;
 use hakube_model::{DiskSpace, Intent};
-use hakube_provider::{Inventory, MachineRef};
+use hakube_provider::Inventory;
 use std::collections::BTreeMap;
 
 /// The disk space of replicas with a running machine. An unreachable machine is left out.
@@ -16,10 +16,7 @@ pub(super) async fn look(
 ) -> BTreeMap<String, DiskSpace> {
     let replicas = running(inventory).filter(|machine| intent.replica(&machine.name).is_some());
     let asked = replicas.map(|machine| async {
-        let at = MachineRef {
-            name: machine.name.clone(),
-            zone: machine.zone.clone(),
-        };
+        let at = machine.machine_ref();
         let space = means.channel.disk(&at, ETCD_DATA).await.ok()??;
         Some((at.name, space))
     });

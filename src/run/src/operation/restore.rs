@@ -13,7 +13,6 @@ use hakube_model::{Intent, Observed, Phase, Restoring, replica_names};
 use hakube_output::Event;
 use hakube_pki::Authorities;
 use hakube_plan::plan;
-use hakube_provider::MachineRef;
 use std::collections::BTreeSet;
 
 /// What to restore.
@@ -222,10 +221,7 @@ async fn check_lost(operation: &Operation<'_>, intent: &Intent, means: &Means) -
 /// Checks that etcd can be stopped on every machine that runs: a restore that has begun has to be finished.
 async fn check_machines(observed: &Observed, means: &Means) -> Result<()> {
     let machines = running(&observed.inventory).map(async |machine| {
-        let place = MachineRef {
-            name: machine.name.clone(),
-            zone: machine.zone.clone(),
-        };
+        let place = machine.machine_ref();
         // It may be booting.
         let reached = wait::until("an answer", means.timeout, means.pace, async || {
             let read = means.channel.read(&place, JOIN_ENV).await;
