@@ -20,6 +20,13 @@ async fn down_deletes_only_one_of_two_clusters_with_a_common_prefix() {
         .succeeded();
     let status = home.run("status --cluster prod -o json").await.succeeded();
     assert_eq!(replica_names(&status.json()).len(), 2);
+    let clusters = home.run("clusters -o json").await.succeeded().json();
+    let clusters = clusters["clusters"].as_array().unwrap();
+    let seen: Vec<_> = clusters
+        .iter()
+        .map(|one| (one["name"].as_str().unwrap(), one["replicas"].as_u64()))
+        .collect();
+    assert_eq!(seen, [("prod", Some(2)), ("prod-master", Some(1))]);
     home.run("down --cluster prod --yes -o json")
         .await
         .succeeded();

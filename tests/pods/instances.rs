@@ -3,10 +3,10 @@
 
 use super::lab::Lab;
 use super::traffic::Traffic;
-use super::workload;
+use super::{upgrade, workload};
 
 #[test]
-#[ignore = "takes four minutes and a quiet machine: scripts/test pods, scripts/test deep"]
+#[ignore = "takes seven minutes and a quiet machine: scripts/test pods, scripts/test deep"]
 fn a_cluster_on_compute_engine_runs_pods_on_one_replica_and_two_and_leaves_nothing() {
     let Some(lab) = Lab::in_cloud() else {
         return;
@@ -34,6 +34,24 @@ fn a_cluster_on_compute_engine_runs_pods_on_one_replica_and_two_and_leaves_nothi
     lab.hakube(&["down", "--replica", "--zone", "europe-west1-c"]);
     assert_eq!(lab.ready_nodes().len(), 3);
     traffic.end().assert_nothing_was_lost();
+
+    lab.chapter("an upgrade replaces the nodes, while clients read, write and call the Service");
+    upgrade::publish(&lab, "v1.36.4");
+    let before = lab.ready_nodes();
+    workload::its_pods_stop_gracefully(&lab);
+    // The replica isn't drained.
+    let traffic = Traffic::start_on(&lab, &before[0]);
+    lab.hakube(&["upgrade", "--kubernetes-version", "v1.36.4"]);
+    let after = lab.ready_nodes();
+    let versions = "--output=jsonpath={.items[*].status.nodeInfo.kubeletVersion}";
+    let versions = lab.kubectl(&["get", "nodes", versions]);
+    assert_eq!(versions, ["v1.36.4"; 3].join(" "));
+    assert_eq!((after.len(), &after[0]), (3, &before[0]));
+    let kept = after[1..].iter().filter(|name| before.contains(name));
+    assert_eq!(kept.count(), 0, "{after:?} after {before:?}");
+    traffic.end().assert_nothing_was_lost();
+    let names: Vec<&str> = after.iter().map(String::as_str).collect();
+    workload::a_service_answers_by_its_name_and_from_every_host(&lab, &names);
 
     lab.chapter("down");
     lab.hakube(&["down", "--yes"]);

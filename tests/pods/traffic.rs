@@ -157,6 +157,10 @@ impl<'a> Traffic<'a> {
         let lost = lines.iter().map(|(_, key)| key.clone());
         let lost = lost.filter(|key| written["data"][key].is_null()).collect();
         let called = std::fs::read_to_string(&self.called).unwrap();
+        // Others may start after these.
+        self.lab
+            .kubectl(&["delete", "--now", "pod/caller", "configmap/written"]);
+        std::fs::remove_file(&self.stop).unwrap();
         Seen {
             lost,
             longest_gap_ms: lines

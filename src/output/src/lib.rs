@@ -5,6 +5,7 @@
 
 mod backups;
 mod certificates;
+mod clusters;
 mod event;
 mod human;
 mod json;
@@ -14,6 +15,7 @@ mod table;
 
 pub use backups::{BackupLine, BackupList};
 pub use certificates::{CertificateList, ClockStatus, ExpiryStatus};
+pub use clusters::{ClusterLine, ClusterList};
 pub use event::{Event, StepEvent, Summary};
 pub use human::Human;
 pub use json::JsonLines;

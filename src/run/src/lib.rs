@@ -37,8 +37,8 @@ pub use means::{NewAddress, Turnover};
 pub use observe::observe;
 pub use operation::{
     Doomed, Keeping, NodesRequest, ReplaceRequest, ReplicateRequest, RestoreRequest, RotateUntil,
-    SaveRequest, UpgradeRequest, abandon, admin_kubeconfig, adopt, certificates, down, keep,
-    list_backups, nodes, program_sources, reconcile, remove_replica, renew, repair, replace,
+    SaveRequest, UpgradeRequest, abandon, admin_kubeconfig, adopt, certificates, clusters, down,
+    keep, list_backups, nodes, program_sources, reconcile, remove_replica, renew, repair, replace,
     replicate, restore, rotate_ca, save, status, up, upgrade, verify_backup, watch,
 };
 pub use request::Request;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
 
 use super::document::Envelope;
@@ -13,6 +14,9 @@ use hakube_settings::Location;
 
 /// The object that decides whether a cluster exists: written first, deleted last.
 pub const INTENT: &str = "intent.json";
+
+/// How many documents are read at once. A bucket takes tens of milliseconds for each.
+const AT_ONCE: usize = 32;
 
 /// The documents that a lock's generation fences, in order of deletion.
 pub(super) const FENCED: [&str; 2] = ["pki.json", INTENT];
@@ -58,13 +62,31 @@ impl Store {
 
     /// Returns the names of the clusters that have an intent, sorted.
     pub async fn clusters(&self) -> Result<Vec<String>> {
-        let mut clusters = Vec::new();
-        for name in self.objects.top().await? {
-            if self.envelope(&key(&name).join(INTENT)).await?.is_some() {
-                clusters.push(name);
-            }
-        }
-        Ok(clusters)
+        let names = self.objects.top().await?.into_iter();
+        let found = names.map(async |name| {
+            let intent = self.envelope(&key(&name).join(INTENT)).await?;
+            Ok(intent.map(|_| name))
+        });
+        let found = stream::iter(found).buffered(AT_ONCE);
+        found
+            .try_filter_map(async |name| Ok(name))
+            .try_collect()
+            .await
+    }
+
+    /// Returns all clusters' documents of this type, by the cluster's name. A document that can't be read is an error of
+    /// that cluster only.
+    ///
+    /// # Errors
+    /// The store can't be listed.
+    pub async fn every<T: Document>(&self) -> Result<Vec<(String, Result<T>)>> {
+        let names = self.objects.top().await?.into_iter();
+        let found = names.map(async |name| {
+            let document = self.read::<T>(&name).await.transpose();
+            document.map(|document| (name, document))
+        });
+        let found = stream::iter(found).buffered(AT_ONCE);
+        Ok(found.filter_map(async |found| found).collect().await)
     }
 
     /// Returns the cluster's document of this type; `None` if there is none.

@@ -4,6 +4,7 @@ mod abandon;
 mod artifacts;
 mod backup;
 mod certs;
+mod clusters;
 mod context;
 mod down;
 mod env;
@@ -61,6 +62,8 @@ enum Command {
     Down(down::Args),
     /// Show replicas, etcd quorum and the endpoint
     Status(status::Args),
+    /// List the clusters of the state store, without asking their providers
+    Clusters(clusters::Args),
     /// Show what a command would do, without doing it
     Plan(plan::Args),
     /// Finish an unfinished operation
@@ -145,6 +148,7 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Nodes(args) => nodes::run(args).await,
         Command::Down(args) => down::run(args).await,
         Command::Status(args) => status::run(args).await,
+        Command::Clusters(args) => clusters::run(args).await,
         Command::Plan(args) => plan::run(args).await,
         Command::Reconcile(args) => reconcile::run(args).await,
         Command::Abandon(args) => abandon::run(args).await,

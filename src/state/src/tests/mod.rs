@@ -125,6 +125,10 @@ async fn documents_are_stored_replaced_and_deleted() {
         write(&store, "dev", &wish(1)).await;
         assert_eq!(store.read("prod").await.unwrap(), Some(wish(3)));
         assert_eq!(store.clusters().await.unwrap(), ["dev", "prod"]);
+        let every = store.every::<Wish>().await.unwrap().into_iter();
+        let every: Vec<(String, Wish)> = every.map(|(name, one)| (name, one.unwrap())).collect();
+        let wanted = [("dev".to_owned(), wish(1)), ("prod".to_owned(), wish(3))];
+        assert_eq!(every, wanted);
 
         prod.delete_cluster().await.unwrap();
         prod.delete_cluster().await.unwrap();
