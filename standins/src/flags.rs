@@ -61,6 +61,7 @@ pub const API_SERVER: Table = &[
     ("service-account-signing-key-file", File),
     ("service-cluster-ip-range", Text),
     ("shutdown-delay-duration", Span),
+    ("shutdown-watch-termination-grace-period", Span),
     ("tls-cert-file", File),
     ("tls-private-key-file", File),
 ];

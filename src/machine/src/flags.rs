@@ -111,6 +111,10 @@ fn go_duration(span: Duration) -> String {
 /// to notice. haproxy's checks need 2.5 s, Compute Engine's 2 to 3 s. With more, every restart would take longer.
 const SHUTDOWN_DELAY_SECONDS: u32 = 5;
 
+/// How long an API server then waits for its watches to end. Without a limit of their own, it waits until their clients
+/// leave: measured with 1.36, it exits after 6.2 s in all, instead of 16 to 65 s.
+const WATCHES_SECONDS: u32 = 2;
+
 /// kube-apiserver's flags. It connects only to its own replica's etcd.
 pub(super) fn kube_apiserver(spec: &ClusterSpec) -> Vec<String> {
     let network = &spec.network;
@@ -141,6 +145,7 @@ pub(super) fn kube_apiserver(spec: &ClusterSpec) -> Vec<String> {
         format!("--service-account-signing-key-file={PKI}/sa.key"),
         format!("--service-cluster-ip-range={}", network.service_range),
         format!("--shutdown-delay-duration={SHUTDOWN_DELAY_SECONDS}s"),
+        format!("--shutdown-watch-termination-grace-period={WATCHES_SECONDS}s"),
         format!("--requestheader-client-ca-file={PKI}/front-proxy-ca.crt"),
         "--requestheader-allowed-names=front-proxy-client".to_owned(),
         "--requestheader-extra-headers-prefix=X-Remote-Extra-".to_owned(),
