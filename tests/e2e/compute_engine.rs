@@ -173,6 +173,7 @@ fn assert_keys_are_private(home: &Home) {
     for (file, mode) in [
         ("etc/kubernetes/pki/etcd/server.key", 0o600),
         ("etc/kubernetes/pki/sa.key", 0o600),
+        ("etc/kubernetes/pki/encryption.yaml", 0o600),
         ("etc/kubernetes/scheduler.kubeconfig", 0o600),
         ("etc/kubernetes/pki/ca.crt", 0o644),
     ] {
