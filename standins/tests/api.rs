@@ -295,7 +295,7 @@ fn in_front_of_a_learner_the_server_is_alive_and_not_ready() {
 /// Load balancers have the time to notice before connections are refused.
 #[test]
 fn a_server_that_stops_fails_readyz_and_serves_for_a_while() {
-    let mut plane = ControlPlane::start_with(&["--shutdown-delay-duration=4s"]);
+    let mut plane = ControlPlane::start_with(&["--shutdown-delay-duration=8s"]);
     let admin = plane.machine.admin();
     let stopped = std::thread::spawn(move || plane.api.terminate());
     let answer = wait_for("not ready", || {
