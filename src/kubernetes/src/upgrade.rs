@@ -55,19 +55,16 @@ pub(super) fn deprecated(metrics: &str) -> Vec<DeprecatedApi> {
 }
 
 /// A webhook's object, and the Service behind it.
-type Target = (String, Option<ServiceReference>);
+type Target = (String, ServiceReference);
 
 /// Lists the webhooks that must answer and can't.
 pub(super) async fn dead_webhooks(client: kube::Client) -> Result<Vec<DeadWebhook>> {
     let found = async {
         let mut dead = Vec::new();
         for (object, service) in targets(&client).await? {
-            let Some(ServiceReference {
+            let ServiceReference {
                 namespace, name, ..
-            }) = service
-            else {
-                continue;
-            };
+            } = service;
             if !has_endpoint(&client, &namespace, &name).await? {
                 let service = format!("{namespace}/{name}");
                 dead.push(DeadWebhook { object, service });
@@ -81,31 +78,26 @@ pub(super) async fn dead_webhooks(client: kube::Client) -> Result<Vec<DeadWebhoo
     found.map_err(|problem| problem.into_error("could not check the cluster's webhooks".to_owned()))
 }
 
-/// All webhooks that may not fail.
+/// All webhooks with a Service that may not fail.
 async fn targets(client: &kube::Client) -> Result<Vec<Target>, Problem> {
     let all = ListParams::default();
-    // Anything else than Ignore means Fail.
-    let must = |policy: &Option<String>| policy.as_deref() != Some("Ignore");
     let mut targets: Vec<Target> = Vec::new();
     let validating: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
     for found in call(async { validating.list(&all).await }).await? {
-        let name = found.metadata.name.unwrap_or_default();
         let hooks = found.webhooks.into_iter().flatten();
-        let hooks = hooks.filter(|hook| must(&hook.failure_policy));
-        let object = format!("validatingwebhookconfiguration/{name}");
-        targets.extend(hooks.map(|hook| (object.clone(), hook.client_config.service)));
+        let hooks = hooks.map(|hook| (hook.failure_policy, hook.client_config.service));
+        let name = found.metadata.name;
+        targets.extend(required("validatingwebhookconfiguration", name, hooks));
     }
     let mutating: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
     for found in call(async { mutating.list(&all).await }).await? {
-        let name = found.metadata.name.unwrap_or_default();
         let hooks = found.webhooks.into_iter().flatten();
-        let hooks = hooks.filter(|hook| must(&hook.failure_policy));
-        let object = format!("mutatingwebhookconfiguration/{name}");
-        targets.extend(hooks.map(|hook| (object.clone(), hook.client_config.service)));
+        let hooks = hooks.map(|hook| (hook.failure_policy, hook.client_config.service));
+        let name = found.metadata.name;
+        targets.extend(required("mutatingwebhookconfiguration", name, hooks));
     }
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     for found in call(async { definitions.list(&all).await }).await? {
-        let name = found.metadata.name.unwrap_or_default();
         let webhook = found.spec.conversion.and_then(|how| how.webhook);
         let service = webhook.and_then(|webhook| webhook.client_config?.service);
         // The two APIs have types of their own for the same reference.
@@ -115,9 +107,28 @@ async fn targets(client: &kube::Client) -> Result<Vec<Target>, Problem> {
             path: service.path,
             port: service.port,
         });
-        targets.push((format!("customresourcedefinition/{name}"), service));
+        // A conversion has no policy: it must answer.
+        let hook = [(None, service)].into_iter();
+        let name = found.metadata.name;
+        targets.extend(required("customresourcedefinition", name, hook));
     }
     Ok(targets)
+}
+
+/// Those of an object's webhooks, each with its failure policy, that have a Service and may not fail.
+fn required(
+    kind: &str,
+    name: Option<String>,
+    hooks: impl Iterator<Item = (Option<String>, Option<ServiceReference>)>,
+) -> impl Iterator<Item = Target> {
+    let object = format!("{kind}/{}", name.unwrap_or_default());
+    hooks.filter_map(move |(policy, service)| {
+        // Anything else than Ignore means Fail.
+        let may_fail = policy.as_deref() == Some("Ignore");
+        service
+            .filter(|_| !may_fail)
+            .map(|service| (object.clone(), service))
+    })
 }
 
 async fn has_endpoint(client: &kube::Client, namespace: &str, name: &str) -> Result<bool, Problem> {

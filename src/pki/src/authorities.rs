@@ -29,12 +29,12 @@ pub struct Authorities {
     /// The public key of service account tokens from before the last rotation, accepted until the next one.
     pub(super) retired_service_account: Option<String>,
     pub(super) bundles: Bundles,
-    pub(super) others: OtherKeys,
+    pub(super) lasting: LastingKeys,
 }
 
 /// The keys that a rotation of the CAs doesn't change.
 #[derive(Debug, Default)]
-pub(super) struct OtherKeys {
+pub(super) struct LastingKeys {
     pub(super) login: Option<LoginKey>,
     pub(super) encryption: Option<EncryptionKey>,
 }
@@ -42,12 +42,12 @@ pub(super) struct OtherKeys {
 impl Authorities {
     /// Generates CAs with new keys (ECDSA P-256), valid from `now`.
     pub fn generate(lifetimes: Lifetimes, now: Timestamp) -> Result<Self> {
-        let others = OtherKeys {
+        let lasting = LastingKeys {
             login: Some(LoginKey::generate()?),
             encryption: None,
         };
         let generation = Generation::generate("", lifetimes, now)?;
-        Ok(Self::of(generation, None, None, others))
+        Ok(Self::of(generation, None, None, lasting))
     }
 
     /// Adds a random key that API servers encrypt Secrets with.
@@ -55,7 +55,7 @@ impl Authorities {
     /// # Errors
     /// The system has no random numbers.
     pub fn with_encryption(mut self) -> Result<Self> {
-        self.others.encryption = Some(EncryptionKey::generate()?);
+        self.lasting.encryption = Some(EncryptionKey::generate()?);
         Ok(self)
     }
 
@@ -63,7 +63,7 @@ impl Authorities {
         now: Generation,
         other: Option<Other>,
         retired_service_account: Option<String>,
-        others: OtherKeys,
+        lasting: LastingKeys,
     ) -> Self {
         let bundles = Bundles::of(&now, other.as_ref());
         Self {
@@ -71,7 +71,7 @@ impl Authorities {
             other,
             retired_service_account,
             bundles,
-            others,
+            lasting,
         }
     }
 
@@ -84,9 +84,9 @@ impl Authorities {
         }
         let retired = self.retired_service_account.iter();
         documents.extend(retired.map(|pem| (RETIRED.to_owned(), Secret::new(pem.clone()))));
-        let login = self.others.login.iter();
+        let login = self.lasting.login.iter();
         documents.extend(login.map(|login| (key_name(LOGIN), login.private.clone())));
-        let encryption = self.others.encryption.iter();
+        let encryption = self.lasting.encryption.iter();
         documents.extend(encryption.map(|key| (key_name(ENCRYPTION), key.encoded.clone())));
         AuthorityDocuments(documents)
     }
@@ -95,7 +95,7 @@ impl Authorities {
     pub fn from_documents(documents: &AuthorityDocuments) -> Result<Self> {
         let login = documents.0.get(&key_name(LOGIN));
         let login = login.map(|key| Ok(LoginKey::new(&parse_key(&key_name(LOGIN), key)?)));
-        let others = OtherKeys {
+        let lasting = LastingKeys {
             login: login.transpose()?,
             encryption: documents
                 .0
@@ -109,7 +109,7 @@ impl Authorities {
             Generation::read("", documents)?,
             Other::read(documents)?,
             retired.map(|pem| pem.expose().to_owned()),
-            others,
+            lasting,
         ))
     }
 
@@ -145,7 +145,7 @@ impl Authorities {
     /// The key for hakube's logins on the cluster's machines. Clusters from before it existed have
     /// none, and no machine that needs one.
     pub fn login(&self) -> Option<&LoginKey> {
-        self.others.login.as_ref()
+        self.lasting.login.as_ref()
     }
 
     /// The certificates with which API servers and kubelets verify their clients (PEM bundle): the

@@ -138,7 +138,7 @@ pub fn replica_files(
 
     files.certificate("pki/sa.pub", &authorities.service_account_keys());
     files.secret("pki/sa.key", service_account.private.clone());
-    if let Some(key) = &authorities.others.encryption {
+    if let Some(key) = &authorities.lasting.encryption {
         files.secret("pki/encryption.yaml", key.configuration());
     }
     // The controller manager signs with one CA; API servers verify kubelets with all trusted ones.

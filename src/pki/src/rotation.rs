@@ -75,10 +75,10 @@ impl Authorities {
         let Self {
             now,
             retired_service_account,
-            others,
+            lasting,
             ..
         } = self;
-        Self::of(now, other, retired_service_account, others)
+        Self::of(now, other, retired_service_account, lasting)
     }
 
     /// The public keys that verify service account tokens (PEM).

@@ -31,8 +31,7 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
 
 /// Whether the node's labels differ, or the plan may create the node.
 fn differs(host: &Host, observed: &Observed, draft: &Draft) -> bool {
-    let mut nodes = observed.nodes.iter().flatten();
-    match nodes.find(|node| node.name == host.name) {
+    match observed.node(&host.name) {
         Some(node) => match &node.inventory_labels {
             Some(found) => *found != host.labels,
             // A stand-in doesn't track field managers.

@@ -3,7 +3,7 @@
 use super::addons;
 use super::id::{StepId, Verb};
 use super::step::{Action, Draft};
-use hakube_model::{Intent, NodeView, Observed, ReplicaIntent};
+use hakube_model::{Intent, Observed, ReplicaIntent};
 use hakube_provider::{MachineRef, ResourceKind};
 
 pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
@@ -16,7 +16,9 @@ pub(super) fn plan(intent: &Intent, observed: &Observed, draft: &mut Draft) {
 /// Registers and labels nodes. A kubelet may taint its own node, but can't set the control plane's label.
 fn register(intent: &Intent, observed: &Observed, draft: &mut Draft) {
     let is_registered = |replica: &&ReplicaIntent| {
-        node(observed, &replica.name).is_some_and(|node| node.control_plane)
+        observed
+            .node(&replica.name)
+            .is_some_and(|node| node.control_plane)
     };
     let replicas = intent.replicas.iter();
     let new: Vec<MachineRef> = replicas
@@ -82,9 +84,4 @@ fn forget(intent: &Intent, observed: &Observed, draft: &mut Draft) {
                 .is_some_and(|one| one.kind == ResourceKind::Machine)
         }),
     );
-}
-
-fn node<'a>(observed: &'a Observed, name: &str) -> Option<&'a NodeView> {
-    let nodes = observed.nodes.as_ref()?;
-    nodes.iter().find(|node| node.name == name)
 }

@@ -177,7 +177,6 @@ fn target(intent: &Intent, observed: &Observed) -> Option<Arrangement> {
 
 fn add(intent: &Intent, replica: &ReplicaIntent, needs: &[StepId], draft: &mut Draft) {
     let name = &replica.name;
-    let machine_ref = |replica: &ReplicaIntent| replica.machine_ref();
     let others: Vec<&str> = intent
         .replicas
         .iter()
@@ -196,8 +195,12 @@ fn add(intent: &Intent, replica: &ReplicaIntent, needs: &[StepId], draft: &mut D
         Verb::ShareAddress.of(name),
         says,
         Action::ShareAddress {
-            machine: machine_ref(replica),
-            among: intent.replicas.iter().map(machine_ref).collect(),
+            machine: replica.machine_ref(),
+            among: intent
+                .replicas
+                .iter()
+                .map(ReplicaIntent::machine_ref)
+                .collect(),
         },
         needs,
     );

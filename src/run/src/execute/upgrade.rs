@@ -1,7 +1,6 @@
 //! Brings machines to the cluster's release of programs, and back to the one before if they don't serve with it.
 
 use super::Execution;
-use crate::drain::drain;
 use crate::{releases, wait};
 use hakube_error::{Error, Result};
 use hakube_kubernetes::Cordon;
@@ -69,12 +68,7 @@ impl Execution<'_> {
         let name = &machine.name;
         // The pods of a kubelet that doesn't respond can't be evicted.
         if nodes.iter().any(|node| node.name == *name && node.ready) {
-            let tell = |left: usize, all: usize| {
-                let event = Event::progress(step, left as u64, all as u64);
-                self.reporter.event(&event);
-            };
-            let names = std::slice::from_ref(name);
-            drain(self.means, endpoint, names, tell).await?;
+            self.drain_nodes(step, std::slice::from_ref(name)).await?;
         }
         let gone = self.go(machine, self.way(upgrade, Role::Node)).await;
         if !upgrade.cordoned.contains(name) {
